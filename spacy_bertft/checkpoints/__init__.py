@@ -1,0 +1,20 @@
+"""Hugging Face folders ↔ configuration, tokenizer and weights in memory. Safetensors only."""
+
+from .checkpoint import Checkpoint, read_checkpoint, read_config, read_tokenizer
+from .config import clean_config, find_max_positions
+from .source import find_checkpoint_dir
+from .weights import Weights, load_weights, weights_from_bytes, weights_to_bytes
+
+__all__ = [
+    "Checkpoint",
+    "Weights",
+    "clean_config",
+    "find_checkpoint_dir",
+    "find_max_positions",
+    "load_weights",
+    "read_checkpoint",
+    "read_config",
+    "read_tokenizer",
+    "weights_from_bytes",
+    "weights_to_bytes",
+]

@@ -1,0 +1,97 @@
+"""A checkpoint in memory: configuration, tokenizer, weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import srsly
+
+from ..errors import CheckpointError
+from ..pieces import PieceTokenizer
+from .config import clean_config
+from .source import find_checkpoint_dir
+from .weights import Weights, read_weights
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a Hugging Face folder holds, as far as we use it.
+
+    Attributes:
+        name: The folder or hub id that it was read from.
+        config: The content of `config.json`, without the fields that name code.
+        tokenizer: Its tokenizer.
+        weights: Its tensors, under the names of the file.
+    """
+
+    name: str
+    config: dict[str, Any]
+    tokenizer: PieceTokenizer
+    weights: Weights
+
+
+def read_checkpoint(name: str) -> Checkpoint:
+    """Read a checkpoint from a folder, an installed package or the hub.
+
+    Raises:
+        CheckpointNotFoundError: Nothing stands under this name.
+        CheckpointError: Something in it cannot be used; the error says what.
+    """
+    folder = find_checkpoint_dir(name)
+    config = read_config(folder)
+    tokenizer = _read_tokenizer(folder)
+    if tokenizer.vocab_size > config.get("vocab_size", tokenizer.vocab_size):
+        raise CheckpointError(
+            f"The tokenizer of {name} has {tokenizer.vocab_size} pieces, its model only {config['vocab_size']}."
+        )
+    return Checkpoint(name, config, tokenizer, read_weights(folder))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read and clean the `config.json` of a folder.
+
+    Raises:
+        CheckpointError: There is none, or it is not that of a model.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no config.json. Expected a folder written by save_pretrained().")
+    try:
+        config = srsly.read_json(path)
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not JSON: {error}.") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise CheckpointError(f"{path} names no model_type. Expected the config.json of a transformers model.")
+    return clean_config(config)
+
+
+def read_tokenizer(name: str) -> PieceTokenizer:
+    """Read only the tokenizer of a checkpoint.
+
+    Raises:
+        CheckpointNotFoundError: Nothing stands under this name.
+        CheckpointError: The checkpoint has no tokenizer.
+    """
+    return _read_tokenizer(find_checkpoint_dir(name))
+
+
+def _read_tokenizer(folder: Path) -> PieceTokenizer:
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        return PieceTokenizer(path.read_text(encoding="utf-8"))
+    return PieceTokenizer(_convert_slow_tokenizer(folder))
+
+
+def _convert_slow_tokenizer(folder: Path) -> str:
+    """Let transformers make a `tokenizer.json` from a vocabulary file."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), use_fast=True, trust_remote_code=False)
+        json: str = tokenizer.backend_tokenizer.to_str()
+    except (OSError, ValueError, AttributeError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{folder} holds no tokenizer.json, and none could be made: {reason}") from error
+    return json

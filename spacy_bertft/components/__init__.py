@@ -1,0 +1,1 @@
+"""spaCy's verbs: documents → `doc.ents`, `token.tag_`, and from gold annotation to a loss. No torch."""

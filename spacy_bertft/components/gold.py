@@ -1,0 +1,46 @@
+"""Gold annotation, read off an example in the tokens of the predicted document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.attrs import ENT_IOB, IDX, LENGTH
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from ..tags import TagSpan
+
+
+@dataclass(frozen=True)
+class GoldEntities:
+    """What an example says of the entities of its predicted document.
+
+    Attributes:
+        spans: The entities that fit the tokens.
+        is_known: `(T,)` whether the annotation says anything of a token.
+        misaligned: Texts of the entities that do not fit; their tokens are not known.
+    """
+
+    spans: list[TagSpan]
+    is_known: NDArray[np.bool_]
+    misaligned: list[str]
+
+
+def read_gold_entities(example: Example) -> GoldEntities:
+    """Read the entities of the reference in the tokens of the predicted document."""
+    if _has_same_tokens(example.predicted, example.reference):
+        spans = [TagSpan(ent.start, ent.end, ent.label_) for ent in example.reference.ents]
+        iob = example.reference.to_array(ENT_IOB)
+        return GoldEntities(spans, iob != 0, [])
+    aligned, tags = example.get_aligned_ents_and_ner()
+    spans = [TagSpan(ent.start, ent.end, ent.label_) for ent in aligned]
+    is_known = np.array([tag is not None for tag in tags], dtype=np.bool_)
+    fitting = {(ent.start_char, ent.end_char) for ent in aligned}
+    missing = [ent for ent in example.reference.ents if (ent.start_char, ent.end_char) not in fitting]
+    return GoldEntities(spans, is_known, [ent.text for ent in missing] if len(missing) else [])
+
+
+def _has_same_tokens(left: Doc, right: Doc) -> bool:
+    return len(left) == len(right) and np.array_equal(left.to_array([IDX, LENGTH]), right.to_array([IDX, LENGTH]))

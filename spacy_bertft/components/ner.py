@@ -1,0 +1,183 @@
+"""`bert_ner`: documents → `doc.ents`."""
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.language import Language
+from spacy.tokens import Doc, Span, SpanGroup
+from spacy.training import Example
+from spacy.util import filter_spans
+from thinc.api import Config
+
+from ..errors import SettingError
+from ..models.token_classifier import TokenModel, TokenScores, get_grammar
+from ..tags import SpanBatch, best_paths, find_spans
+from .gold import GoldEntities, read_gold_entities
+from .score import register_score
+from .token_component import Scorer, TokenComponent, check_known
+
+DEFAULT_MODEL = """
+[model]
+@architectures = "spacy-bertft.TokenClassifier.v1"
+decoder = "crf"
+dropout = null
+head_lr_scale = 1.0
+
+[model.encoder]
+@architectures = "spacy-bertft.BertEncoder.v1"
+name = "bert-base-uncased"
+window = null
+stride = null
+max_pieces = 1024
+precision = "auto"
+frozen_layers = "none"
+layer_lr_decay = 1.0
+"""
+
+
+@Language.factory(
+    "bert_ner",
+    assigns=["doc.ents", "token.ent_iob", "token.ent_type", "doc.spans"],
+    default_config={
+        "model": Config().from_str(DEFAULT_MODEL)["model"],
+        "overwrite": True,
+        "min_score": 0.0,
+        "scorer": {"@scorers": "spacy-bertft.entity_scorer.v1"},
+    },
+    default_score_weights={
+        "ents_f": 1.0,
+        "ents_p": 0.0,
+        "ents_r": 0.0,
+        "ents_per_type": None,
+        "ents_token_f": 0.0,
+    },
+)
+def make_bert_ner(
+    nlp: Language,
+    name: str,
+    model: TokenModel,
+    overwrite: bool,
+    min_score: float,
+    scorer: Optional[Callable[..., dict[str, Any]]],  # noqa: UP045 (confection reads this at run time)
+) -> "BertNer":
+    """Make the component.
+
+    Args:
+        nlp: The pipeline.
+        name: Name of the component; its entities and their scores stand in `doc.spans[name]`.
+        model: A token classifier.
+        overwrite: Whether entities that are already on the document give way. If not, they stay, and those of the
+            model that overlap them are only in `doc.spans[name]`.
+        min_score: Entities below this probability are left out of `doc.ents` and `doc.spans`.
+        scorer: Scores a batch of examples.
+    """
+    return BertNer(nlp.vocab, model, name, overwrite=overwrite, min_score=min_score, scorer=scorer)
+
+
+class BertNer(TokenComponent):
+    """Recognize entities with a token classifier; what it gives is always a legal sequence."""
+
+    scheme = "bio"
+
+    def __init__(
+        self, vocab: Any, model: TokenModel, name: str, *, overwrite: bool, min_score: float, scorer: Scorer | None
+    ) -> None:
+        if not 0 <= min_score <= 1:
+            raise SettingError("min_score", min_score, "a probability from 0 to 1")
+        super().__init__(vocab, model, name, scorer=scorer, overwrite=overwrite, min_score=min_score)
+        self.n_misaligned = 0
+        self._has_warned = False
+        register_score()
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Language | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        """Find the labels and load the encoder; see `TokenComponent.initialize`."""
+        super().initialize(get_examples, nlp=nlp, labels=labels)
+
+    def _list_tags(self) -> list[str]:
+        return ["O", *(f"{prefix}-{label}" for label in self.labels for prefix in ("B", "I"))]
+
+    def _read_labels(self, example: Example) -> Iterable[str]:
+        return {ent.label_ for ent in example.reference.ents}
+
+    def _allow(self, example: Example, answered: NDArray[np.intp], allowed: NDArray[np.bool_]) -> None:
+        gold = read_gold_entities(example)
+        self._count_misaligned(gold)
+        known = gold.is_known[answered]
+        allowed[known, 1:] = False
+        for span in gold.spans:
+            check_known(self.name, span.label, self.labels)
+            rows = np.arange(*np.searchsorted(answered, [span.token_start, span.token_end]))
+            begin = 1 + 2 * self.cfg["labels"].index(span.label)
+            allowed[rows] = False
+            allowed[rows[:1], begin] = True
+            allowed[rows[1:], begin + 1] = True
+
+    def _count_misaligned(self, gold: GoldEntities) -> None:
+        self.n_misaligned += len(gold.misaligned)
+        if gold.misaligned and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"{self.name}: the gold entity '{gold.misaligned[0]}' does not fit the tokens of its document. Such "
+                "entities are left out of the loss and counted in n_misaligned. This is said once.",
+                stacklevel=2,
+            )
+
+    def _decode(self, docs: list[Doc], scores: TokenScores) -> list[SpanBatch]:
+        """Find the entities of every document; positions count all its tokens."""
+        path = best_paths(scores.scores, scores.lengths, scores.chain)
+        spans = find_spans(path, scores.scores, scores.lengths, get_grammar(self.model), scores.chain)
+        first_row = np.cumsum(scores.lengths) - scores.lengths
+        doc_lengths = np.array([len(doc) for doc in docs], dtype=np.intp)
+        first_token = (np.cumsum(doc_lengths) - doc_lengths)[spans.sequence]
+        row = first_row[spans.sequence]
+        token_start = scores.token_index[row + spans.token_start] - first_token
+        token_end = scores.token_index[row + spans.token_end - 1] + 1 - first_token
+        bounds = np.searchsorted(spans.sequence, np.arange(len(docs) + 1))
+        return [
+            SpanBatch(
+                sequence=spans.sequence[start:end],
+                token_start=token_start[start:end],
+                token_end=token_end[start:end],
+                tag=spans.tag[start:end],
+                probs=spans.probs[start:end],
+            )
+            for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+        ]
+
+    def set_annotations(self, docs: Iterable[Doc], batch: list[SpanBatch]) -> None:
+        """Write entities to `doc.ents` and `doc.spans[name]`, with their scores."""
+        labels = get_grammar(self.model).labels
+        min_score = self.cfg["min_score"]
+        for doc, spans in zip(docs, batch, strict=True):
+            rows = zip(
+                spans.token_start.tolist(),
+                spans.token_end.tolist(),
+                spans.tag.tolist(),
+                spans.probs.tolist(),
+                strict=True,
+            )
+            kept = [(Span(doc, start, end, label=labels[tag]), prob) for start, end, tag, prob in rows if prob >= min_score]
+            found = [span for span, _ in kept]
+            doc.spans[self.name] = SpanGroup(
+                doc, name=self.name, attrs={"scores": [prob for _, prob in kept]}, spans=found
+            )
+            if self.cfg["overwrite"] or not doc.ents:
+                doc.set_ents(found, default="outside")
+            else:
+                doc.set_ents(_add_free(list(doc.ents), found), default="outside")
+
+
+def _add_free(present: list[Span], found: list[Span]) -> list[Span]:
+    """Add the found entities that overlap none that is present."""
+    taken = {index for span in present for index in range(span.start, span.end)}
+    free = [span for span in found if taken.isdisjoint(range(span.start, span.end))]
+    return filter_spans(present + free)  # type: ignore[no-any-return]

@@ -1,0 +1,105 @@
+"""`bert_tagger`: documents → `token.tag_`."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.attrs import POS, TAG
+from spacy.language import Language
+from spacy.parts_of_speech import IDS as POS_IDS
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Config
+
+from ..errors import SettingError
+from ..models.token_classifier import TokenModel, TokenScores
+from ..tags import best_paths
+from .ner import DEFAULT_MODEL
+from .token_component import Scorer, TokenComponent, check_known
+
+
+@Language.factory(
+    "bert_tagger",
+    assigns=["token.tag", "token.pos"],
+    default_config={
+        "model": {**Config().from_str(DEFAULT_MODEL)["model"], "decoder": "greedy"},
+        "overwrite": True,
+        "set_pos": False,
+        "scorer": {"@scorers": "spacy.tagger_scorer.v1"},
+    },
+    default_score_weights={"tag_acc": 1.0},
+)
+def make_bert_tagger(
+    nlp: Language,
+    name: str,
+    model: TokenModel,
+    overwrite: bool,
+    set_pos: bool,
+    scorer: Optional[Callable[..., dict[str, Any]]],  # noqa: UP045 (confection reads this at run time)
+) -> "BertTagger":
+    """Make the component.
+
+    Args:
+        nlp: The pipeline.
+        name: Name of the component.
+        model: A token classifier.
+        overwrite: Whether tags that are already on a token give way.
+        set_pos: Whether the tag is also written to `token.pos_`; all labels must then be universal parts of speech.
+        scorer: Scores a batch of examples.
+    """
+    return BertTagger(nlp.vocab, model, name, overwrite=overwrite, set_pos=set_pos, scorer=scorer)
+
+
+class BertTagger(TokenComponent):
+    """Tag tokens. A token without a piece, such as whitespace, keeps what it has."""
+
+    scheme = None
+
+    def __init__(
+        self, vocab: Any, model: TokenModel, name: str, *, overwrite: bool, set_pos: bool, scorer: Scorer | None
+    ) -> None:
+        super().__init__(vocab, model, name, scorer=scorer, overwrite=overwrite, set_pos=set_pos)
+
+    def add_label(self, label: str) -> int:
+        """Add a tag, before the model is initialized; see `TokenComponent.add_label`."""
+        if self.cfg["set_pos"] and label not in POS_IDS:
+            raise SettingError(
+                "set_pos", True, f"universal parts of speech as labels, such as NOUN, but '{label}' is among them"
+            )
+        return super().add_label(label)
+
+    def _list_tags(self) -> list[str]:
+        return list(self.labels)
+
+    def _read_labels(self, example: Example) -> Iterable[str]:
+        return {token.tag_ for token in example.reference if token.tag}
+
+    def _allow(self, example: Example, answered: NDArray[np.intp], allowed: NDArray[np.bool_]) -> None:
+        gold = example.get_aligned("TAG", as_string=True)
+        for row, token in enumerate(answered.tolist()):
+            if gold[token]:
+                check_known(self.name, gold[token], self.labels)
+                allowed[row] = False
+                allowed[row, self.cfg["labels"].index(gold[token])] = True
+
+    def _decode(self, docs: list[Doc], scores: TokenScores) -> list[NDArray[np.intp]]:
+        """Find the tag of every token, as a column of the labels, −1 where there is no answer."""
+        lengths = [len(doc) for doc in docs]
+        tags = np.full(sum(lengths), -1, dtype=np.intp)
+        tags[scores.token_index] = best_paths(scores.scores, scores.lengths, scores.chain)
+        return np.split(tags, np.cumsum(lengths)[:-1]) if lengths else []
+
+    def set_annotations(self, docs: Iterable[Doc], batch: list[NDArray[np.intp]]) -> None:
+        """Write the tags to `token.tag_`, and to `token.pos_` where that was asked for."""
+        strings = np.array([self.vocab.strings.add(label) for label in self.labels], dtype=np.uint64)
+        pos_ids = np.array([POS_IDS.get(label, 0) for label in self.labels], dtype=np.uint64)
+        for doc, tags in zip(docs, batch, strict=True):
+            self._write(doc, TAG, strings, tags)
+            if self.cfg["set_pos"]:
+                self._write(doc, POS, pos_ids, tags)
+
+    def _write(self, doc: Doc, attribute: int, values: NDArray[np.uint64], tags: NDArray[np.intp]) -> None:
+        present = doc.to_array(attribute)
+        is_new = tags >= 0 if self.cfg["overwrite"] else (tags >= 0) & (present == 0)
+        doc.from_array([attribute], np.where(is_new, values[tags], present).reshape(-1, 1))

@@ -1,0 +1,137 @@
+"""Every error of the package, one tree.
+
+```
+BertftError
+├── DataError (ValueError)            a file or a document does not hold what was expected
+│   └── ColumnFormatError             one line of a column file
+├── TagError (ValueError)             a tag or a sequence of tags that its scheme does not know
+├── ShapeError (ValueError)           an array of the wrong shape
+├── CheckpointError (ValueError)      a folder of weights that cannot be used
+│   └── CheckpointNotFoundError (FileNotFoundError)
+├── SettingError (ValueError)         a setting outside what is allowed
+├── NotInitializedError (RuntimeError)
+├── DivergedError (ArithmeticError)   training gave weights that are no numbers
+├── UnsupportedError (NotImplementedError)
+└── MissingExtraError (ImportError)   an optional dependency is not installed
+```
+
+An error carries its data as attributes and builds its own sentence: where and what, what was expected, what to do next.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class BertftError(Exception):
+    """Any deliberate error of this package."""
+
+
+class DataError(BertftError, ValueError):
+    """A file or a document does not hold what was expected."""
+
+
+class ColumnFormatError(DataError):
+    """One line of a column file cannot be read.
+
+    Args:
+        path: The file.
+        line: Line number, from 1.
+        problem: What is wrong with the line.
+        expected: What should stand there, or what to do.
+    """
+
+    def __init__(self, path: Path | str, line: int, problem: str, expected: str) -> None:
+        self.path = Path(path)
+        self.line = line
+        self.problem = problem
+        self.expected = expected
+        super().__init__(f"{path}, line {line}: {problem}. {expected}")
+
+
+class TagError(BertftError, ValueError):
+    """A tag, or a sequence of tags, that its scheme does not know.
+
+    Args:
+        index: Position of the tag in its sequence, from 0.
+        tag: The tag.
+        problem: What is wrong with it.
+        expected: What would be right.
+    """
+
+    def __init__(self, index: int, tag: str, problem: str, expected: str) -> None:
+        self.index = index
+        self.tag = tag
+        self.problem = problem
+        self.expected = expected
+        super().__init__(f"tag {index} ({tag!r}): {problem}. Expected {expected}.")
+
+
+class ShapeError(BertftError, ValueError):
+    """An array does not have the shape that was expected."""
+
+    def __init__(self, what: str, found: tuple[int, ...], expected: str) -> None:
+        self.what = what
+        self.found = found
+        self.expected = expected
+        super().__init__(f"{what} has shape {found}. Expected {expected}.")
+
+
+class CheckpointError(BertftError, ValueError):
+    """A checkpoint cannot be used as it is."""
+
+
+class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
+    """No checkpoint stands under the given name."""
+
+    def __init__(self, name: str, advice: str) -> None:
+        self.name = name
+        self.advice = advice
+        super().__init__(f"No checkpoint at '{name}'. {advice}")
+
+    def __str__(self) -> str:
+        return f"No checkpoint at '{self.name}'. {self.advice}"
+
+
+class SettingError(BertftError, ValueError):
+    """A setting lies outside what is allowed.
+
+    Args:
+        name: The setting, as it is spelled in the config.
+        value: What was given.
+        expected: What is allowed.
+    """
+
+    def __init__(self, name: str, value: object, expected: str) -> None:
+        self.name = name
+        self.value = value
+        self.expected = expected
+        super().__init__(f"{name} = {value!r}. Expected {expected}.")
+
+
+class NotInitializedError(BertftError, RuntimeError):
+    """A model was used before it had weights."""
+
+
+class DivergedError(BertftError, ArithmeticError):
+    """A gradient is not finite; the weights were left as they are."""
+
+    def __init__(self, learn_rate: float) -> None:
+        self.learn_rate = learn_rate
+        super().__init__(
+            f"Training diverged: the gradient is not finite at a learning rate of {learn_rate:g}. "
+            "Lower the rate, or set precision to fp32."
+        )
+
+
+class UnsupportedError(BertftError, NotImplementedError):
+    """A verb of spaCy that this component does not have."""
+
+
+class MissingExtraError(BertftError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        self.purpose = purpose
+        self.extra = extra
+        super().__init__(f"{purpose} needs an extra. Install it with: pip install 'spacy-bertft[{extra}]'")

@@ -1,0 +1,147 @@
+"""A torch module inside a thinc model. Its bytes are its description and safetensors; nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import srsly
+import torch
+from thinc.api import Optimizer, get_torch_default_device
+from thinc.shims import Shim
+from thinc.util import torch2xp, xp2torch
+
+from ..checkpoints import load_weights, weights_from_bytes, weights_to_bytes
+from ..errors import CheckpointError, NotInitializedError
+from ..training.optimizer import AdamW, ScaledParameter
+
+Spec = dict[str, Any]
+FindLrScale = Callable[[torch.nn.Module, str], float]
+
+
+class TorchShim(Shim):  # type: ignore[misc]
+    """Own a torch module: build it from a description, update it, write it and read it.
+
+    Args:
+        build: Makes the module from its description, a dictionary that JSON could hold. It reads no files.
+        find_lr_scale: Gives the factor on the learning rate of a parameter, by the module and its name.
+
+    Attributes:
+        spec: The description, nothing before the module is built.
+    """
+
+    def __init__(self, build: Callable[[Spec], torch.nn.Module], find_lr_scale: FindLrScale) -> None:
+        super().__init__(None)
+        self._build = build
+        self._find_lr_scale = find_lr_scale
+        self._cast: torch.nn.Module | None = None
+        self.spec: Spec | None = None
+
+    @property
+    def module(self) -> Any:
+        """The module.
+
+        Raises:
+            NotInitializedError: It has not been built yet.
+        """
+        if self._model is None:
+            raise NotInitializedError("The model has no weights yet. Call nlp.initialize(), or load a trained pipeline.")
+        return self._model
+
+    def get_inference_module(self, dtype: torch.dtype) -> Any:
+        """Return the module, ready to predict, in a number format; a copy in a lower one is made once per change."""
+        if dtype == torch.float32:
+            return self.module.eval()
+        if self._cast is None:
+            self._cast = copy.deepcopy(self.module).to(dtype).eval().requires_grad_(False)
+        return self._cast
+
+    def attach(self, spec: Spec) -> torch.nn.Module:
+        """Build the module from a description, on the device that thinc works on."""
+        self.spec = spec
+        self._model = self._build(spec).to(get_torch_default_device())
+        self._cast = None
+        return self._model
+
+    def finish_update(self, optimizer: Optimizer) -> None:
+        """Let the optimizer use the gradients, and clear them."""
+        scaled = {
+            name: ScaledParameter(parameter, self._find_lr_scale(self.module, name))
+            for name, parameter in self.module.named_parameters()
+            if parameter.requires_grad
+        }
+        if isinstance(optimizer, AdamW):
+            optimizer.step_torch(self.id, scaled.values())
+        else:
+            self._step_by_parameter(optimizer, scaled)
+        self._cast = None
+
+    def _step_by_parameter(self, optimizer: Optimizer, scaled: dict[str, ScaledParameter]) -> None:
+        for name, item in scaled.items():
+            parameter = item.parameter
+            if parameter.grad is None:
+                continue
+            weights, _ = optimizer(
+                (self.id, name), torch2xp(parameter.data), torch2xp(parameter.grad), lr_scale=item.lr_scale
+            )
+            parameter.data = xp2torch(weights, device=parameter.device)
+            parameter.grad = None
+
+    @contextlib.contextmanager
+    def use_params(self, params: dict[tuple[int, str], Any]) -> Iterator[None]:
+        """Work with other weights for a while, such as the averages of an optimizer."""
+        replaced = {}
+        if self._model is not None:
+            for name, parameter in self._model.named_parameters():
+                if (self.id, name) in params:
+                    replaced[name] = parameter.data
+                    parameter.data = xp2torch(params[(self.id, name)], device=parameter.device)
+        if not replaced:
+            yield
+            return
+        self._cast = None
+        try:
+            yield
+        finally:
+            for name, parameter in self._model.named_parameters():
+                parameter.data = replaced.get(name, parameter.data)
+            self._cast = None
+
+    def copy(self) -> TorchShim:
+        """Copy the module; the copy has moments of its own in an optimizer."""
+        copied = TorchShim(self._build, self._find_lr_scale)
+        copied.spec = copy.deepcopy(self.spec)
+        copied._model = copy.deepcopy(self._model)
+        return copied
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        """Move the module, as thinc's `to_gpu` and `to_cpu` ask for."""
+        if self._model is not None:
+            self._model.to(f"cuda:{device_id}" if device_type == "gpu" else "cpu")
+            self._cast = None
+
+    def to_bytes(self) -> bytes:
+        """Write description and weights; empty before the module is built."""
+        if self._model is None:
+            return b""
+        message = {"spec": self.spec, "weights": weights_to_bytes(self._model.state_dict())}
+        content: bytes = srsly.msgpack_dumps(message)
+        return content
+
+    def from_bytes(self, data: bytes) -> TorchShim:
+        """Build the module that was written.
+
+        Raises:
+            CheckpointError: The bytes are damaged, or the weights do not fit the description.
+        """
+        if not data:
+            return self
+        try:
+            message = srsly.msgpack_loads(data)
+            spec, weights = message["spec"], weights_from_bytes(message["weights"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(f"The stored model is damaged: {error}. Train or export it again.") from error
+        load_weights(self.attach(spec), weights, "the stored model")
+        return self

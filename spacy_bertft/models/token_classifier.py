@@ -1,0 +1,202 @@
+"""`spacy-bertft.TokenClassifier.v1`: documents → a score for every tag of every token."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, Literal, Optional
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from spacy.tokens import Doc
+from thinc.api import Model
+
+from ..errors import NotInitializedError, SettingError
+from ..tags import (
+    ChainGradient,
+    LinearChain,
+    Scheme,
+    TagGrammar,
+    build_chain,
+    build_free_chain,
+    build_free_grammar,
+    build_grammar,
+)
+from .encoded import EncodedDocs, EncodedGradient
+from .shim import TorchShim
+
+Decoder = Literal["crf", "viterbi", "greedy"]
+DECODERS = ("crf", "viterbi", "greedy")
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """The answer of a token classifier for a batch of documents.
+
+    Attributes:
+        scores: `(A, L)` float32, one row for each token that has a piece, document after document.
+        token_index: `(A,)` the token of each row, counted through the whole batch.
+        lengths: `(B,)` rows per document.
+        chain: The chain in which the best path is searched.
+        training_chain: The chain whose likelihood is the loss.
+    """
+
+    scores: NDArray[np.float32]
+    token_index: NDArray[np.intp]
+    lengths: NDArray[np.intp]
+    chain: LinearChain
+    training_chain: LinearChain
+
+
+TokenModel = Model[list[Doc], TokenScores]
+
+
+def build_token_classifier(
+    encoder: Model[list[Doc], EncodedDocs],
+    decoder: str = "crf",
+    dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
+    head_lr_scale: float = 1.0,
+) -> TokenModel:
+    """Build a linear layer over the first piece of each token, and a decoder over its scores.
+
+    Args:
+        encoder: Gives the states.
+        decoder: `"crf"` learns scores for the transitions between tags and is trained on whole sequences. `"viterbi"`
+            is trained on each token by itself and searches the best legal sequence; a head that comes from elsewhere
+            gets it. `"greedy"` takes the best tag of each token.
+        dropout: Rate of dropout on the states; by default that of `[training]`.
+        head_lr_scale: Factor on the learning rate of the layer and the decoder.
+
+    Raises:
+        SettingError: A setting is outside what is allowed.
+    """
+    if decoder not in DECODERS:
+        raise SettingError("decoder", decoder, f"one of {', '.join(DECODERS)}")
+    if dropout is not None and not 0 <= dropout < 1:
+        raise SettingError("dropout", dropout, "a rate from 0 up to, but not 1")
+    if head_lr_scale <= 0:
+        raise SettingError("head_lr_scale", head_lr_scale, "a factor above 0")
+    attrs: dict[str, Any] = {"tags": [], "scheme": ""}
+    if dropout is None:
+        attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
+    return Model(
+        "token_classifier",
+        partial(_forward, decoder, dropout),
+        init=_init,
+        layers=[encoder],
+        shims=[TorchShim(partial(_build_head, decoder), lambda module, name: head_lr_scale)],
+        dims={"nO": None},
+        attrs=attrs,
+    )
+
+
+def set_tags(model: TokenModel, tags: Sequence[str], scheme: Scheme | None) -> None:
+    """Tell the model its tags, before it is initialized.
+
+    Args:
+        model: A token classifier.
+        tags: Its outputs, in order.
+        scheme: The scheme they are spelled in, or nothing where any tag may follow any.
+    """
+    model.attrs["tags"] = list(tags)
+    model.attrs["scheme"] = scheme or ""
+
+
+def get_grammar(model: TokenModel) -> TagGrammar:
+    """Return the grammar of the model's tags."""
+    return _get_grammar(tuple(model.attrs["tags"]), model.attrs["scheme"])
+
+
+@lru_cache(maxsize=64)
+def _get_grammar(tags: tuple[str, ...], scheme: Scheme | Literal[""]) -> TagGrammar:
+    return build_grammar(tags, scheme) if scheme else build_free_grammar(tags)
+
+
+class TokenHead(torch.nn.Module):
+    """A linear layer from states to tag scores, and the transition scores of a conditional random field.
+
+    Args:
+        width: Width of the states.
+        n_tags: How many tags there are.
+        has_chain: Whether transitions are learned.
+    """
+
+    def __init__(self, width: int, n_tags: int, *, has_chain: bool) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(width, n_tags)
+        torch.nn.init.normal_(self.linear.weight, std=0.02)  # as BERT's own heads
+        torch.nn.init.zeros_(self.linear.bias)
+        if has_chain:
+            self.start = torch.nn.Parameter(torch.zeros(n_tags))
+            self.transitions = torch.nn.Parameter(torch.zeros(n_tags, n_tags))
+            self.end = torch.nn.Parameter(torch.zeros(n_tags))
+
+
+def _build_head(decoder: str, spec: dict[str, Any]) -> TokenHead:
+    return TokenHead(spec["width"], spec["n_tags"], has_chain=decoder == "crf")
+
+
+def _init(model: TokenModel, X: Any = None, Y: Any = None) -> None:
+    if not model.attrs["tags"]:
+        raise NotInitializedError("The token classifier has no tags. Initialize it through its component.")
+    encoder = model.layers[0]
+    encoder.initialize(X)
+    n_tags = len(model.attrs["tags"])
+    model.shims[0].attach({"width": encoder.get_dim("nO"), "n_tags": n_tags})
+    model.set_dim("nO", n_tags, force=True)
+
+
+def _forward(
+    decoder: str, dropout: float | None, model: TokenModel, docs: list[Doc], is_train: bool
+) -> tuple[TokenScores, Callable[[ChainGradient], list[Doc]]]:
+    encoder, head = model.layers[0], model.shims[0].module
+    encoded, backprop_encoder = encoder(docs, is_train)
+    vectors = encoded.token_vectors.detach().requires_grad_(is_train)
+    rate = model.attrs["dropout_rate"] if dropout is None else dropout
+    with torch.set_grad_enabled(is_train):
+        scores = head.linear(torch.nn.functional.dropout(vectors, rate, training=is_train))
+    chain, training_chain = _build_chains(decoder, head, get_grammar(model))
+
+    def backprop(gradient: ChainGradient) -> list[Doc]:
+        torch.autograd.backward(scores, torch.from_numpy(gradient.scores).to(scores))
+        if decoder == "crf":
+            _add_gradient(head.start, gradient.start)
+            _add_gradient(head.transitions, gradient.transitions)
+            _add_gradient(head.end, gradient.end)
+        docs: list[Doc] = backprop_encoder(EncodedGradient(token_vectors=vectors.grad))
+        return docs
+
+    answer = TokenScores(
+        scores=scores.detach().cpu().numpy(),
+        token_index=encoded.token_index,
+        lengths=encoded.lengths,
+        chain=chain,
+        training_chain=training_chain,
+    )
+    return answer, backprop
+
+
+def _build_chains(decoder: str, head: TokenHead, grammar: TagGrammar) -> tuple[LinearChain, LinearChain]:
+    """Return the chain to search in and the chain to learn with."""
+    free = build_free_chain(len(grammar.tags))
+    if decoder == "greedy":
+        return free, free
+    legal = build_chain(grammar)
+    if decoder == "viterbi":
+        return legal, free
+    learned = LinearChain(
+        start=legal.start + _to_numpy(head.start),
+        transitions=legal.transitions + _to_numpy(head.transitions),
+        end=legal.end + _to_numpy(head.end),
+    )
+    return learned, learned
+
+
+def _to_numpy(parameter: torch.Tensor) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = parameter.detach().cpu().double().numpy()
+    return array
+
+
+def _add_gradient(parameter: torch.Tensor, gradient: NDArray[np.float64]) -> None:
+    step = torch.from_numpy(gradient).to(parameter)
+    parameter.grad = step if parameter.grad is None else parameter.grad + step

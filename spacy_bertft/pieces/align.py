@@ -1,0 +1,62 @@
+"""Tokens ↔ pieces, for a whole batch at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .batch import Alignment, Ints, PieceBatch, TokenBatch
+
+
+def align(pieces: PieceBatch, tokens: TokenBatch) -> Alignment:
+    """Find the piece that stands for each token.
+
+    It is the first piece that starts inside the token. Where none does, because a piece reaches across the boundary
+    between two tokens, it is the piece that reaches into the token. A token of whitespace or of characters that the
+    tokenizer deletes has none.
+
+    Args:
+        pieces: The pieces of a batch of texts.
+        tokens: The tokens of the same texts.
+
+    Example:
+        >>> pieces = PieceBatch(*(np.array(a) for a in ([7, 8, 9], [0, 5, 9], [4, 9, 14], [3])))
+        >>> tokens = TokenBatch(*(np.array(a) for a in ([0, 4, 5], [4, 5, 14], [3])))  # "drew", " ", "barrymore"
+        >>> align(pieces, tokens).piece_by_token.tolist()
+        [0, -1, 1]
+    """
+    is_visible = pieces.char_end > pieces.char_start
+    index = np.flatnonzero(is_visible)
+    if not len(index):
+        return Alignment(np.full(len(tokens.char_start), -1, dtype=np.intp))
+    base = _text_bases(pieces, tokens)
+    piece_base = np.repeat(base, pieces.lengths)[index]
+    token_base = np.repeat(base, tokens.lengths)
+    piece_start, piece_end = pieces.char_start[index] + piece_base, pieces.char_end[index] + piece_base
+    token_start, token_end = tokens.char_start + token_base, tokens.char_end + token_base
+    if (np.diff(piece_start) < 0).any():
+        # Unicode normalization may put combining marks into another order.
+        order = np.argsort(piece_start, kind="stable")
+        index, piece_start, piece_end = index[order], piece_start[order], piece_end[order]
+    inside = np.searchsorted(piece_start, token_start, side="left")
+    starts_inside = _take(piece_start, inside, default=-1) < token_end
+    starts_inside &= inside < len(index)
+    across = inside - 1
+    reaches_in = (across >= 0) & (_take(piece_end, across, default=-1) > token_start)
+    chosen = np.where(starts_inside, inside, np.where(reaches_in, across, -1))
+    return Alignment(np.where(chosen >= 0, _take(index, chosen, default=-1), -1))
+
+
+def _text_bases(pieces: PieceBatch, tokens: TokenBatch) -> Ints:
+    """Give every text a stretch of a common axis of its own, `(B,)` first position of each."""
+    n_texts = len(pieces.lengths)
+    extent = np.zeros(n_texts, dtype=np.intp)
+    for ends, lengths in ((pieces.char_end, pieces.lengths), (tokens.char_end, tokens.lengths)):
+        np.maximum.at(extent, np.repeat(np.arange(n_texts), lengths), ends)
+    extent += 1
+    return np.cumsum(extent) - extent
+
+
+def _take(values: Ints, index: Ints, default: int) -> Ints:
+    """Look up values; out of range gives the default."""
+    within = (index >= 0) & (index < len(values))
+    return np.where(within, values[np.clip(index, 0, len(values) - 1)], default)

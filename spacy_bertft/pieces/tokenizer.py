@@ -1,0 +1,118 @@
+"""Raw text → pieces with the characters they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import CheckpointError
+from .batch import Ints, PieceBatch
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
+
+class PieceTokenizer:
+    """A fast tokenizer of a checkpoint, told to leave length alone.
+
+    Padding and truncation that a `tokenizer.json` carries are cleared: published files cut to 128 pieces and pad
+    every text to that length, but how much fits is the business of the windows.
+
+    Args:
+        json: The content of a `tokenizer.json`.
+
+    Attributes:
+        json: The same content; it travels with the weights.
+        prefix_ids: Ids of the special pieces that open a window, such as `[CLS]`.
+        suffix_ids: Ids of those that close it, such as `[SEP]`.
+
+    Raises:
+        CheckpointError: The content is not that of a tokenizer.
+    """
+
+    def __init__(self, json: str) -> None:
+        from tokenizers import Tokenizer  # kept off the door: see "the door is light" in the README
+
+        try:
+            self._tokenizer = Tokenizer.from_str(json)
+        except Exception as error:  # noqa: BLE001 (the library raises bare Exception)
+            raise CheckpointError(f"tokenizer.json cannot be read: {error}") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self.json = json
+        self.prefix_ids, self.suffix_ids = self._find_special_ids()
+        self._trims_offsets = self._find_whether_offsets_are_trimmed()
+
+    def __reduce__(self) -> tuple[type[PieceTokenizer], tuple[str]]:
+        return PieceTokenizer, (self.json,)
+
+    @property
+    def n_special(self) -> int:
+        """How many pieces of a window are special."""
+        return len(self.prefix_ids) + len(self.suffix_ids)
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the largest id that the tokenizer can give."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
+    def encode(self, texts: Sequence[str]) -> PieceBatch:
+        """Cut whole texts into pieces, all in one call.
+
+        Offsets point at the characters of the original text, whitespace around a piece left out.
+        """
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        lengths = np.array([len(encoding) for encoding in encodings], dtype=np.intp)
+        n_pieces = int(lengths.sum())
+        ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.intp, count=n_pieces)
+        offsets = _read_offsets(encodings, n_pieces)
+        if not self._trims_offsets:
+            offsets = _trim(offsets, texts, lengths)
+        return PieceBatch(ids=ids, char_start=offsets[:, 0], char_end=offsets[:, 1], lengths=lengths)
+
+    def count_pieces(self, texts: Sequence[str]) -> list[int]:
+        """Count the pieces of each text, special pieces left out."""
+        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [len(encoding) for encoding in encodings]
+
+    def _find_special_ids(self) -> tuple[list[int], list[int]]:
+        encoding = self._tokenizer.encode("a", add_special_tokens=True)
+        is_special = list(encoding.special_tokens_mask)
+        if 0 not in is_special:
+            # A vocabulary without this letter: what is not special is unknown, and dropped. Halve what is there.
+            middle = len(is_special) // 2
+            return encoding.ids[:middle], encoding.ids[middle:]
+        first = is_special.index(0)
+        last = len(is_special) - is_special[::-1].index(0)
+        return encoding.ids[:first], encoding.ids[last:]
+
+    def _find_whether_offsets_are_trimmed(self) -> bool:
+        text = "a a a"
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        return not any(text[start:end] != text[start:end].strip() for start, end in encoding.offsets)
+
+
+def _read_offsets(encodings: Sequence[Encoding], n_pieces: int) -> Ints:
+    pairs = chain.from_iterable(e.offsets for e in encodings)
+    flat = np.fromiter(chain.from_iterable(pairs), np.intp, count=2 * n_pieces)
+    return flat.reshape(n_pieces, 2)
+
+
+def _trim(offsets: Ints, texts: Sequence[str], lengths: Ints) -> Ints:
+    """Move offsets past the whitespace that byte-level and SentencePiece tokenizers count to the word after it."""
+    text_lengths = np.array([len(text) for text in texts], dtype=np.intp)
+    base = np.repeat(np.cumsum(text_lengths) - text_lengths, lengths)[:, None]
+    is_text = ~np.fromiter((char.isspace() for text in texts for char in text), np.bool_)
+    n_chars = len(is_text)
+    # For every character, the next one and the last one that is not whitespace.
+    position = np.arange(n_chars)
+    following = np.minimum.accumulate(np.where(is_text, position, n_chars)[::-1])[::-1]
+    following = np.append(following, n_chars)
+    before = np.concatenate([[-1], np.maximum.accumulate(np.where(is_text, position, -1))])
+    start, end = (offsets + base).T
+    start = np.minimum(following[start], end)
+    end = np.maximum(before[end] + 1, start)
+    return np.stack([start, end], axis=1) - base

@@ -1,0 +1,323 @@
+"""A linear chain over tags: its best path, its probabilities, its loss.
+
+One object serves every decoder. A conditional random field learns the scores of the chain; a constrained search has
+scores of zero and minus infinity; and with zeros everywhere the loss of the chain is the cross-entropy of each token on
+its own, the best path the tag-wise maximum.
+
+Sources: Viterbi (1967); Lafferty, McCallum & Pereira (2001); forward-backward as in Rabiner (1989), here in log space.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ShapeError, TagError
+from .grammar import TagGrammar
+from .steps import Steps, build_steps
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearChain:
+    """What a path of tags earns beside the scores of its tokens; minus infinity forbids.
+
+    Attributes:
+        start: `(L,)` for opening with a tag.
+        transitions: `(L, L)` for tag `j` after tag `i`, at `[i, j]`.
+        end: `(L,)` for closing with a tag.
+    """
+
+    start: Floats
+    transitions: Floats
+    end: Floats
+
+
+@dataclass(frozen=True)
+class ChainGradient:
+    """Gradient of a loss with respect to the token scores and the chain.
+
+    Attributes:
+        scores: `(T, L)`.
+        start: `(L,)`.
+        transitions: `(L, L)`.
+        end: `(L,)`.
+    """
+
+    scores: Floats
+    start: Floats
+    transitions: Floats
+    end: Floats
+
+
+@dataclass(frozen=True)
+class ForwardBackward:
+    """Log sums over all legal paths.
+
+    Attributes:
+        alpha: `(T, L)` over the paths up to and with this token that give it this tag.
+        beta: `(T, L)` over the paths after this token, given this tag.
+        log_partition: `(B,)` over all paths of each sequence.
+    """
+
+    alpha: Floats
+    beta: Floats
+    log_partition: Floats
+
+
+def build_chain(grammar: TagGrammar) -> LinearChain:
+    """Build the chain that allows what the grammar allows and prefers nothing."""
+    return LinearChain(
+        start=_forbid(grammar.may_start),
+        transitions=_forbid(grammar.may_follow),
+        end=_forbid(grammar.may_end),
+    )
+
+
+def build_free_chain(n_tags: int) -> LinearChain:
+    """Build the chain of zeros: tokens know nothing of their neighbours."""
+    return LinearChain(np.zeros(n_tags), np.zeros((n_tags, n_tags)), np.zeros(n_tags))
+
+
+def best_legal_path(scores: NDArray[np.floating], grammar: TagGrammar) -> NDArray[np.intp]:
+    """Pick the highest-scoring tag sequence that the grammar allows.
+
+    The best tag of each token on its own may spell `O I-PER`, which names no entity.
+
+    Args:
+        scores: `(T, L)` tag scores of one sentence, larger is better. Columns follow `grammar.tags`.
+        grammar: Which tag may open a sentence, and which may follow which.
+
+    Returns:
+        `(T,)` columns of `scores`, one per token; empty when `T` is 0.
+
+    Raises:
+        ShapeError: `scores` does not have one column per tag.
+
+    Source: Viterbi (1967); constraints as in Lample et al. (2016), eq. 2.
+    """
+    return best_paths(scores, np.array([len(scores)]), build_chain(grammar))
+
+
+def best_paths(
+    scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain
+) -> NDArray[np.intp]:
+    """Find the best path of every sequence of a batch.
+
+    Args:
+        scores: `(T, L)` tag scores of all tokens, sequence after sequence.
+        lengths: `(B,)` tokens per sequence.
+        chain: The scores of the chain.
+
+    Returns:
+        `(T,)` tags. Among equals the tag with the lowest index wins.
+
+    Raises:
+        ShapeError: The arrays do not fit each other.
+    """
+    scores, steps = _prepare(scores, lengths, chain)
+    best = np.empty_like(scores)
+    slices = list(steps.slices())
+    for t, rows in enumerate(slices):
+        best[rows] = scores[rows]
+        if t == 0:
+            best[rows] += chain.start
+        else:
+            before = best[_first(slices[t - 1], rows)]
+            best[rows] += (before[:, :, None] + chain.transitions).max(axis=1)
+    path = np.empty(len(scores), dtype=np.intp)
+    for t in range(len(slices) - 1, -1, -1):
+        rows = slices[t]
+        n_next = _size(slices[t + 1]) if t + 1 < len(slices) else 0
+        ending = slice(rows.start + n_next, rows.stop)
+        path[ending] = (best[ending] + chain.end).argmax(axis=1)
+        if n_next:
+            following = path[slices[t + 1]]
+            going = slice(rows.start, rows.start + n_next)
+            path[going] = (best[going] + chain.transitions.T[following]).argmax(axis=1)
+    return _unpack(path, steps)
+
+
+def run_forward_backward(
+    scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain
+) -> ForwardBackward:
+    """Sum over all paths of every sequence, from both sides.
+
+    Args:
+        scores: `(T, L)` tag scores of all tokens, sequence after sequence; minus infinity forbids a tag.
+        lengths: `(B,)` tokens per sequence.
+        chain: The scores of the chain.
+
+    Raises:
+        ShapeError: The arrays do not fit each other.
+    """
+    scores, steps = _prepare(scores, lengths, chain)
+    alpha, beta = np.empty_like(scores), np.empty_like(scores)
+    slices = list(steps.slices())
+    shift = _finite_max(chain.transitions.reshape(1, -1)).item() if chain.transitions.size else 0.0
+    weights = np.exp(chain.transitions - shift)
+    log_partition = np.zeros(len(lengths))
+    for t, rows in enumerate(slices):
+        alpha[rows] = scores[rows]
+        if t == 0:
+            alpha[rows] += chain.start
+        else:
+            alpha[rows] += _log_matmul(alpha[_first(slices[t - 1], rows)], weights) + shift
+    for t in range(len(slices) - 1, -1, -1):
+        rows = slices[t]
+        n_next = _size(slices[t + 1]) if t + 1 < len(slices) else 0
+        ending = slice(rows.start + n_next, rows.stop)
+        beta[ending] = chain.end
+        log_partition[steps.sequences[n_next : _size(rows)]] = log_sum(alpha[ending] + chain.end)
+        if n_next:
+            following = scores[slices[t + 1]] + beta[slices[t + 1]]
+            beta[rows.start : rows.start + n_next] = _log_matmul(following, weights.T) + shift
+    return ForwardBackward(_unpack(alpha, steps), _unpack(beta, steps), log_partition)
+
+
+def chain_loss(
+    scores: NDArray[np.floating],
+    lengths: NDArray[np.integer],
+    chain: LinearChain,
+    allowed: NDArray[np.bool_],
+) -> tuple[float, ChainGradient]:
+    """Compute the negative log-likelihood of the gold tags, and its gradient.
+
+    A token whose gold tag is unknown allows all its tags: the loss sums over them. With one tag allowed per token this
+    is the likelihood of a conditional random field.
+
+    Args:
+        scores: `(T, L)` tag scores of all tokens, sequence after sequence.
+        lengths: `(B,)` tokens per sequence.
+        chain: The scores of the chain.
+        allowed: `(T, L)` the tags that the gold annotation allows each token.
+
+    Returns:
+        The loss summed over all sequences, in nats, and its gradient.
+
+    Raises:
+        ShapeError: The arrays do not fit each other.
+        TagError: The gold tags of a sequence allow no path that the chain allows.
+
+    Source: Lafferty, McCallum & Pereira (2001); with partial annotation, Tsuboi et al. (2008), eq. 2.
+    """
+    if allowed.shape != scores.shape:
+        raise ShapeError("allowed", allowed.shape, f"{scores.shape}, as scores")
+    everything = np.asarray(scores, dtype=np.float64)
+    gold = np.where(allowed, everything, -np.inf)
+    of_all = run_forward_backward(everything, lengths, chain)
+    of_gold = run_forward_backward(gold, lengths, chain)
+    if not np.isfinite(of_gold.log_partition).all():
+        index = int(np.flatnonzero(~np.isfinite(of_gold.log_partition))[0])
+        raise TagError(index, "?", "the gold tags of this sequence are not legal", "a legal sequence")
+    loss = float((of_all.log_partition - of_gold.log_partition).sum())
+    from_all = _expected_counts(everything, lengths, chain, of_all)
+    from_gold = _expected_counts(gold, lengths, chain, of_gold)
+    return loss, ChainGradient(
+        scores=from_all.scores - from_gold.scores,
+        start=from_all.start - from_gold.start,
+        transitions=from_all.transitions - from_gold.transitions,
+        end=from_all.end - from_gold.end,
+    )
+
+
+def tag_probs(
+    scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain
+) -> NDArray[np.float64]:
+    """Compute the probability of every tag of every token, over all legal paths.
+
+    Args:
+        scores: `(T, L)` tag scores of all tokens, sequence after sequence.
+        lengths: `(B,)` tokens per sequence.
+        chain: The scores of the chain.
+
+    Returns:
+        `(T, L)`, rows sum to one.
+    """
+    return _marginals(run_forward_backward(scores, lengths, chain), lengths)
+
+
+def _expected_counts(
+    scores: Floats, lengths: NDArray[np.integer], chain: LinearChain, sums: ForwardBackward
+) -> ChainGradient:
+    """Count, in expectation over all paths, each tag at each token, each start, step and end."""
+    probs = _marginals(sums, lengths)
+    ends = np.cumsum(lengths)
+    filled = lengths > 0
+    first, last = (ends - lengths)[filled], ends[filled] - 1
+    is_left = np.ones(len(scores), dtype=np.bool_)
+    is_left[last] = False
+    left = np.flatnonzero(is_left)
+    shift = _finite_max(chain.transitions.reshape(1, -1)).item() if chain.transitions.size else 0.0
+    weights = np.exp(chain.transitions - shift)
+    before = _exp_rows(sums.alpha[left])
+    after = _exp_rows(scores[left + 1] + sums.beta[left + 1])
+    totals = ((before @ weights) * after).sum(axis=1, keepdims=True)
+    return ChainGradient(
+        scores=probs,
+        start=probs[first].sum(axis=0),
+        transitions=weights * ((before / totals).T @ after),
+        end=probs[last].sum(axis=0),
+    )
+
+
+def _marginals(sums: ForwardBackward, lengths: NDArray[np.integer]) -> Floats:
+    return np.exp(sums.alpha + sums.beta - np.repeat(sums.log_partition, lengths)[:, None])
+
+
+def _prepare(
+    scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain
+) -> tuple[Floats, Steps]:
+    """Check the shapes and put the scores into time-major order."""
+    n_tags = len(chain.start)
+    n_tokens = int(lengths.sum())
+    if scores.shape != (n_tokens, n_tags):
+        raise ShapeError("scores", scores.shape, f"({n_tokens}, {n_tags}): a row per token, a column per tag")
+    steps = build_steps(lengths.astype(np.intp))
+    return np.asarray(scores, dtype=np.float64)[steps.order], steps
+
+
+def _unpack(values: NDArray[np.generic], steps: Steps) -> NDArray:  # type: ignore[type-arg]
+    flat = np.empty_like(values)
+    flat[steps.order] = values
+    return flat
+
+
+def _forbid(allowed: NDArray[np.bool_]) -> Floats:
+    return np.where(allowed, 0.0, -np.inf)
+
+
+def _size(rows: slice) -> int:
+    return int(rows.stop - rows.start)
+
+
+def _first(before: slice, rows: slice) -> slice:
+    """Return the rows of the step before that go on in this one."""
+    return slice(before.start, before.start + _size(rows))
+
+
+def _finite_max(values: Floats) -> Floats:
+    """Return the maximum of each row, `(n, 1)`; zero where a row holds minus infinity only."""
+    top = values.max(axis=1, keepdims=True)
+    return np.where(np.isfinite(top), top, 0.0)
+
+
+def _exp_rows(values: Floats) -> Floats:
+    return np.exp(values - _finite_max(values))
+
+
+def _log_matmul(values: Floats, weights: Floats) -> Floats:
+    """Multiply `exp(values)` by `weights` and take the logarithm, `(n, L)`."""
+    top = _finite_max(values)
+    with np.errstate(divide="ignore"):
+        return np.log(np.exp(values - top) @ weights) + top
+
+
+def log_sum(values: Floats) -> Floats:
+    """Return the logarithm of the sum of exponentials of each row, `(n,)`."""
+    top = _finite_max(values)
+    with np.errstate(divide="ignore"):
+        return (np.log(np.exp(values - top).sum(axis=1, keepdims=True)) + top)[:, 0]

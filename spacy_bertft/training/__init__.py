@@ -1,0 +1,1 @@
+"""How to learn: batches, optimizer, which layers move."""

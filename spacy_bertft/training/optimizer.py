@@ -1,0 +1,124 @@
+"""AdamW for spaCy's training loop, one fused torch step per model."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Union
+
+import torch
+from thinc.api import Optimizer
+from thinc.types import FloatsXd, Generator
+
+from ..errors import DivergedError
+
+FloatOrSchedule = Union[float, list[float], Generator]  # noqa: UP007 (confection reads this at run time)
+
+
+@dataclass(frozen=True)
+class ScaledParameter:
+    """A torch parameter and the factor on its learning rate."""
+
+    parameter: torch.nn.Parameter
+    lr_scale: float
+
+
+class AdamW(Optimizer):  # type: ignore[misc]
+    """Adam with decoupled weight decay; biases and normalization weights do not decay.
+
+    To spaCy this is a thinc optimizer like any other. Torch models hand all their parameters to `step_torch` at once:
+    their weights never leave torch, and the gradient is clipped by its norm over the whole model.
+
+    Args:
+        learn_rate: Rate, or a schedule of rates.
+        weight_decay: Decay per step, times the learning rate, of parameters with two or more axes.
+        beta1: Decay of the mean of gradients.
+        beta2: Decay of the mean of squared gradients.
+        eps: Added to the root of the squared mean.
+        grad_clip: Largest norm of the gradient of one torch model; 0 turns clipping off.
+
+    Source: Loshchilov & Hutter (2019), algorithm 2; without bias decay as in Devlin et al. (2019)'s code.
+    """
+
+    def __init__(
+        self,
+        learn_rate: FloatOrSchedule,
+        *,
+        weight_decay: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        grad_clip: float,
+    ) -> None:
+        super().__init__(
+            learn_rate, L2=0.0, beta1=beta1, beta2=beta2, eps=eps, grad_clip=grad_clip, use_averages=False
+        )
+        self.weight_decay = weight_decay
+        self._steppers: dict[int, torch.optim.AdamW] = {}
+
+    def __call__(
+        self, key: tuple[int, str], weights: FloatsXd, gradient: FloatsXd, *, lr_scale: float = 1.0
+    ) -> tuple[FloatsXd, FloatsXd]:
+        """Update one parameter of a thinc model, as other components of the pipeline ask for."""
+        if weights.ndim > 1:
+            weights *= 1 - lr_scale * self.learn_rate * self.weight_decay
+        return super().__call__(key, weights, gradient, lr_scale=lr_scale)  # type: ignore[no-any-return]
+
+    def step_torch(self, model_id: int, parameters: Iterable[ScaledParameter]) -> None:
+        """Update all parameters of a torch model that have a gradient, and clear their gradients.
+
+        Args:
+            model_id: Names the model between steps; its moments are kept under it.
+            parameters: Those of its parameters that learn; one that joins them later starts with fresh moments.
+
+        Raises:
+            DivergedError: A gradient is not finite.
+        """
+        scaled = list(parameters)
+        norm = self._clip([item.parameter for item in scaled])
+        if not torch.isfinite(norm):
+            raise DivergedError(self.learn_rate)
+        stepper = self._get_stepper(model_id, scaled)
+        for group in stepper.param_groups:
+            group["lr"] = self.learn_rate * group["lr_scale"]
+            group["weight_decay"] = self.weight_decay if group["decays"] else 0.0
+            group["betas"] = (self.b1, self.b2)
+            group["eps"] = self.eps
+        stepper.step()
+        stepper.zero_grad(set_to_none=True)
+
+    def _get_stepper(self, model_id: int, scaled: list[ScaledParameter]) -> torch.optim.AdamW:
+        stepper = self._steppers.get(model_id)
+        if stepper is None:
+            stepper = self._steppers[model_id] = torch.optim.AdamW(_group(scaled), lr=0.0, fused=True)
+            return stepper
+        known = {id(parameter) for group in stepper.param_groups for parameter in group["params"]}
+        for group in _group([item for item in scaled if id(item.parameter) not in known]):
+            stepper.add_param_group(group)
+        return stepper
+
+    def _clip(self, parameters: list[torch.nn.Parameter]) -> torch.Tensor:
+        limit = self.grad_clip if self.grad_clip else float("inf")
+        return torch.nn.utils.clip_grad_norm_(parameters, limit)
+
+
+def configure_adamw(
+    learn_rate: FloatOrSchedule,
+    weight_decay: float = 0.01,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    grad_clip: float = 1.0,
+) -> AdamW:
+    """Configure `spacy-bertft.AdamW.v1`; see `AdamW` for the settings."""
+    return AdamW(
+        learn_rate, weight_decay=weight_decay, beta1=beta1, beta2=beta2, eps=eps, grad_clip=grad_clip
+    )
+
+
+def _group(scaled: list[ScaledParameter]) -> list[dict[str, object]]:
+    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+    for item in scaled:
+        groups.setdefault((item.lr_scale, item.parameter.ndim > 1), []).append(item.parameter)
+    return [
+        {"params": parameters, "lr_scale": lr_scale, "decays": decays}
+        for (lr_scale, decays), parameters in groups.items()
+    ]
