@@ -94,7 +94,7 @@ def _find_packaged(name: str, packaged: PackagedCheckpoint) -> Path:
 
 def _fetch_from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))

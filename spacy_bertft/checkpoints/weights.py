@@ -68,7 +68,9 @@ def load_weights(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], s
         if weights[name].shape != own[name].shape
     ]
     if missing or misshapen:
-        parts = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"misshapen: {', '.join(misshapen)}"] * bool(misshapen)
+        parts = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"misshapen: {', '.join(misshapen)}"] * bool(
+            misshapen
+        )
         raise CheckpointError(f"The weights in {source} do not fit its configuration; {'; '.join(parts)}.")
     module.load_state_dict({name: weights[name] for name in own})
 

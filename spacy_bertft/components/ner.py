@@ -1,7 +1,7 @@
 """`bert_ner`: documents → `doc.ents`."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Optional
 
 import numpy as np
@@ -83,7 +83,14 @@ class BertNer(TokenComponent):
     scheme = "bio"
 
     def __init__(
-        self, vocab: Any, model: TokenModel, name: str, *, overwrite: bool, min_score: float, scorer: Scorer | None
+        self,
+        vocab: Any,
+        model: TokenModel,
+        name: str,
+        *,
+        overwrite: bool,
+        min_score: float,
+        scorer: Scorer | None,
     ) -> None:
         if not 0 <= min_score <= 1:
             raise SettingError("min_score", min_score, "a probability from 0 to 1")
@@ -91,16 +98,6 @@ class BertNer(TokenComponent):
         self.n_misaligned = 0
         self._has_warned = False
         register_score()
-
-    def initialize(
-        self,
-        get_examples: Callable[[], Iterable[Example]],
-        *,
-        nlp: Language | None = None,
-        labels: Sequence[str] | None = None,
-    ) -> None:
-        """Find the labels and load the encoder; see `TokenComponent.initialize`."""
-        super().initialize(get_examples, nlp=nlp, labels=labels)
 
     def _list_tags(self) -> list[str]:
         return ["O", *(f"{prefix}-{label}" for label in self.labels for prefix in ("B", "I"))]
@@ -165,7 +162,9 @@ class BertNer(TokenComponent):
                 spans.probs.tolist(),
                 strict=True,
             )
-            kept = [(Span(doc, start, end, label=labels[tag]), prob) for start, end, tag, prob in rows if prob >= min_score]
+            kept = [
+                (Span(doc, start, end, label=labels[tag]), prob) for start, end, tag, prob in rows if prob >= min_score
+            ]
             found = [span for span, _ in kept]
             doc.spans[self.name] = SpanGroup(
                 doc, name=self.name, attrs={"scores": [prob for _, prob in kept]}, spans=found
@@ -180,4 +179,4 @@ def _add_free(present: list[Span], found: list[Span]) -> list[Span]:
     """Add the found entities that overlap none that is present."""
     taken = {index for span in present for index in range(span.start, span.end)}
     free = [span for span in found if taken.isdisjoint(range(span.start, span.end))]
-    return filter_spans(present + free)  # type: ignore[no-any-return]
+    return filter_spans(present + free)

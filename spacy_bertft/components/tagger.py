@@ -57,17 +57,25 @@ class BertTagger(TokenComponent):
     scheme = None
 
     def __init__(
-        self, vocab: Any, model: TokenModel, name: str, *, overwrite: bool, set_pos: bool, scorer: Scorer | None
+        self,
+        vocab: Any,
+        model: TokenModel,
+        name: str,
+        *,
+        overwrite: bool,
+        set_pos: bool,
+        scorer: Scorer | None,
     ) -> None:
         super().__init__(vocab, model, name, scorer=scorer, overwrite=overwrite, set_pos=set_pos)
 
-    def add_label(self, label: str) -> int:
-        """Add a tag, before the model is initialized; see `TokenComponent.add_label`."""
+    def _add_label(self, label: str) -> int:
         if self.cfg["set_pos"] and label not in POS_IDS:
             raise SettingError(
-                "set_pos", True, f"universal parts of speech as labels, such as NOUN, but '{label}' is among them"
+                "set_pos",
+                True,
+                f"universal parts of speech as labels, such as NOUN, but '{label}' is among them",
             )
-        return super().add_label(label)
+        return super()._add_label(label)
 
     def _list_tags(self) -> list[str]:
         return list(self.labels)
@@ -102,4 +110,4 @@ class BertTagger(TokenComponent):
     def _write(self, doc: Doc, attribute: int, values: NDArray[np.uint64], tags: NDArray[np.intp]) -> None:
         present = doc.to_array(attribute)
         is_new = tags >= 0 if self.cfg["overwrite"] else (tags >= 0) & (present == 0)
-        doc.from_array([attribute], np.where(is_new, values[tags], present).reshape(-1, 1))
+        doc.from_array([attribute], np.where(is_new, values[tags], present).reshape(-1, 1))  # type: ignore[arg-type]

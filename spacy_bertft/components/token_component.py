@@ -17,7 +17,7 @@ from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 
 from ..errors import DataError, SettingError, UnsupportedError
-from ..models.token_classifier import TokenModel, TokenScores, set_tags
+from ..models.token_classifier import TokenModel, TokenScores, has_weights, set_tags
 from ..tags import ChainGradient, Scheme, chain_loss
 
 Scorer = Callable[..., dict[str, Any]]
@@ -36,9 +36,7 @@ class TokenComponent(TrainablePipe):  # type: ignore[misc]
         settings: The component's own settings; they come from the config, never from a stored pipeline.
     """
 
-    def __init__(
-        self, vocab: Vocab, model: TokenModel, name: str, *, scorer: Scorer | None, **settings: Any
-    ) -> None:
+    def __init__(self, vocab: Vocab, model: TokenModel, name: str, *, scorer: Scorer | None, **settings: Any) -> None:
         self.vocab = vocab
         self.model = model
         self.name = name
@@ -89,15 +87,18 @@ class TokenComponent(TrainablePipe):  # type: ignore[misc]
             SettingError: It is no label.
             UnsupportedError: The model has its outputs already.
         """
-        if not isinstance(label, str) or not label:
-            raise SettingError(f"{self.name}: label", label, "a string that is not empty")
-        if label in self.labels:
-            return 0
-        if self.model.has_dim("nO"):
+        if label not in self.labels and has_weights(self.model):
             raise UnsupportedError(
                 f"{self.name} is initialized with {len(self.labels)} labels; '{label}' cannot be added. "
                 "Add labels before nlp.initialize(), or initialize again with data that has them."
             )
+        return self._add_label(label)
+
+    def _add_label(self, label: str) -> int:
+        if not isinstance(label, str) or not label:
+            raise SettingError(f"{self.name}: label", label, "a string that is not empty")
+        if label in self.labels:
+            return 0
         self.cfg["labels"].append(label)
         self.vocab.strings.add(label)
         return 1
@@ -121,10 +122,9 @@ class TokenComponent(TrainablePipe):  # type: ignore[misc]
             CheckpointError: The encoder cannot be loaded.
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
-        self.model.set_dim("nO", None, force=True) if self.model.has_dim("nO") else None
-        found = set(labels if labels is not None else self._find_labels(get_examples()))
-        for label in [*(labels or []), *sorted(found)]:
-            self.add_label(label)
+        found = labels if labels is not None else sorted(self._find_labels(get_examples()))
+        for label in found:
+            self._add_label(label)
         if not self.labels:
             raise DataError(
                 f"{self.name} found no labels. Expected annotated examples, or labels from `spacy init labels`."
@@ -217,7 +217,7 @@ class TokenComponent(TrainablePipe):  # type: ignore[misc]
         Raises:
             CheckpointError: The stored model is damaged.
         """
-        parts = {
+        parts: dict[str, Any] = {
             "cfg": lambda p: self._set_labels(srsly.read_json(p)),
             "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
             "model": self.model.from_disk,

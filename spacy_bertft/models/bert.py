@@ -68,9 +68,7 @@ class BertModule(torch.nn.Module):
 
 def build_bert(spec: dict[str, Any]) -> BertModule:
     """Build the module from its description: `config`, `tokenizer`, `has_pooler`; the weights are random."""
-    return BertModule(
-        clean_config(spec["config"]), PieceTokenizer(spec["tokenizer"]), has_pooler=spec["has_pooler"]
-    )
+    return BertModule(clean_config(spec["config"]), PieceTokenizer(spec["tokenizer"]), has_pooler=spec["has_pooler"])
 
 
 def describe_bert(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -100,9 +98,10 @@ def load_bert(module: BertModule, checkpoint: Checkpoint) -> None:
 def _build_transformer(config: dict[str, Any]) -> Any:
     from transformers import AutoConfig, AutoModel
 
+    from_config: Any = AutoModel.from_config
     fields = dict(config)
     try:
-        return AutoModel.from_config(AutoConfig.for_model(fields.pop("model_type"), **fields)).float()
+        return from_config(AutoConfig.for_model(fields.pop("model_type"), **fields)).float()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(

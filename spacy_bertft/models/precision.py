@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Literal
 
 import torch
@@ -30,10 +30,10 @@ def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return torch.bfloat16
 
 
-@lru_cache(maxsize=None)
+@cache
 def _is_bf16_native(device_type: str) -> bool:
     if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device_type == "cpu":
         # Private names of torch, absent from some releases: then the slower format is the safe one.
         has_avx512_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import srsly
 import torch
-from thinc.api import Optimizer, get_torch_default_device
+from thinc.api import Model, Optimizer, get_torch_default_device
 from thinc.shims import Shim
+from thinc.types import FloatsXd
 from thinc.util import torch2xp, xp2torch
 
 from ..checkpoints import load_weights, weights_from_bytes, weights_to_bytes
@@ -21,7 +22,7 @@ Spec = dict[str, Any]
 FindLrScale = Callable[[torch.nn.Module, str], float]
 
 
-class TorchShim(Shim):  # type: ignore[misc]
+class TorchShim(Shim):
     """Own a torch module: build it from a description, update it, write it and read it.
 
     Args:
@@ -29,7 +30,7 @@ class TorchShim(Shim):  # type: ignore[misc]
         find_lr_scale: Gives the factor on the learning rate of a parameter, by the module and its name.
 
     Attributes:
-        spec: The description, nothing before the module is built.
+        spec: The description, empty before the module is built.
     """
 
     def __init__(self, build: Callable[[Spec], torch.nn.Module], find_lr_scale: FindLrScale) -> None:
@@ -37,7 +38,7 @@ class TorchShim(Shim):  # type: ignore[misc]
         self._build = build
         self._find_lr_scale = find_lr_scale
         self._cast: torch.nn.Module | None = None
-        self.spec: Spec | None = None
+        self.spec: Spec = {}
 
     @property
     def module(self) -> Any:
@@ -47,7 +48,9 @@ class TorchShim(Shim):  # type: ignore[misc]
             NotInitializedError: It has not been built yet.
         """
         if self._model is None:
-            raise NotInitializedError("The model has no weights yet. Call nlp.initialize(), or load a trained pipeline.")
+            raise NotInitializedError(
+                "The model has no weights yet. Call nlp.initialize(), or load a trained pipeline."
+            )
         return self._model
 
     def get_inference_module(self, dtype: torch.dtype) -> Any:
@@ -58,7 +61,7 @@ class TorchShim(Shim):  # type: ignore[misc]
             self._cast = copy.deepcopy(self.module).to(dtype).eval().requires_grad_(False)
         return self._cast
 
-    def attach(self, spec: Spec) -> torch.nn.Module:
+    def attach(self, spec: Spec) -> Any:
         """Build the module from a description, on the device that thinc works on."""
         self.spec = spec
         self._model = self._build(spec).to(get_torch_default_device())
@@ -84,7 +87,10 @@ class TorchShim(Shim):  # type: ignore[misc]
             if parameter.grad is None:
                 continue
             weights, _ = optimizer(
-                (self.id, name), torch2xp(parameter.data), torch2xp(parameter.grad), lr_scale=item.lr_scale
+                (self.id, name),
+                cast(FloatsXd, torch2xp(parameter.data)),
+                cast(FloatsXd, torch2xp(parameter.grad)),
+                lr_scale=item.lr_scale,
             )
             parameter.data = xp2torch(weights, device=parameter.device)
             parameter.grad = None
@@ -145,3 +151,8 @@ class TorchShim(Shim):  # type: ignore[misc]
             raise CheckpointError(f"The stored model is damaged: {error}. Train or export it again.") from error
         load_weights(self.attach(spec), weights, "the stored model")
         return self
+
+
+def get_shim(model: Model[Any, Any]) -> TorchShim:
+    """Return the torch module of a thinc model of ours."""
+    return cast(TorchShim, model.shims[0])

@@ -23,7 +23,7 @@ from ..tags import (
     build_grammar,
 )
 from .encoded import EncodedDocs, EncodedGradient
-from .shim import TorchShim
+from .shim import TorchShim, get_shim
 
 Decoder = Literal["crf", "viterbi", "greedy"]
 DECODERS = ("crf", "viterbi", "greedy")
@@ -102,6 +102,11 @@ def set_tags(model: TokenModel, tags: Sequence[str], scheme: Scheme | None) -> N
     model.attrs["scheme"] = scheme or ""
 
 
+def has_weights(model: TokenModel) -> bool:
+    """Tell whether the model is initialized, so that its outputs are fixed."""
+    return get_shim(model).spec != {}
+
+
 def get_grammar(model: TokenModel) -> TagGrammar:
     """Return the grammar of the model's tags."""
     return _get_grammar(tuple(model.attrs["tags"]), model.attrs["scheme"])
@@ -142,14 +147,14 @@ def _init(model: TokenModel, X: Any = None, Y: Any = None) -> None:
     encoder = model.layers[0]
     encoder.initialize(X)
     n_tags = len(model.attrs["tags"])
-    model.shims[0].attach({"width": encoder.get_dim("nO"), "n_tags": n_tags})
+    get_shim(model).attach({"width": encoder.get_dim("nO"), "n_tags": n_tags})
     model.set_dim("nO", n_tags, force=True)
 
 
 def _forward(
     decoder: str, dropout: float | None, model: TokenModel, docs: list[Doc], is_train: bool
 ) -> tuple[TokenScores, Callable[[ChainGradient], list[Doc]]]:
-    encoder, head = model.layers[0], model.shims[0].module
+    encoder, head = model.layers[0], get_shim(model).module
     encoded, backprop_encoder = encoder(docs, is_train)
     vectors = encoded.token_vectors.detach().requires_grad_(is_train)
     rate = model.attrs["dropout_rate"] if dropout is None else dropout

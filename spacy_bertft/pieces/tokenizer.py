@@ -38,7 +38,7 @@ class PieceTokenizer:
 
         try:
             self._tokenizer = Tokenizer.from_str(json)
-        except Exception as error:  # noqa: BLE001 (the library raises bare Exception)
+        except Exception as error:
             raise CheckpointError(f"tokenizer.json cannot be read: {error}") from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()

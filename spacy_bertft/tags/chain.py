@@ -102,9 +102,7 @@ def best_legal_path(scores: NDArray[np.floating], grammar: TagGrammar) -> NDArra
     return best_paths(scores, np.array([len(scores)]), build_chain(grammar))
 
 
-def best_paths(
-    scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain
-) -> NDArray[np.intp]:
+def best_paths(scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain) -> NDArray[np.intp]:
     """Find the best path of every sequence of a batch.
 
     Args:
@@ -224,9 +222,7 @@ def chain_loss(
     )
 
 
-def tag_probs(
-    scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain
-) -> NDArray[np.float64]:
+def tag_probs(scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain) -> NDArray[np.float64]:
     """Compute the probability of every tag of every token, over all legal paths.
 
     Args:
@@ -268,9 +264,7 @@ def _marginals(sums: ForwardBackward, lengths: NDArray[np.integer]) -> Floats:
     return np.exp(sums.alpha + sums.beta - np.repeat(sums.log_partition, lengths)[:, None])
 
 
-def _prepare(
-    scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain
-) -> tuple[Floats, Steps]:
+def _prepare(scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain) -> tuple[Floats, Steps]:
     """Check the shapes and put the scores into time-major order."""
     n_tags = len(chain.start)
     n_tokens = int(lengths.sum())
@@ -320,4 +314,5 @@ def log_sum(values: Floats) -> Floats:
     """Return the logarithm of the sum of exponentials of each row, `(n,)`."""
     top = _finite_max(values)
     with np.errstate(divide="ignore"):
-        return (np.log(np.exp(values - top).sum(axis=1, keepdims=True)) + top)[:, 0]
+        sums: Floats = np.log(np.exp(values - top).sum(axis=1)) + top[:, 0]
+    return sums

@@ -81,7 +81,7 @@ def build_free_grammar(tags: Sequence[str]) -> TagGrammar:
     )
 
 
-def _pairs(tags: list[Tag], rule: Callable[[Tag, Tag], bool]) -> NDArray[np.bool_]:
+def _pairs(tags: Sequence[Tag], rule: Callable[[Tag, Tag], bool]) -> NDArray[np.bool_]:
     table = np.array([[rule(left, right) for right in tags] for left in tags], dtype=np.bool_)
     return table.reshape(len(tags), len(tags))
 

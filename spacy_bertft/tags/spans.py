@@ -103,4 +103,6 @@ def _span_probs(
     leaving = np.where(grammar.continues[path[last[goes_on]]], -np.inf, chain.transitions[path[last[goes_on]]])
     after[goes_on] = log_sum(leaving + scores[following] + sums.beta[following])
     log_partition = np.repeat(sums.log_partition, lengths)[start]
-    return np.exp(np.minimum(sums.alpha[start, path[start]] + inside + after - log_partition, 0.0))
+    log_probs = np.minimum(sums.alpha[start, path[start]] + inside + after - log_partition, 0.0)
+    probs: NDArray[np.float64] = np.exp(log_probs)
+    return probs

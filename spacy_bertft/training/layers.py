@@ -17,7 +17,7 @@ def find_depth(name: str, n_layers: int) -> int:
     """Return the depth of a parameter: 0 for the embeddings, `i + 1` for layer `i`, `n_layers + 1` above them.
 
     Example:
-        >>> [find_depth(name, 12) for name in ("embeddings.word.weight", "encoder.layer.11.x.bias", "pooler.dense.bias")]
+        >>> [find_depth(name, 12) for name in ("embeddings.word.weight", "layer.11.x.bias", "pooler.dense.bias")]
         [0, 12, 13]
     """
     match = _LAYER.search(name)
@@ -49,9 +49,7 @@ def count_frozen(frozen_layers: FrozenLayers, n_layers: int) -> int:
         frozen_layers = int(frozen_layers)  # a config value may reach us as it was typed
     if isinstance(frozen_layers, int) and 0 <= frozen_layers <= n_layers:
         return frozen_layers + 1 if frozen_layers else 0
-    raise SettingError(
-        "frozen_layers", frozen_layers, f"one of {', '.join(named)}, or a number from 0 to {n_layers}"
-    )
+    raise SettingError("frozen_layers", frozen_layers, f"one of {', '.join(named)}, or a number from 0 to {n_layers}")
 
 
 def find_lr_scale(depth: int, n_layers: int, layer_lr_decay: float) -> float:

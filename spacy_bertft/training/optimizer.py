@@ -21,7 +21,7 @@ class ScaledParameter:
     lr_scale: float
 
 
-class AdamW(Optimizer):  # type: ignore[misc]
+class AdamW(Optimizer):
     """Adam with decoupled weight decay; biases and normalization weights do not decay.
 
     To spaCy this is a thinc optimizer like any other. Torch models hand all their parameters to `step_torch` at once:
@@ -48,9 +48,7 @@ class AdamW(Optimizer):  # type: ignore[misc]
         eps: float,
         grad_clip: float,
     ) -> None:
-        super().__init__(
-            learn_rate, L2=0.0, beta1=beta1, beta2=beta2, eps=eps, grad_clip=grad_clip, use_averages=False
-        )
+        super().__init__(learn_rate, L2=0.0, beta1=beta1, beta2=beta2, eps=eps, grad_clip=grad_clip, use_averages=False)
         self.weight_decay = weight_decay
         self._steppers: dict[int, torch.optim.AdamW] = {}
 
@@ -109,9 +107,7 @@ def configure_adamw(
     grad_clip: float = 1.0,
 ) -> AdamW:
     """Configure `spacy-bertft.AdamW.v1`; see `AdamW` for the settings."""
-    return AdamW(
-        learn_rate, weight_decay=weight_decay, beta1=beta1, beta2=beta2, eps=eps, grad_clip=grad_clip
-    )
+    return AdamW(learn_rate, weight_decay=weight_decay, beta1=beta1, beta2=beta2, eps=eps, grad_clip=grad_clip)
 
 
 def _group(scaled: list[ScaledParameter]) -> list[dict[str, object]]:

@@ -1,0 +1,62 @@
+"""A batch of documents, cut into pieces and windows: all that is known before torch sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from spacy.attrs import IDX, LENGTH
+from spacy.tokens import Doc
+
+from ..pieces import PieceBatch, PieceTokenizer, TokenBatch, Windows, align, plan_windows
+from ..pieces.batch import Ints
+
+
+@dataclass(frozen=True)
+class EncodingPlan:
+    """The pieces of a batch and what is wanted of them.
+
+    Attributes:
+        pieces: The pieces of all documents.
+        windows: The windows over them.
+        token_index: `(A,)` the tokens that have a piece, counted through the batch.
+        token_piece: `(A,)` the piece that stands for each of them.
+        lengths: `(B,)` such tokens per document.
+    """
+
+    pieces: PieceBatch
+    windows: Windows
+    token_index: Ints
+    token_piece: Ints
+    lengths: Ints
+
+
+def plan_encoding(docs: list[Doc], tokenizer: PieceTokenizer, size: int, stride: int) -> EncodingPlan:
+    """Cut documents into pieces and windows.
+
+    Args:
+        docs: The documents.
+        tokenizer: Cuts their texts.
+        size: Pieces of a window, special pieces left out.
+        stride: Pieces from one window to the next.
+    """
+    pieces = tokenizer.encode([doc.text for doc in docs])
+    tokens = read_tokens(docs)
+    piece_by_token = align(pieces, tokens).piece_by_token
+    token_index = np.flatnonzero(piece_by_token >= 0)
+    doc_by_token = np.repeat(np.arange(len(docs)), tokens.lengths)
+    return EncodingPlan(
+        pieces=pieces,
+        windows=plan_windows(pieces.lengths, size, stride),
+        token_index=token_index,
+        token_piece=piece_by_token[token_index],
+        lengths=np.bincount(doc_by_token[token_index], minlength=len(docs)),
+    )
+
+
+def read_tokens(docs: list[Doc]) -> TokenBatch:
+    """Read the character offsets of all tokens of a batch."""
+    arrays = [doc.to_array([IDX, LENGTH]).reshape(-1, 2).astype(np.intp) for doc in docs]
+    offsets = np.concatenate(arrays) if arrays else np.zeros((0, 2), dtype=np.intp)
+    lengths = np.array([len(array) for array in arrays], dtype=np.intp)
+    return TokenBatch(char_start=offsets[:, 0], char_end=offsets.sum(axis=1), lengths=lengths)
