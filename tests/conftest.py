@@ -1,4 +1,4 @@
-"""Small random checkpoints of every family, made by transformers itself."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -6,76 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
-
-FAMILIES = ("bert", "distilbert", "roberta", "electra")
-TEXTS = [
-    "show me films with drew barrymore from the 1980s",
-    "who directed the godfather, and who starred in it?",
-    "Ein Ärgernis: naïve café-goers don't pay 3.50 €",
-    "what is the plot of mission impossible",
-    "find me all of the movies that starred harold ramis and bill murray",
-]
-
-
-def make_wordpiece() -> Tokenizer:
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(TEXTS, trainers.WordPieceTrainer(vocab_size=150, special_tokens=special))
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    tokenizer.decoder = decoders.WordPiece()
-    # As published files do: what must not be obeyed.
-    tokenizer.enable_padding(length=128)
-    tokenizer.enable_truncation(max_length=16)
-    return tokenizer
-
-
-def make_byte_level() -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
-    )
-    tokenizer.train_from_iterator(TEXTS, trainer)
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=False)
-    return tokenizer
-
-
-def make_checkpoint(folder: Path, family: str = "bert", n_labels: int = 0, **changes: object) -> Path:
-    """Save a small random checkpoint, with a head for token classification if it has labels."""
-    tokenizer = make_byte_level() if family == "roberta" else make_wordpiece()
-    sizes: dict[str, object] = {
-        "vocab_size": tokenizer.get_vocab_size(),
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 48,
-        "max_position_embeddings": 66 if family == "roberta" else 64,
-        "pad_token_id": tokenizer.token_to_id("<pad>" if family == "roberta" else "[PAD]"),
-    }
-    if family == "distilbert":
-        sizes |= {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48}
-    if family == "electra":
-        sizes |= {"embedding_size": 16}
-    if n_labels:
-        sizes |= {"num_labels": n_labels}
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(family, **(sizes | changes))
-    model = (AutoModelForTokenClassification if n_labels else AutoModel).from_config(config)
-    for parameter in model.parameters():
-        # transformers starts so near zero that every logit would look alike
-        torch.nn.init.normal_(parameter, std=0.2)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
+from small_checkpoints import make_checkpoint
 
 
 @pytest.fixture(scope="session")

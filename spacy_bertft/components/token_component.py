@@ -1,6 +1,6 @@
 """What `bert_ner` and `bert_tagger` share: labels, verbs and storage around a token classifier."""
 
-from __future__ import annotations
+# No `from __future__ import annotations`: spaCy reads the signature of `initialize` at run time.
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -188,7 +188,7 @@ class TokenComponent(TrainablePipe):  # type: ignore[misc]
         content: bytes = util.to_bytes(parts, exclude)
         return content
 
-    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> TokenComponent:
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "TokenComponent":
         """Read the component.
 
         Raises:
@@ -211,7 +211,7 @@ class TokenComponent(TrainablePipe):  # type: ignore[misc]
         }
         util.to_disk(path, parts, exclude)
 
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> TokenComponent:
+    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "TokenComponent":
         """Read the component from a folder.
 
         Raises:

@@ -75,6 +75,8 @@ class TorchShim(Shim):
             for name, parameter in self.module.named_parameters()
             if parameter.requires_grad
         }
+        if not scaled:
+            return
         if isinstance(optimizer, AdamW):
             optimizer.step_torch(self.id, scaled.values())
         else:
