@@ -1,0 +1,56 @@
+"""Tags: schemes ↔ spans, the grammar of legal sequences, the best path under it. Numpy only."""
+
+from .chain import (
+    ChainGradient,
+    ForwardBackward,
+    LinearChain,
+    best_legal_path,
+    best_paths,
+    build_chain,
+    build_free_chain,
+    chain_loss,
+    run_forward_backward,
+    tag_probs,
+)
+from .grammar import TagGrammar, build_free_grammar, build_grammar
+from .schemes import (
+    SCHEMES,
+    Scheme,
+    TagParts,
+    TagSpan,
+    guess_scheme,
+    parse_scheme,
+    read_spans,
+    repair_tags,
+    split_tag,
+    write_tags,
+)
+from .spans import SpanBatch, find_spans
+
+__all__ = [
+    "SCHEMES",
+    "ChainGradient",
+    "ForwardBackward",
+    "LinearChain",
+    "Scheme",
+    "SpanBatch",
+    "TagGrammar",
+    "TagParts",
+    "TagSpan",
+    "best_legal_path",
+    "best_paths",
+    "build_chain",
+    "build_free_chain",
+    "build_free_grammar",
+    "build_grammar",
+    "chain_loss",
+    "find_spans",
+    "guess_scheme",
+    "parse_scheme",
+    "read_spans",
+    "repair_tags",
+    "run_forward_backward",
+    "split_tag",
+    "tag_probs",
+    "write_tags",
+]
