@@ -1,0 +1,107 @@
+"""Sentences of words and tags → sentences of words and spans, the gold standard of a Doc."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ColumnFormatError, DataError, TagError
+from ..tags import Scheme, TagSpan, guess_scheme, read_spans, repair_tags
+from .columns import ColumnSentence, LineTally, read_columns
+from .layout import ColumnLayout, detect_layout
+from .options import ColumnOptions
+
+
+@dataclass(frozen=True)
+class GoldSentence:
+    """A sentence with what it is to teach.
+
+    Attributes:
+        words: The words.
+        spans: The entities; empty where plain tags were read.
+        tags: One plain tag per word; empty where entities were read.
+        document: Number of the document it stands in, from 0, counted over all files.
+    """
+
+    words: list[str]
+    spans: list[TagSpan]
+    tags: list[str]
+    document: int
+
+
+class GoldReader:
+    """Reads column files, each in its own layout, all in one scheme.
+
+    Layout and scheme are found out when the reader is made; reading streams, and may be done again.
+
+    Args:
+        paths: The column files.
+        options: How to read them.
+
+    Attributes:
+        scheme: The scheme of the tags.
+
+    Raises:
+        DataError: There is no file, or one holds no token.
+        ColumnFormatError: A file has no column of tags.
+    """
+
+    def __init__(self, paths: Sequence[Path], options: ColumnOptions) -> None:
+        if not paths:
+            raise DataError("No input file was given. Expected at least one column file.")
+        self.options = options
+        self._layouts = [(path, detect_layout(path, options)) for path in paths]
+        self.scheme: Scheme = options.scheme or self._guess_scheme()
+
+    def read(self, tally: LineTally | None = None) -> Iterator[GoldSentence]:
+        """Read all sentences, file after file.
+
+        Args:
+            tally: Counts lines and repaired tags on the way.
+
+        Raises:
+            ColumnFormatError: A line cannot be read, or its tag may not stand where it stands.
+        """
+        tally = LineTally() if tally is None else tally
+        document = -1
+        for path, layout in self._layouts:
+            for sentence in read_columns(path, layout, tally):
+                document += sentence.is_doc_start
+                yield self._read_gold(sentence, document, path, tally)
+
+    def _guess_scheme(self) -> Scheme:
+        if self.options.kind == "tags":
+            return "bio"
+        return guess_scheme(_read_tags(self._layouts))
+
+    def _read_gold(self, sentence: ColumnSentence, document: int, path: Path, tally: LineTally) -> GoldSentence:
+        words, tags = sentence.words, sentence.tags
+        if self.options.kind == "tags":
+            return GoldSentence(words, [], tags, document)
+        try:
+            if self.options.orphans == "repair":
+                tags, n_repaired = repair_tags(tags, self.scheme)
+                tally.n_tags_repaired += n_repaired
+            return GoldSentence(words, read_spans(tags, self.scheme), [], document)
+        except TagError as error:
+            problem = f"tag {error.tag!r} {error.problem}"
+            line = sentence.line + error.index
+            raise ColumnFormatError(path, line, problem, self._advise(tags, error)) from error
+
+    def _advise(self, tags: list[str], error: TagError) -> str:
+        expected = f"Expected {error.expected}"
+        try:
+            repaired, _ = repair_tags(tags, self.scheme)
+        except TagError:
+            # Not a matter of order: the tag itself is wrong, and no repair can read it.
+            return f"{expected} (scheme {self.scheme}; --scheme takes another)."
+        reading = repaired[error.index]
+        outcome = f"read it as {reading}" if reading != error.tag else "end the span before it"
+        return f"{expected}; pass --orphans repair to {outcome}."
+
+
+def _read_tags(layouts: Iterable[tuple[Path, ColumnLayout]]) -> Iterator[list[str]]:
+    for path, layout in layouts:
+        for sentence in read_columns(path, layout):
+            yield sentence.tags

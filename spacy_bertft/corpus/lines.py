@@ -1,0 +1,46 @@
+"""Lines of a text file, with their numbers and without surprises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import ColumnFormatError, DataError
+
+_BOM = "\ufeff"
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    r"""Read a UTF-8 file line by line.
+
+    A line ends at `\n` or `\r\n` and nowhere else: the other characters that `str.splitlines` takes for line
+    ends (U+0085, U+2028 and five more) do occur inside the words of real corpora.
+
+    Args:
+        path: The file. A byte order mark at its start is passed over.
+
+    Yields:
+        The number of each line, from 1, and the line without its end.
+
+    Raises:
+        DataError: There is no such file.
+        ColumnFormatError: A line is not UTF-8, or holds a NUL.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file. Expected a column file or a .spacy file.")
+    # Binary files split at `\n` only, and a bad byte is met at its own line.
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            line = _decode(raw, path, number).rstrip("\r\n")
+            yield number, line.removeprefix(_BOM) if number == 1 else line
+
+
+def _decode(raw: bytes, path: Path, number: int) -> str:
+    try:
+        line = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        problem = f"byte {raw[error.start]:#04x} at position {error.start + 1} of the line is not UTF-8"
+        raise ColumnFormatError(path, number, problem, "Expected UTF-8; convert the file first.") from error
+    if "\0" in line:
+        raise ColumnFormatError(path, number, "the line holds a NUL", "Expected text; is this a binary file?")
+    return line

@@ -1,0 +1,64 @@
+"""How column files are to be read: the choices, checked once at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from ..errors import SettingError
+from ..tags import Scheme, parse_scheme
+
+TagColumn = Literal["first", "last"]
+Orphans = Literal["error", "repair"]
+Kind = Literal["ents", "tags"]
+
+_TAG_COLUMNS: tuple[TagColumn, ...] = ("first", "last")
+_ORPHANS: tuple[Orphans, ...] = ("error", "repair")
+_KINDS: tuple[Kind, ...] = ("ents", "tags")
+
+Choice = TypeVar("Choice", bound=str)
+
+
+@dataclass(frozen=True)
+class ColumnOptions:
+    """How column files are to be read.
+
+    Attributes:
+        scheme: The tag scheme; None to guess it from all files together.
+        tag_column: Where the tags stand; None to find out, file by file.
+        orphans: What to do with a tag that may not stand where it stands: refuse the file, or read it as
+            conlleval does.
+        kind: `ents` reads spans of tokens, `tags` takes the column as it is, one tag per token.
+    """
+
+    scheme: Scheme | None = None
+    tag_column: TagColumn | None = None
+    orphans: Orphans = "error"
+    kind: Kind = "ents"
+
+
+def parse_options(
+    scheme: str | None = None,
+    tag_column: str | None = None,
+    orphans: str = "error",
+    kind: str = "ents",
+) -> ColumnOptions:
+    """Check the options as they come from a command line or a config.
+
+    Raises:
+        SettingError: A value is not among the choices.
+    """
+    return ColumnOptions(
+        scheme=None if scheme is None else parse_scheme(scheme),
+        tag_column=None if tag_column is None else _parse_choice("tag_column", tag_column, _TAG_COLUMNS),
+        orphans=_parse_choice("orphans", orphans, _ORPHANS),
+        kind=_parse_choice("kind", kind, _KINDS),
+    )
+
+
+def _parse_choice(name: str, value: str, choices: Sequence[Choice]) -> Choice:
+    for choice in choices:
+        if choice == value:
+            return choice
+    raise SettingError(name, value, f"one of {', '.join(choices)}")

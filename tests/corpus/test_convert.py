@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from column_files import Sentence, Style, sentences, styles
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spacy.tokens import Doc, DocBin
+from spacy.vocab import Vocab
+
+from spacy_bertft.corpus import convert
+from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
+from spacy_bertft.tags import SCHEMES, Scheme, TagSpan
+
+FILMS = "O\tfilms\nO\twith\nB-ACTOR\tdrew\nI-ACTOR\tbarrymore\n\nB-YEAR\t1980s\n\nO\tfilms\n"
+
+
+def read_docs(path: Path) -> list[Doc]:
+    return list(DocBin().from_disk(path).get_docs(Vocab()))
+
+
+def read_sentence(doc: Doc) -> Sentence:
+    return Sentence([token.text for token in doc], [TagSpan(ent.start, ent.end, ent.label_) for ent in doc.ents])
+
+
+@settings(max_examples=25)
+@given(st.lists(sentences(), min_size=1, max_size=4), styles, st.sampled_from(SCHEMES))
+def test_what_is_written_is_what_was_read(written: list[Sentence], style: Style, scheme: Scheme) -> None:
+    with TemporaryDirectory() as folder:
+        source, output = Path(folder, "a.bio"), Path(folder, "a.spacy")
+        style.write(source, written, scheme)
+        report = convert(source, output, scheme=scheme)
+        assert [read_sentence(doc) for doc in read_docs(output)] == written
+    assert report.n_sentences == report.n_docs == len(written)
+    assert report.n_tokens == sum(len(sentence.words) for sentence in written)
+    assert report.label_counts == Counter(span.label for sentence in written for span in sentence.spans)
+
+
+def test_the_report(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.bio", tmp_path / "a.spacy"
+    source.write_text(FILMS + "\n# end\n-DOCSTART-\n\nO\tfilms\n")
+    report = convert([str(source)], str(output))
+    assert report.paths == (source,)
+    assert report.scheme == "bio"
+    assert (report.n_lines, report.n_sentences, report.n_docs, report.n_tokens) == (13, 4, 4, 7)
+    assert report.label_counts == {"ACTOR": 1, "YEAR": 1}
+    assert report.n_lines_left_out == {"comment lines": 1, "-DOCSTART- lines": 1}
+    assert report.dev is None
+
+
+def test_several_files_make_one_corpus(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_text("O\tfilms\nB-X\tnow\n")
+    second.write_text("films O\nnow B-X\n")
+    report = convert([first, second, first], tmp_path / "all.spacy")
+    assert (report.n_sentences, report.label_counts) == (3, {"X": 3})
+    assert len({tuple(read_sentence(doc).words) for doc in read_docs(tmp_path / "all.spacy")}) == 1
+
+
+def test_several_sentences_per_doc(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.bio", tmp_path / "a.spacy"
+    source.write_text(FILMS)
+    report = convert(source, output, n_sents=2)
+    docs = read_docs(output)
+    assert (report.n_docs, report.n_sentences) == (2, 3)
+    assert [sent.text.strip() for sent in docs[0].sents] == ["films with drew barrymore", "1980s"]
+    assert [ent.text for ent in docs[0].ents] == ["drew barrymore", "1980s"]
+
+
+def test_the_development_set(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.bio", tmp_path / "a.spacy"
+    source.write_text("\n".join(f"word{number % 40}\tO\n" for number in range(100)))
+    report = convert(source, output, dev=0.1, seed=3)
+    assert report.dev is not None
+    assert report.dev.path == tmp_path / "a-dev.spacy"
+    kept = [doc.text for doc in read_docs(output)]
+    split_off = [doc.text for doc in read_docs(report.dev.path)]
+    assert not set(kept) & set(split_off)
+    assert Counter(kept + split_off) == Counter(f"word{number % 40} " for number in range(100))
+    assert (report.output.n_sentences, report.dev.n_sentences) == (len(kept), len(split_off))
+    assert 8 <= len(split_off) <= 10
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    source = tmp_path / "a.bio"
+    source.write_text(FILMS)
+    for name in ("one", "two"):
+        convert(source, tmp_path / f"{name}.spacy", dev=0.3, dev_path=tmp_path / f"{name}-held.spacy")
+    assert (tmp_path / "one.spacy").read_bytes() == (tmp_path / "two.spacy").read_bytes()
+    assert (tmp_path / "one-held.spacy").read_bytes() == (tmp_path / "two-held.spacy").read_bytes()
+
+
+def test_plain_tags(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.pos", tmp_path / "a.spacy"
+    source.write_text("dogs\tNNS\nrun\tVBP\n\ncats\tNNS\n")
+    with pytest.raises(ColumnFormatError, match="--as tags") as caught:
+        convert(source, output)
+    assert caught.value.line == 1
+    report = convert(source, output, kind="tags")
+    assert [[token.tag_ for token in doc] for doc in read_docs(output)] == [["NNS", "VBP"], ["NNS"]]
+    assert (report.scheme, report.label_counts) == (None, {"NNS": 2, "VBP": 1})
+
+
+def test_an_error_leaves_both_outputs_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, output, dev_path = tmp_path / "a.bio", tmp_path / "a.spacy", tmp_path / "dev.spacy"
+    output.write_bytes(b"old")
+    dev_path.write_bytes(b"old too")
+    source.write_text("O\ta\nI-X\tb\n\nB-X\tc\n")
+    with pytest.raises(ColumnFormatError):
+        convert(source, output, dev=0.5, dev_path=dev_path)
+    # The first output is complete when the second one fails.
+    write = DocBin.to_disk
+    monkeypatch.setattr(DocBin, "to_disk", lambda self, path: write(self, path) if "dev" not in path.name else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        convert(source, output, dev=0.5, dev_path=dev_path, orphans="repair")
+    assert (output.read_bytes(), dev_path.read_bytes()) == (b"old", b"old too")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("output", "settings", "name"),
+    [
+        ("a.bin", {}, "output"),
+        ("a.spacy", {"dev_path": "b.spacy"}, "dev_path"),
+        ("a.spacy", {"dev": 0.5, "dev_path": "a.spacy"}, "dev_path"),
+        ("source.spacy", {}, "output"),
+        ("a.spacy", {"dev": 1.5}, "dev"),
+        ("a.spacy", {"n_sents": 0}, "n_sents"),
+        ("a.spacy", {"lang": "nowhere"}, "lang"),
+        ("a.spacy", {"scheme": "other"}, "scheme"),
+    ],
+)
+def test_settings_out_of_range(tmp_path: Path, output: str, settings: dict[str, object], name: str) -> None:
+    source = tmp_path / "source.spacy"
+    source.write_text(FILMS)
+    if "dev_path" in settings:
+        settings = {**settings, "dev_path": tmp_path / str(settings["dev_path"])}
+    with pytest.raises(SettingError) as caught:
+        convert(source, tmp_path / output, **settings)
+    assert caught.value.name == name
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "O\t-DOCSTART-\n"])
+def test_empty_inputs(tmp_path: Path, text: str) -> None:
+    source = tmp_path / "a.bio"
+    source.write_text(text)
+    with pytest.raises(DataError, match=r"a\.bio"):
+        convert(source, tmp_path / "a.spacy", tag_column="first")
+
+
+def test_a_missing_input(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        convert(tmp_path / "missing", tmp_path / "a.spacy")

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spacy_bertft.corpus.lines import read_lines
+from spacy_bertft.errors import ColumnFormatError, DataError
+
+
+def read(path: Path, content: bytes) -> list[str]:
+    path.write_bytes(content)
+    lines = list(read_lines(path))
+    assert [number for number, _ in lines] == list(range(1, len(lines) + 1))
+    return [line for _, line in lines]
+
+
+def test_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
+    assert read(tmp_path / "a", b"\xef\xbb\xbfa\r\nb\n\nc") == ["a", "b", "", "c"]
+    assert read(tmp_path / "b", b"") == []
+
+
+def test_other_line_ends_belong_to_the_line(tmp_path: Path) -> None:
+    text = "a\u0085b\u2028c\x0bd\x0ce\x1cf"
+    assert read(tmp_path / "a", text.encode()) == [text]
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "problem"),
+    [
+        (b"a\nb\ncaf\xe9\tO\n", 3, "byte 0xe9 at position 4 of the line is not UTF-8"),
+        (b"\xff\xfea\0", 1, "byte 0xff at position 1 of the line is not UTF-8"),
+        (b"a\nb\0\tO\n", 2, "the line holds a NUL"),
+    ],
+)
+def test_what_is_no_text(tmp_path: Path, content: bytes, line: int, problem: str) -> None:
+    with pytest.raises(ColumnFormatError) as caught:
+        read(tmp_path / "a", content)
+    assert (caught.value.path, caught.value.line) == (tmp_path / "a", line)
+    assert caught.value.problem == problem
+
+
+def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing", tmp_path):
+        with pytest.raises(DataError, match="no such file"):
+            list(read_lines(path))
