@@ -1,0 +1,54 @@
+"""The command line: `spacy-bertft …`, `python -m spacy_bertft …` and `python -m spacy bertft …`.
+
+One file per command, each a thin layer over the function of the same name. What a command needs is imported when it
+runs: every `python -m spacy` command imports this module, and `spacy-bertft --help` should not wait for spaCy.
+"""
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from ..errors import BertftError
+from .convert import convert_command
+from .stats import stats_command
+
+
+class OneLineErrors(TyperGroup):
+    """Commands whose deliberate errors end in one line and exit code 1, not in a traceback."""
+
+    # Any: newer typers bring their own copy of click, so the class of a context depends on the version.
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except BertftError as error:
+            # An error may quote one of another library, of many lines.
+            typer.echo(f"Error: {' '.join(str(error).splitlines())}", err=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    name="spacy-bertft",
+    help="Fine-tuned BERT in a spaCy pipeline.",
+    cls=OneLineErrors,
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.command("convert")(convert_command)
+app.command("stats")(stats_command)
+
+
+def mount_in_spacy() -> None:
+    """Make `python -m spacy bertft …` work, if it is spaCy that is running.
+
+    spaCy imports its `spacy_cli` plug-ins and leaves the rest to them. Its own command line is loaded by then; where
+    it is not, nobody asks for it, and importing it would cost a second.
+    """
+    spacy_cli = sys.modules.get("spacy.cli._util")
+    if spacy_cli is not None:
+        spacy_cli.app.add_typer(app, name="bertft")
+
+
+mount_in_spacy()

@@ -1,0 +1,35 @@
+"""`spacy-bertft stats`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .tables import print_notes, print_table
+
+
+def stats_command(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Column files or .spacy files.")],
+    encoder: Annotated[str | None, typer.Option(help="Hub name or folder of an encoder, to count pieces too.")] = None,
+    window: Annotated[int, typer.Option(help="Pieces that the encoder takes at once.")] = 512,
+    plot: Annotated[Path | None, typer.Option(help="Draw the lengths: a .png or .html file.")] = None,
+    kind: Annotated[
+        str, typer.Option("--as", help="ents for entities, tags for plain tags (part of speech).")
+    ] = "ents",
+) -> None:
+    """Tell how long the texts of a corpus are, and what its labels are."""
+    from ..corpus.histogram import draw_lengths
+    from ..corpus.stats import measure_corpus
+
+    tokenizer = None
+    if encoder is not None:
+        from ..checkpoints import read_tokenizer
+
+        tokenizer = read_tokenizer(encoder).count_pieces
+    stats = measure_corpus(paths, tokenizer, window, kind=kind)
+    if plot is not None:
+        draw_lengths(stats, plot)
+    print_table(stats.format_rows())
+    if stats.label_counts:
+        print_table(stats.format_label_rows())
+    print_notes(stats.format_notes())
