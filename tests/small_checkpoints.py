@@ -80,7 +80,8 @@ def make_checkpoint(folder: Path, family: str = "bert", n_labels: int = 0, **cha
     model = (AutoModelForTokenClassification if n_labels else AutoModel).from_config(config)
     for parameter in model.parameters():
         # transformers starts so near zero that every logit would look alike
-        torch.nn.init.normal_(parameter, std=0.2)
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.1)
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
