@@ -23,6 +23,7 @@ from .schemes import (
     read_spans,
     repair_tags,
     split_tag,
+    split_tags,
     write_tags,
 )
 from .spans import SpanBatch, find_spans
@@ -51,6 +52,7 @@ __all__ = [
     "repair_tags",
     "run_forward_backward",
     "split_tag",
+    "split_tags",
     "tag_probs",
     "write_tags",
 ]

@@ -99,6 +99,22 @@ def split_tag(tag: str, index: int = 0) -> TagParts:
     return TagParts(prefix, label)
 
 
+def split_tags(tags: Sequence[str], scheme: Scheme) -> list[TagParts]:
+    """Split tags, each of which has to belong to the scheme; whether they may stand side by side is not asked.
+
+    Raises:
+        TagError: A text is no tag, or has a prefix of another scheme.
+    """
+    sequence = [split_tag(tag, index) for index, tag in enumerate(tags)]
+    known = _PREFIXES[scheme]
+    for index, parts in enumerate(sequence):
+        if parts.prefix not in known:
+            expected = ", ".join(prefix if prefix == "O" else f"{prefix}-{parts.label}" for prefix in known)
+            problem = f"has a prefix that the scheme {scheme} does not know"
+            raise TagError(index, tags[index], problem, f"one of {expected}")
+    return sequence
+
+
 def read_spans(tags: Sequence[str], scheme: Scheme = "bio") -> list[TagSpan]:
     """Read the spans of a legal tag sequence.
 
@@ -115,7 +131,7 @@ def read_spans(tags: Sequence[str], scheme: Scheme = "bio") -> list[TagSpan]:
     >>> read_spans(["O", "B-PER", "I-PER", "B-LOC"])
     [TagSpan(token_start=1, token_end=3, label='PER'), TagSpan(token_start=3, token_end=4, label='LOC')]
     """
-    sequence = _split_tags(tags, scheme)
+    sequence = split_tags(tags, scheme)
     _check_sequence(tags, sequence, scheme)
     return _read_leniently(sequence)
 
@@ -164,7 +180,7 @@ def repair_tags(tags: Sequence[str], scheme: Scheme = "bio") -> tuple[list[str],
     >>> repair_tags(["O", "I-PER", "I-LOC"])
     (['O', 'B-PER', 'B-LOC'], 2)
     """
-    repaired = write_tags(_read_leniently(_split_tags(tags, scheme)), len(tags), scheme)
+    repaired = write_tags(_read_leniently(split_tags(tags, scheme)), len(tags), scheme)
     n_changed = sum(old != new for old, new in zip(tags, repaired, strict=True))
     return repaired, n_changed
 
@@ -202,17 +218,6 @@ def _find_parts(tag: str) -> TagParts:
         return split_tag(tag)
     except TagError:
         return _OUTSIDE
-
-
-def _split_tags(tags: Sequence[str], scheme: Scheme) -> list[TagParts]:
-    sequence = [split_tag(tag, index) for index, tag in enumerate(tags)]
-    known = _PREFIXES[scheme]
-    for index, parts in enumerate(sequence):
-        if parts.prefix not in known:
-            expected = ", ".join(prefix if prefix == "O" else f"{prefix}-{parts.label}" for prefix in known)
-            problem = f"has a prefix that the scheme {scheme} does not know"
-            raise TagError(index, tags[index], problem, f"one of {expected}")
-    return sequence
 
 
 def _read_leniently(sequence: Sequence[TagParts]) -> list[TagSpan]:
