@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import ShapeError, TagError
 from .grammar import TagGrammar
+from .log_space import build_log_matrix, find_deep_rows, find_depth, finite_max, log_matmul, log_sum
 from .steps import Steps, build_steps
 
 Floats = NDArray[np.float64]
@@ -155,15 +156,14 @@ def run_forward_backward(
     scores, steps = _prepare(scores, lengths, chain)
     alpha, beta = np.empty_like(scores), np.empty_like(scores)
     slices = list(steps.slices())
-    shift = _finite_max(chain.transitions.reshape(1, -1)).item() if chain.transitions.size else 0.0
-    weights = np.exp(chain.transitions - shift)
+    onward, backward = build_log_matrix(chain.transitions), build_log_matrix(chain.transitions.T)
     log_partition = np.zeros(len(lengths))
     for t, rows in enumerate(slices):
         alpha[rows] = scores[rows]
         if t == 0:
             alpha[rows] += chain.start
         else:
-            alpha[rows] += _log_matmul(alpha[_first(slices[t - 1], rows)], weights) + shift
+            alpha[rows] += log_matmul(alpha[_first(slices[t - 1], rows)], onward)
     for t in range(len(slices) - 1, -1, -1):
         rows = slices[t]
         n_next = _size(slices[t + 1]) if t + 1 < len(slices) else 0
@@ -172,7 +172,7 @@ def run_forward_backward(
         log_partition[steps.sequences[n_next : _size(rows)]] = log_sum(alpha[ending] + chain.end)
         if n_next:
             following = scores[slices[t + 1]] + beta[slices[t + 1]]
-            beta[rows.start : rows.start + n_next] = _log_matmul(following, weights.T) + shift
+            beta[rows.start : rows.start + n_next] = log_matmul(following, backward)
     return ForwardBackward(_unpack(alpha, steps), _unpack(beta, steps), log_partition)
 
 
@@ -208,9 +208,9 @@ def chain_loss(
     gold = np.where(allowed, everything, -np.inf)
     of_all = run_forward_backward(everything, lengths, chain)
     of_gold = run_forward_backward(gold, lengths, chain)
-    if not np.isfinite(of_gold.log_partition).all():
-        index = int(np.flatnonzero(~np.isfinite(of_gold.log_partition))[0])
-        raise TagError(index, "?", "the gold tags of this sequence are not legal", "a legal sequence")
+    illegal = np.flatnonzero(np.isneginf(of_gold.log_partition))
+    if len(illegal):
+        raise TagError(int(illegal[0]), "?", "the gold tags of this sequence are not legal", "a legal sequence")
     loss = float((of_all.log_partition - of_gold.log_partition).sum())
     from_all = _expected_counts(everything, lengths, chain, of_all)
     from_gold = _expected_counts(gold, lengths, chain, of_gold)
@@ -247,17 +247,33 @@ def _expected_counts(
     is_left = np.ones(len(scores), dtype=np.bool_)
     is_left[last] = False
     left = np.flatnonzero(is_left)
-    shift = _finite_max(chain.transitions.reshape(1, -1)).item() if chain.transitions.size else 0.0
-    weights = np.exp(chain.transitions - shift)
-    before = _exp_rows(sums.alpha[left])
-    after = _exp_rows(scores[left + 1] + sums.beta[left + 1])
-    totals = ((before @ weights) * after).sum(axis=1, keepdims=True)
+    log_partition = np.repeat(sums.log_partition, lengths)[left]
     return ChainGradient(
         scores=probs,
         start=probs[first].sum(axis=0),
-        transitions=weights * ((before / totals).T @ after),
+        transitions=_expected_steps(sums.alpha[left], scores[left + 1] + sums.beta[left + 1], log_partition, chain),
         end=probs[last].sum(axis=0),
     )
+
+
+def _expected_steps(before: Floats, after: Floats, log_partition: Floats, chain: LinearChain) -> Floats:
+    """Count, in expectation, how often each tag follows each, `(L, L)`.
+
+    Args:
+        before: `(n, L)` log sums up to the left token of each step.
+        after: `(n, L)` log sums from its right token on.
+        log_partition: `(n,)` of its sequence.
+        chain: The scores of the chain.
+    """
+    matrix = build_log_matrix(chain.transitions)
+    deep = find_deep_rows(find_depth(before) + find_depth(after) + matrix.depth)
+    # The probability of a step, all factors taken one by one; for the other rows a matrix product does the same.
+    logs = before[deep][:, :, None] + matrix.logs + (after[deep] - log_partition[deep, None])[:, None, :]
+    steps: Floats = np.exp(logs).sum(axis=0)
+    before, after = _exp_rows(np.delete(before, deep, axis=0)), _exp_rows(np.delete(after, deep, axis=0))
+    totals = ((before @ matrix.factors) * after).sum(axis=1, keepdims=True)
+    steps += matrix.factors * ((before / totals).T @ after)
+    return steps
 
 
 def _marginals(sums: ForwardBackward, lengths: NDArray[np.integer]) -> Floats:
@@ -293,26 +309,5 @@ def _first(before: slice, rows: slice) -> slice:
     return slice(before.start, before.start + _size(rows))
 
 
-def _finite_max(values: Floats) -> Floats:
-    """Return the maximum of each row, `(n, 1)`; zero where a row holds minus infinity only."""
-    top = values.max(axis=1, keepdims=True)
-    return np.where(np.isfinite(top), top, 0.0)
-
-
 def _exp_rows(values: Floats) -> Floats:
-    return np.exp(values - _finite_max(values))
-
-
-def _log_matmul(values: Floats, weights: Floats) -> Floats:
-    """Multiply `exp(values)` by `weights` and take the logarithm, `(n, L)`."""
-    top = _finite_max(values)
-    with np.errstate(divide="ignore"):
-        return np.log(np.exp(values - top) @ weights) + top
-
-
-def log_sum(values: Floats) -> Floats:
-    """Return the logarithm of the sum of exponentials of each row, `(n,)`."""
-    top = _finite_max(values)
-    with np.errstate(divide="ignore"):
-        sums: Floats = np.log(np.exp(values - top).sum(axis=1)) + top[:, 0]
-    return sums
+    return np.exp(values - finite_max(values))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain import LinearChain, log_sum, run_forward_backward
+from .chain import Floats, LinearChain, run_forward_backward
 from .grammar import TagGrammar
+from .log_space import build_log_matrix, log_matmul
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class SpanBatch:
         token_start: `(S,)` first token, counted in its sequence.
         token_end: `(S,)` one past the last token, counted in its sequence.
         tag: `(S,)` tag of the first token; it names the label.
-        probs: `(S,)` probability of the whole span, between 0 and 1.
+        probs: `(S,)` probability of the whole span, between 0 and 1: of its label and of both its bounds.
     """
 
     sequence: NDArray[np.intp]
@@ -67,42 +68,45 @@ def find_spans(
         token_start=start - bounds[sequence],
         token_end=end - bounds[sequence],
         tag=path[start],
-        probs=_span_probs(path, scores, lengths, grammar, chain, start, end),
+        probs=_span_probs(path[start], scores, lengths, grammar, chain, start, end),
     )
 
 
 def _span_probs(
-    path: NDArray[np.intp],
+    tag: NDArray[np.intp],
     scores: NDArray[np.floating],
     lengths: NDArray[np.integer],
     grammar: TagGrammar,
     chain: LinearChain,
     start: NDArray[np.intp],
     end: NDArray[np.intp],
-) -> NDArray[np.float64]:
+) -> Floats:
     """Sum the probability of all paths that hold each span, from `start` to `end` and not beyond.
 
-    The sum is `alpha` at the first token, the path's own scores inside, and `beta` after it over every tag that does
-    not continue the span.
+    Each span is a short sequence with a chain of its own: its first token comes from the start of the text or from a
+    tag that it does not continue, its last token goes to the end or to a tag that does not continue it, and in
+    between every tag continues the one before. A span may be spelled in several ways (IOB1); the sum is over all.
     """
     if not len(start):
         return np.zeros(0)
     sums = run_forward_backward(scores, lengths, chain)
-    last = end - 1
-    gains = scores[np.arange(len(path)), path].astype(np.float64)
-    steps = chain.transitions[path[:-1], path[1:]]
-    # A step between two sequences, or one that the chain forbids, lies inside no span.
-    gains[1:] += np.where(np.isfinite(steps), steps, 0.0)
-    sums_of_gains = np.cumsum(gains)
-    inside = sums_of_gains[last] - sums_of_gains[start]
-    ends_sequence = np.zeros(len(path), dtype=np.bool_)
-    ends_sequence[(np.cumsum(lengths) - 1)[lengths > 0]] = True
-    after = chain.end[path[last]].copy()
-    goes_on = ~ends_sequence[last]
-    following = end[goes_on]
-    leaving = np.where(grammar.continues[path[last[goes_on]]], -np.inf, chain.transitions[path[last[goes_on]]])
-    after[goes_on] = log_sum(leaving + scores[following] + sums.beta[following])
-    log_partition = np.repeat(sums.log_partition, lengths)[start]
-    log_probs = np.minimum(sums.alpha[start, path[start]] + inside + after - log_partition, 0.0)
-    probs: NDArray[np.float64] = np.exp(log_probs)
+    inside = np.where(grammar.continues, chain.transitions, -np.inf)
+    across = np.where(grammar.continues, -np.inf, chain.transitions)
+    ends = np.cumsum(lengths)
+    opens, closes = np.isin(start, ends - lengths), np.isin(end, ends)
+    entering, leaving = np.empty((2, len(start), len(grammar.tags)))
+    entering[opens], leaving[closes] = chain.start, chain.end
+    before, after = start[~opens] - 1, end[~closes]
+    entering[~opens] = log_matmul(sums.alpha[before], build_log_matrix(across))
+    leaving[~closes] = log_matmul(scores[after] + sums.beta[after], build_log_matrix(across.T))
+    n_tokens = end - start
+    last = np.cumsum(n_tokens) - 1
+    first = last - n_tokens + 1
+    own = scores[np.repeat(start - first, n_tokens) + np.arange(last[-1] + 1)].astype(np.float64)
+    labels = np.unique(grammar.labels, return_inverse=True)[1]
+    own[first] += np.where(labels == labels[tag][:, None], entering, -np.inf)
+    own[last] += leaving
+    nothing = np.zeros(len(grammar.tags))
+    log_sums = run_forward_backward(own, n_tokens, LinearChain(nothing, inside, nothing)).log_partition
+    probs: Floats = np.exp(np.minimum(log_sums - np.repeat(sums.log_partition, lengths)[start], 0.0))
     return probs

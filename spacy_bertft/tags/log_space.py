@@ -1,0 +1,84 @@
+"""Sums of products of numbers that are known by their logarithms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# `exp(-708)` is the smallest normal float. Rows that could come near it are summed the long way.
+_DEEPEST = 600.0
+
+
+@dataclass(frozen=True)
+class LogMatrix:
+    """A matrix of logarithms, ready for products; minus infinity stands for zero.
+
+    Attributes:
+        logs: `(L, L)` the logarithms.
+        factors: `(L, L)` the numbers themselves, divided by the largest.
+        shift: The logarithm of the largest.
+        depth: How far the smallest lies below the largest, zeros left out.
+    """
+
+    logs: Floats
+    factors: Floats
+    shift: float
+    depth: float
+
+
+def build_log_matrix(logs: Floats) -> LogMatrix:
+    """Prepare a matrix for products."""
+    flat = logs.reshape(1, -1)
+    shift = float(finite_max(flat).item()) if logs.size else 0.0
+    return LogMatrix(logs, np.exp(logs - shift), shift, float(find_depth(flat).item()) if logs.size else 0.0)
+
+
+def log_matmul(values: Floats, matrix: LogMatrix) -> Floats:
+    """Multiply `exp(values)` by a matrix and take the logarithm, `(n, L)`.
+
+    Source: the log-sum-exp trick with one maximum per row, so that a matrix product does the work. Where numbers lie
+    too far apart for that, with one maximum per sum.
+    """
+    top = finite_max(values)
+    below = values - top
+    with np.errstate(divide="ignore"):
+        logs: Floats = np.log(np.exp(below) @ matrix.factors) + (top + matrix.shift)
+    deep = find_deep_rows(_find_lowest(below) + matrix.depth)
+    if len(deep):
+        n_tags = len(matrix.logs)
+        pairs = values[deep][:, None, :] + matrix.logs.T
+        logs[deep] = log_sum(pairs.reshape(-1, n_tags)).reshape(-1, n_tags)
+    return logs
+
+
+def log_sum(values: Floats) -> Floats:
+    """Return the logarithm of the sum of exponentials of each row, `(n,)`."""
+    top = finite_max(values)
+    with np.errstate(divide="ignore"):
+        sums: Floats = np.log(np.exp(values - top).sum(axis=1)) + top[:, 0]
+    return sums
+
+
+def finite_max(values: Floats) -> Floats:
+    """Return the maximum of each row, `(n, 1)`; zero where a row holds minus infinity only."""
+    top = values.max(axis=1, keepdims=True)
+    return np.where(np.isfinite(top), top, 0.0)
+
+
+def find_depth(values: Floats) -> Floats:
+    """Return how far the lowest of each row lies below the highest, minus infinity left out, `(n,)`."""
+    return _find_lowest(values - finite_max(values))
+
+
+def find_deep_rows(depth: Floats) -> NDArray[np.intp]:
+    """Return the rows in which a product of factors could fall below what a float can hold."""
+    return np.flatnonzero(depth > _DEEPEST)
+
+
+def _find_lowest(below: Floats) -> Floats:
+    lowest: Floats = np.where(np.isfinite(below), below, 0.0).min(axis=1)
+    return -lowest
