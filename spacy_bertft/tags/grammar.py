@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .schemes import Scheme, split_tag
+from .schemes import Scheme, split_tags
 
 Tag = tuple[str, str]
 
@@ -42,7 +42,7 @@ def build_grammar(tags: Sequence[str], scheme: Scheme = "bio") -> TagGrammar:
         scheme: The scheme that they are spelled in.
 
     Raises:
-        TagError: A tag has no known prefix.
+        TagError: A tag has no prefix that the scheme knows.
 
     Example:
         >>> grammar = build_grammar(["O", "B-PER", "I-PER"])
@@ -51,7 +51,7 @@ def build_grammar(tags: Sequence[str], scheme: Scheme = "bio") -> TagGrammar:
         >>> grammar.may_follow[0].tolist()  # after O
         [True, True, False]
     """
-    parsed = [split_tag(tag) for tag in tags]
+    parsed = split_tags(tags, scheme)
     may_follow, continues, may_end = _RULES[scheme]
     outside = ("O", "")
     return TagGrammar(
