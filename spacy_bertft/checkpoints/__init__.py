@@ -2,13 +2,14 @@
 
 from .checkpoint import Checkpoint, read_checkpoint, read_config, read_tokenizer
 from .config import clean_config, find_max_positions
-from .source import find_checkpoint_dir
+from .source import copy_checkpoint, find_checkpoint_dir
 from .weights import Weights, load_weights, weights_from_bytes, weights_to_bytes
 
 __all__ = [
     "Checkpoint",
     "Weights",
     "clean_config",
+    "copy_checkpoint",
     "find_checkpoint_dir",
     "find_max_positions",
     "load_weights",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,6 +77,36 @@ def find_checkpoint_dir(name: str) -> Path:
     if path.is_absolute() or name.startswith(".") or name.count("/") > 1:
         raise CheckpointNotFoundError(name, "Expected a folder with config.json and model.safetensors.")
     return _fetch_from_hub(name)
+
+
+def copy_checkpoint(name: str, output_dir: Path) -> list[Path]:
+    """Copy the files of a checkpoint that are used; what stood in the folder before is replaced as a whole.
+
+    Args:
+        name: As for `find_checkpoint_dir`.
+        output_dir: The folder to write.
+
+    Returns:
+        The files written.
+
+    Raises:
+        CheckpointNotFoundError: Nothing stands under this name.
+        CheckpointError: The checkpoint is in that folder already.
+    """
+    folder = find_checkpoint_dir(name)
+    if output_dir.resolve() == folder.resolve():
+        raise CheckpointError(f"{name} is in {output_dir} already. Expected another folder to copy it to.")
+    temporary_dir = output_dir.with_name(f".{output_dir.name}.{os.getpid()}.tmp")
+    temporary_dir.mkdir(parents=True)
+    try:
+        for path in sorted({path for pattern in HUB_FILES for path in folder.glob(pattern)}):
+            shutil.copyfile(path, temporary_dir / path.name)
+        if output_dir.exists():
+            shutil.rmtree(output_dir)
+        temporary_dir.replace(output_dir)
+    finally:
+        shutil.rmtree(temporary_dir, ignore_errors=True)
+    return sorted(output_dir.iterdir())
 
 
 def _find_packaged(name: str, packaged: PackagedCheckpoint) -> Path:

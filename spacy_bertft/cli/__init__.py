@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 
 from ..errors import BertftError
 from .convert import convert_command
+from .encoder import encoder_command
+from .evaluate import evaluate_command
 from .stats import stats_command
 
 
@@ -38,6 +40,8 @@ app = typer.Typer(
 )
 app.command("convert")(convert_command)
 app.command("stats")(stats_command)
+app.command("encoder")(encoder_command)
+app.command("evaluate")(evaluate_command)
 
 
 def mount_in_spacy() -> None:

@@ -13,11 +13,11 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from ..errors import DataError, SettingError
+from ..output import replace_when_done
 from .columns import LineTally
 from .docs import make_gold_docs
 from .gold import GoldReader, GoldSentence
 from .options import Kind, parse_options
-from .output import replace_when_done
 from .report import ConversionReport, PartReport
 from .split import split_sentences
 

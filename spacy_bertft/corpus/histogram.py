@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import MissingExtraError, SettingError
-from .output import replace_when_done
+from ..output import replace_when_done
 from .page import format_page
 from .stats import CorpusStats, summarize_lengths
 

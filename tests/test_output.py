@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.corpus.output import replace_when_done
+from spacy_bertft.output import replace_when_done
 
 
 def test_the_file_appears_at_the_end(tmp_path: Path) -> None:

