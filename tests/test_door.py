@@ -1,0 +1,49 @@
+"""The door is light: what an entry point imports, every spaCy process pays for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+
+HEAVY = ("transformers", "tokenizers", "huggingface_hub", "matplotlib", "hypothesis")
+
+
+def list_imported(code: str) -> set[str]:
+    code = f"{code}\nimport sys; print(' '.join(sys.modules))"
+    process = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return set(process.stdout.split())
+
+
+def find_entry_points():
+    for group in ("factories", "architectures", "scorers", "batchers", "readers", "cli"):
+        yield from (point for point in entry_points(group=f"spacy_{group}") if point.value.startswith("spacy_bertft"))
+    yield from (point for point in entry_points(group="thinc_optimizers") if point.value.startswith("spacy_bertft"))
+
+
+def test_blank_pipelines_import_nothing_heavy():
+    before = list_imported("import spacy")
+    after = list_imported("import spacy; spacy.blank('en').has_factory('bert_ner')")
+    assert "spacy_bertft.components.ner" in after
+    # spacy-transformers, where it is installed, imports transformers from its own entry points.
+    if "spacy_transformers" not in after:
+        assert not (after - before) & set(HEAVY)
+
+
+@pytest.mark.parametrize("point", list(find_entry_points()), ids=lambda point: point.name)
+def test_no_entry_point_imports_anything_heavy(point):
+    before = list_imported("import spacy, thinc.api")
+    after = list_imported(f"import spacy, thinc.api, {point.module}")
+    assert point.module in after
+    assert not (after - before) & set(HEAVY)
+
+
+def test_importing_the_package_costs_nothing():
+    before = list_imported("")
+    assert {name for name in list_imported("import spacy_bertft") - before if "." not in name} == {"spacy_bertft"}
+
+
+def test_the_command_line_starts_without_spacy():
+    assert not {"spacy", "torch"} & list_imported("import spacy_bertft.cli")

@@ -1,0 +1,175 @@
+"""spaCy's own commands on our configs and pipelines, as a user types them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import spacy
+import srsly
+from small_checkpoints import make_checkpoint
+
+ROOT = Path(__file__).parent.parent
+CONFIG = ROOT / "configs" / "ner.cfg"
+
+
+def run(*arguments: object, cwd: Path) -> str:
+    """Run a command in a process of its own and return what it printed."""
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "HF_HUB_OFFLINE": "1"}
+    process = subprocess.run(
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=environment
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout + process.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with a small encoder, a converted part of our corpus, and a pipeline trained on it by `spacy train`."""
+    folder = tmp_path_factory.mktemp("project")
+    make_checkpoint(folder / "encoder")
+    lines = (ROOT / "assets" / "movie" / "train.bio").read_text(encoding="utf-8").split("\n\n")
+    (folder / "train.bio").write_text("\n\n".join(lines[:150]), encoding="utf-8")
+    command = ["-m", "spacy_bertft", "convert", "train.bio", "train.spacy", "--dev", "0.2", "--dev-path", "dev.spacy"]
+    run(*command, cwd=folder)
+    output = run("-m", "spacy", "train", CONFIG, "--output", "training", *paths(), *small(), cwd=folder)
+    assert "ENTS_F" in output
+    return folder
+
+
+def paths() -> list[str]:
+    return ["--paths.train", "train.spacy", "--paths.dev", "dev.spacy", "--paths.encoder", "encoder"]
+
+
+def small() -> list[str]:
+    """Settings for a run of seconds: enough to learn something, no more."""
+    return [
+        "--training.optimizer.learn_rate.total_steps=400",
+        "--training.eval_frequency=100",
+        "--training.optimizer.learn_rate.warmup_steps=5",
+        "--training.optimizer.learn_rate.initial_rate=0.005",
+        "--components.ner.model.head_lr_scale=1.0",
+    ]
+
+
+def test_train(folder):
+    meta = srsly.read_json(folder / "training" / "model-best" / "meta.json")
+    assert meta["performance"]["ents_f"] > 0.1
+    assert spacy.load(folder / "training" / "model-last").pipe_names == ["ner"]
+
+
+def test_train_with_a_column_file_and_labels_from_a_file(folder):
+    run("-m", "spacy", "init", "labels", CONFIG, "labels", *paths(), cwd=folder)
+    labels = srsly.read_json(folder / "labels" / "ner.json")
+    assert "ACTOR" in labels
+    config = spacy.util.load_config(CONFIG)
+    config["corpora"]["train"] = {"@readers": "spacy-bertft.ColumnCorpus.v1", "path": "train.bio"}
+    read_labels = {"@readers": "spacy.read_labels.v1", "path": "labels/ner.json"}
+    config["initialize"]["components"] = {"ner": {"labels": read_labels}}
+    config.to_disk(folder / "column.cfg")
+    once = ["--training.max_steps=1", "--training.eval_frequency=1"]
+    run("-m", "spacy", "train", "column.cfg", "--output", "training-2", *paths(), *once, cwd=folder)
+    trained = spacy.load(folder / "training-2" / "model-last")
+    assert list(trained.get_pipe("ner").labels) == labels
+
+
+def test_training_twice_with_a_seed_gives_the_same_weights(folder):
+    for name in ("one", "two"):
+        short = ["--training.max_steps=4", "--training.eval_frequency=4"]
+        run("-m", "spacy", "train", CONFIG, "--output", name, *paths(), *short, cwd=folder)
+    one, two = ((folder / name / "model-last" / "ner" / "model").read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
+def test_spacy_evaluate(folder):
+    run("-m", "spacy", "evaluate", "training/model-best", "dev.spacy", "--output", "metrics.json", cwd=folder)
+    assert srsly.read_json(folder / "metrics.json")["ents_f"] > 0.1
+
+
+def test_evaluate(folder):
+    command = ["evaluate", "training/model-best", "dev.spacy", "--output", "ours.json"]
+    output = run("-m", "spacy_bertft", *command, cwd=folder)
+    scores = srsly.read_json(folder / "ours.json")
+    assert "token-level micro F1" in output
+    assert f"{100 * scores['ents_f']:.2f}" in output
+    assert scores["ents_f"] == pytest.approx(
+        srsly.read_json(folder / "training/model-best/meta.json")["performance"]["ents_f"]
+    )
+
+
+def test_debug_data(folder):
+    output = run("-m", "spacy", "debug", "data", CONFIG, *paths(), cwd=folder)
+    assert "Corpus is loadable" in output
+
+
+def test_a_trained_pipeline_can_be_trained_on(folder):
+    """Its stored config gives an optimizer, without the command line of the training run."""
+    nlp = spacy.load(folder / "training" / "model-best")
+    optimizer = nlp.resume_training()
+    example = spacy.training.Example.from_dict(nlp.make_doc("drew barrymore"), {"entities": [(0, 14, "ACTOR")]})
+    for _ in range(3):
+        losses = nlp.update([example], sgd=optimizer)
+    assert losses["ner"] >= 0
+
+
+def test_debug_config(folder):
+    assert "Config validation" in run("-m", "spacy", "debug", "config", CONFIG, *paths(), cwd=folder)
+
+
+def test_init_fill_config(folder):
+    minimal = '[nlp]\nlang = "en"\npipeline = ["ner", "tagger"]\n[components]\n'
+    minimal += '[components.ner]\nfactory = "bert_ner"\n[components.tagger]\nfactory = "bert_tagger"\n'
+    (folder / "minimal.cfg").write_text(minimal, encoding="utf-8")
+    run("-m", "spacy", "init", "fill-config", "minimal.cfg", "filled.cfg", cwd=folder)
+    filled = spacy.util.load_config(folder / "filled.cfg")
+    assert filled["components"]["ner"]["model"]["decoder"] == "crf"
+    assert filled["components"]["tagger"]["model"]["encoder"]["@architectures"] == "spacy-bertft.BertEncoder.v1"
+    assert filled["training"]["score_weights"]["ents_f"] == 0.5
+
+
+@pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.cfg")), ids=lambda path: path.name)
+def test_our_configs_are_complete(folder, config):
+    """`debug data` and `debug config` take only configs in which every setting is spelled out."""
+    run("-m", "spacy", "init", "fill-config", config, "same.cfg", cwd=folder)
+    assert spacy.util.load_config(folder / "same.cfg") == spacy.util.load_config(config)
+
+
+def test_benchmark_speed(folder):
+    command = [
+        "benchmark",
+        "speed",
+        "training/model-best",
+        "dev.spacy",
+        "--no-shuffle",
+        "--batches",
+        "3",
+        "--warmup",
+        "1",
+    ]
+    assert "words/s" in run("-m", "spacy", *command, cwd=folder)
+
+
+def test_find_threshold(folder):
+    command = ["find-threshold", "training/model-best", "dev.spacy", "ner", "min_score", "ents_f", "--n_trials", "3"]
+    output = run("-m", "spacy", *command, cwd=folder)
+    rows = [line.split() for line in output.splitlines() if line[:1].isdigit()]
+    scores = {float(row[0]): float(row[1]) for row in rows}
+    assert set(scores) == {0.0, 0.5, 1.0}
+    assert scores[0.0] > scores[1.0] == 0.0
+
+
+def test_package(folder):
+    command = ["package", "training/model-best", "packages", "--name", "test_ner", "--build", "none"]
+    run("-m", "spacy", *command, cwd=folder)
+    [meta] = folder.glob("packages/en_test_ner-*/meta.json")
+    assert any(requirement.startswith("spacy-bertft") for requirement in srsly.read_json(meta)["requirements"])
+    code = "import en_test_ner; nlp = en_test_ner.load(); print(nlp.pipe_names)"
+    assert "['ner']" in run("-c", code, cwd=meta.parent)
+
+
+def test_mounted_in_spacy(folder):
+    assert "convert" in run("-m", "spacy", "bertft", "--help", cwd=folder)
+    assert "words" in run("-m", "spacy", "bertft", "stats", "train.bio", "--encoder", "encoder", cwd=folder)
