@@ -11,8 +11,8 @@ def align(pieces: PieceBatch, tokens: TokenBatch) -> Alignment:
     """Find the piece that stands for each token.
 
     It is the first piece that starts inside the token. Where none does, because a piece reaches across the boundary
-    between two tokens, it is the piece that reaches into the token. A token of whitespace or of characters that the
-    tokenizer deletes has none.
+    between two tokens, it is the first piece that reaches into the token. A token of whitespace, or of characters that
+    the tokenizer deletes, has none, except in the middle of a piece.
 
     Args:
         pieces: The pieces of a batch of texts.
@@ -40,9 +40,9 @@ def align(pieces: PieceBatch, tokens: TokenBatch) -> Alignment:
     inside = np.searchsorted(piece_start, token_start, side="left")
     starts_inside = _take(piece_start, inside, default=-1) < token_end
     starts_inside &= inside < len(index)
-    across = inside - 1
-    reaches_in = (across >= 0) & (_take(piece_end, across, default=-1) > token_start)
-    chosen = np.where(starts_inside, inside, np.where(reaches_in, across, -1))
+    # The first piece that ends behind the start of the token, whether or not shorter ones stand between.
+    across = np.searchsorted(np.maximum.accumulate(piece_end), token_start, side="right")
+    chosen = np.where(starts_inside, inside, np.where(across < inside, across, -1))
     return Alignment(np.where(chosen >= 0, _take(index, chosen, default=-1), -1))
 
 

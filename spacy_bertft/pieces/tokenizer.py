@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, DataError
 from .batch import Ints, PieceBatch
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
+
+# Halves of a UTF-16 pair. Python strings can hold one alone, the tokenizers cannot.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LAST_SPACE = 0x3000  # the highest character that `str.isspace` knows
 
 
 class PieceTokenizer:
@@ -44,7 +51,6 @@ class PieceTokenizer:
         self._tokenizer.no_truncation()
         self.json = json
         self.prefix_ids, self.suffix_ids = self._find_special_ids()
-        self._trims_offsets = self._find_whether_offsets_are_trimmed()
 
     def __reduce__(self) -> tuple[type[PieceTokenizer], tuple[str]]:
         return PieceTokenizer, (self.json,)
@@ -62,21 +68,26 @@ class PieceTokenizer:
     def encode(self, texts: Sequence[str]) -> PieceBatch:
         """Cut whole texts into pieces, all in one call.
 
-        Offsets point at the characters of the original text, whitespace around a piece left out.
+        Offsets point at the characters of the original text, whitespace around a piece left out. A piece of
+        whitespace only, which byte-level and SentencePiece tokenizers have, stands for no character.
+
+        Raises:
+            DataError: A text holds half of a surrogate pair.
         """
-        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        encodings = _run(self._tokenizer.encode_batch, texts)
         lengths = np.array([len(encoding) for encoding in encodings], dtype=np.intp)
         n_pieces = int(lengths.sum())
         ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.intp, count=n_pieces)
-        offsets = _read_offsets(encodings, n_pieces)
-        if not self._trims_offsets:
-            offsets = _trim(offsets, texts, lengths)
+        offsets = _trim(_read_offsets(encodings, n_pieces), texts, lengths)
         return PieceBatch(ids=ids, char_start=offsets[:, 0], char_end=offsets[:, 1], lengths=lengths)
 
     def count_pieces(self, texts: Sequence[str]) -> list[int]:
-        """Count the pieces of each text, special pieces left out."""
-        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [len(encoding) for encoding in encodings]
+        """Count the pieces of each text, special pieces left out.
+
+        Raises:
+            DataError: A text holds half of a surrogate pair.
+        """
+        return [len(encoding) for encoding in _run(self._tokenizer.encode_batch_fast, texts)]
 
     def _find_special_ids(self) -> tuple[list[int], list[int]]:
         encoding = self._tokenizer.encode("a", add_special_tokens=True)
@@ -89,10 +100,18 @@ class PieceTokenizer:
         last = len(is_special) - is_special[::-1].index(0)
         return encoding.ids[:first], encoding.ids[last:]
 
-    def _find_whether_offsets_are_trimmed(self) -> bool:
-        text = "a a a"
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        return not any(text[start:end] != text[start:end].strip() for start, end in encoding.offsets)
+
+def _run(encode_batch: Callable[..., list[Encoding]], texts: Sequence[str]) -> list[Encoding]:
+    try:
+        return encode_batch(list(texts), add_special_tokens=False)
+    except TypeError as error:
+        for index, text in enumerate(texts):
+            if match := _SURROGATE.search(text):
+                raise DataError(
+                    f"text {index} holds {match.group()!r} at character {match.start()}, half of a surrogate pair. "
+                    "Replace it: text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+                ) from error
+        raise
 
 
 def _read_offsets(encodings: Sequence[Encoding], n_pieces: int) -> Ints:
@@ -102,10 +121,11 @@ def _read_offsets(encodings: Sequence[Encoding], n_pieces: int) -> Ints:
 
 
 def _trim(offsets: Ints, texts: Sequence[str], lengths: Ints) -> Ints:
-    """Move offsets past the whitespace that byte-level and SentencePiece tokenizers count to the word after it."""
+    """Move offsets past the whitespace around a piece, such as that which byte-level tokenizers count to a word."""
     text_lengths = np.array([len(text) for text in texts], dtype=np.intp)
     base = np.repeat(np.cumsum(text_lengths) - text_lengths, lengths)[:, None]
-    is_text = ~np.fromiter((char.isspace() for text in texts for char in text), np.bool_)
+    codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype="<u4")
+    is_text = ~_list_spaces()[np.minimum(codes, _LAST_SPACE + 1)]
     n_chars = len(is_text)
     # For every character, the next one and the last one that is not whitespace.
     position = np.arange(n_chars)
@@ -116,3 +136,9 @@ def _trim(offsets: Ints, texts: Sequence[str], lengths: Ints) -> Ints:
     start = np.minimum(following[start], end)
     end = np.maximum(before[end] + 1, start)
     return np.stack([start, end], axis=1) - base
+
+
+@cache
+def _list_spaces() -> NDArray[np.bool_]:
+    """Tell for each character up to one past the last whitespace whether it is whitespace."""
+    return np.array([chr(code).isspace() for code in range(_LAST_SPACE + 2)], dtype=np.bool_)
