@@ -9,6 +9,7 @@ import numpy as np
 from spacy.training import Example
 
 from ..checkpoints import read_tokenizer
+from ..errors import SettingError
 from ..pieces import cut_buckets
 
 Batcher = Callable[[Iterable[Example]], Iterator[list[Example]]]
@@ -25,7 +26,13 @@ def configure_batch_by_pieces(encoder: str, size: int = 1024, buffer: int = 2048
 
     Returns:
         A function from examples to batches. Nothing is read before it is called.
+
+    Raises:
+        SettingError: `size` or `buffer` has no room for an example.
     """
+    for setting, value in (("size", size), ("buffer", buffer)):
+        if value < 1:
+            raise SettingError(setting, value, "a positive number")
     tokenizer_of = lru_cache(maxsize=1)(read_tokenizer)
 
     def count_pieces(texts: list[str]) -> list[int]:

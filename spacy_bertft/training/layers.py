@@ -45,7 +45,7 @@ def count_frozen(frozen_layers: FrozenLayers, n_layers: int) -> int:
     named = {"none": 0, "embeddings": 1, "all_but_last": n_layers, "all": n_layers + 2}
     if isinstance(frozen_layers, str) and frozen_layers in named:
         return named[frozen_layers]
-    if isinstance(frozen_layers, str) and frozen_layers.isdigit():
+    if isinstance(frozen_layers, str) and frozen_layers.isdecimal():
         frozen_layers = int(frozen_layers)  # a config value may reach us as it was typed
     if isinstance(frozen_layers, int) and 0 <= frozen_layers <= n_layers:
         return frozen_layers + 1 if frozen_layers else 0
