@@ -10,6 +10,7 @@ from typing import Any
 CODE_FIELDS = frozenset(
     {
         "attn_implementation",
+        "attribute_map",  # gives a field a second name, `_attn_implementation` for one
         "auto_map",
         "custom_pipelines",
         "device_map",
@@ -17,6 +18,7 @@ CODE_FIELDS = frozenset(
         "experts_implementation",
         "kernel_config",
         "quantization_config",
+        "sub_configs",
         "torch_dtype",
         "torchscript",
         "trust_remote_code",
@@ -25,22 +27,52 @@ CODE_FIELDS = frozenset(
 
 # These families number their positions from `pad_token_id + 1`.
 _OFFSET_POSITIONS = frozenset(
-    {"camembert", "data2vec-text", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"}
+    {
+        "camembert",
+        "data2vec-text",
+        "esm",
+        "ibert",
+        "layoutlmv3",
+        "lilt",
+        "longformer",
+        "luke",
+        "markuplm",
+        "mpnet",
+        "roberta",
+        "roberta-prelayernorm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xmod",
+    }
 )
 
 
 def clean_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration without the fields that name code.
+    """Return the configuration without the fields that name code, at any depth.
+
+    The keys of `label2id` are labels, not fields: all stay that stand for a number.
 
     Example:
         >>> clean_config({"model_type": "bert", "auto_map": {"AutoModel": "evil.Model"}, "_attn_implementation": "x/y"})
         {'model_type': 'bert'}
     """
     return {
-        key: clean_config(value) if isinstance(value, Mapping) else value
+        key: _keep_labels(value) if key == "label2id" else _clean(value)
         for key, value in config.items()
         if not key.startswith("_") and key not in CODE_FIELDS
     }
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return clean_config(value)
+    return [_clean(item) for item in value] if isinstance(value, list) else value
+
+
+def _keep_labels(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {label: index for label, index in value.items() if isinstance(index, int)}
+    return _clean(value)
 
 
 def find_max_positions(config: Mapping[str, Any]) -> int | None:
