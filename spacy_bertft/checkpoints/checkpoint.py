@@ -11,8 +11,11 @@ import srsly
 from ..errors import CheckpointError
 from ..pieces import PieceTokenizer
 from .config import clean_config
-from .source import find_checkpoint_dir
+from .source import find_checkpoint_dir, read_first_line
 from .weights import Weights, read_weights
+
+# From one of these transformers makes the tokenizer of a checkpoint without a tokenizer.json.
+_VOCABULARIES = ("vocab.txt", "vocab.json", "*.model")
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,7 @@ def read_checkpoint(name: str) -> Checkpoint:
     folder = find_checkpoint_dir(name)
     config = read_config(folder)
     tokenizer = _read_tokenizer(folder)
-    if tokenizer.vocab_size > config.get("vocab_size", tokenizer.vocab_size):
-        raise CheckpointError(
-            f"The tokenizer of {name} has {tokenizer.vocab_size} pieces, its model only {config['vocab_size']}."
-        )
+    _check_vocab_size(name, config, tokenizer)
     return Checkpoint(name, config, tokenizer, read_weights(folder))
 
 
@@ -77,21 +77,41 @@ def read_tokenizer(name: str) -> PieceTokenizer:
     return _read_tokenizer(find_checkpoint_dir(name))
 
 
+def _check_vocab_size(name: str, config: dict[str, Any], tokenizer: PieceTokenizer) -> None:
+    """Check that the model knows every id that its tokenizer can give."""
+    n_known = config.get("vocab_size", tokenizer.vocab_size)
+    if not isinstance(n_known, int):
+        raise CheckpointError(f"The config.json of {name} has the vocab_size {n_known!r}. Expected a number.")
+    if tokenizer.vocab_size > n_known:
+        raise CheckpointError(f"The tokenizer of {name} has {tokenizer.vocab_size} pieces, its model only {n_known}.")
+
+
 def _read_tokenizer(folder: Path) -> PieceTokenizer:
     path = folder / "tokenizer.json"
-    if path.is_file():
+    if not path.is_file():
+        return PieceTokenizer(_convert_slow_tokenizer(folder))
+    try:
         return PieceTokenizer(path.read_text(encoding="utf-8"))
-    return PieceTokenizer(_convert_slow_tokenizer(folder))
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path} is not text in UTF-8: {error}.") from error
 
 
 def _convert_slow_tokenizer(folder: Path) -> str:
-    """Let transformers make a `tokenizer.json` from a vocabulary file."""
+    """Let transformers make a `tokenizer.json` from a vocabulary file.
+
+    Without one it may make a tokenizer to which every word is unknown.
+    """
     from transformers import AutoTokenizer
 
+    if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
+        expected = ", ".join(_VOCABULARIES)
+        raise CheckpointError(f"{folder} holds no tokenizer.json, and none could be made: there is none of {expected}.")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), use_fast=True, trust_remote_code=False)
         json: str = tokenizer.backend_tokenizer.to_str()
     except (OSError, ValueError, AttributeError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = read_first_line(error)
         raise CheckpointError(f"{folder} holds no tokenizer.json, and none could be made: {reason}") from error
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise CheckpointError(f"{folder} holds no tokenizer.json, and its vocabulary has special pieces only.")
     return json

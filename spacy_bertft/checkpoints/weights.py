@@ -31,8 +31,15 @@ def read_weights(folder: Path) -> Weights:
 
 
 def weights_to_bytes(weights: Mapping[str, torch.Tensor]) -> bytes:
-    """Write tensors as the bytes of a safetensors file."""
-    content: bytes = safetensors.save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
+    """Write tensors as the bytes of a safetensors file; tied ones, which share their memory, are written apart."""
+    tensors: Weights = {}
+    seen: set[int] = set()
+    for name, tensor in weights.items():
+        tensor = tensor.detach().cpu().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone() if memory in seen else tensor
+        seen.add(memory)
+    content: bytes = safetensors.save(tensors)
     return content
 
 
@@ -81,7 +88,16 @@ def _find_files(folder: Path) -> list[Path]:
         return [single]
     if not index.is_file():
         raise CheckpointError(f"{folder} holds no model.safetensors. Save the model with save_pretrained() first.")
-    names = sorted(set(srsly.read_json(index)["weight_map"].values()))
-    if any(Path(name).name != name for name in names):
+    names = _read_index(index)
+    if any(not isinstance(name, str) or name in ("", "..") or Path(name).name != name for name in names):
         raise CheckpointError(f"{index} names files outside its folder.")
-    return [folder / name for name in names]
+    return [folder / name for name in sorted(names)]
+
+
+def _read_index(path: Path) -> set[str]:
+    try:
+        return set(srsly.read_json(path)["weight_map"].values())
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as an index of shards. Save the model with save_pretrained() again."
+        ) from error
