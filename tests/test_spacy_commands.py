@@ -162,6 +162,7 @@ def test_find_threshold(folder):
 
 
 def test_package(folder):
+    (folder / "packages").mkdir()
     command = ["package", "training/model-best", "packages", "--name", "test_ner", "--build", "none"]
     run("-m", "spacy", *command, cwd=folder)
     [meta] = folder.glob("packages/en_test_ner-*/meta.json")

