@@ -131,7 +131,8 @@ def _forward(
     dtype = find_dtype(settings.precision, module.device)
     learns = is_train and any(parameter.requires_grad for parameter in module.parameters())
     if not learns:
-        with torch.inference_mode():
+        # A head that learns over a frozen encoder keeps the states for its backward pass.
+        with torch.no_grad() if is_train else torch.inference_mode():
             return encode_windows(shim.get_inference_module(dtype), plan, settings.max_pieces), _ignore_gradient
     module.train()
     with torch.autocast(module.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):

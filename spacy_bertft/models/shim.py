@@ -71,7 +71,7 @@ class TorchShim(Shim):
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let the optimizer use the gradients, and clear them."""
         scaled = {
-            name: ScaledParameter(parameter, self._find_lr_scale(self.module, name))
+            name: ScaledParameter(parameter, self._find_lr_scale(self.module, name), name)
             for name, parameter in self.module.named_parameters()
             if parameter.requires_grad
         }
@@ -105,7 +105,9 @@ class TorchShim(Shim):
             for name, parameter in self._model.named_parameters():
                 if (self.id, name) in params:
                     replaced[name] = parameter.data
-                    parameter.data = xp2torch(params[(self.id, name)], device=parameter.device)
+                    other = params[(self.id, name)]
+                    is_torch = isinstance(other, torch.Tensor)
+                    parameter.data = other if is_torch else xp2torch(other, device=parameter.device)
         if not replaced:
             yield
             return

@@ -168,6 +168,22 @@ def test_the_head_learns_faster_by_its_factor(checkpoint):
     assert (head.linear.weight - before).abs().median().item() == pytest.approx(1e-3, rel=0.01)
 
 
+def test_a_head_learns_over_a_frozen_encoder(checkpoint):
+    from spacy_bertft.training.optimizer import configure_adamw
+
+    model = build(build_bert_encoder(checkpoint, frozen_layers="all"))
+    docs = [nlp.make_doc(text) for text in make_sentences(4)]
+    optimizer, losses = configure_adamw(1e-2), []
+    for _ in range(5):
+        answer, backprop = model.begin_update(docs)
+        allowed = np.eye(len(TAGS), dtype=bool)[np.ones(len(answer.scores), dtype=int)]
+        loss, gradient = chain_loss(answer.scores, answer.lengths, answer.training_chain, allowed)
+        backprop(gradient)
+        model.finish_update(optimizer)
+        losses.append(loss)
+    assert losses == sorted(losses, reverse=True)
+
+
 def test_bytes_round_trip(checkpoint):
     model = build(checkpoint)
     docs = [nlp.make_doc(text) for text in make_sentences(10)]
