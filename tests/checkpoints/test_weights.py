@@ -152,3 +152,13 @@ def test_missing_and_misshapen_weights_are_all_named_and_nothing_changes() -> No
         "misshapen: 0.weight (3, 2) instead of (2, 3), 1.weight (2,) instead of (2, 2)."
     )
     assert same(module.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    ("weights", "problem"),
+    [({"weight": torch.ones(2, 3)}, "missing: bias."), ({"weight": torch.ones(1), "bias": torch.ones(2)}, "(2, 3).")],
+)
+def test_one_kind_of_misfit_is_enough(weights: Weights, problem: str) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(torch.nn.Linear(3, 2), weights, "here")
+    assert str(caught.value).endswith(problem)
