@@ -2,7 +2,7 @@
 
 from .checkpoint import Checkpoint, read_checkpoint, read_config, read_tokenizer
 from .config import clean_config, find_max_positions
-from .source import copy_checkpoint, find_checkpoint_dir
+from .source import copy_checkpoint, find_checkpoint_dir, read_first_line
 from .weights import Weights, load_weights, weights_from_bytes, weights_to_bytes
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "load_weights",
     "read_checkpoint",
     "read_config",
+    "read_first_line",
     "read_tokenizer",
     "weights_from_bytes",
     "weights_to_bytes",

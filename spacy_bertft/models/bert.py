@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..checkpoints import Checkpoint, clean_config, load_weights
+from ..checkpoints import Checkpoint, clean_config, load_weights, read_first_line
 from ..errors import CheckpointError
 from ..pieces import PieceTokenizer
 from ..training.layers import count_layers, find_depth
@@ -97,13 +97,19 @@ def load_bert(module: BertModule, checkpoint: Checkpoint) -> None:
 
 def _build_transformer(config: dict[str, Any]) -> Any:
     from transformers import AutoConfig, AutoModel
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES
 
     from_config: Any = AutoModel.from_config
     fields = dict(config)
+    # Other families may name further models in their configuration, which transformers would then fetch.
+    if config["model_type"] not in MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES:
+        raise CheckpointError(
+            f"'{config['model_type']}' is no encoder of text. Expected a family with a head for token classification, "
+            "such as bert, distilbert, roberta or electra."
+        )
     try:
         return from_config(AutoConfig.for_model(fields.pop("model_type"), **fields)).float()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
-            f"transformers cannot build an encoder of type '{config.get('model_type')}': {reason}"
+            f"transformers cannot build an encoder of type '{config.get('model_type')}': {read_first_line(error)}"
         ) from error

@@ -2,23 +2,24 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Union
+from typing import Any, Union, cast
 
 import torch
 from thinc.api import Optimizer
 from thinc.types import FloatsXd, Generator
 
-from ..errors import DivergedError
+from ..errors import DivergedError, SettingError
 
 FloatOrSchedule = Union[float, list[float], Generator]  # noqa: UP007 (confection reads this at run time)
 
 
 @dataclass(frozen=True)
 class ScaledParameter:
-    """A torch parameter and the factor on its learning rate."""
+    """A torch parameter, the factor on its learning rate, and its name in its model."""
 
     parameter: torch.nn.Parameter
     lr_scale: float
+    name: str
 
 
 class AdamW(Optimizer):
@@ -34,8 +35,17 @@ class AdamW(Optimizer):
         beta2: Decay of the mean of squared gradients.
         eps: Added to the root of the squared mean.
         grad_clip: Largest norm of the gradient of one torch model; 0 turns clipping off.
+        average_decay: Decay per step of an exponential moving average of the weights; 0 keeps none. spaCy evaluates
+            and saves the averaged weights. In the first steps the decay is lower, `(1 + t) / (10 + t)`.
 
-    Source: Loshchilov & Hutter (2019), algorithm 2; without bias decay as in Devlin et al. (2019)'s code.
+    Attributes:
+        averages: The averaged weights, by model and name.
+
+    Raises:
+        SettingError: The decay of the average is none.
+
+    Sources: Loshchilov & Hutter (2019), algorithm 2; without bias decay as in Devlin et al. (2019)'s code. Averages:
+        Polyak & Juditsky (1992); their warm-up as in TensorFlow's `ExponentialMovingAverage`.
     """
 
     def __init__(
@@ -47,9 +57,22 @@ class AdamW(Optimizer):
         beta2: float,
         eps: float,
         grad_clip: float,
+        average_decay: float = 0.0,
     ) -> None:
-        super().__init__(learn_rate, L2=0.0, beta1=beta1, beta2=beta2, eps=eps, grad_clip=grad_clip, use_averages=False)
+        if not 0 <= average_decay < 1:
+            raise SettingError("average_decay", average_decay, "a decay from 0 up to, but not 1")
+        super().__init__(
+            learn_rate,
+            L2=0.0,
+            beta1=beta1,
+            beta2=beta2,
+            eps=eps,
+            grad_clip=grad_clip,
+            use_averages=average_decay > 0,
+        )
         self.weight_decay = weight_decay
+        self.average_decay = average_decay
+        self._n_averaged: dict[int, int] = {}
         self._steppers: dict[int, torch.optim.AdamW] = {}
 
     def __call__(
@@ -82,6 +105,8 @@ class AdamW(Optimizer):
             group["eps"] = self.eps
         stepper.step()
         stepper.zero_grad(set_to_none=True)
+        if self.average_decay:
+            self._average(model_id, scaled)
 
     def _get_stepper(self, model_id: int, scaled: list[ScaledParameter]) -> torch.optim.AdamW:
         stepper = self._steppers.get(model_id)
@@ -92,6 +117,18 @@ class AdamW(Optimizer):
         for group in _group([item for item in scaled if id(item.parameter) not in known]):
             stepper.add_param_group(group)
         return stepper
+
+    @torch.no_grad()
+    def _average(self, model_id: int, scaled: list[ScaledParameter]) -> None:
+        n_steps = self._n_averaged[model_id] = self._n_averaged.get(model_id, 0) + 1
+        decay = min(self.average_decay, (1 + n_steps) / (10 + n_steps))
+        averages: dict[tuple[int, str], Any] = cast(Any, self.averages)
+        for item in scaled:
+            key = (model_id, item.name)
+            if key in averages:
+                averages[key].lerp_(item.parameter, 1 - decay)
+            else:
+                averages[key] = item.parameter.detach().clone()
 
     def _clip(self, parameters: list[torch.nn.Parameter]) -> torch.Tensor:
         limit = self.grad_clip if self.grad_clip else float("inf")
@@ -105,9 +142,18 @@ def configure_adamw(
     beta2: float = 0.999,
     eps: float = 1e-8,
     grad_clip: float = 1.0,
+    average_decay: float = 0.0,
 ) -> AdamW:
     """Configure `spacy-bertft.AdamW.v1`; see `AdamW` for the settings."""
-    return AdamW(learn_rate, weight_decay=weight_decay, beta1=beta1, beta2=beta2, eps=eps, grad_clip=grad_clip)
+    return AdamW(
+        learn_rate,
+        weight_decay=weight_decay,
+        beta1=beta1,
+        beta2=beta2,
+        eps=eps,
+        grad_clip=grad_clip,
+        average_decay=average_decay,
+    )
 
 
 def _group(scaled: list[ScaledParameter]) -> list[dict[str, object]]:

@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics import f1_score, precision_score, recall_score
 from seqeval.scheme import IOB2
-from sklearn.metrics import accuracy_score
-from sklearn.metrics import f1_score as micro_f1
 from spacy.tokens import Doc
 from spacy.training import Example
 

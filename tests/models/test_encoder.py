@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import spacy
+import srsly
 import torch
 from small_checkpoints import FAMILIES, TEXTS, WORDS, find_first_pieces, make_checkpoint, make_sentences
 from spacy.tokens import Doc
 from transformers import AutoModel, AutoModelForTokenClassification
 
 from spacy_bertft.checkpoints import read_tokenizer
-from spacy_bertft.errors import CheckpointNotFoundError, NotInitializedError, SettingError
+from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, NotInitializedError, SettingError
 from spacy_bertft.models.encoded import EncodedGradient
 from spacy_bertft.models.encoder import build_bert_encoder
 from spacy_bertft.models.shim import get_shim
@@ -207,3 +208,12 @@ def test_settings_outside_what_is_allowed(checkpoint, setting, value):
         build_bert_encoder(checkpoint, **{setting: value}).initialize()
     assert raised.value.name == setting
     assert raised.value.value == value
+
+
+def test_only_families_of_text_encoders_are_built(checkpoint, tmp_path):
+    """Others may name a second model in their configuration, and transformers would fetch it."""
+    folder = make_checkpoint(tmp_path / "other")
+    config = srsly.read_json(folder / "config.json")
+    srsly.write_json(folder / "config.json", config | {"model_type": "detr", "backbone": "someone/else"})
+    with pytest.raises(CheckpointError, match="detr"):
+        build(folder)

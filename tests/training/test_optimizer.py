@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from thinc.api import Adam, Linear, chain
 
-from spacy_bertft.errors import DivergedError
+from spacy_bertft.errors import DivergedError, SettingError
 from spacy_bertft.training.optimizer import AdamW, ScaledParameter, configure_adamw
 
 Shapes = list[tuple[int, ...]]
@@ -28,7 +28,7 @@ def give_gradients(parameters: list[torch.nn.Parameter], seed: int, scale: float
 
 
 def step(optimizer: AdamW, parameters: list[torch.nn.Parameter], lr_scale: float = 1.0) -> None:
-    optimizer.step_torch(1, [ScaledParameter(parameter, lr_scale) for parameter in parameters])
+    optimizer.step_torch(1, [ScaledParameter(parameter, lr_scale, str(i)) for i, parameter in enumerate(parameters)])
 
 
 def same(left: list[torch.nn.Parameter], right: list[torch.nn.Parameter]) -> None:
@@ -70,7 +70,8 @@ def test_each_parameter_has_its_own_rate() -> None:
     parameters, before = make_parameters(0), make_parameters(0)
     give_gradients(parameters, 0)
     scaled = [
-        ScaledParameter(parameter, lr_scale) for parameter, lr_scale in zip(parameters, (1.0, 0.5, 0.0), strict=True)
+        ScaledParameter(parameter, lr_scale, str(lr_scale))
+        for parameter, lr_scale in zip(parameters, (1.0, 0.5, 0.0), strict=True)
     ]
     configure_adamw(0.1, weight_decay=0.0).step_torch(1, scaled)
     # The first step of Adam is the rate itself, whatever the size of the gradient.
@@ -83,7 +84,7 @@ def test_clipping_spans_the_whole_model() -> None:
     give_gradients(parameters, 0, scale=100.0)
     optimizer = configure_adamw(0.0, grad_clip=2.0)
     norms: list[torch.Tensor] = []
-    optimizer._get_stepper(1, [ScaledParameter(p, 1.0) for p in parameters]).register_step_pre_hook(
+    optimizer._get_stepper(1, [ScaledParameter(p, 1.0, str(id(p))) for p in parameters]).register_step_pre_hook(
         lambda *_: norms.append(torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]).norm())
     )
     step(optimizer, parameters)
@@ -123,7 +124,9 @@ def test_two_models_do_not_share_moments() -> None:
     optimizer, first, second = configure_adamw(0.1), make_parameters(0), make_parameters(0)
     for model_id, parameters in enumerate((first, second)):
         give_gradients(parameters, 5)
-        optimizer.step_torch(model_id, [ScaledParameter(parameter, 1.0) for parameter in parameters])
+        optimizer.step_torch(
+            model_id, [ScaledParameter(parameter, 1.0, str(i)) for i, parameter in enumerate(parameters)]
+        )
     same(first, second)
 
 
@@ -160,3 +163,21 @@ def test_matrices_of_thinc_models_decay_too() -> None:
     for shape, factor in (((2, 3), 0.975), ((3,), 1.0)):
         weights, _ = optimizer((0, str(shape)), np.ones(shape, "f"), np.zeros(shape, "f"), lr_scale=0.5)
         np.testing.assert_allclose(weights, factor, rtol=1e-6)
+
+
+def test_averages_follow_the_weights():
+    """Worked by hand: the decay of step t is (1 + t) / (10 + t), until it reaches the one that was set."""
+    parameter = torch.nn.Parameter(torch.zeros(1, 1))
+    optimizer = configure_adamw(1.0, weight_decay=0.0, grad_clip=0.0, average_decay=0.25)
+    expected, seen = 0.0, []
+    for step in range(1, 5):
+        parameter.grad = torch.ones(1, 1)
+        optimizer.step_torch(7, [ScaledParameter(parameter, 1.0, "w")])
+        seen.append(parameter.item())
+        decay = min(0.25, (1 + step) / (10 + step))
+        expected = parameter.item() if step == 1 else decay * expected + (1 - decay) * parameter.item()
+    assert optimizer.averages[7, "w"].item() == pytest.approx(expected)
+    assert seen == pytest.approx([-1, -2, -3, -4], abs=1e-4)
+    assert not configure_adamw(1.0).averages
+    with pytest.raises(SettingError):
+        configure_adamw(1.0, average_decay=1.0)
