@@ -10,39 +10,20 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 from spacy.util import filter_spans
-from thinc.api import Config
 
 from ..errors import SettingError
 from ..models.token_classifier import TokenModel, TokenScores, get_grammar
 from ..tags import SpanBatch, best_paths, find_spans
 from .gold import GoldEntities, read_gold_entities
 from .score import register_score
-from .token_component import Scorer, TokenComponent, check_known
-
-DEFAULT_MODEL = """
-[model]
-@architectures = "spacy-bertft.TokenClassifier.v1"
-decoder = "crf"
-dropout = null
-head_lr_scale = 1.0
-
-[model.encoder]
-@architectures = "spacy-bertft.BertEncoder.v1"
-name = "bert-base-uncased"
-window = null
-stride = null
-max_pieces = 1024
-precision = "auto"
-frozen_layers = "none"
-layer_lr_decay = 1.0
-"""
+from .token_component import DEFAULT_MODEL, Scorer, TokenComponent, check_known
 
 
 @Language.factory(
     "bert_ner",
     assigns=["doc.ents", "token.ent_iob", "token.ent_type", "doc.spans"],
     default_config={
-        "model": Config().from_str(DEFAULT_MODEL)["model"],
+        "model": DEFAULT_MODEL,
         "overwrite": True,
         "min_score": 0.0,
         "scorer": {"@scorers": "spacy-bertft.entity_scorer.v1"},

@@ -10,20 +10,18 @@ from spacy.language import Language
 from spacy.parts_of_speech import IDS as POS_IDS
 from spacy.tokens import Doc
 from spacy.training import Example
-from thinc.api import Config
 
 from ..errors import SettingError
 from ..models.token_classifier import TokenModel, TokenScores
 from ..tags import best_paths
-from .ner import DEFAULT_MODEL
-from .token_component import Scorer, TokenComponent, check_known
+from .token_component import DEFAULT_MODEL, Scorer, TokenComponent, check_known
 
 
 @Language.factory(
     "bert_tagger",
     assigns=["token.tag", "token.pos"],
     default_config={
-        "model": {**Config().from_str(DEFAULT_MODEL)["model"], "decoder": "greedy"},
+        "model": {**DEFAULT_MODEL, "decoder": "greedy"},
         "overwrite": True,
         "set_pos": False,
         "scorer": {"@scorers": "spacy.tagger_scorer.v1"},

@@ -18,9 +18,28 @@ from spacy.vocab import Vocab
 
 from ..errors import DataError, SettingError, UnsupportedError
 from ..models.token_classifier import TokenModel, TokenScores, has_weights, set_tags
-from ..tags import ChainGradient, Scheme, chain_loss
+from ..tags import ChainGradient, Scheme, chain_loss, token_loss
 
 Scorer = Callable[..., dict[str, Any]]
+
+DEFAULT_MODEL = {
+    "@architectures": "spacy-bertft.TokenClassifier.v1",
+    "decoder": "crf",
+    "dropout": None,
+    "head_lr_scale": 1.0,
+    "token_loss": 0.0,
+    "label_smoothing": 0.0,
+    "encoder": {
+        "@architectures": "spacy-bertft.BertEncoder.v1",
+        "name": "bert-base-uncased",
+        "window": None,
+        "stride": None,
+        "max_pieces": 1024,
+        "precision": "auto",
+        "frozen_layers": "none",
+        "layer_lr_decay": 1.0,
+    },
+}
 
 
 class TokenComponent(TrainablePipe):  # type: ignore[misc]
@@ -150,14 +169,15 @@ class TokenComponent(TrainablePipe):  # type: ignore[misc]
             self._allow(example, scores.token_index[rows] - first_token, allowed[rows])
             row, first_token = rows.stop, first_token + len(example.predicted)
         loss, gradient = chain_loss(scores.scores, scores.lengths, scores.training_chain, allowed)
+        loss_by_token, gradient_by_token = token_loss(scores.scores, allowed, scores.label_smoothing)
         n_known = max(1, int((~allowed.all(axis=1)).sum()))
         scaled = ChainGradient(
-            scores=gradient.scores / n_known,
+            scores=(gradient.scores + scores.token_loss * gradient_by_token) / n_known,
             start=gradient.start / n_known,
             transitions=gradient.transitions / n_known,
             end=gradient.end / n_known,
         )
-        return loss / n_known, scaled
+        return (loss + scores.token_loss * loss_by_token) / n_known, scaled
 
     def predict(self, docs: Iterable[Doc]) -> Any:
         """Predict for a batch, without touching the documents."""

@@ -39,6 +39,8 @@ class TokenScores:
         lengths: `(B,)` rows per document.
         chain: The chain in which the best path is searched.
         training_chain: The chain whose likelihood is the loss.
+        token_loss: Weight of the cross-entropy of each token that is added to it.
+        label_smoothing: Smoothing of that cross-entropy.
     """
 
     scores: NDArray[np.float32]
@@ -46,6 +48,18 @@ class TokenScores:
     lengths: NDArray[np.intp]
     chain: LinearChain
     training_chain: LinearChain
+    token_loss: float
+    label_smoothing: float
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """The settings of a head, as in its config section; see `build_token_classifier`."""
+
+    decoder: Decoder
+    dropout: float | None
+    token_loss: float
+    label_smoothing: float
 
 
 TokenModel = Model[list[Doc], TokenScores]
@@ -53,9 +67,11 @@ TokenModel = Model[list[Doc], TokenScores]
 
 def build_token_classifier(
     encoder: Model[list[Doc], EncodedDocs],
-    decoder: str = "crf",
+    decoder: Decoder = "crf",
     dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
     head_lr_scale: float = 1.0,
+    token_loss: float = 0.0,
+    label_smoothing: float = 0.0,
 ) -> TokenModel:
     """Build a linear layer over the first piece of each token, and a decoder over its scores.
 
@@ -66,6 +82,8 @@ def build_token_classifier(
             gets it. `"greedy"` takes the best tag of each token.
         dropout: Rate of dropout on the states; by default that of `[training]`.
         head_lr_scale: Factor on the learning rate of the layer and the decoder.
+        token_loss: Weight of the cross-entropy of each token by itself, added to the loss of the whole sequence.
+        label_smoothing: Share of the target of that cross-entropy that is spread over all tags.
 
     Raises:
         SettingError: A setting is outside what is allowed.
@@ -76,12 +94,17 @@ def build_token_classifier(
         raise SettingError("dropout", dropout, "a rate from 0 up to, but not 1")
     if head_lr_scale <= 0:
         raise SettingError("head_lr_scale", head_lr_scale, "a factor above 0")
+    if token_loss < 0:
+        raise SettingError("token_loss", token_loss, "a weight that is not negative")
+    if not 0 <= label_smoothing < 1 or (label_smoothing and not token_loss):
+        raise SettingError("label_smoothing", label_smoothing, "a share below 1, and token_loss above 0 to smooth")
+    settings = HeadSettings(decoder, dropout, token_loss, label_smoothing)
     attrs: dict[str, Any] = {"tags": [], "scheme": ""}
     if dropout is None:
         attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
     return Model(
         "token_classifier",
-        partial(_forward, decoder, dropout),
+        partial(_forward, settings),
         init=_init,
         layers=[encoder],
         shims=[TorchShim(partial(_build_head, decoder), lambda module, name: head_lr_scale)],
@@ -152,19 +175,19 @@ def _init(model: TokenModel, X: Any = None, Y: Any = None) -> None:
 
 
 def _forward(
-    decoder: str, dropout: float | None, model: TokenModel, docs: list[Doc], is_train: bool
+    settings: HeadSettings, model: TokenModel, docs: list[Doc], is_train: bool
 ) -> tuple[TokenScores, Callable[[ChainGradient], list[Doc]]]:
     encoder, head = model.layers[0], get_shim(model).module
     encoded, backprop_encoder = encoder(docs, is_train)
     vectors = encoded.token_vectors.detach().requires_grad_(is_train)
-    rate = model.attrs["dropout_rate"] if dropout is None else dropout
+    rate = model.attrs["dropout_rate"] if settings.dropout is None else settings.dropout
     with torch.set_grad_enabled(is_train):
         scores = head.linear(torch.nn.functional.dropout(vectors, rate, training=is_train))
-    chain, training_chain = _build_chains(decoder, head, get_grammar(model))
+    chain, training_chain = _build_chains(settings.decoder, head, get_grammar(model))
 
     def backprop(gradient: ChainGradient) -> list[Doc]:
         torch.autograd.backward(scores, torch.from_numpy(gradient.scores).to(scores))
-        if decoder == "crf":
+        if settings.decoder == "crf":
             _add_gradient(head.start, gradient.start)
             _add_gradient(head.transitions, gradient.transitions)
             _add_gradient(head.end, gradient.end)
@@ -177,6 +200,8 @@ def _forward(
         lengths=encoded.lengths,
         chain=chain,
         training_chain=training_chain,
+        token_loss=settings.token_loss,
+        label_smoothing=settings.label_smoothing,
     )
     return answer, backprop
 

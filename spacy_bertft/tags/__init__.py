@@ -27,6 +27,7 @@ from .schemes import (
     write_tags,
 )
 from .spans import SpanBatch, find_spans
+from .token_loss import token_loss
 
 __all__ = [
     "SCHEMES",
@@ -54,5 +55,6 @@ __all__ = [
     "split_tag",
     "split_tags",
     "tag_probs",
+    "token_loss",
     "write_tags",
 ]

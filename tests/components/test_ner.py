@@ -11,6 +11,7 @@ from small_checkpoints import TEXTS, make_sentences
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
+from thinc.api import fix_random_seed
 
 from spacy_bertft.errors import BertftError, DataError, SettingError, UnsupportedError
 from spacy_bertft.training.optimizer import configure_adamw
@@ -270,9 +271,26 @@ def test_tokens_without_annotation_leave_the_loss(nlp):
     assert np.abs(gradient.scores).max() < 1e-9
 
 
-def test_a_seed_gives_the_same_weights(checkpoint):
-    from thinc.api import fix_random_seed
+def test_token_loss_and_label_smoothing_add_to_the_loss(checkpoint):
+    losses = {}
+    for token_loss, label_smoothing in [(0.0, 0.0), (1.0, 0.0), (0.5, 0.0), (1.0, 0.2)]:
+        fix_random_seed(7)
+        nlp = spacy.blank("en")
+        config = make_config(checkpoint)
+        config["model"] |= {"token_loss": token_loss, "label_smoothing": label_smoothing, "dropout": 0.0}
+        ner = nlp.add_pipe("bert_ner", config=config)
+        examples = make_examples(nlp)
+        nlp.initialize(lambda examples=examples: examples)
+        answer = ner.model.predict([example.predicted for example in examples])
+        losses[token_loss, label_smoothing], gradient = ner.get_loss(examples, answer)
+        assert gradient.scores.sum() == pytest.approx(0, abs=1e-6)
+    whole, both = losses[0.0, 0.0], losses[1.0, 0.0]
+    assert both > whole
+    assert losses[0.5, 0.0] == pytest.approx((whole + both) / 2)
+    assert losses[1.0, 0.2] not in (whole, both)
 
+
+def test_a_seed_gives_the_same_weights(checkpoint):
     def run() -> bytes:
         fix_random_seed(7)
         nlp = spacy.blank("en")

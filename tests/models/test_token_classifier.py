@@ -203,7 +203,13 @@ def test_bytes_round_trip(checkpoint):
 def test_errors():
     with pytest.raises(NotInitializedError, match="no tags"):
         build_token_classifier(make_fake_encoder()).initialize()
-    for setting, value in [("decoder", "beam"), ("dropout", 1.0), ("head_lr_scale", 0.0)]:
+    for setting, value in [
+        ("decoder", "beam"),
+        ("dropout", 1.0),
+        ("head_lr_scale", 0.0),
+        ("token_loss", -1.0),
+        ("label_smoothing", 0.1),
+    ]:
         with pytest.raises(SettingError) as raised:
             build_token_classifier(make_fake_encoder(), **{setting: value})
         assert raised.value.name == setting
