@@ -29,6 +29,13 @@ def make_sentences(n_sentences: int) -> list[str]:
     return [" ".join(rng.choice(WORDS, size=rng.integers(1, 9)).tolist()) for _ in range(n_sentences)]
 
 
+def read_movie_sentences(n_sentences: int) -> list[str]:
+    """Read the first sentences of the test part of our corpus."""
+    path = Path(__file__).parent.parent / "assets" / "movie" / "test.bio"
+    blocks = path.read_text(encoding="utf-8").split("\n\n")[:n_sentences]
+    return [" ".join(line.split("\t")[1] for line in block.splitlines()) for block in blocks]
+
+
 def make_wordpiece() -> Tokenizer:
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)

@@ -145,7 +145,7 @@ def test_benchmark_speed(folder):
         "dev.spacy",
         "--no-shuffle",
         "--batches",
-        "3",
+        "30",
         "--warmup",
         "1",
     ]
@@ -167,8 +167,7 @@ def test_package(folder):
     run("-m", "spacy", *command, cwd=folder)
     [meta] = folder.glob("packages/en_test_ner-*/meta.json")
     assert any(requirement.startswith("spacy-bertft") for requirement in srsly.read_json(meta)["requirements"])
-    code = "import en_test_ner; nlp = en_test_ner.load(); print(nlp.pipe_names)"
-    assert "['ner']" in run("-c", code, cwd=meta.parent)
+    assert spacy.load(meta.parent / "en_test_ner" / meta.parent.name).pipe_names == ["ner"]
 
 
 def test_mounted_in_spacy(folder):

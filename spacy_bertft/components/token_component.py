@@ -181,7 +181,8 @@ class TokenComponent(TrainablePipe):  # type: ignore[misc]
 
     def predict(self, docs: Iterable[Doc]) -> Any:
         """Predict for a batch, without touching the documents."""
-        return self._decode(list(docs), self.model.predict(list(docs)))
+        docs = list(docs)
+        return self._decode(docs, self.model.predict(docs))
 
     def _decode(self, docs: list[Doc], scores: TokenScores) -> Any:
         raise NotImplementedError
