@@ -76,6 +76,19 @@ def test_train_with_a_column_file_and_labels_from_a_file(folder):
     assert list(trained.get_pipe("ner").labels) == labels
 
 
+def test_train_on_from_a_trained_component(folder):
+    config = spacy.util.load_config(CONFIG)
+    config["components"]["ner"] = {"source": "training/model-best"}
+    config.to_disk(folder / "source.cfg")
+    once = ["--training.max_steps=1", "--training.eval_frequency=1"]
+    run("-m", "spacy", "train", "source.cfg", "--output", "training-3", *paths(), *once, cwd=folder)
+    before, after = (
+        srsly.read_json(folder / name / "model-best" / "meta.json")["performance"]["ents_f"]
+        for name in ("training", "training-3")
+    )
+    assert after == pytest.approx(before, abs=0.05)
+
+
 def test_training_twice_with_a_seed_gives_the_same_weights(folder):
     for name in ("one", "two"):
         short = ["--training.max_steps=4", "--training.eval_frequency=4"]

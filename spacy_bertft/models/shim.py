@@ -40,6 +40,10 @@ class TorchShim(Shim):
         self._cast: torch.nn.Module | None = None
         self.spec: Spec = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the copy in a lower precision, when a process is given the shim."""
+        return {**self.__dict__, "_cast": None}
+
     @property
     def module(self) -> Any:
         """The module.

@@ -107,7 +107,7 @@ def build_token_classifier(
         partial(_forward, settings),
         init=_init,
         layers=[encoder],
-        shims=[TorchShim(partial(_build_head, decoder), lambda module, name: head_lr_scale)],
+        shims=[TorchShim(partial(_build_head, decoder), partial(_find_lr_scale, head_lr_scale))],
         dims={"nO": None},
         attrs=attrs,
     )
@@ -158,6 +158,10 @@ class TokenHead(torch.nn.Module):
             self.start = torch.nn.Parameter(torch.zeros(n_tags))
             self.transitions = torch.nn.Parameter(torch.zeros(n_tags, n_tags))
             self.end = torch.nn.Parameter(torch.zeros(n_tags))
+
+
+def _find_lr_scale(head_lr_scale: float, module: TokenHead, name: str) -> float:
+    return head_lr_scale
 
 
 def _build_head(decoder: str, spec: dict[str, Any]) -> TokenHead:

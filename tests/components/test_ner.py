@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 
 import numpy as np
@@ -299,6 +300,14 @@ def test_a_seed_gives_the_same_weights(checkpoint):
         return nlp.get_pipe("bert_ner").model.to_bytes()
 
     assert run() == run()
+
+
+def test_a_new_process_can_be_given_the_component(nlp):
+    """Where processes are spawned, not forked, `nlp.pipe(n_process=2)` sends it to them."""
+    copied = pickle.loads(pickle.dumps(nlp.get_pipe("bert_ner")))
+    docs = [nlp.make_doc(text) for text in ENTITIES]
+    copied.set_annotations(docs, copied.predict(docs))
+    assert [read(doc) for doc in docs] == [gold["entities"] for gold in ENTITIES.values()]
 
 
 @pytest.mark.parametrize("n_process", [2])
