@@ -37,9 +37,9 @@ def read_gold_entities(example: Example) -> GoldEntities:
     aligned, tags = example.get_aligned_ents_and_ner()
     spans = [TagSpan(ent.start, ent.end, ent.label_) for ent in aligned]
     is_known = np.array([tag is not None for tag in tags], dtype=np.bool_)
-    fitting = {(ent.start_char, ent.end_char) for ent in aligned}
-    missing = [ent for ent in example.reference.ents if (ent.start_char, ent.end_char) not in fitting]
-    return GoldEntities(spans, is_known, [ent.text for ent in missing] if len(missing) else [])
+    # One by one, since the characters of the two documents may be counted differently.
+    misaligned = [ent.text for ent in example.reference.ents if not example.get_aligned_spans_y2x([ent])]
+    return GoldEntities(spans, is_known, misaligned)
 
 
 def _has_same_tokens(left: Doc, right: Doc) -> bool:

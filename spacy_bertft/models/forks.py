@@ -14,6 +14,7 @@ def adapt_to_fork() -> None:
 
     The child inherits the bookkeeping of the parent's thread pool, but not its threads, and would wait for them
     forever. With one thread there is no pool to wait for; the parallelism lies in the processes.
+    More threads would be safe only if the parent had never used its pool, and reading the weights uses it already.
     """
     global _home
     if os.getpid() == _home:
