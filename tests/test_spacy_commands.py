@@ -76,6 +76,20 @@ def test_train_with_a_column_file_and_labels_from_a_file(folder):
     assert list(trained.get_pipe("ner").labels) == labels
 
 
+def test_train_a_tagger(folder):
+    sentences = ["show VERB\nme PRON\nfilms NOUN", "who PRON\ndirected VERB\nit PRON", "find VERB\nthe DET\nplot NOUN"]
+    (folder / "tags.conll").write_text("\n\n".join(sentences) + "\n", encoding="utf-8")
+    run("-m", "spacy_bertft", "convert", "tags.conll", "tags.spacy", "--as", "tags", cwd=folder)
+    same = ["--paths.train", "tags.spacy", "--paths.dev", "tags.spacy", "--paths.encoder", "encoder"]
+    command = ["train", ROOT / "configs" / "tagger.cfg", "--output", "tagger", *same]
+    settings = [setting.replace("components.ner", "components.tagger") for setting in small()]
+    run("-m", "spacy", *command, *settings, "--components.tagger.set_pos=true", cwd=folder)
+    doc = spacy.load(folder / "tagger" / "model-best")("find the plot")
+    assert [token.pos_ for token in doc] == [token.tag_ for token in doc] == ["VERB", "DET", "NOUN"]
+    output = run("-m", "spacy_bertft", "evaluate", "tagger/model-best", "tags.spacy", cwd=folder)
+    assert "tag accuracy 100.00 %" in output
+
+
 def test_train_on_from_a_trained_component(folder):
     config = spacy.util.load_config(CONFIG)
     config["components"]["ner"] = {"source": "training/model-best"}
