@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import spacy
 from spacy.util import load_config
+from thinc.api import fix_random_seed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,6 +28,7 @@ def test_the_twenty_lines(encoder, tmp_path, monkeypatch, capsys):
     [code] = [block for block in BLOCKS if "add_pipe" in block]
     assert len([line for line in code.splitlines() if line.strip()]) <= 20
     monkeypatch.chdir(tmp_path)
+    fix_random_seed(0)
     exec(code.replace("bert-base-uncased", encoder), {})
     printed = [line.rsplit(" ", 1) for line in capsys.readouterr().out.splitlines()]
     assert [text for text, _ in printed] == ["drew barrymore ACTOR", "1980s YEAR"]

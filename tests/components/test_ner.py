@@ -50,6 +50,7 @@ def read(doc: Doc) -> list[tuple[int, int, str]]:
 @pytest.fixture(scope="module")
 def nlp(checkpoint) -> Language:
     """A pipeline that has learned its six texts by heart."""
+    fix_random_seed(0)
     nlp = spacy.blank("en")
     nlp.add_pipe("bert_ner", config=make_config(checkpoint))
     losses = train(nlp, make_examples(nlp))
@@ -173,6 +174,7 @@ def test_sourcing_and_two_in_one_pipeline(nlp, checkpoint, tmp_path):
     gold = {"entities": [(0, 4, "VERB")]}
     examples = [Example.from_dict(both.make_doc(TEXTS[0]), gold)]
     second = both.get_pipe("second")
+    fix_random_seed(0)
     second.initialize(lambda: examples)
     optimizer = configure_adamw(5e-3)
     for _ in range(30):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import spacy
 from spacy.training import Example
+from thinc.api import fix_random_seed
 
 from spacy_bertft.errors import SettingError
 from spacy_bertft.training.optimizer import configure_adamw
@@ -17,6 +18,7 @@ TAGGED = {
 
 
 def make_trained(checkpoint, n_steps=40, **settings):
+    fix_random_seed(0)
     nlp = spacy.blank("en")
     config = {"model": {"encoder": {"name": checkpoint, "precision": "fp32"}}, **settings}
     nlp.add_pipe("bert_tagger", config=config)

@@ -172,6 +172,7 @@ def test_the_head_learns_faster_by_its_factor(checkpoint):
 def test_a_head_learns_over_a_frozen_encoder(checkpoint):
     from spacy_bertft.training.optimizer import configure_adamw
 
+    torch.manual_seed(0)
     model = build(build_bert_encoder(checkpoint, frozen_layers="all"))
     docs = [nlp.make_doc(text) for text in make_sentences(4)]
     optimizer, losses = configure_adamw(1e-2), []
