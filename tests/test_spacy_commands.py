@@ -52,6 +52,7 @@ def small() -> list[str]:
         "--training.optimizer.learn_rate.warmup_steps=5",
         "--training.optimizer.learn_rate.initial_rate=0.005",
         "--components.ner.model.head_lr_scale=1.0",
+        "--components.ner.model.encoder.precision=fp32",
     ]
 
 
