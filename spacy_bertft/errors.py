@@ -3,7 +3,7 @@
 ```
 BertftError
 ├── DataError (ValueError)            a file or a document does not hold what was expected
-│   └── ColumnFormatError             one line of a column file
+│   └── ColumnFormatError             one line of a column file, or one row of a CSV, TSV or JSONL file
 ├── TagError (ValueError)             a tag or a sequence of tags that its scheme does not know
 ├── ShapeError (ValueError)           an array of the wrong shape
 ├── CheckpointError (ValueError)      a folder of weights that cannot be used
@@ -32,12 +32,12 @@ class DataError(BertftError, ValueError):
 
 
 class ColumnFormatError(DataError):
-    """One line of a column file cannot be read.
+    """One line of a column file cannot be read, or one row of a CSV, TSV or JSONL file.
 
     Args:
         path: The file.
-        line: Line number, from 1.
-        problem: What is wrong with the line.
+        line: Line number, from 1; of a row that spans several lines, the first.
+        problem: What is wrong there.
         expected: What should stand there, or what to do.
     """
 

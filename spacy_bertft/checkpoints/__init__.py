@@ -3,7 +3,14 @@
 from .checkpoint import Checkpoint, read_checkpoint, read_config, read_tokenizer
 from .config import clean_config, find_max_positions
 from .source import copy_checkpoint, find_checkpoint_dir, read_first_line
-from .weights import Weights, load_weights, weights_from_bytes, weights_to_bytes
+from .weights import (
+    Weights,
+    load_weights,
+    read_weight_file,
+    weights_from_bytes,
+    weights_to_bytes,
+    write_weight_file,
+)
 
 __all__ = [
     "Checkpoint",
@@ -17,6 +24,8 @@ __all__ = [
     "read_config",
     "read_first_line",
     "read_tokenizer",
+    "read_weight_file",
     "weights_from_bytes",
     "weights_to_bytes",
+    "write_weight_file",
 ]

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors
 
 from ..errors import CheckpointError
+from ..output import replace_when_done
 
 Weights = dict[str, torch.Tensor]
 
@@ -23,11 +24,27 @@ def read_weights(folder: Path) -> Weights:
     """
     weights: Weights = {}
     for path in _find_files(folder):
-        try:
-            weights.update(safetensors.load_file(path))
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
+        weights.update(read_weight_file(path))
     return weights
+
+
+def read_weight_file(path: Path) -> Weights:
+    """Read the tensors of one file.
+
+    Raises:
+        CheckpointError: It cannot be read as safetensors.
+    """
+    try:
+        weights: Weights = safetensors.load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
+    return weights
+
+
+def write_weight_file(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
+    """Write tensors to a file that is whole or not there."""
+    with replace_when_done(path) as temporary:
+        temporary.write_bytes(weights_to_bytes(weights))
 
 
 def weights_to_bytes(weights: Mapping[str, torch.Tensor]) -> bytes:

@@ -2,16 +2,22 @@
 
 from .align import align
 from .batch import Alignment, PieceBatch, TokenBatch
+from .layout import PaddedWindows, WindowLayout
+from .pairs import encode_pairs, fit_pair
 from .tokenizer import PieceTokenizer
 from .windows import Windows, cut_buckets, plan_windows
 
 __all__ = [
     "Alignment",
+    "PaddedWindows",
     "PieceBatch",
     "PieceTokenizer",
     "TokenBatch",
+    "WindowLayout",
     "Windows",
     "align",
     "cut_buckets",
+    "encode_pairs",
+    "fit_pair",
     "plan_windows",
 ]

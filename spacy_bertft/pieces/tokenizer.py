@@ -34,7 +34,9 @@ class PieceTokenizer:
     Attributes:
         json: The same content; it travels with the weights.
         prefix_ids: Ids of the special pieces that open a window, such as `[CLS]`.
+        middle_ids: Ids of those between the two texts of a pair, such as `[SEP]`.
         suffix_ids: Ids of those that close it, such as `[SEP]`.
+        second_type: Segment id of the second text of a pair; that of the first is 0.
 
     Raises:
         CheckpointError: The content is not that of a tokenizer.
@@ -51,6 +53,7 @@ class PieceTokenizer:
         self._tokenizer.no_truncation()
         self.json = json
         self.prefix_ids, self.suffix_ids = self._find_special_ids()
+        self.middle_ids, self.second_type = self._find_middle()
 
     def __reduce__(self) -> tuple[type[PieceTokenizer], tuple[str]]:
         return PieceTokenizer, (self.json,)
@@ -59,6 +62,11 @@ class PieceTokenizer:
     def n_special(self) -> int:
         """How many pieces of a window are special."""
         return len(self.prefix_ids) + len(self.suffix_ids)
+
+    @property
+    def n_special_of_pair(self) -> int:
+        """How many pieces of a window over a pair of texts are special."""
+        return self.n_special + len(self.middle_ids)
 
     @property
     def vocab_size(self) -> int:
@@ -99,6 +107,17 @@ class PieceTokenizer:
         first = is_special.index(0)
         last = len(is_special) - is_special[::-1].index(0)
         return encoding.ids[:first], encoding.ids[last:]
+
+    def _find_middle(self) -> tuple[list[int], int]:
+        encoding = self._tokenizer.encode("a", "a", add_special_tokens=True)
+        texts = list(encoding.sequence_ids)  # of each piece: 0, 1, or None where it is special
+        if 0 not in texts or 1 not in texts:
+            return self.suffix_ids, 1
+        second = texts.index(1)
+        middle = [piece for piece, text in zip(encoding.ids[:second], texts, strict=False) if text is None]
+        middle = middle[len(self.prefix_ids) :]
+        # A tokenizer that was never told of pairs puts nothing between them; then as BERT does.
+        return (middle, encoding.type_ids[second]) if middle else (self.suffix_ids, 1)
 
 
 def _run(encode_batch: Callable[..., list[Encoding]], texts: Sequence[str]) -> list[Encoding]:
