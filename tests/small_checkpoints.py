@@ -43,7 +43,9 @@ def make_wordpiece() -> Tokenizer:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     tokenizer.train_from_iterator(TEXTS, trainers.WordPieceTrainer(vocab_size=150, special_tokens=special))
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     tokenizer.decoder = decoders.WordPiece()
     # As published files do: what must not be obeyed.
@@ -61,6 +63,27 @@ def make_byte_level() -> Tokenizer:
     )
     tokenizer.train_from_iterator(TEXTS, trainer)
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=False)
+    return tokenizer
+
+
+def make_word_level(family: str = "bert") -> Tokenizer:
+    """Make a tokenizer that gives every letter from `a` to `t` a piece, so that pieces can be worked out by hand.
+
+    Padding is 0, what opens a window 1, what closes it 2, and `a` 3.
+    """
+    names = ("<pad>", "<s>", "</s>") if family == "roberta" else ("[PAD]", "[CLS]", "[SEP]")
+    vocab = {name: number for number, name in enumerate([*names, *"abcdefghijklmnopqrst"])}
+    tokenizer = Tokenizer(models.WordLevel(vocab))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    pad, opening, closing = names
+    if family == "roberta":
+        tokenizer.post_processor = processors.RobertaProcessing((closing, 2), (opening, 1))
+    else:
+        single, pair = f"{opening} $A {closing}", f"{opening} $A {closing} $B:1 {closing}:1"
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=single, pair=pair, special_tokens=[(opening, 1), (closing, 2)]
+        )
+    tokenizer.add_special_tokens([pad, opening, closing])
     return tokenizer
 
 

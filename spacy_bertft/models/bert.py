@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import torch
+from thinc.api import Model
 
 from ..checkpoints import Checkpoint, clean_config, load_weights, read_first_line
 from ..errors import CheckpointError
 from ..pieces import PieceTokenizer
 from ..training.layers import count_layers, find_depth
+from .adapter import add_adapter_names, inject_adapter, is_adapter
+from .features import Layers, count_features, select_states
+from .shim import TorchShim
 
 # Old checkpoints name the weights of a normalization like TensorFlow did.
 _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
@@ -22,20 +27,34 @@ class BertModule(torch.nn.Module):
         config: The content of a cleaned `config.json`.
         tokenizer: The tokenizer that its vocabulary belongs to.
         has_pooler: Whether the checkpoint has the dense layer over the first piece.
+        layers: Which hidden states make the features.
 
     Attributes:
         bert: The model of transformers.
         n_layers: How many layers it has.
+        always_frozen: The depth below which parameters never learn.
+        feature_width: Width of the features of a piece.
+
+    Raises:
+        SettingError: The encoder has too few layers for the features.
     """
 
-    def __init__(self, config: dict[str, Any], tokenizer: PieceTokenizer, *, has_pooler: bool) -> None:
+    def __init__(
+        self, config: dict[str, Any], tokenizer: PieceTokenizer, *, has_pooler: bool, layers: Layers = "last"
+    ) -> None:
         super().__init__()
         self.bert = _build_transformer(config)
         if not has_pooler and hasattr(self.bert, "pooler"):
             self.bert.pooler = None
         self.tokenizer = tokenizer
         self.n_layers = count_layers(self.bert.state_dict())
+        self.always_frozen = 0
         self.pad_id = int(config.get("pad_token_id") or 0)
+        self.layers = layers
+        self.feature_width = count_features(layers, self.width, self.n_layers)
+        # Some families know no segment ids, some only one.
+        self._has_types = getattr(self.bert.config, "type_vocab_size", 0) > 1
+        self._has_types &= "token_type_ids" in signature(self.bert.forward).parameters
 
     @property
     def width(self) -> int:
@@ -47,36 +66,62 @@ class BertModule(torch.nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    @property
+    def learns(self) -> bool:
+        """Whether any parameter is left to learn."""
+        return any(parameter.requires_grad for parameter in self.parameters())
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         """Run the encoder.
 
         Args:
             ids: `(W, P)` piece ids, padded.
             mask: `(W, P)` 1 for a piece, 0 for padding.
+            types: `(W, P)` segment ids; left out where the model knows none.
 
         Returns:
-            `(W, P, H)` states of the last layer.
+            `(W, P, F)` features.
         """
-        states: torch.Tensor = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
-        return states
+        more: dict[str, Any] = {"token_type_ids": types} if self._has_types else {}
+        output = self.bert(
+            input_ids=ids, attention_mask=mask, output_hidden_states=self.layers != "last", return_dict=True, **more
+        )
+        states: torch.Tensor = output.last_hidden_state
+        return states if self.layers == "last" else select_states(output.hidden_states, self.layers)
+
+    def thaw(self, n_thawed: int) -> None:
+        """Let the top layers learn, and after all of them the embeddings, but nothing that is frozen for good."""
+        frozen = self.n_layers + 1 - n_thawed if n_thawed else self.n_layers + 2
+        self.freeze(max(self.always_frozen, frozen))
 
     def freeze(self, n_frozen: int) -> None:
-        """Keep parameters below a depth from learning; see `training.layers`."""
+        """Keep parameters below a depth from learning, see `training.layers`; beside an adapter nothing else learns."""
+        names = [name for name, _ in self.bert.named_parameters()]
+        has_adapter = any(map(is_adapter, names))
         for name, parameter in self.bert.named_parameters():
-            parameter.requires_grad_(find_depth(name, self.n_layers) >= n_frozen)
+            may_learn = is_adapter(name) or not has_adapter
+            parameter.requires_grad_(may_learn and find_depth(name, self.n_layers) >= n_frozen)
 
 
-def build_bert(spec: dict[str, Any]) -> BertModule:
-    """Build the module from its description: `config`, `tokenizer`, `has_pooler`; the weights are random."""
-    return BertModule(clean_config(spec["config"]), PieceTokenizer(spec["tokenizer"]), has_pooler=spec["has_pooler"])
+def build_bert(spec: dict[str, Any], layers: Layers = "last") -> BertModule:
+    """Build the module from its description: `config`, `tokenizer`, `has_pooler`; the weights are random.
+
+    A description may also hold the settings of an `adapter`.
+    """
+    config, tokenizer = clean_config(spec["config"]), PieceTokenizer(spec["tokenizer"])
+    module = BertModule(config, tokenizer, has_pooler=spec["has_pooler"], layers=layers)
+    if adapter := spec.get("adapter"):
+        inject_adapter(module.bert, adapter)
+    return module
 
 
-def describe_bert(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Write the description from which `build_bert` makes the module of a checkpoint."""
+def describe_bert(checkpoint: Checkpoint, adapter: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Write the description from which `build_bert` makes the module of a checkpoint, beside an adapter or alone."""
     return {
         "config": checkpoint.config,
         "tokenizer": checkpoint.tokenizer.json,
         "has_pooler": any(".pooler." in f".{name}" for name in checkpoint.weights),
+        "adapter": adapter,
     }
 
 
@@ -92,7 +137,24 @@ def load_bert(module: BertModule, checkpoint: Checkpoint) -> None:
         for old, new in _OLD_NAMES.items():
             name = name.replace(old, new)
         weights[name.removeprefix(prefix)] = tensor
+    own = module.bert.state_dict()
+    if any(map(is_adapter, own)):
+        weights = add_adapter_names(own, weights)
     load_weights(module.bert, weights, checkpoint.name)
+
+
+def find_bert(model: Model[Any, Any]) -> BertModule | None:
+    """Find the encoder within an initialized model."""
+    modules = (shim.module for node in model.walk() for shim in node.shims if isinstance(shim, TorchShim))
+    return next((module for module in modules if isinstance(module, BertModule)), None)
+
+
+def find_pooler(encoder: Model[Any, Any]) -> torch.nn.Linear | None:
+    """Return the dense layer over the first piece that came with the checkpoint of an encoder, if there is one."""
+    bert = find_bert(encoder)
+    dense = None if bert is None else getattr(getattr(bert.bert, "pooler", None), "dense", None)
+    dense = getattr(dense, "base_layer", dense)  # below an adapter
+    return dense if isinstance(dense, torch.nn.Linear) else None
 
 
 def _build_transformer(config: dict[str, Any]) -> Any:

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 from numpy.typing import NDArray
+from thinc.api import Model
+
+Pooling = Literal["first", "mean", "max"]
+Output = Literal["tokens", "first", "mean", "max"]
 
 
 @dataclass(frozen=True)
 class EncodedDocs:
-    """The states of a batch of documents.
+    """The states of a batch of documents, as far as a head has asked for them.
 
     Attributes:
-        token_vectors: `(A, H)` float32, one row for each token that has a piece, document after document.
+        token_vectors: `(A, H)` float32, one row for each token that has a piece, document after document; none if no
+            head asked for tokens.
         token_index: `(A,)` the token of each row, counted through the whole batch.
         lengths: `(B,)` rows per document.
-        doc_vectors: `(B, H)` float32, the state of the piece that opens a document; over several windows their mean,
-            weighed by length.
+        window_vectors: `(W, H)` float32 for each way of pooling: the state of the first piece of each window, or the
+            mean or maximum over its pieces, special ones included.
+        window_doc: `(W,)` the document of each window, in order; a document has at least one.
+        window_lengths: `(W,)` pieces of each window, special ones included.
     """
 
     token_vectors: torch.Tensor
     token_index: NDArray  # type: ignore[type-arg]
     lengths: NDArray  # type: ignore[type-arg]
-    doc_vectors: torch.Tensor
+    window_vectors: dict[Pooling, torch.Tensor]
+    window_doc: NDArray  # type: ignore[type-arg]
+    window_lengths: NDArray  # type: ignore[type-arg]
 
 
 @dataclass(frozen=True)
@@ -32,8 +42,15 @@ class EncodedGradient:
 
     Attributes:
         token_vectors: `(A, H)`.
-        doc_vectors: `(B, H)`.
+        window_vectors: `(W, H)` by way of pooling.
     """
 
     token_vectors: torch.Tensor | None = None
-    doc_vectors: torch.Tensor | None = None
+    window_vectors: dict[Pooling, torch.Tensor] = field(default_factory=dict)
+
+
+def ask_for(encoder: Model[Any, EncodedDocs], output: Output) -> None:
+    """Tell an encoder what a head wants of it; what nobody asks for is not computed."""
+    asked = encoder.attrs.setdefault("outputs", [])
+    if output not in asked:
+        asked.append(output)

@@ -1,19 +1,24 @@
 """`spacy-bertft.BertEncoder.v1`: documents → states."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Optional
+from typing import Any, Optional, Union, cast
 
 import torch
 from spacy.tokens import Doc
 from thinc.api import Model
+from thinc.shims import Shim
 
-from ..checkpoints import find_max_positions, read_checkpoint
+from ..checkpoints import Weights, find_max_positions, read_checkpoint
 from ..errors import SettingError
 from ..training.layers import FrozenLayers, count_frozen, find_depth, find_lr_scale
+from ..training.lora import Lora
+from .adapter import merge_adapter
 from .bert import BertModule, build_bert, describe_bert, load_bert
-from .encoded import EncodedDocs, EncodedGradient
+from .cache import StateCache
+from .encoded import EncodedDocs, EncodedGradient, Output
+from .features import MIX_LR_SCALE, Layers, ScalarMix, build_mix, check_layers
 from .forks import adapt_to_fork
 from .plan import plan_encoding
 from .precision import Precision, check_precision, find_dtype
@@ -34,6 +39,9 @@ class EncoderSettings:
     precision: Precision
     frozen_layers: FrozenLayers
     layer_lr_decay: float
+    layers: Layers
+    cache_mb: int
+    adapter: Lora | None
 
 
 def build_bert_encoder(
@@ -44,6 +52,9 @@ def build_bert_encoder(
     precision: Precision = "auto",
     frozen_layers: FrozenLayers = "none",
     layer_lr_decay: float = 1.0,
+    layers: Layers = "last",
+    cache_mb: int = 1024,
+    adapter: Optional[Lora] = None,  # noqa: UP045
 ) -> Model[list[Doc], EncodedDocs]:
     """Build an encoder with weights of its own. Nothing is read before `initialize` or `from_disk`.
 
@@ -58,6 +69,11 @@ def build_bert_encoder(
         frozen_layers: What does not learn: `"none"`, `"embeddings"`, a number of layers from the bottom (with the
             embeddings), `"all_but_last"` layer, or `"all"`.
         layer_lr_decay: Factor on the learning rate from each layer to the one below.
+        layers: Which hidden states make the features: `"last"`, `"second_to_last"`, `"sum_last_four"`,
+            `"concat_last_four"`, or `"scalar_mix"`, a learned mean over all layers and the embeddings.
+        cache_mb: Megabytes of states that an encoder of which nothing learns keeps over the epochs of a training run;
+            0 keeps none.
+        adapter: A low-rank adapter, `@misc = "spacy-bertft.LoRA.v1"`; the weights of the encoder then stay as they are.
 
     Raises:
         SettingError: A setting is outside what is allowed.
@@ -68,6 +84,9 @@ def build_bert_encoder(
             raise SettingError(setting, value, "a positive number of pieces")
     if not 0 < layer_lr_decay <= 1:
         raise SettingError("layer_lr_decay", layer_lr_decay, "a factor above 0, at most 1")
+    if cache_mb < 0:
+        raise SettingError("cache_mb", cache_mb, "megabytes, or 0")
+    check_layers(layers)
     settings = EncoderSettings(
         name,
         window,
@@ -76,34 +95,50 @@ def build_bert_encoder(
         precision,
         frozen_layers,
         layer_lr_decay,
+        layers,
+        cache_mb,
+        adapter,
     )
-    shim = TorchShim(partial(_build_module, settings), partial(_find_lr_scale, settings))
+    export = _merge if adapter and adapter.save == "merged" else None
+    shims: list[Shim] = [TorchShim(partial(_build_module, settings), partial(_find_lr_scale, settings), export)]
+    if layers == "scalar_mix":
+        shims.append(TorchShim(build_mix, _get_mix_lr_scale))
     return Model(
         "bert_encoder",
         partial(_forward, settings),
         init=partial(_init, settings),
-        shims=[shim],
+        shims=shims,
         dims={"nO": None},
+        attrs={"outputs": []},
     )
 
 
 def _init(settings: EncoderSettings, model: Model[list[Doc], EncodedDocs], X: Any = None, Y: Any = None) -> None:
     checkpoint = read_checkpoint(settings.name)
-    module: BertModule = get_shim(model).attach(describe_bert(checkpoint))
+    adapter = settings.adapter.spec if settings.adapter else None
+    module: BertModule = get_shim(model).attach(describe_bert(checkpoint, adapter))
     load_bert(module, checkpoint)
-    model.set_dim("nO", module.width, force=True)
+    if settings.layers == "scalar_mix":
+        cast(TorchShim, model.shims[1]).attach({"n_states": module.n_layers + 1})
+    width = module.width if settings.layers == "scalar_mix" else module.feature_width
+    model.set_dim("nO", width, force=True)
 
 
 def _build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
-    module = build_bert(spec)
+    module = build_bert(spec, settings.layers)
     _find_window(settings, module, spec["config"])
-    module.freeze(count_frozen(settings.frozen_layers, module.n_layers))
+    module.always_frozen = count_frozen(settings.frozen_layers, module.n_layers)
+    module.freeze(module.always_frozen)
     return module
 
 
 def _find_lr_scale(settings: EncoderSettings, module: BertModule, name: str) -> float:
     depth = find_depth(name, module.n_layers)
     return find_lr_scale(depth, module.n_layers, settings.layer_lr_decay)
+
+
+def _merge(module: BertModule, spec: dict[str, Any]) -> tuple[dict[str, Any], Weights]:
+    return {**spec, "adapter": None}, merge_adapter(module)
 
 
 def _find_window(settings: EncoderSettings, module: BertModule, config: dict[str, Any]) -> tuple[int, int]:
@@ -121,34 +156,58 @@ def _find_window(settings: EncoderSettings, module: BertModule, config: dict[str
     return size, stride
 
 
+def _get_mix_lr_scale(module: torch.nn.Module, name: str) -> float:
+    return MIX_LR_SCALE
+
+
 def _forward(
     settings: EncoderSettings, model: Model[list[Doc], EncodedDocs], docs: list[Doc], is_train: bool
 ) -> tuple[EncodedDocs, Callable[[EncodedGradient], list[Doc]]]:
     adapt_to_fork()
     shim = get_shim(model)
     module: BertModule = shim.module
-    plan = plan_encoding(docs, module.tokenizer, *_find_window(settings, module, shim.spec["config"]))
+    window, stride = _find_window(settings, module, shim.spec["config"])
+    outputs: list[Output] = model.attrs["outputs"] or ["tokens"]
     dtype = find_dtype(settings.precision, module.device)
-    learns = is_train and any(parameter.requires_grad for parameter in module.parameters())
-    if not learns:
+
+    def encode(module: BertModule, docs: list[Doc]) -> EncodedDocs:
+        plan = plan_encoding(docs, module.tokenizer, window, stride, has_tokens="tokens" in outputs)
+        return encode_windows(module, plan, settings.max_pieces, outputs)
+
+    if is_train and module.learns:
+        module.train()
+        with torch.autocast(module.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            encoded = encode(module, docs)
+    else:
         # A head that learns over a frozen encoder keeps the states for its backward pass.
         with torch.no_grad() if is_train else torch.inference_mode():
-            return encode_windows(shim.get_inference_module(dtype), plan, settings.max_pieces), _ignore_gradient
-    module.train()
-    with torch.autocast(module.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-        encoded = encode_windows(module, plan, settings.max_pieces)
+            encode_now = partial(encode, shim.get_inference_module(dtype))
+            cache = _find_cache(settings, shim, is_train)
+            encoded = cache.encode(docs, encode_now, outputs) if cache and docs else encode_now(docs)
+    if settings.layers == "scalar_mix":
+        with torch.set_grad_enabled(is_train):
+            encoded = _mix(cast(TorchShim, model.shims[1]).module, encoded)
+    return encoded, partial(_backprop, encoded)
 
-    def backprop(gradient: EncodedGradient) -> list[Doc]:
-        pairs = [
-            (encoded.token_vectors, gradient.token_vectors),
-            (encoded.doc_vectors, gradient.doc_vectors),
-        ]
-        used = [(output, d_output) for output, d_output in pairs if d_output is not None and output.requires_grad]
+
+def _find_cache(settings: EncoderSettings, shim: TorchShim, is_train: bool) -> StateCache | None:
+    """Return the states that a training run keeps; nothing where something learns, or where nobody trains."""
+    if shim.module.learns or not settings.cache_mb:
+        return None
+    if is_train and "states" not in shim.derived:
+        shim.derived["states"] = StateCache(settings.cache_mb * 2**20)
+    return cast(Union[StateCache, None], shim.derived.get("states"))  # noqa: UP007
+
+
+def _mix(mix: ScalarMix, encoded: EncodedDocs) -> EncodedDocs:
+    pooled = {pooling: mix(vectors) for pooling, vectors in encoded.window_vectors.items()}
+    return replace(encoded, token_vectors=mix(encoded.token_vectors), window_vectors=pooled)
+
+
+def _backprop(encoded: EncodedDocs, gradient: EncodedGradient) -> list[Doc]:
+    pairs = [(encoded.token_vectors, gradient.token_vectors)]
+    pairs += [(encoded.window_vectors[pooling], d_vectors) for pooling, d_vectors in gradient.window_vectors.items()]
+    used = [(output, d_output) for output, d_output in pairs if d_output is not None and output.requires_grad]
+    if used:
         torch.autograd.backward([output for output, _ in used], [d_output for _, d_output in used])
-        return []
-
-    return encoded, backprop
-
-
-def _ignore_gradient(gradient: EncodedGradient) -> list[Doc]:
     return []

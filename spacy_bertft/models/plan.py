@@ -8,7 +8,8 @@ import numpy as np
 from spacy.attrs import IDX, LENGTH
 from spacy.tokens import Doc
 
-from ..pieces import PieceBatch, PieceTokenizer, TokenBatch, Windows, align, plan_windows
+from ..pairs import find_segments
+from ..pieces import PieceBatch, PieceTokenizer, TokenBatch, WindowLayout, align, encode_pairs, plan_windows
 from ..pieces.batch import Ints
 
 
@@ -17,21 +18,21 @@ class EncodingPlan:
     """The pieces of a batch and what is wanted of them.
 
     Attributes:
-        pieces: The pieces of all documents.
-        windows: The windows over them.
+        layout: The pieces of all documents, and the windows over them.
         token_index: `(A,)` the tokens that have a piece, counted through the batch.
         token_piece: `(A,)` the piece that stands for each of them.
         lengths: `(B,)` such tokens per document.
     """
 
-    pieces: PieceBatch
-    windows: Windows
+    layout: WindowLayout
     token_index: Ints
     token_piece: Ints
     lengths: Ints
 
 
-def plan_encoding(docs: list[Doc], tokenizer: PieceTokenizer, size: int, stride: int) -> EncodingPlan:
+def plan_encoding(
+    docs: list[Doc], tokenizer: PieceTokenizer, size: int, stride: int, *, has_tokens: bool
+) -> EncodingPlan:
     """Cut documents into pieces and windows.
 
     Args:
@@ -39,19 +40,33 @@ def plan_encoding(docs: list[Doc], tokenizer: PieceTokenizer, size: int, stride:
         tokenizer: Cuts their texts.
         size: Pieces of a window, special pieces left out.
         stride: Pieces from one window to the next.
+        has_tokens: Whether tokens are to be aligned with pieces; if not, the plan has none.
     """
-    pieces = tokenizer.encode([doc.text for doc in docs])
+    pieces, first_lengths = _encode(docs, tokenizer, size)
+    windows = plan_windows(pieces.lengths, size, stride)
+    layout = WindowLayout(pieces, windows, first_lengths[windows.sequence], tokenizer)
+    if not has_tokens:
+        none = np.zeros(0, dtype=np.intp)
+        return EncodingPlan(layout, none, none, np.zeros(len(docs), dtype=np.intp))
     tokens = read_tokens(docs)
     piece_by_token = align(pieces, tokens).piece_by_token
     token_index = np.flatnonzero(piece_by_token >= 0)
     doc_by_token = np.repeat(np.arange(len(docs)), tokens.lengths)
     return EncodingPlan(
-        pieces=pieces,
-        windows=plan_windows(pieces.lengths, size, stride),
+        layout=layout,
         token_index=token_index,
         token_piece=piece_by_token[token_index],
         lengths=np.bincount(doc_by_token[token_index], minlength=len(docs)),
     )
+
+
+def _encode(docs: list[Doc], tokenizer: PieceTokenizer, size: int) -> tuple[PieceBatch, Ints]:
+    """Return the pieces, and those of the first text of each pair."""
+    texts = [doc.text for doc in docs]
+    pairs = [find_segments(doc, text) for doc, text in zip(docs, texts, strict=True)]
+    if any(pairs):
+        return encode_pairs(tokenizer, texts, pairs, max(0, size - len(tokenizer.middle_ids)))
+    return tokenizer.encode(texts), np.full(len(docs), -1, dtype=np.intp)
 
 
 def read_tokens(docs: list[Doc]) -> TokenBatch:

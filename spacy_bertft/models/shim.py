@@ -14,11 +14,12 @@ from thinc.shims import Shim
 from thinc.types import FloatsXd
 from thinc.util import torch2xp, xp2torch
 
-from ..checkpoints import load_weights, weights_from_bytes, weights_to_bytes
+from ..checkpoints import Weights, load_weights, weights_from_bytes, weights_to_bytes
 from ..errors import CheckpointError, NotInitializedError
 from ..training.optimizer import AdamW, ScaledParameter
 
 Spec = dict[str, Any]
+Export = Callable[[Any, Spec], tuple[Spec, Weights]]
 FindLrScale = Callable[[torch.nn.Module, str], float]
 
 
@@ -28,21 +29,29 @@ class TorchShim(Shim):
     Args:
         build: Makes the module from its description, a dictionary that JSON could hold. It reads no files.
         find_lr_scale: Gives the factor on the learning rate of a parameter, by the module and its name.
+        export: Makes description and weights to be written of those that there are; by default they are written as
+            they are.
 
     Attributes:
         spec: The description, empty before the module is built.
+        derived: What was made from the weights, by name; emptied when they change.
+        is_left_out: Tells by its name whether a weight is left out of the bytes, because it is written elsewhere.
     """
 
-    def __init__(self, build: Callable[[Spec], torch.nn.Module], find_lr_scale: FindLrScale) -> None:
+    def __init__(
+        self, build: Callable[[Spec], torch.nn.Module], find_lr_scale: FindLrScale, export: Export | None = None
+    ) -> None:
         super().__init__(None)
         self._build = build
         self._find_lr_scale = find_lr_scale
-        self._cast: torch.nn.Module | None = None
+        self.export = export
+        self.is_left_out: Callable[[str], bool] | None = None
+        self.derived: dict[str, Any] = {}
         self.spec: Spec = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the copy in a lower precision, when a process is given the shim."""
-        return {**self.__dict__, "_cast": None}
+        """Leave out what was derived from the weights, when a process is given the shim."""
+        return {**self.__dict__, "derived": {}}
 
     @property
     def module(self) -> Any:
@@ -61,15 +70,15 @@ class TorchShim(Shim):
         """Return the module, ready to predict, in a number format; a copy in a lower one is made once per change."""
         if dtype == torch.float32:
             return self.module.eval()
-        if self._cast is None:
-            self._cast = copy.deepcopy(self.module).to(dtype).eval().requires_grad_(False)
-        return self._cast
+        if "cast" not in self.derived:
+            self.derived["cast"] = copy.deepcopy(self.module).to(dtype).eval().requires_grad_(False)
+        return self.derived["cast"]
 
     def attach(self, spec: Spec) -> Any:
         """Build the module from a description, on the device that thinc works on."""
         self.spec = spec
         self._model = self._build(spec).to(get_torch_default_device())
-        self._cast = None
+        self.derived.clear()
         return self._model
 
     def finish_update(self, optimizer: Optimizer) -> None:
@@ -85,7 +94,7 @@ class TorchShim(Shim):
             optimizer.step_torch(self.id, scaled.values())
         else:
             self._step_by_parameter(optimizer, scaled)
-        self._cast = None
+        self.derived.clear()
 
     def _step_by_parameter(self, optimizer: Optimizer, scaled: dict[str, ScaledParameter]) -> None:
         for name, item in scaled.items():
@@ -115,17 +124,17 @@ class TorchShim(Shim):
         if not replaced:
             yield
             return
-        self._cast = None
+        self.derived.clear()
         try:
             yield
         finally:
             for name, parameter in self._model.named_parameters():
                 parameter.data = replaced.get(name, parameter.data)
-            self._cast = None
+            self.derived.clear()
 
     def copy(self) -> TorchShim:
         """Copy the module; the copy has moments of its own in an optimizer."""
-        copied = TorchShim(self._build, self._find_lr_scale)
+        copied = TorchShim(self._build, self._find_lr_scale, self.export)
         copied.spec = copy.deepcopy(self.spec)
         copied._model = copy.deepcopy(self._model)
         return copied
@@ -134,13 +143,16 @@ class TorchShim(Shim):
         """Move the module, as thinc's `to_gpu` and `to_cpu` ask for."""
         if self._model is not None:
             self._model.to(f"cuda:{device_id}" if device_type == "gpu" else "cpu")
-            self._cast = None
+            self.derived.clear()
 
     def to_bytes(self) -> bytes:
         """Write description and weights; empty before the module is built."""
         if self._model is None:
             return b""
-        message = {"spec": self.spec, "weights": weights_to_bytes(self._model.state_dict())}
+        spec, weights = self.export(self._model, self.spec) if self.export else (self.spec, self._model.state_dict())
+        if self.is_left_out:
+            weights = {name: tensor for name, tensor in weights.items() if not self.is_left_out(name)}
+        message = {"spec": spec, "weights": weights_to_bytes(weights), "is_whole": not self.is_left_out}
         content: bytes = srsly.msgpack_dumps(message)
         return content
 
@@ -155,12 +167,19 @@ class TorchShim(Shim):
         try:
             message = srsly.msgpack_loads(data)
             spec, weights = message["spec"], weights_from_bytes(message["weights"])
+            is_whole = message.get("is_whole", True)
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"The stored model is damaged: {error}. Train or export it again.") from error
-        load_weights(self.attach(spec), weights, "the stored model")
+        module = self.attach(spec)
+        load_weights(module, weights if is_whole else module.state_dict() | weights, "the stored model")
         return self
 
 
 def get_shim(model: Model[Any, Any]) -> TorchShim:
     """Return the torch module of a thinc model of ours."""
     return cast(TorchShim, model.shims[0])
+
+
+def has_weights(model: Model[Any, Any]) -> bool:
+    """Tell whether a model of ours is initialized, so that its outputs are fixed."""
+    return get_shim(model).spec != {}

@@ -22,7 +22,8 @@ from ..tags import (
     build_free_grammar,
     build_grammar,
 )
-from .encoded import EncodedDocs, EncodedGradient
+from .encoded import EncodedDocs, EncodedGradient, ask_for
+from .head import check_head, find_head_lr_scale, make_linear
 from .shim import TorchShim, get_shim
 
 Decoder = Literal["crf", "viterbi", "greedy"]
@@ -90,15 +91,13 @@ def build_token_classifier(
     """
     if decoder not in DECODERS:
         raise SettingError("decoder", decoder, f"one of {', '.join(DECODERS)}")
-    if dropout is not None and not 0 <= dropout < 1:
-        raise SettingError("dropout", dropout, "a rate from 0 up to, but not 1")
-    if head_lr_scale <= 0:
-        raise SettingError("head_lr_scale", head_lr_scale, "a factor above 0")
+    check_head(dropout, head_lr_scale)
     if token_loss < 0:
         raise SettingError("token_loss", token_loss, "a weight that is not negative")
     if not 0 <= label_smoothing < 1 or (label_smoothing and not token_loss):
         raise SettingError("label_smoothing", label_smoothing, "a share below 1, and token_loss above 0 to smooth")
     settings = HeadSettings(decoder, dropout, token_loss, label_smoothing)
+    ask_for(encoder, "tokens")
     attrs: dict[str, Any] = {"tags": [], "scheme": ""}
     if dropout is None:
         attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
@@ -107,7 +106,7 @@ def build_token_classifier(
         partial(_forward, settings),
         init=_init,
         layers=[encoder],
-        shims=[TorchShim(partial(_build_head, decoder), partial(_find_lr_scale, head_lr_scale))],
+        shims=[TorchShim(partial(_build_head, decoder), partial(find_head_lr_scale, head_lr_scale))],
         dims={"nO": None},
         attrs=attrs,
     )
@@ -123,11 +122,6 @@ def set_tags(model: TokenModel, tags: Sequence[str], scheme: Scheme | None) -> N
     """
     model.attrs["tags"] = list(tags)
     model.attrs["scheme"] = scheme or ""
-
-
-def has_weights(model: TokenModel) -> bool:
-    """Tell whether the model is initialized, so that its outputs are fixed."""
-    return get_shim(model).spec != {}
 
 
 def get_grammar(model: TokenModel) -> TagGrammar:
@@ -151,17 +145,11 @@ class TokenHead(torch.nn.Module):
 
     def __init__(self, width: int, n_tags: int, *, has_chain: bool) -> None:
         super().__init__()
-        self.linear = torch.nn.Linear(width, n_tags)
-        torch.nn.init.normal_(self.linear.weight, std=0.02)  # as BERT's own heads
-        torch.nn.init.zeros_(self.linear.bias)
+        self.linear = make_linear(width, n_tags)
         if has_chain:
             self.start = torch.nn.Parameter(torch.zeros(n_tags))
             self.transitions = torch.nn.Parameter(torch.zeros(n_tags, n_tags))
             self.end = torch.nn.Parameter(torch.zeros(n_tags))
-
-
-def _find_lr_scale(head_lr_scale: float, module: TokenHead, name: str) -> float:
-    return head_lr_scale
 
 
 def _build_head(decoder: str, spec: dict[str, Any]) -> TokenHead:

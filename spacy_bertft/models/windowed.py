@@ -2,48 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
-from ..pieces import cut_buckets
+from ..pieces import PaddedWindows, cut_buckets
 from ..pieces.batch import Ints
 from .bert import BertModule
-from .encoded import EncodedDocs
+from .encoded import EncodedDocs, Output, Pooling
 from .plan import EncodingPlan
 
 
-def encode_windows(module: BertModule, plan: EncodingPlan, max_pieces: int) -> EncodedDocs:
+def encode_windows(
+    module: BertModule, plan: EncodingPlan, max_pieces: int, outputs: Sequence[Output] = ("tokens",)
+) -> EncodedDocs:
     """Run all windows and gather the states that are wanted.
 
     Args:
         module: The encoder.
-        plan: The windows of a batch of documents.
+        plan: The windows of a batch of documents, and the tokens to answer for.
         max_pieces: Most pieces, padding included, of one forward pass.
+        outputs: What is wanted of the states.
     """
-    windows, tokenizer = plan.windows, module.tokenizer
-    window_lengths = np.maximum(windows.piece_end - windows.piece_start + tokenizer.n_special, 1)
-    owner = windows.find_owners(plan.token_piece)
-    column = plan.token_piece - windows.piece_start[owner] + len(tokenizer.prefix_ids)
-    buckets = cut_buckets(window_lengths, max_pieces)
-    bucket_by_window, row_by_window = _locate(buckets, len(window_lengths))
+    layout = plan.layout
+    owner = layout.windows.find_owners(plan.token_piece)
+    column = layout.find_columns(plan.token_piece, owner)
+    lengths = layout.lengths
+    buckets = cut_buckets(lengths, max_pieces)
+    bucket_by_window, row_by_window = _locate(buckets, len(lengths))
     tokens_by_bucket = np.argsort(bucket_by_window[owner], kind="stable")
     bounds = np.searchsorted(bucket_by_window[owner][tokens_by_bucket], np.arange(len(buckets) + 1))
-    token_parts, window_parts = [], []
+    poolings: list[Pooling] = [output for output in outputs if output != "tokens"]
+    token_parts: list[torch.Tensor] = []
+    window_parts: dict[Pooling, list[torch.Tensor]] = {pooling: [] for pooling in poolings}
     for number, bucket in enumerate(buckets):
-        ids, mask = _pad(plan, bucket, window_lengths[bucket], module)
-        states = module(_to_torch(ids, module), _to_torch(mask, module))
-        tokens = tokens_by_bucket[bounds[number] : bounds[number + 1]]
-        index = row_by_window[owner[tokens]] * ids.shape[1] + column[tokens]
-        token_parts.append(states.flatten(0, 1).index_select(0, _to_torch(index, module)))
-        window_parts.append(states[:, 0])
-    token_vectors = _join(token_parts, tokens_by_bucket, module)
-    window_vectors = _join(window_parts, np.concatenate([*buckets, np.zeros(0, dtype=np.intp)]), module)
+        padded = layout.pad(bucket, module.pad_id)
+        states, mask = _run(module, padded)
+        if "tokens" in outputs:
+            tokens = tokens_by_bucket[bounds[number] : bounds[number + 1]]
+            index = row_by_window[owner[tokens]] * states.shape[1] + column[tokens]
+            token_parts.append(states.flatten(0, 1).index_select(0, _to_torch(index, module)))
+        for pooling, parts in window_parts.items():
+            parts.append(_pool(states, mask, pooling))
+    by_bucket = np.concatenate([*buckets, np.zeros(0, dtype=np.intp)])
     return EncodedDocs(
-        token_vectors=token_vectors,
+        token_vectors=_join(token_parts, tokens_by_bucket, module),
         token_index=plan.token_index,
         lengths=plan.lengths,
-        doc_vectors=_average(window_vectors, windows.sequence, window_lengths, len(plan.lengths)),
+        window_vectors={pooling: _join(parts, by_bucket, module) for pooling, parts in window_parts.items()},
+        window_doc=layout.windows.sequence,
+        window_lengths=lengths,
     )
+
+
+def _run(module: BertModule, padded: PaddedWindows) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the states `(W, P, H)` and the mask `(W, P)`."""
+    mask = _to_torch(padded.mask, module)
+    return module(_to_torch(padded.ids, module), mask, _to_torch(padded.types, module)), mask
+
+
+def _pool(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    """Make one vector of each window, `(W, P, H)` → `(W, H)`."""
+    if pooling == "first":
+        return states[:, 0]
+    if pooling == "max":
+        highest: torch.Tensor = states.masked_fill(mask[:, :, None] == 0, -torch.inf).amax(dim=1)
+        return highest
+    total = (mask[:, None, :].to(states) @ states).squeeze(1)
+    return total.float() / mask.sum(dim=1, keepdim=True)
 
 
 def _locate(buckets: list[Ints], n_windows: int) -> tuple[Ints, Ints]:
@@ -55,22 +82,6 @@ def _locate(buckets: list[Ints], n_windows: int) -> tuple[Ints, Ints]:
     return bucket_by_window, row_by_window
 
 
-def _pad(plan: EncodingPlan, bucket: Ints, lengths: Ints, module: BertModule) -> tuple[Ints, Ints]:
-    """Lay the windows of a bucket side by side, special pieces added: ids and mask, `(W, P)`."""
-    tokenizer = module.tokenizer
-    n_prefix, n_suffix = len(tokenizer.prefix_ids), len(tokenizer.suffix_ids)
-    column = np.arange(int(lengths.max()))
-    piece = plan.windows.piece_start[bucket][:, None] + column - n_prefix
-    is_piece = (column >= n_prefix) & (piece < plan.windows.piece_end[bucket][:, None])
-    ids = np.full(is_piece.shape, module.pad_id, dtype=np.intp)
-    ids[is_piece] = plan.pieces.ids[piece[is_piece]]
-    ids[:, :n_prefix] = tokenizer.prefix_ids
-    rows = np.arange(len(bucket))[:, None]
-    ids[rows, lengths[:, None] - n_suffix + np.arange(n_suffix)] = tokenizer.suffix_ids
-    mask = (column < lengths[:, None]).astype(np.intp)
-    return ids, mask
-
-
 def _to_torch(values: Ints, module: BertModule) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(values)).to(module.device)
 
@@ -78,12 +89,5 @@ def _to_torch(values: Ints, module: BertModule) -> torch.Tensor:
 def _join(parts: list[torch.Tensor], order: Ints, module: BertModule) -> torch.Tensor:
     """Put rows that were computed in `order` back into the first order, as float32."""
     if not parts:
-        return torch.zeros((0, module.width), device=module.device)
+        return torch.zeros((0, module.feature_width), device=module.device)
     return torch.cat(parts).float().index_select(0, _to_torch(np.argsort(order, kind="stable"), module))
-
-
-def _average(window_vectors: torch.Tensor, sequence: Ints, lengths: Ints, n_docs: int) -> torch.Tensor:
-    weights = lengths / np.bincount(sequence, lengths, minlength=n_docs)[sequence]
-    scaled = window_vectors * torch.from_numpy(weights).to(window_vectors)[:, None]
-    index = torch.from_numpy(sequence).to(window_vectors.device)
-    return torch.zeros((n_docs, scaled.shape[1]), device=scaled.device).index_add(0, index, scaled)

@@ -26,6 +26,11 @@ def find_depth(name: str, n_layers: int) -> int:
     return 0 if "embedding" in name else n_layers + 1
 
 
+def has_layer(name: str) -> bool:
+    """Tell whether a parameter belongs to a layer, not to the embeddings or to what is above."""
+    return _LAYER.search(name) is not None
+
+
 def count_layers(names: Iterable[str]) -> int:
     """Count the layers that parameter names speak of."""
     return 1 + max((int(match.group(1)) for name in names if (match := _LAYER.search(name))), default=-1)
