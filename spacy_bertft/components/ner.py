@@ -14,9 +14,10 @@ from spacy.util import filter_spans
 from ..errors import SettingError
 from ..models.token_classifier import TokenModel, TokenScores, get_grammar
 from ..tags import SpanBatch, best_paths, find_spans
+from .component import Scorer, check_known
 from .gold import GoldEntities, read_gold_entities
 from .score import register_score
-from .token_component import DEFAULT_MODEL, Scorer, TokenComponent, check_known
+from .token_component import DEFAULT_MODEL, TokenComponent
 
 
 @Language.factory(

@@ -14,7 +14,8 @@ from spacy.training import Example
 from ..errors import SettingError
 from ..models.token_classifier import TokenModel, TokenScores
 from ..tags import best_paths
-from .token_component import DEFAULT_MODEL, Scorer, TokenComponent, check_known
+from .component import Scorer, check_known
+from .token_component import DEFAULT_MODEL, TokenComponent
 
 
 @Language.factory(

@@ -1,0 +1,176 @@
+"""What `bert_textcat` and `bert_textcat_multilabel` share: a score for every label of a document."""
+
+# No `from __future__ import annotations`: spaCy reads the signature of `initialize` at run time.
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, Optional, Union
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example, validate_examples
+from spacy.vocab import Vocab
+
+from ..errors import SettingError
+from ..models.text_classifier import TextModel, set_labels
+from ..training.class_weights import find_class_weights
+from .component import DEFAULT_ENCODER, BertComponent, Scorer, check_known
+
+# confection reads this at run time.
+ClassWeights = Union[Literal["none", "balanced"], dict[str, float]]  # noqa: UP007
+
+DEFAULT_MODEL = {
+    "@architectures": "spacy-bertft.TextClassifier.v1",
+    "pooling": "cls",
+    "windows": "mean",
+    "dropout": None,
+    "head_lr_scale": 1.0,
+    "encoder": DEFAULT_ENCODER,
+}
+
+# Those of spaCy's own components.
+SCORE_WEIGHTS = {
+    "cats_score": 1.0,
+    "cats_score_desc": None,
+    "cats_micro_p": None,
+    "cats_micro_r": None,
+    "cats_micro_f": None,
+    "cats_macro_p": None,
+    "cats_macro_r": None,
+    "cats_macro_f": None,
+    "cats_macro_auc": None,
+    "cats_f_per_type": None,
+}
+
+
+class TextComponent(BertComponent):
+    """A component that gives every label of a document a probability.
+
+    Args:
+        vocab: The vocabulary of the pipeline.
+        model: A text classifier.
+        name: Name of the component in the pipeline.
+        threshold: From which probability on the scorer takes a label to hold.
+        class_weights: How much each label counts in the loss.
+        label_smoothing: Share of the target that is spread.
+        scorer: Scores a batch of examples.
+
+    Raises:
+        SettingError: A setting is outside what is allowed.
+    """
+
+    stored: tuple[str, ...] = ("labels", "label_weights")
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        model: TextModel,
+        name: str,
+        *,
+        threshold: float,
+        class_weights: str | dict[str, float],
+        label_smoothing: float,
+        scorer: Scorer | None,
+    ) -> None:
+        if not 0 <= threshold <= 1:
+            raise SettingError("threshold", threshold, "a probability from 0 to 1")
+        if not 0 <= label_smoothing < 1:
+            raise SettingError("label_smoothing", label_smoothing, "a share from 0 up to, but not 1")
+        super().__init__(vocab, model, name, scorer=scorer, threshold=threshold, label_weights=[])
+        self.class_weights = class_weights
+        self.label_smoothing = label_smoothing
+
+    # What a subclass says.
+
+    exclusive: bool
+
+    def _check_gold(self, cats: dict[str, float]) -> None:
+        """Raise unless the gold annotation of a document makes sense."""
+        raise NotImplementedError
+
+    def _get_probs(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Turn logits into probabilities."""
+        raise NotImplementedError
+
+    def _compute_loss(
+        self,
+        scores: NDArray[np.float32],
+        targets: NDArray[np.float64],
+        is_known: NDArray[np.bool_],
+        weights: NDArray[np.float64],
+    ) -> tuple[float, NDArray[np.float64]]:
+        """Compute the loss of a batch and its gradient; all arrays but the weights are `(B, L)`."""
+        raise NotImplementedError
+
+    # spaCy's verbs, in spaCy's order.
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Optional[Language] = None,  # noqa: UP045
+        labels: Optional[Sequence[str]] = None,  # noqa: UP045
+    ) -> None:
+        """Find the labels and their weights, and load the encoder.
+
+        Args:
+            get_examples: Gives examples; all are looked at.
+            nlp: The pipeline.
+            labels: The labels, as `spacy init labels` wrote them.
+
+        Raises:
+            DataError: There are no labels, or gold annotation makes no sense.
+            SettingError: `class_weights` does not fit the labels.
+            CheckpointError: The encoder cannot be loaded.
+        """
+        super().initialize(get_examples, nlp=nlp, labels=labels)
+        self.cfg["label_weights"] = self._find_weights(get_examples())
+
+    def _read_labels(self, example: Example) -> Iterable[str]:
+        self._check_gold(example.reference.cats)
+        return list(example.reference.cats)
+
+    def _set_outputs(self) -> None:
+        set_labels(self.model, len(self.labels))
+
+    def _find_weights(self, examples: Iterable[Example]) -> list[float]:
+        counts: Counter[str] = Counter()
+        known: Counter[str] = Counter()
+        if self.class_weights == "balanced":
+            for example in examples:
+                known.update(example.reference.cats.keys())
+                counts.update(label for label, value in example.reference.cats.items() if value >= 0.5)
+        by_label = ([counts[label] for label in self.labels], [known[label] for label in self.labels])
+        weights = find_class_weights(self.class_weights, self.labels, *by_label, exclusive=self.exclusive)
+        found: list[float] = weights.tolist()
+        return found
+
+    def get_loss(self, examples: Iterable[Example], scores: NDArray[np.float32]) -> tuple[float, NDArray[np.float64]]:
+        """Compute the loss of a batch, a mean, and its gradient.
+
+        Raises:
+            DataError: The gold annotation of a document makes no sense, or has a label that the component does not.
+        """
+        examples = list(examples)
+        validate_examples(examples, f"{type(self).__name__}.get_loss")
+        targets, is_known = np.zeros(scores.shape), np.zeros(scores.shape, dtype=np.bool_)
+        column = {label: index for index, label in enumerate(self.labels)}
+        for row, example in enumerate(examples):
+            cats = example.reference.cats
+            self._check_gold(cats)
+            for label, value in cats.items():
+                check_known(self.name, label, self.labels)
+                targets[row, column[label]] = value
+                is_known[row, column[label]] = True
+        return self._compute_loss(scores, targets, is_known, np.array(self.cfg["label_weights"]))
+
+    def predict(self, docs: Iterable[Doc]) -> NDArray[np.float64]:
+        """Predict for a batch, without touching the documents: `(B, L)` probabilities."""
+        return self._get_probs(self.model.predict(list(docs)))
+
+    def set_annotations(self, docs: Iterable[Doc], scores: NDArray[np.float64]) -> None:
+        """Write probabilities to `doc.cats`."""
+        for doc, row in zip(docs, scores.tolist(), strict=True):
+            doc.cats.update(zip(self.labels, row, strict=True))

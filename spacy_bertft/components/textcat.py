@@ -1,0 +1,124 @@
+"""`bert_textcat`: documents → `doc.cats`, of which one holds."""
+
+# No `from __future__ import annotations`: confection reads signatures at run time.
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.language import Language
+from spacy.training import Example
+
+from ..errors import DataError, SettingError
+from ..models.text_classifier import TextModel
+from ..training.label_loss import softmax, softmax_loss
+from .text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
+
+
+@Language.factory(
+    "bert_textcat",
+    assigns=["doc.cats"],
+    default_config={
+        "model": DEFAULT_MODEL,
+        "threshold": 0.0,
+        "class_weights": "none",
+        "label_smoothing": 0.0,
+        "scorer": {"@scorers": "spacy.textcat_scorer.v2"},
+    },
+    default_score_weights=SCORE_WEIGHTS,
+)
+def make_bert_textcat(
+    nlp: Language,
+    name: str,
+    model: TextModel,
+    threshold: float,
+    class_weights: ClassWeights,
+    label_smoothing: float,
+    scorer: Optional[Callable[..., dict[str, Any]]],  # noqa: UP045
+) -> "BertTextcat":
+    """Make the component.
+
+    Args:
+        nlp: The pipeline.
+        name: Name of the component.
+        model: A text classifier.
+        threshold: From which probability on a scorer takes a label to hold. spaCy's takes the best of exclusive labels,
+            whatever its probability.
+        class_weights: `"none"`, `"balanced"`, or a weight for each label.
+        label_smoothing: Share of the target that is spread over all labels.
+        scorer: Scores a batch of examples.
+    """
+    return BertTextcat(
+        nlp.vocab,
+        model,
+        name,
+        threshold=threshold,
+        class_weights=class_weights,
+        label_smoothing=label_smoothing,
+        scorer=scorer,
+    )
+
+
+class BertTextcat(TextComponent):
+    """Classify documents by exclusive labels; their probabilities sum to one."""
+
+    exclusive = True
+    stored = ("labels", "label_weights", "positive_label")
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.cfg["positive_label"] = None
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Optional[Language] = None,  # noqa: UP045
+        labels: Optional[Sequence[str]] = None,  # noqa: UP045
+        positive_label: Optional[str] = None,  # noqa: UP045
+    ) -> None:
+        """Find the labels and their weights, and load the encoder.
+
+        Args:
+            get_examples: Gives examples; all are looked at.
+            nlp: The pipeline.
+            labels: The labels, as `spacy init labels` wrote them.
+            positive_label: Of two labels, the one whose precision, recall and F1 the scorer reports.
+
+        Raises:
+            DataError: There are not two labels, or gold annotation makes no sense.
+            SettingError: `positive_label` is none of two labels, or `class_weights` does not fit the labels.
+            CheckpointError: The encoder cannot be loaded.
+        """
+        super().initialize(get_examples, nlp=nlp, labels=labels)
+        if positive_label is not None and (positive_label not in self.labels or len(self.labels) != 2):
+            raise SettingError("positive_label", positive_label, f"one of two labels, not of {', '.join(self.labels)}")
+        self.cfg["positive_label"] = positive_label
+
+    def _set_outputs(self) -> None:
+        if len(self.labels) < 2:
+            raise DataError(
+                f"{self.name} has the single label '{self.labels[0]}'. Expected two or more; for a label that holds or "
+                "does not, use bert_textcat_multilabel."
+            )
+        super()._set_outputs()
+
+    def _check_gold(self, cats: dict[str, float]) -> None:
+        if any(not 0 <= value <= 1 for value in cats.values()) or sum(cats.values()) > 1 + 1e-6:
+            raise DataError(
+                f"{self.name}: doc.cats = {cats}. Expected one label at 1.0, or values that sum to 1. Labels that "
+                "may hold together need bert_textcat_multilabel."
+            )
+
+    def _get_probs(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
+        return softmax(scores)
+
+    def _compute_loss(
+        self,
+        scores: NDArray[np.float32],
+        targets: NDArray[np.float64],
+        is_known: NDArray[np.bool_],
+        weights: NDArray[np.float64],
+    ) -> tuple[float, NDArray[np.float64]]:
+        return softmax_loss(scores, targets, weights, self.label_smoothing)

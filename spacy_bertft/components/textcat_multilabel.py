@@ -1,0 +1,81 @@
+"""`bert_textcat_multilabel`: documents → `doc.cats`, of which any may hold."""
+
+# No `from __future__ import annotations`: confection reads signatures at run time.
+
+from collections.abc import Callable
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.language import Language
+
+from ..errors import DataError
+from ..models.text_classifier import TextModel
+from ..training.label_loss import sigmoid, sigmoid_loss
+from .text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
+
+
+@Language.factory(
+    "bert_textcat_multilabel",
+    assigns=["doc.cats"],
+    default_config={
+        "model": DEFAULT_MODEL,
+        "threshold": 0.5,
+        "class_weights": "none",
+        "label_smoothing": 0.0,
+        "scorer": {"@scorers": "spacy.textcat_multilabel_scorer.v2"},
+    },
+    default_score_weights=SCORE_WEIGHTS,
+)
+def make_bert_textcat_multilabel(
+    nlp: Language,
+    name: str,
+    model: TextModel,
+    threshold: float,
+    class_weights: ClassWeights,
+    label_smoothing: float,
+    scorer: Optional[Callable[..., dict[str, Any]]],  # noqa: UP045
+) -> "BertTextcatMultilabel":
+    """Make the component.
+
+    Args:
+        nlp: The pipeline.
+        name: Name of the component.
+        model: A text classifier.
+        threshold: From this probability on the scorer takes a label to hold. `doc.cats` holds the probabilities of all
+            labels in any case.
+        class_weights: `"none"`, `"balanced"`, or a weight for each label where it holds.
+        label_smoothing: Share of each target that is moved to one half.
+        scorer: Scores a batch of examples.
+    """
+    return BertTextcatMultilabel(
+        nlp.vocab,
+        model,
+        name,
+        threshold=threshold,
+        class_weights=class_weights,
+        label_smoothing=label_smoothing,
+        scorer=scorer,
+    )
+
+
+class BertTextcatMultilabel(TextComponent):
+    """Classify documents by labels that may hold together, each with a probability of its own."""
+
+    exclusive = False
+
+    def _check_gold(self, cats: dict[str, float]) -> None:
+        if any(not 0 <= value <= 1 for value in cats.values()):
+            raise DataError(f"{self.name}: doc.cats = {cats}. Expected values from 0.0 to 1.0.")
+
+    def _get_probs(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
+        return sigmoid(scores)
+
+    def _compute_loss(
+        self,
+        scores: NDArray[np.float32],
+        targets: NDArray[np.float64],
+        is_known: NDArray[np.bool_],
+        weights: NDArray[np.float64],
+    ) -> tuple[float, NDArray[np.float64]]:
+        return sigmoid_loss(scores, targets, is_known, weights, self.label_smoothing)
