@@ -18,15 +18,15 @@ from .stats import stats_command
 
 
 class OneLineErrors(TyperGroup):
-    """Commands whose deliberate errors end in one line and exit code 1, not in a traceback."""
+    """Commands whose deliberate errors, and those of files, end in one line and exit code 1, not in a traceback."""
 
     # Any: newer typers bring their own copy of click, so the class of a context depends on the version.
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except BertftError as error:
-            # An error may quote one of another library, of many lines.
+        except (BertftError, OSError) as error:
+            # A disk that is full, a folder that may not be written. An error may quote another one, of many lines.
             typer.echo(f"Error: {' '.join(str(error).splitlines())}", err=True)
             raise typer.Exit(1) from error
 

@@ -10,11 +10,14 @@ from .tables import print_notes, print_table
 
 def stats_command(
     paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Column files or .spacy files.")],
-    encoder: Annotated[str | None, typer.Option(help="Hub name or folder of an encoder, to count pieces too.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Hub name or folder of an encoder, to count pieces (subwords) too.")
+    ] = None,
     window: Annotated[int, typer.Option(help="Pieces that the encoder takes at once.")] = 512,
-    plot: Annotated[Path | None, typer.Option(help="Draw the lengths: a .png or .html file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the lengths: an .html, .png or .svg file.")] = None,
     kind: Annotated[
-        str, typer.Option("--as", help="ents for entities, tags for plain tags (part of speech).")
+        str,
+        typer.Option("--as", help="What to count: ents (entities), tags, or cats (categories; in .spacy files only)."),
     ] = "ents",
 ) -> None:
     """Tell how long the texts of a corpus are, and what its labels are."""

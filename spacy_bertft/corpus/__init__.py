@@ -1,21 +1,26 @@
-"""Column files ↔ Docs: BIO and CoNLL-style columns → `.spacy` files, examples for training, lengths and labels.
+"""Column files and labelled texts ↔ Docs: `.spacy` files, examples for training, lengths and labels.
 
-A file is read in steps, each in a module of its own: `lines` → `columns` (in the `layout` of the file) → `gold`
-(tags read as spans) → `docs`. `convert` writes the Docs, `reader` trains from them, `stats` measures them.
+`columns` reads BIO and CoNLL files, `texts` reads labelled texts; neither knows the other. Both start from `lines`,
+write the `parts` of a corpus through `outputs` and tell in a `report` what was done. `stats` measures either, and
+`histogram` draws it.
 """
 
-from .convert import convert
+from .columns.convert import convert
+from .columns.reader import configure_column_corpus
+from .columns.report import ColumnReport
 from .histogram import draw_lengths
-from .reader import configure_column_corpus
 from .report import ConversionReport, PartReport
 from .stats import CorpusStats, measure_corpus
+from .texts.convert import convert_texts
 
 __all__ = [
+    "ColumnReport",
     "ConversionReport",
     "CorpusStats",
     "PartReport",
     "configure_column_corpus",
     "convert",
+    "convert_texts",
     "draw_lengths",
     "measure_corpus",
 ]

@@ -1,8 +1,8 @@
-"""The picture of a corpus: histograms of its lengths, as a PNG or as a page."""
+"""The picture of a corpus: histograms of its lengths."""
 
 from __future__ import annotations
 
-import io
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,24 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingExtraError, SettingError
-from ..output import replace_when_done
-from .page import format_page
+from ..pictures.colors import COLORS
+from ..pictures.page import Page, Table
+from ..pictures.plot import write_plot
 from .stats import CorpusStats, summarize_lengths
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# In a page these stand for CSS variables, so that the picture follows the reader's light or dark theme.
-COLORS = {
-    "ink": "#1f2937",
-    "muted": "#5b6675",
-    "grid": "#e3e7ec",
-    "bar": "#2f6db5",
-    "mark": "#b4480f",
-    "paper": "#fdfdfc",
-}
 _N_BARS = 60
 
 
@@ -36,43 +27,21 @@ def draw_lengths(stats: CorpusStats, output_path: Path | str) -> None:
 
     Args:
         stats: What was measured.
-        output_path: A `.png` picture, or an `.html` page that needs no other file and holds the tables too.
+        output_path: A `.png` or `.svg` picture, or an `.html` page that needs no other file and holds the tables too.
 
     Raises:
-        SettingError: The name ends in neither `.png` nor `.html`.
+        SettingError: The name ends in none of these.
         MissingExtraError: matplotlib is not installed.
     """
-    path = Path(output_path)
-    if path.suffix not in (".png", ".html"):
-        raise SettingError("plot", str(path), "a name that ends in .png or .html")
-    content = _format_png(stats) if path.suffix == ".png" else _format_html(stats).encode("utf-8")
-    with replace_when_done(path) as temporary_path:
-        temporary_path.write_bytes(content)
+    write_plot(partial(_draw, stats), Path(output_path), _make_page(stats))
 
 
-def _format_png(stats: CorpusStats) -> bytes:
-    return _render(stats, "png", COLORS["paper"])
-
-
-def _format_html(stats: CorpusStats) -> str:
-    svg = _render(stats, "svg", "none").decode("utf-8")
-    for name, color in COLORS.items():
-        svg = svg.replace(color, f"var(--{name})")
-    # A page wants the element alone, without the XML prologue of a file of its own.
-    return format_page(stats, svg[svg.index("<svg") :], COLORS)
-
-
-def _render(stats: CorpusStats, kind: str, background: str) -> bytes:
-    try:
-        from matplotlib import rc_context
-    except ImportError as error:
-        raise MissingExtraError("Drawing", "plot") from error
-    buffer = io.BytesIO()
-    # Without a date and a random salt the same corpus gives the same bytes; text stays text.
-    with rc_context({"font.size": 10.5, "svg.fonttype": "none", "svg.hashsalt": "spacy-bertft"}):
-        metadata = {"Date": None, "Creator": None} if kind == "svg" else None
-        _draw(stats).savefig(buffer, format=kind, dpi=160, facecolor=background, metadata=metadata)
-    return buffer.getvalue()
+def _make_page(stats: CorpusStats) -> Page:
+    names = ", ".join(path.name for path in stats.paths)
+    tables = [Table(stats.format_rows(), "Lengths")]
+    if stats.label_counts:
+        tables.append(Table(stats.format_label_rows(), "Labels"))
+    return Page(f"{names}: lengths and labels", names, stats.format_notes(), "Histogram of text lengths", tables)
 
 
 def _draw(stats: CorpusStats) -> Figure:

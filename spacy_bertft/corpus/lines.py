@@ -26,13 +26,37 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         DataError: There is no such file.
         ColumnFormatError: A line is not UTF-8, or holds a NUL.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file. Expected a column file or a .spacy file.")
+    for number, line in enumerate(read_raw_lines(path), start=1):
+        yield number, line.rstrip("\r\n")
+
+
+def read_raw_lines(path: Path) -> Iterator[str]:
+    """Read a UTF-8 file line by line as `read_lines` does, each line with its end.
+
+    Args:
+        path: The file. A byte order mark at its start is passed over.
+
+    Raises:
+        DataError: There is no such file.
+        ColumnFormatError: A line is not UTF-8, or holds a NUL.
+    """
+    check_is_file(path)
     # Binary files split at `\n` only, and a bad byte is met at its own line.
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):
-            line = _decode(raw, path, number).rstrip("\r\n")
-            yield number, line.removeprefix(_BOM) if number == 1 else line
+            line = _decode(raw, path, number)
+            yield line.removeprefix(_BOM) if number == 1 else line
+
+
+def check_is_file(path: Path) -> None:
+    """Check that there is a file to read.
+
+    Raises:
+        DataError: There is none.
+    """
+    if not path.is_file():
+        problem = "this is a folder" if path.is_dir() else "no such file"
+        raise DataError(f"{path}: {problem}. Expected the path of a file.")
 
 
 def _decode(raw: bytes, path: Path, number: int) -> str:

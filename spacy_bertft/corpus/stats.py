@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,21 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from ..errors import DataError, SettingError
-from .columns import LineTally
-from .docs import make_gold_doc
-from .gold import GoldReader
-from .options import ColumnOptions, Kind, parse_options
+from .choices import parse_choice
+from .columns.docs import make_gold_doc
+from .columns.gold import GoldReader
+from .columns.options import parse_options
+from .columns.sentences import LineTally
+from .lines import check_is_file
+from .texts.cats import list_present
 
+StatsKind = Literal["ents", "tags", "cats"]
 CountPieces = Callable[[list[str]], Sequence[int]]
 
 # BERT puts [CLS] before the pieces of a window and [SEP] after them.
 _N_SPECIAL = 2
 _BATCH_SIZE = 512
+_KINDS: tuple[StatsKind, ...] = ("ents", "tags", "cats")
 
 
 class Lengths(NamedTuple):
@@ -48,7 +53,7 @@ class CorpusStats:
         word_lengths: `(D,)` tokens per text.
         piece_lengths: `(D,)` pieces per text without special ones, or None where no tokenizer was given.
         window: Pieces that a model takes at once, special ones included.
-        label_counts: Entities by label, or tokens by tag; the most frequent first.
+        label_counts: Entities by label, tokens by tag, or texts by label; the most frequent first.
         n_tags_repaired: Tags of column files that had to be read leniently.
     """
 
@@ -136,18 +141,20 @@ def measure_corpus(
         paths: The files.
         tokenizer: From texts to their numbers of pieces, special ones left out; None to count words only.
         window: Pieces that a model takes at once, special ones included.
-        kind: `ents` counts entities by label, `tags` counts tokens by tag.
+        kind: `ents` counts entities by label, `tags` counts tokens by tag, `cats` counts texts by the labels whose
+            value is 0.5 or more. Only `.spacy` files have the last.
 
     Raises:
-        DataError: A file does not exist, cannot be read, or no file holds a text.
+        DataError: A file does not exist, cannot be read, or no file holds a text; or `cats` are to be counted in
+            a file that is not a `.spacy` file.
         ColumnFormatError: A line of a column file cannot be read.
         SettingError: `kind` is unknown, or `window` has no place for a piece.
     """
     if window <= _N_SPECIAL:
         raise SettingError("window", window, f"more than {_N_SPECIAL} pieces")
     sources = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
-    options, tally = parse_options(orphans="repair", kind=kind), LineTally()
-    texts = iter(tqdm(_read_texts(sources, options, tally), desc="Measuring", unit=" texts", disable=None))
+    counted, tally = parse_choice("kind", kind, _KINDS), LineTally()
+    texts = iter(tqdm(_read_texts(sources, counted, tally), desc="Measuring", unit=" texts", disable=None))
     n_words: list[int] = []
     n_pieces: list[int] = []
     labels: Counter[str] = Counter()
@@ -179,17 +186,16 @@ def summarize_lengths(lengths: NDArray[np.int64]) -> Lengths:
     return Lengths(int(lengths.sum()), float(lengths.mean()), median, p95, p99, int(lengths.max()))
 
 
-def _read_texts(paths: Sequence[Path], options: ColumnOptions, tally: LineTally) -> Iterator[_Text]:
+def _read_texts(paths: Sequence[Path], kind: StatsKind, tally: LineTally) -> Iterator[_Text]:
     vocab = Vocab()
     for path in paths:
-        docs = _read_docs(path, vocab) if path.suffix == ".spacy" else _read_columns(path, vocab, options, tally)
+        docs = _read_docs(path, vocab) if path.suffix == ".spacy" else _read_columns(path, vocab, kind, tally)
         for doc in docs:
-            yield _Text(doc.text, len(doc), _list_labels(doc, options.kind))
+            yield _Text(doc.text, len(doc), _list_labels(doc, kind))
 
 
 def _read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file. Expected a column file or a .spacy file.")
+    check_is_file(path)
     try:
         doc_bin = DocBin().from_disk(path)
     except ValueError as error:
@@ -197,10 +203,14 @@ def _read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:
     yield from doc_bin.get_docs(vocab)
 
 
-def _read_columns(path: Path, vocab: Vocab, options: ColumnOptions, tally: LineTally) -> Iterator[Doc]:
-    for sentence in GoldReader([path], options).read(tally):
+def _read_columns(path: Path, vocab: Vocab, kind: StatsKind, tally: LineTally) -> Iterator[Doc]:
+    if kind == "cats":
+        raise DataError(f"{path}: not a .spacy file. Convert it first: spacy-bertft convert --as cats.")
+    for sentence in GoldReader([path], parse_options(orphans="repair", kind=kind)).read(tally):
         yield make_gold_doc(vocab, [sentence])
 
 
-def _list_labels(doc: Doc, kind: Kind) -> list[str]:
+def _list_labels(doc: Doc, kind: StatsKind) -> list[str]:
+    if kind == "cats":
+        return list_present(doc.cats)
     return [ent.label_ for ent in doc.ents] if kind == "ents" else [token.tag_ for token in doc if token.tag_]

@@ -83,3 +83,93 @@ def test_the_door_is_light() -> None:
     code = f"import sys, spacy_bertft.cli; print([name for name in {heavy} if name in sys.modules])"
     result = run_python("-c", code)
     assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_labelled_texts(tmp_path: Path) -> None:
+    source, names, output = tmp_path / "messages", tmp_path / "names", tmp_path / "a.spacy"
+    source.write_text('0|1\tb"\t"a\n' + "".join(f"1\t{number}\tx\n" for number in range(9)))
+    names.write_text("ham\nspam\n")
+    options = ["--as", "cats", "--format", "tsv", "--no-header", "--no-quoting", "--text-column", "2"]
+    options += ["--second-text-column", "3", "--label-column", "1", "--label-separator", "|", "--lang", "xx"]
+    options += ["--label-names", str(names), "--dev", "0.2", "--dev-path", str(tmp_path / "d.spacy"), "--test", "0.1"]
+    options += ["--test-path", str(tmp_path / "t.spacy"), "--seed", "3"]
+    result = CliRunner().invoke(app, ["convert", str(source), str(output), *options])
+    assert result.exit_code == 0, result.output
+    assert "a.spacy   d.spacy   t.spacy" in result.stdout
+    assert "ham" in result.stdout
+    assert "10 lines of 1 file read" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "kind"),
+    [
+        (["--as", "cats", "--scheme", "bio"], "scheme", "cats"),
+        (["--as", "cats", "--tag-column", "last"], "tag_column", "cats"),
+        (["--as", "cats", "--n-sents", "1"], "n_sents", "cats"),
+        (["--as", "cats", "--orphans", "error"], "orphans", "cats"),
+        (["--format", "csv"], "file_format", "ents"),
+        (["--as", "tags", "--no-header"], "header", "tags"),
+        (["--label-separator", ","], "label_separator", "ents"),
+    ],
+)
+def test_options_of_another_kind_are_refused(
+    source: Path, tmp_path: Path, options: list[str], name: str, kind: str
+) -> None:
+    result = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "b.spacy"), *options])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {name} = ")
+    assert result.stderr.endswith(f"Expected no such option with --as {kind}.\n")
+
+
+def test_an_unknown_kind(source: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "b.spacy"), "--as", "spans"])
+    assert (result.exit_code, result.stderr) == (1, "Error: kind = 'spans'. Expected --as ents, tags or cats.\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("folder.csv", "this is a folder. Expected the path of a file."),
+        ("missing.csv", "no such file. Expected the path of a file."),
+        ("missing", "no such file. Expected the path of a file."),
+        ("empty.csv", "no text. Expected rows with a text and a label."),
+        ("empty.jsonl", "no text. Expected rows with a text and a label."),
+        ("header.csv", "no text. Expected rows with a text and a label."),
+    ],
+)
+def test_files_without_texts(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    for empty in ("empty.csv", "empty.jsonl"):
+        (tmp_path / empty).touch()
+    (tmp_path / "header.csv").write_text("text,label\n")
+    source, output = tmp_path / name, tmp_path / "a.spacy"
+    result = CliRunner().invoke(app, ["convert", "--as", "cats", str(source), str(output)])
+    assert (result.exit_code, result.stderr) == (1, f"Error: {source}: {message}\n")
+    assert not output.exists()
+
+
+def test_labelled_texts_that_are_taken_for_columns(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    for text in ("text,label\na b,x\n", '{"text": "a", "label": "x"}\n'):
+        source.write_text(text)
+        result = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "a.spacy")])
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"Error: {source}, line 1: ")
+        assert result.stderr.endswith("labelled texts in CSV, TSV or JSONL are converted with --as cats.\n")
+
+
+def test_labelled_texts_are_quiet_in_a_pipe(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("text,label\na,x\nb,y\n")
+    result = run_python("-m", "spacy_bertft", "convert", "--as", "cats", str(source), str(tmp_path / "b.spacy"))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "3 lines of 1 file read" in result.stdout
+
+
+def test_a_folder_that_is_no_folder_is_one_line(tmp_path):
+    source = tmp_path / "source.bio"
+    source.write_text("O\ta\n", encoding="utf-8")
+    result = CliRunner().invoke(app, ["convert", str(source), str(source / "out.spacy")])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert len(result.output.splitlines()) == 1

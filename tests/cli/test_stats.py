@@ -60,6 +60,13 @@ def test_with_an_encoder_and_a_plot(source: Path, tmp_path: Path, encoders: list
 def test_an_error_is_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["stats", str(tmp_path / "missing.bio")])
     assert result.exit_code == 1
-    assert (
-        result.stderr == f"Error: {tmp_path / 'missing.bio'}: no such file. Expected a column file or a .spacy file.\n"
-    )
+    assert result.stderr == f"Error: {tmp_path / 'missing.bio'}: no such file. Expected the path of a file.\n"
+
+
+def test_labels_of_texts(tmp_path: Path) -> None:
+    source, binary = tmp_path / "a.csv", tmp_path / "a.spacy"
+    source.write_text("text,label\na,ham\nb,spam\nc,ham\n")
+    assert CliRunner().invoke(app, ["convert", "--as", "cats", str(source), str(binary)]).exit_code == 0
+    result = CliRunner().invoke(app, ["stats", "--as", "cats", str(binary)])
+    assert result.exit_code == 0, result.output
+    assert "66.7%" in result.stdout

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.corpus.lines import read_lines
+from spacy_bertft.corpus.lines import read_lines, read_raw_lines
 from spacy_bertft.errors import ColumnFormatError, DataError
 
 
@@ -18,6 +18,12 @@ def read(path: Path, content: bytes) -> list[str]:
 def test_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
     assert read(tmp_path / "a", b"\xef\xbb\xbfa\r\nb\n\nc") == ["a", "b", "", "c"]
     assert read(tmp_path / "b", b"") == []
+
+
+def test_lines_with_their_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"\xef\xbb\xbfa\r\nb\r\r\n\nc")
+    assert list(read_raw_lines(path)) == ["a\r\n", "b\r\r\n", "\n", "c"]
 
 
 def test_other_line_ends_belong_to_the_line(tmp_path: Path) -> None:
@@ -41,6 +47,6 @@ def test_what_is_no_text(tmp_path: Path, content: bytes, line: int, problem: str
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
-    for path in (tmp_path / "missing", tmp_path):
-        with pytest.raises(DataError, match="no such file"):
+    for path, problem in {tmp_path / "missing": "no such file", tmp_path: "this is a folder"}.items():
+        with pytest.raises(DataError, match=f"{path}: {problem}"):
             list(read_lines(path))

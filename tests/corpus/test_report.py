@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spacy_bertft.corpus import ConversionReport, PartReport
+from spacy_bertft.corpus import ColumnReport, ConversionReport, PartReport
 
 
 def test_a_compact_table() -> None:
-    report = ConversionReport(
+    report = ColumnReport(
         paths=(Path("a.bio"), Path("b.bio")),
         n_lines=1234,
         scheme="bio",
@@ -26,3 +26,22 @@ def test_a_compact_table() -> None:
         "1,234 lines of 2 files read; scheme bio; tags repaired: 3; left out: 2 comment lines.",
     ]
     assert (report.n_sentences, report.n_docs, report.n_tokens) == (100, 50, 1100)
+
+
+def test_labelled_texts_have_no_sentences() -> None:
+    report = ConversionReport(
+        paths=(Path("a.csv"),),
+        n_lines=101,
+        output=PartReport(Path("a.spacy"), 0, 80, 1000, {"ham": 70, "spam": 10}),
+        test=PartReport(Path("a-test.spacy"), 0, 20, 100, {"ham": 20, "spam": 0}),
+    )
+    assert str(report).splitlines() == [
+        "        a.spacy  a-test.spacy",
+        "docs         80            20",
+        "tokens    1,000           100",
+        "labels       80            20",
+        "  ham        70            20",
+        "  spam       10             0",
+        "101 lines of 1 file read; left out: nothing.",
+    ]
+    assert (report.n_sentences, report.n_docs, report.label_counts) == (0, 100, {"ham": 90, "spam": 10})

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spacy_bertft.corpus import convert, measure_corpus
+from spacy_bertft.corpus import convert, convert_texts, measure_corpus
 from spacy_bertft.corpus.stats import summarize_lengths
 from spacy_bertft.errors import DataError, SettingError
 
@@ -64,6 +64,16 @@ def test_plain_tags(tmp_path: Path) -> None:
         assert dict(measure_corpus(path, kind="tags").label_counts) == {"NNS": 2, "VBP": 1}
 
 
+def test_labels_of_texts(tmp_path: Path) -> None:
+    source, binary = tmp_path / "a.jsonl", tmp_path / "a.spacy"
+    source.write_text('{"text": "a b", "cats": {"x": 0.5, "y": 0.4}}\n{"text": "c", "label": ["x", "z"]}\n')
+    convert_texts(source, binary)
+    assert dict(measure_corpus(binary, kind="cats").label_counts) == {"x": 2, "z": 1}
+    assert measure_corpus(binary).label_counts == {}
+    with pytest.raises(DataError, match="Convert it first"):
+        measure_corpus(source, kind="cats")
+
+
 def test_summaries_are_lengths_of_texts() -> None:
     summary = summarize_lengths(np.array([1, 2, 3, 10]))
     assert summary == (16, 4.0, 2, 10, 10, 10)
@@ -84,6 +94,7 @@ def test_what_cannot_be_measured(tmp_path: Path, source: Path) -> None:
             measure_corpus(path)
     with pytest.raises(DataError, match="no text"):
         measure_corpus([])
-    with pytest.raises(SettingError) as caught:
-        measure_corpus(source, window=2)
-    assert caught.value.name == "window"
+    for name, settings in {"window": {"window": 2}, "kind": {"kind": "words"}}.items():
+        with pytest.raises(SettingError) as caught:
+            measure_corpus(source, **settings)
+        assert caught.value.name == name

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from spacy_bertft.corpus.options import ColumnOptions, parse_options
+from spacy_bertft.corpus.columns.options import ColumnOptions, parse_options
 from spacy_bertft.errors import SettingError
 
 

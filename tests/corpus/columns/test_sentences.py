@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.corpus.columns import ColumnSentence, LineTally, read_columns
-from spacy_bertft.corpus.layout import ColumnLayout
+from spacy_bertft.corpus.columns.layout import ColumnLayout
+from spacy_bertft.corpus.columns.sentences import ColumnSentence, LineTally, read_columns
 from spacy_bertft.errors import ColumnFormatError
 
 TABBED = ColumnLayout(True, 2, "last")

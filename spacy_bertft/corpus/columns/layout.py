@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from ..errors import ColumnFormatError, DataError
-from .lines import read_lines
+from ...errors import ColumnFormatError, DataError
+from ..lines import read_lines
 from .options import ColumnOptions, Kind, TagColumn
 
 BLANKS = " \t"
@@ -29,6 +29,7 @@ _TAG = re.compile(r"O|[BILUES]-.+")
 _MARK = "-DOCSTART-"
 _DOCUMENT_START = re.compile(rf"{_MARK}(?:[ \t]|$)")
 _SAMPLE_SIZE = 10_000
+_ADVICE_ON_TEXTS = "labelled texts in CSV, TSV or JSONL are converted with --as cats"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def detect_layout(path: Path, options: ColumnOptions) -> ColumnLayout:
     n_columns = Counter(len(columns) for _, columns in rows).most_common(1)[0][0]
     if n_columns == 1:
         number, columns = rows[0]
-        expected = "Expected a word and a tag, parted by a tab or by blanks."
+        expected = f"Expected a word and a tag, parted by a tab or by blanks; {_ADVICE_ON_TEXTS}."
         raise ColumnFormatError(path, number, f"the line has one column, {columns[0]!r}", expected)
     rows = [row for row in rows if len(row[1]) == n_columns]
     tag_column = options.tag_column or _find_tag_column([columns for _, columns in rows], options.kind)
@@ -148,6 +149,7 @@ def _check_tags(path: Path, rows: Sequence[tuple[int, list[str]]], layout: Colum
         number, tag = wrong[0]
         expected = (
             f"Expected O or a tag such as B-PER in the {layout.tag_column} column; "
-            "pass --tag-column to take the other one, or --as tags for a file of plain tags."
+            "pass --tag-column to take the other one, or --as tags for a file of plain tags; "
+            f"{_ADVICE_ON_TEXTS}."
         )
         raise ColumnFormatError(path, number, f"{tag!r} is not an entity tag", expected)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import ColumnFormatError
+from ...errors import ColumnFormatError
+from ..lines import read_lines
 from .layout import BLANKS, ColumnLayout
-from .lines import read_lines
 
 
 @dataclass

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import spacy
 
-from spacy_bertft.corpus.reader import configure_column_corpus
+from spacy_bertft.corpus.columns.reader import configure_column_corpus
 from spacy_bertft.errors import DataError, SettingError
 
 FILMS = "films\tO\nwith\tO\ndrew\tB-ACTOR\nbarrymore\tI-ACTOR\n\nisn't\tO\nit\tO\n"

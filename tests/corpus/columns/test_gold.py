@@ -8,9 +8,9 @@ from column_files import Sentence, Style, sentences, styles
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.corpus.columns import LineTally
-from spacy_bertft.corpus.gold import GoldReader, GoldSentence
-from spacy_bertft.corpus.options import ColumnOptions
+from spacy_bertft.corpus.columns.gold import GoldReader, GoldSentence
+from spacy_bertft.corpus.columns.options import ColumnOptions
+from spacy_bertft.corpus.columns.sentences import LineTally
 from spacy_bertft.errors import ColumnFormatError, DataError
 from spacy_bertft.tags import SCHEMES, Scheme, TagSpan
 

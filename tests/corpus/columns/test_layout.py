@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.corpus.layout import ColumnLayout, detect_layout
-from spacy_bertft.corpus.options import ColumnOptions
+from spacy_bertft.corpus.columns.layout import ColumnLayout, detect_layout
+from spacy_bertft.corpus.columns.options import ColumnOptions
 from spacy_bertft.errors import ColumnFormatError, DataError
 
 

@@ -8,7 +8,7 @@ from itertools import groupby, islice
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
-from ..errors import SettingError
+from ...errors import SettingError
 from .gold import GoldSentence
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from spacy.language import Language
 from spacy.training import Example
 
-from ..errors import SettingError
+from ...errors import SettingError
 from .docs import make_gold_docs
 from .gold import GoldReader
 from .options import ColumnOptions, parse_options

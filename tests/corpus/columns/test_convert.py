@@ -84,6 +84,15 @@ def test_the_development_set(tmp_path: Path) -> None:
     assert 8 <= len(split_off) <= 10
 
 
+def test_three_parts(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.bio", tmp_path / "a.spacy"
+    source.write_text("\n".join(f"word{number}\tO\n" for number in range(20)))
+    report = convert(source, output, dev=0.1, test=0.2, test_path=tmp_path / "t.spacy")
+    assert [part.path.name for part in report.parts] == ["a.spacy", "a-dev.spacy", "t.spacy"]
+    assert [part.n_sentences for part in report.parts] == [14, 2, 4]
+    assert len({doc.text for part in report.parts for doc in read_docs(part.path)}) == 20
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     source = tmp_path / "a.bio"
     source.write_text(FILMS)
@@ -128,6 +137,9 @@ def test_an_error_leaves_both_outputs_as_they_are(tmp_path: Path, monkeypatch: p
         ("a.spacy", {"dev": 0.5, "dev_path": "a.spacy"}, "dev_path"),
         ("source.spacy", {}, "output"),
         ("a.spacy", {"dev": 1.5}, "dev"),
+        ("a.spacy", {"test_path": "b.spacy"}, "test_path"),
+        ("a.spacy", {"dev": 0.5, "test": 0.5}, "dev"),
+        ("a.spacy", {"dev": 0.3, "dev_path": "b.spacy", "test": 0.5, "test_path": "b.spacy"}, "dev_path"),
         ("a.spacy", {"n_sents": 0}, "n_sents"),
         ("a.spacy", {"lang": "nowhere"}, "lang"),
         ("a.spacy", {"scheme": "other"}, "scheme"),
@@ -136,8 +148,7 @@ def test_an_error_leaves_both_outputs_as_they_are(tmp_path: Path, monkeypatch: p
 def test_settings_out_of_range(tmp_path: Path, output: str, settings: dict[str, object], name: str) -> None:
     source = tmp_path / "source.spacy"
     source.write_text(FILMS)
-    if "dev_path" in settings:
-        settings = {**settings, "dev_path": tmp_path / str(settings["dev_path"])}
+    settings = {key: tmp_path / str(value) if key.endswith("path") else value for key, value in settings.items()}
     with pytest.raises(SettingError) as caught:
         convert(source, tmp_path / output, **settings)
     assert caught.value.name == name

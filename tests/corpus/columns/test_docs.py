@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from spacy.vocab import Vocab
 
-from spacy_bertft.corpus.docs import make_gold_doc, make_gold_docs
-from spacy_bertft.corpus.gold import GoldSentence
+from spacy_bertft.corpus.columns.docs import make_gold_doc, make_gold_docs
+from spacy_bertft.corpus.columns.gold import GoldSentence
 from spacy_bertft.errors import SettingError
 from spacy_bertft.tags import TagSpan
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ColumnFormatError, DataError, TagError
-from ..tags import Scheme, TagSpan, guess_scheme, read_spans, repair_tags
-from .columns import ColumnSentence, LineTally, read_columns
+from ...errors import ColumnFormatError, DataError, TagError
+from ...tags import Scheme, TagSpan, guess_scheme, read_spans, repair_tags
 from .layout import ColumnLayout, detect_layout
 from .options import ColumnOptions
+from .sentences import ColumnSentence, LineTally, read_columns
 
 
 @dataclass(frozen=True)

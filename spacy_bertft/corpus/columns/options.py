@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
-from ..errors import SettingError
-from ..tags import Scheme, parse_scheme
+from ...tags import Scheme, parse_scheme
+from ..choices import parse_choice
 
 TagColumn = Literal["first", "last"]
 Orphans = Literal["error", "repair"]
@@ -16,8 +15,6 @@ Kind = Literal["ents", "tags"]
 _TAG_COLUMNS: tuple[TagColumn, ...] = ("first", "last")
 _ORPHANS: tuple[Orphans, ...] = ("error", "repair")
 _KINDS: tuple[Kind, ...] = ("ents", "tags")
-
-Choice = TypeVar("Choice", bound=str)
 
 
 @dataclass(frozen=True)
@@ -51,14 +48,7 @@ def parse_options(
     """
     return ColumnOptions(
         scheme=None if scheme is None else parse_scheme(scheme),
-        tag_column=None if tag_column is None else _parse_choice("tag_column", tag_column, _TAG_COLUMNS),
-        orphans=_parse_choice("orphans", orphans, _ORPHANS),
-        kind=_parse_choice("kind", kind, _KINDS),
+        tag_column=None if tag_column is None else parse_choice("tag_column", tag_column, _TAG_COLUMNS),
+        orphans=parse_choice("orphans", orphans, _ORPHANS),
+        kind=parse_choice("kind", kind, _KINDS),
     )
-
-
-def _parse_choice(name: str, value: str, choices: Sequence[Choice]) -> Choice:
-    for choice in choices:
-        if choice == value:
-            return choice
-    raise SettingError(name, value, f"one of {', '.join(choices)}")

@@ -1,0 +1,32 @@
+"""What a conversion of column files adds to the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...tags import Scheme
+from ..report import ConversionReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnReport(ConversionReport):
+    """What a conversion of column files has done.
+
+    Every sentence that was read stands in one of the outputs: a sentence is never dropped. Blank lines are not
+    counted among what was left out.
+
+    Attributes:
+        scheme: The scheme the files were read in; None for plain tags.
+        n_tags_repaired: Tags changed to make their sequences legal.
+    """
+
+    scheme: Scheme | None
+    n_tags_repaired: int = 0
+
+    @property
+    def _counted(self) -> str:
+        return "entities" if self.scheme else "tags"
+
+    def _list_notes(self) -> list[str]:
+        scheme = f"scheme {self.scheme}" if self.scheme else "plain tags"
+        return [scheme, f"tags repaired: {self.n_tags_repaired:,}"]
