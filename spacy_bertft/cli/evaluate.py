@@ -9,14 +9,40 @@ from .tables import print_notes, print_table
 
 
 def evaluate_command(
-    pipeline: Annotated[str, typer.Argument(help="A trained pipeline: a folder, or the name of an installed one.")],
-    data_path: Annotated[Path, typer.Argument(metavar="DATA", help="A .spacy file with gold annotation.")],
+    pipeline: Annotated[
+        str,
+        typer.Argument(metavar="PIPELINE", help="A trained pipeline: its folder, or its name if it is installed."),
+    ],
+    data_path: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A .spacy file with gold annotation, as convert writes it.")
+    ],
     output: Annotated[Path | None, typer.Option(help="Write all scores to this JSON file.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw categories: the confusion matrix or, where texts may have several labels, the F1 by label. "
+            "An .html, .png or .svg file."
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Where texts may have several labels, predict those with at least this score, from 0 to 1.",
+            show_default="as trained",
+        ),
+    ] = None,
 ) -> None:
-    """Score a pipeline: strict entities overall and by label, and the token-level F1 beside them."""
+    """Score a pipeline on documents with gold annotation.
+
+    Entities: precision, recall and F1 by label, where both ends have to be right.
+    Beside them the token-level F1, which forgives more. Tags: accuracy.
+    Categories: figures by label, and which class was taken for which.
+    """
     from ..report.evaluation import evaluate
 
-    evaluation = evaluate(pipeline, data_path, output)
-    if rows := evaluation.format_rows():
+    evaluation = evaluate(pipeline, data_path, output, plot, threshold)
+    for rows in evaluation.format_tables():
         print_table(rows)
     print_notes(evaluation.format_notes())
+    for rows in evaluation.format_confusions():
+        print_table(rows)

@@ -1,0 +1,106 @@
+"""How good a component is at categories: what spaCy's scores leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spacy.training import Example
+
+from ..errors import DataError
+from .category_pipes import CategoryPipe
+from .confusion import Confusion, count_confusions
+
+
+@dataclass(frozen=True, eq=False)
+class Categories:
+    """How good one component is at categories.
+
+    Attributes:
+        pipe: The component.
+        scores: Its scores as spaCy gives them, shares between 0 and 1.
+        accuracy: The share of documents whose class is right or, where labels do not exclude each other, of which all
+            labels with a gold value are right; None where no document has one.
+        support: Documents by gold label. Labels that no component of the pipeline knows come last.
+        n_unknown: Documents without a gold label of this component, which `accuracy` and `confusion` leave out.
+        confusion: Which class was taken for which; None where labels do not exclude each other.
+    """
+
+    pipe: CategoryPipe
+    scores: Mapping[str, Any]
+    accuracy: float | None
+    support: Mapping[str, int]
+    n_unknown: int
+    confusion: Confusion | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what spaCy's scores do not hold, under names like theirs."""
+        return {
+            "cats_accuracy": self.accuracy,
+            "cats_confusion": None if self.confusion is None else self.confusion.to_json(),
+            "cats_support": dict(self.support),
+        }
+
+
+def measure_categories(
+    pipe: CategoryPipe, scores: Mapping[str, Any], examples: Iterable[Example], strange: Sequence[str] = ()
+) -> Categories:
+    """Measure what spaCy does not: accuracy, support and, for exclusive classes, the confusion matrix.
+
+    Args:
+        pipe: The component.
+        scores: Its scores as spaCy gives them.
+        examples: With predictions.
+        strange: Gold labels that no component knows. A document of such a class was classified wrongly; of labels that
+            do not exclude each other, an unknown one says nothing about the others.
+
+    Raises:
+        DataError: The component has predicted no class for a document that has one.
+    """
+    measure = _measure_exclusive if pipe.is_exclusive else _measure_multilabel
+    return measure(pipe, scores, examples, strange)
+
+
+def _measure_exclusive(
+    pipe: CategoryPipe, scores: Mapping[str, Any], examples: Iterable[Example], strange: Sequence[str]
+) -> Categories:
+    pairs = []
+    n_unknown = 0
+    for example in examples:
+        gold = _find_class(example.reference.cats, pipe.labels) or _find_class(example.reference.cats, strange)
+        if gold is None:
+            n_unknown += 1
+            continue
+        predicted = _find_class(example.predicted.cats, pipe.labels)
+        if predicted is None:
+            raise DataError(f"{example.text!r} has no category from {pipe.name}. Expected one, as from other texts.")
+        pairs.append((gold, predicted))
+    confusion = count_confusions([*pipe.labels, *strange], pairs)
+    return Categories(pipe, scores, confusion.accuracy, confusion.support, n_unknown, confusion)
+
+
+def _find_class(cats: Mapping[str, float], labels: Collection[str]) -> str | None:
+    # Of equal values the first of the document, as in spaCy's scorer. All 0 names no class.
+    candidates = (label for label, value in cats.items() if label in labels and value > 0)
+    return max(candidates, key=cats.__getitem__, default=None)
+
+
+def _measure_multilabel(
+    pipe: CategoryPipe, scores: Mapping[str, Any], examples: Iterable[Example], strange: Sequence[str]
+) -> Categories:
+    support = dict.fromkeys([*pipe.labels, *strange], 0)
+    is_right = []
+    n_unknown = 0
+    for example in examples:
+        predicted, cats = example.predicted.cats, example.reference.cats
+        for label in support:
+            support[label] += cats.get(label, 0.0) > 0
+        # A label without a gold value is unknown, not absent.
+        known = [label for label in pipe.labels if label in cats]
+        if known:
+            is_right.append(all((predicted.get(label, 0.0) >= pipe.threshold) == (cats[label] > 0) for label in known))
+        else:
+            n_unknown += 1
+    accuracy = sum(is_right) / len(is_right) if is_right else None
+    return Categories(pipe, scores, accuracy, support, n_unknown)

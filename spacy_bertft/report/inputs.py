@@ -1,0 +1,52 @@
+"""What is scored: a pipeline, and documents with gold annotation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import spacy
+from spacy.language import Language
+from spacy.training import Corpus, Example
+
+from ..errors import DataError
+
+_EXPECTED_DATA = "Expected a .spacy file, as `spacy-bertft convert` writes it."
+_EXPECTED_PIPELINE = "Expected a folder such as training/model-best, or the name of an installed pipeline."
+
+
+def read_inputs(pipeline: Path | str, data_path: Path | str) -> tuple[Language, list[Example]]:
+    """Read a pipeline, and examples for it.
+
+    Args:
+        pipeline: A folder, or the name of an installed pipeline.
+        data_path: A `.spacy` file with gold annotation.
+
+    Raises:
+        DataError: There is no such pipeline, or no such file; or the file holds no documents.
+    """
+    # First what takes no time.
+    path = Path(data_path)
+    if not path.is_file():
+        raise DataError(f"{path} is no file. {_EXPECTED_DATA}")
+    if path.suffix != ".spacy":
+        # spaCy's reader of corpora passes over files of any other name.
+        raise DataError(f"{path} does not end in .spacy. {_EXPECTED_DATA}")
+    nlp = _load_pipeline(pipeline)
+    return nlp, _read_examples(path, nlp)
+
+
+def _load_pipeline(pipeline: Path | str) -> Language:
+    try:
+        return spacy.load(pipeline)
+    except OSError as error:
+        raise DataError(f"{pipeline} is no pipeline. {_EXPECTED_PIPELINE}") from error
+
+
+def _read_examples(path: Path, nlp: Language) -> list[Example]:
+    try:
+        examples = list(Corpus(path)(nlp))
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read. {_EXPECTED_DATA} spaCy says: {error}") from error
+    if not examples:
+        raise DataError(f"{path} holds no documents.")
+    return examples

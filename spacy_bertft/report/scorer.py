@@ -1,0 +1,44 @@
+"""spaCy's scores, and what they leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from spacy.language import Language
+from spacy.scorer import Scorer
+from spacy.training import Example
+
+from .categories import Categories, measure_categories
+from .category_pipes import find_category_pipes, find_strange_labels
+
+
+class CategoryScorer(Scorer):
+    """spaCy's scorer, and what it leaves out of categories.
+
+    `Language.evaluate` predicts on copies of the examples, which only its scorer gets to see.
+
+    Attributes:
+        categories: The figures of every component with categories, once there are scores.
+    """
+
+    def __init__(self, nlp: Language) -> None:
+        super().__init__(nlp)
+        self.categories: list[Categories] = []
+
+    def score(self, examples: Iterable[Example], *, per_component: bool = False) -> dict[str, Any]:
+        """Score examples, as spaCy does; `cats_by_component` tells several components with categories apart."""
+        examples = list(examples)
+        by_component = super().score(examples, per_component=True)
+        pipes = [pipe for pipe in find_category_pipes(self.nlp) if "cats_f_per_type" in by_component.get(pipe.name, {})]
+        strange = find_strange_labels(examples, pipes)
+        for pipe in pipes:
+            one = measure_categories(pipe, by_component[pipe.name], examples, strange)
+            by_component[pipe.name] = {**one.scores, **one.to_json()}
+            self.categories.append(one)
+        if per_component:
+            return by_component
+        scores = {name: score for part in by_component.values() for name, score in part.items()}
+        if len(pipes) > 1:
+            scores["cats_by_component"] = {pipe.name: by_component[pipe.name] for pipe in pipes}
+        return scores

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import pytest
+
+from spacy_bertft.pictures.colors import COLORS
+from spacy_bertft.pictures.image import render, render_element
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+pytest.importorskip("matplotlib")
+
+
+def draw() -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2, 1))
+    figure.text(0.1, 0.5, "a < b", color=COLORS["ink"])
+    figure.text(0.1, 0.1, "c", color=COLORS["mark"])
+    return figure
+
+
+def test_images_of_both_formats() -> None:
+    assert render(draw, "png").startswith(b"\x89PNG")
+    svg = render(draw, "svg").decode("utf-8")
+    assert svg.startswith("<?xml")
+    assert "a &lt; b" in svg
+    assert COLORS["paper"] in svg
+    # The object API of matplotlib only: pyplot would choose a window system.
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+@pytest.mark.parametrize("image_format", ["png", "svg"])
+def test_the_same_figure_gives_the_same_bytes(image_format: str) -> None:
+    assert render(draw, image_format) == render(draw, image_format)
+
+
+def test_an_element_has_no_colour_of_its_own() -> None:
+    element = render_element(draw)
+    assert ElementTree.fromstring(element).tag.endswith("svg")
+    assert set(re.findall(r"var\(--(\w+)\)", element)) == {"ink", "mark"}
+    assert not re.search(r"#[0-9a-f]{6}\b", element)
+    assert "a &lt; b" in element
+
+
+def test_settings_do_not_stay() -> None:
+    from matplotlib import rcParams
+
+    before = rcParams["font.size"], rcParams["svg.fonttype"]
+    render(draw, "svg")
+    assert (rcParams["font.size"], rcParams["svg.fonttype"]) == before

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+from spacy_bertft.pictures.page import Page, Table, format_page
+
+SVG = '<svg width="1pt"><g/></svg>\n'
+
+
+class Outline(HTMLParser):
+    """The elements of a page in their order, and the text in each."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.parts: list[tuple[str, str]] = []
+        self.attributes: dict[str, dict[str, str | None]] = {}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.parts.append((tag, ""))
+        self.attributes[tag] = dict(attrs)
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.parts[-1] = (self.parts[-1][0], data)
+
+
+def test_everything_stands_on_the_page_as_text() -> None:
+    table = Table([("<label>", "count"), ("a&b", "1"), ("", "2")], "Of <b>")
+    outline = Outline(format_page(Page("<title>", "<h>", "n & m", 'the "lengths"', [table]), SVG))
+    body = outline.parts[[tag for tag, _ in outline.parts].index("body") + 1 :]
+    assert body == [
+        ("h1", "<h>"),
+        ("p", "n & m"),
+        ("svg", ""),
+        ("g", ""),
+        ("h2", "Of <b>"),
+        *[("table", ""), ("thead", ""), ("tr", ""), ("th", "<label>"), ("th", "count")],
+        *[("tbody", ""), ("tr", ""), ("th", "a&b"), ("td", "1"), ("tr", ""), ("th", ""), ("td", "2")],
+    ]
+    assert ("title", "<title>") in outline.parts
+    assert outline.attributes["svg"] == {"role": "img", "aria-label": 'the "lengths"', "width": "1pt"}
+
+
+def test_tables_need_no_heading() -> None:
+    page = format_page(Page("t", "h", "n", "p", [Table([("a",)]), Table([("b",)])]), SVG)
+    assert page.count("<table>") == 2
+    assert "<h2>" not in page
+
+
+def test_the_page_needs_no_other_file() -> None:
+    page = format_page(Page("t", "h", "n", "p", [], is_wide=True), SVG)
+    assert not re.search(r"(?:src|href)=\"(?!#)|@import|url\((?!#)", page)
