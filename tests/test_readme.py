@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ast import literal_eval
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def encoder() -> str:
 
 
 def test_the_twenty_lines(encoder, tmp_path, monkeypatch, capsys):
-    [code] = [block for block in BLOCKS if "add_pipe" in block]
+    code = BLOCKS[0]
     assert len([line for line in code.splitlines() if line.strip()]) <= 20
     monkeypatch.chdir(tmp_path)
     fix_random_seed(0)
@@ -36,10 +37,17 @@ def test_the_twenty_lines(encoder, tmp_path, monkeypatch, capsys):
     assert len(spacy.load("movie-ner")("show me films with drew barrymore from the 1980s").ents) == 2
 
 
+def test_pairs_of_texts(encoder, capsys):
+    fix_random_seed(0)
+    exec(BLOCKS[1].replace("bert-base-uncased", encoder), {})
+    cats = literal_eval(capsys.readouterr().out)
+    assert cats["other"] > 0.5 > cats["same"]
+
+
 def test_every_code_block_is_known():
-    """A new block needs a test of its own. The second one is run by `tests/smoke.py`."""
-    assert len(BLOCKS) == 2
-    assert BLOCKS[1] == 'nlp = spacy.load("en_bert_movie_ner")\n'
+    """A new block needs a test of its own. The third one is run by `tests/smoke.py`."""
+    assert len(BLOCKS) == 3
+    assert BLOCKS[2] == 'nlp = spacy.load("en_bert_movie_ner")\n'
 
 
 @pytest.mark.parametrize("path", re.findall(r"`([a-z_]+(?:/[a-z_.]+)+)`|\]\(([^)#:]+)\)", README))
@@ -49,17 +57,23 @@ def test_paths_exist(path):
 
 
 def test_settings_exist():
-    config = load_config(ROOT / "configs" / "ner.cfg")
+    configs = [load_config(ROOT / "configs" / f"{name}.cfg") for name in ("ner", "textcat")]
     names = re.findall(r"^\| ((?:`[a-z_.]+`(?:, )?)+) \|", README, flags=re.MULTILINE)
     names = [name for row in names for name in re.findall(r"`([a-z_.]+)`", row) if "/" not in name]
     assert len(names) > 10
     for name in names:
         if name.endswith(".py") or name == "stride":
             continue
-        section = config if name.startswith("training") else config["components"]["ner"]
-        for key in name.split("."):
-            assert key in section, name
-            section = section[key]
+        assert any(has_setting(config, name) for config in configs), name
+
+
+def has_setting(config, name):
+    section = config if name.startswith("training") else next(iter(config["components"].values()))
+    for key in name.split("."):
+        if key not in section:
+            return False
+        section = section[key]
+    return True
 
 
 def test_commands_exist():

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import spacy
 import srsly
+from commands import run
 from small_checkpoints import make_checkpoint
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "configs" / "ner.cfg"
-
-
-def run(*arguments: object, cwd: Path) -> str:
-    """Run a command in a process of its own and return what it printed."""
-    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "HF_HUB_OFFLINE": "1"}
-    process = subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=environment
-    )
-    assert process.returncode == 0, process.stdout + process.stderr
-    return process.stdout + process.stderr
 
 
 @pytest.fixture(scope="module")
