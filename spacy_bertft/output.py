@@ -1,8 +1,9 @@
-"""Files that are either whole or not there."""
+"""Files and folders that are either whole or not there."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,3 +29,27 @@ def replace_when_done(path: Path) -> Iterator[Path]:
         temporary_path.replace(path)
     finally:
         temporary_path.unlink(missing_ok=True)
+
+
+@contextmanager
+def replace_folder_when_done(folder: Path) -> Iterator[Path]:
+    """Give a new, empty folder to write to, and move it to `folder` at the end, in the place of what stood there.
+
+    After an error it is removed, and what stood there before stands there still.
+
+    Args:
+        folder: Where it is to stand; the folder above it is made if it does not exist.
+
+    Yields:
+        The folder to write to, on the same disk.
+    """
+    target = folder.resolve()
+    temporary_dir = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary_dir.mkdir(parents=True)
+    try:
+        yield temporary_dir
+        if target.exists():
+            shutil.rmtree(target)
+        temporary_dir.replace(target)
+    finally:
+        shutil.rmtree(temporary_dir, ignore_errors=True)

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from spacy.tokens import Doc
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from spacy_bertft.pieces import PieceBatch
 
 FAMILIES = ("bert", "distilbert", "roberta", "electra")
+MORE_FAMILIES = ("deberta-v2", "xlm-roberta", "camembert", "mobilebert")
+_ROBERTAS = ("roberta", "xlm-roberta", "camembert")
 TEXTS = [
     "show me films with drew barrymore from the 1980s",
     "who directed the godfather, and who starred in it?",
@@ -66,6 +68,20 @@ def make_byte_level() -> Tokenizer:
     return tokenizer
 
 
+def make_unigram() -> Tokenizer:
+    """Make a tokenizer like those that are converted from SentencePiece."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer = trainers.UnigramTrainer(vocab_size=150, special_tokens=special, unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return tokenizer
+
+
 def make_word_level(family: str = "bert") -> Tokenizer:
     """Make a tokenizer that gives every letter from `a` to `t` a piece, so that pieces can be worked out by hand.
 
@@ -87,27 +103,41 @@ def make_word_level(family: str = "bert") -> Tokenizer:
     return tokenizer
 
 
-def make_checkpoint(folder: Path, family: str = "bert", n_labels: int = 0, **changes: object) -> Path:
-    """Save a small random checkpoint, with a head for token classification if it has labels."""
-    tokenizer = make_byte_level() if family == "roberta" else make_wordpiece()
+def make_tokenizer(family: str) -> Tokenizer:
+    """Make a tokenizer of the kind that a family has."""
+    kinds = {"roberta": make_byte_level} | dict.fromkeys(("deberta-v2", "xlm-roberta", "camembert"), make_unigram)
+    return kinds.get(family, make_wordpiece)()
+
+
+def make_checkpoint(
+    folder: Path, family: str = "bert", n_labels: int = 0, task: str = "token", **changes: object
+) -> Path:
+    """Save a small random checkpoint, with a head for the classification of tokens or texts if it has labels."""
+    tokenizer = make_tokenizer(family)
     sizes: dict[str, object] = {
         "vocab_size": tokenizer.get_vocab_size(),
         "hidden_size": 32,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "intermediate_size": 48,
-        "max_position_embeddings": 66 if family == "roberta" else 64,
-        "pad_token_id": tokenizer.token_to_id("<pad>" if family == "roberta" else "[PAD]"),
+        "max_position_embeddings": 66 if family in _ROBERTAS else 64,
+        "pad_token_id": next(i for name in ("<pad>", "[PAD]") if (i := tokenizer.token_to_id(name)) is not None),
     }
     if family == "distilbert":
         sizes |= {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48}
     if family == "electra":
         sizes |= {"embedding_size": 16}
+    if family == "mobilebert":
+        sizes |= {"embedding_size": 16, "intra_bottleneck_size": 16, "num_feedforward_networks": 2}
+    if family == "deberta-v2":  # as version 3 is configured
+        sizes |= {"relative_attention": True, "position_buckets": 8, "pos_att_type": ["p2c", "c2p"]}
+        sizes |= {"position_biased_input": False, "norm_rel_ebd": "layer_norm", "share_att_key": True}
     if n_labels:
         sizes |= {"num_labels": n_labels}
     torch.manual_seed(0)
     config = AutoConfig.for_model(family, **(sizes | changes))
-    model = (AutoModelForTokenClassification if n_labels else AutoModel).from_config(config)
+    classes = {"token": AutoModelForTokenClassification, "text": AutoModelForSequenceClassification}
+    model = (classes[task] if n_labels else AutoModel).from_config(config)
     for parameter in model.parameters():
         # transformers starts so near zero that every logit would look alike
         if parameter.ndim > 1:

@@ -1,8 +1,18 @@
-"""Hugging Face folders ↔ configuration, tokenizer and weights in memory. Safetensors only."""
+"""Hugging Face folders ↔ configuration, tokenizer, weights and head in memory. What is written is safetensors."""
 
-from .checkpoint import Checkpoint, read_checkpoint, read_config, read_tokenizer
+from .checkpoint import Checkpoint, read_checkpoint, read_config, read_tokenizer, write_checkpoint
 from .config import clean_config, find_max_positions
-from .source import copy_checkpoint, find_checkpoint_dir, read_first_line
+from .heads import (
+    Activation,
+    CheckpointHead,
+    HeadLayout,
+    Task,
+    describe_head,
+    find_head_layout,
+    find_task,
+    read_head,
+)
+from .source import MODEL_CARD, check_replaceable, copy_checkpoint, find_checkpoint_dir, read_first_line
 from .weights import (
     Weights,
     load_weights,
@@ -13,19 +23,30 @@ from .weights import (
 )
 
 __all__ = [
+    "MODEL_CARD",
+    "Activation",
     "Checkpoint",
+    "CheckpointHead",
+    "HeadLayout",
+    "Task",
     "Weights",
+    "check_replaceable",
     "clean_config",
     "copy_checkpoint",
+    "describe_head",
     "find_checkpoint_dir",
+    "find_head_layout",
     "find_max_positions",
+    "find_task",
     "load_weights",
     "read_checkpoint",
     "read_config",
     "read_first_line",
+    "read_head",
     "read_tokenizer",
     "read_weight_file",
     "weights_from_bytes",
     "weights_to_bytes",
+    "write_checkpoint",
     "write_weight_file",
 ]

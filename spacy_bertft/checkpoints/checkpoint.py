@@ -10,9 +10,9 @@ import srsly
 
 from ..errors import CheckpointError
 from ..pieces import PieceTokenizer
-from .config import clean_config
+from .config import clean_config, find_max_positions
 from .source import find_checkpoint_dir, read_first_line
-from .weights import Weights, read_weights
+from .weights import Weights, read_weights, write_weight_file
 
 # From one of these transformers makes the tokenizer of a checkpoint without a tokenizer.json.
 _VOCABULARIES = ("vocab.txt", "vocab.json", "*.model")
@@ -47,6 +47,28 @@ def read_checkpoint(name: str) -> Checkpoint:
     tokenizer = _read_tokenizer(folder)
     _check_vocab_size(name, config, tokenizer)
     return Checkpoint(name, config, tokenizer, read_weights(folder))
+
+
+def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a checkpoint as transformers reads it: configuration, tokenizer, weights as safetensors.
+
+    Args:
+        checkpoint: The checkpoint.
+        folder: A folder that is there.
+    """
+    srsly.write_json(folder / "config.json", checkpoint.config)
+    (folder / "tokenizer.json").write_text(checkpoint.tokenizer.json, encoding="utf-8")
+    srsly.write_json(folder / "tokenizer_config.json", _describe_tokenizer(checkpoint))
+    write_weight_file(folder / "model.safetensors", checkpoint.weights)
+
+
+def _describe_tokenizer(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Say what transformers cannot read off a `tokenizer.json`: which piece does what."""
+    described: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    max_positions = find_max_positions(checkpoint.config)
+    if max_positions is not None:
+        described["model_max_length"] = max_positions
+    return described | checkpoint.tokenizer.find_special_tokens(int(checkpoint.config.get("pad_token_id") or 0))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

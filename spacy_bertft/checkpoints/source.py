@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import CheckpointError, CheckpointNotFoundError
+from ..output import replace_folder_when_done
 
-# What a token or sequence classifier needs. Other formats of the same weights are not fetched, code never is.
+# What a token or sequence classifier needs. Other formats of the same weights are fetched only where there are no
+# safetensors; code never is.
 HUB_FILES = (
     "config.json",
     "tokenizer.json",
@@ -26,6 +27,9 @@ HUB_FILES = (
     "model.safetensors.index.json",
     "model-*.safetensors",
 )
+TORCH_FILES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*.bin")
+
+MODEL_CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -100,30 +104,32 @@ def copy_checkpoint(name: str, output_dir: Path) -> list[Path]:
     folder = find_checkpoint_dir(name)
     if output_dir.resolve() == folder.resolve():
         raise CheckpointError(f"{name} is in {output_dir} already. Expected another folder to copy it to.")
-    _check_replaceable(output_dir)
-    target = output_dir.resolve()
-    temporary_dir = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    temporary_dir.mkdir(parents=True)
-    try:
-        for path in sorted({path for pattern in HUB_FILES for path in folder.glob(pattern)}):
+    check_replaceable(output_dir)
+    patterns = HUB_FILES if _has_safetensors(folder) else HUB_FILES + TORCH_FILES
+    with replace_folder_when_done(output_dir) as temporary_dir:
+        for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
             shutil.copyfile(path, temporary_dir / path.name)
-        if target.exists():
-            shutil.rmtree(target)
-        temporary_dir.replace(target)
-    finally:
-        shutil.rmtree(temporary_dir, ignore_errors=True)
     return sorted(output_dir.iterdir())
 
 
-def _check_replaceable(output_dir: Path) -> None:
+def check_replaceable(output_dir: Path) -> None:
+    """Raise unless a folder for a checkpoint is new, or holds an earlier one and nothing else.
+
+    Raises:
+        CheckpointError: Something else stands there, which would be lost.
+    """
     if output_dir.exists() and not output_dir.is_dir():
-        raise CheckpointError(f"{output_dir} is a file. Expected a folder to copy the checkpoint to.")
+        raise CheckpointError(f"{output_dir} is a file. Expected a folder to write a checkpoint to.")
     for path in sorted(output_dir.iterdir()) if output_dir.exists() else ():
-        if path.is_dir() or not any(path.match(pattern) for pattern in HUB_FILES):
+        if path.is_dir() or not any(path.match(pattern) for pattern in (*HUB_FILES, *TORCH_FILES, MODEL_CARD)):
             raise CheckpointError(
                 f"{output_dir} holds {path.name}, which is no part of a checkpoint and would be lost. "
                 "Expected a new folder, or one that holds an earlier copy and nothing else."
             )
+
+
+def _has_safetensors(folder: Path) -> bool:
+    return any(folder.glob("model*.safetensors"))
 
 
 def _find_packaged(name: str, packaged: PackagedCheckpoint) -> Path:
@@ -149,7 +155,10 @@ def _fetch_from_hub(name: str) -> Path:
     # Of requests or of httpx, through which the hub client speaks; a proxy that refuses raises no error of its own.
     http_error: type[Exception] = HfHubHTTPError.__mro__[1]
     try:
-        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
+        folder = Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
+        if not _has_safetensors(folder):
+            folder = Path(snapshot_download(name, allow_patterns=list(HUB_FILES + TORCH_FILES)))
+        return folder
     except (HFValidationError, http_error, LocalEntryNotFoundError, OSError) as error:
         reason = read_first_line(error).rstrip(".")
         raise CheckpointNotFoundError(

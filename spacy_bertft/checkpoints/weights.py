@@ -1,13 +1,17 @@
-"""Weights as safetensors, in files and in bytes. Nothing here unpickles."""
+"""Weights in files and in bytes. What is written is safetensors; nothing here unpickles code.
+
+A checkpoint that has no safetensors is read from `pytorch_model.bin` by torch's loader of tensors only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import srsly
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
 
 from ..errors import CheckpointError
@@ -16,29 +20,70 @@ from ..output import replace_when_done
 Weights = dict[str, torch.Tensor]
 
 
-def read_weights(folder: Path) -> Weights:
-    """Read all tensors of a checkpoint folder, from one file or from shards.
+def list_weights(folder: Path) -> set[str]:
+    """List the names of all tensors of a checkpoint folder.
 
     Raises:
-        CheckpointError: The folder has no safetensors, or they cannot be read.
+        CheckpointError: The folder has no weights, or they cannot be read.
+    """
+    return {name for path in _find_files(folder) for name in _list_file(path)}
+
+
+def read_weights(folder: Path, names: Collection[str] | None = None) -> Weights:
+    """Read tensors of a checkpoint folder, from one file or from shards.
+
+    Args:
+        folder: The folder.
+        names: Which tensors, of which those that are there are read; by default all.
+
+    Raises:
+        CheckpointError: The folder has no weights, or they cannot be read.
     """
     weights: Weights = {}
     for path in _find_files(folder):
-        weights.update(read_weight_file(path))
+        weights.update(read_weight_file(path, names))
     return weights
 
 
-def read_weight_file(path: Path) -> Weights:
-    """Read the tensors of one file.
+def read_weight_file(path: Path, names: Collection[str] | None = None) -> Weights:
+    """Read the tensors of one file, all or some.
 
     Raises:
-        CheckpointError: It cannot be read as safetensors.
+        CheckpointError: It cannot be read as safetensors, or, by its name, as tensors that torch has saved.
     """
+    if path.suffix == ".bin":
+        weights = _read_torch_file(path)
+        return weights if names is None else {name: weights[name] for name in weights if name in names}
     try:
-        weights: Weights = safetensors.load_file(path)
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys() if names is None or name in names}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
-    return weights
+
+
+def _list_file(path: Path) -> list[str]:
+    if path.suffix == ".bin":
+        return list(_read_torch_file(path))
+    try:
+        with safe_open(path, framework="pt") as file:
+            return list(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
+
+
+def _read_torch_file(path: Path) -> Weights:
+    """Read what `torch.save` wrote of a state; torch itself refuses anything but tensors and plain values."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()
+        raise CheckpointError(
+            f"{path} holds more than tensors, or is damaged, and was not read: {reason[0] if reason else error!r} "
+            "Save the model with save_pretrained() as safetensors."
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no state of a model. Save the model with save_pretrained() again.")
+    return {name: tensor for name, tensor in content.items() if isinstance(tensor, torch.Tensor)}
 
 
 def write_weight_file(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
@@ -100,11 +145,19 @@ def load_weights(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], s
 
 
 def _find_files(folder: Path) -> list[Path]:
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if single.is_file():
-        return [single]
-    if not index.is_file():
-        raise CheckpointError(f"{folder} holds no model.safetensors. Save the model with save_pretrained() first.")
+    """Find the files that hold the weights; safetensors first."""
+    for single_name in ("model.safetensors", "pytorch_model.bin"):
+        single, index = folder / single_name, folder / f"{single_name}.index.json"
+        if single.is_file():
+            return [single]
+        if index.is_file():
+            return _list_shards(folder, index)
+    raise CheckpointError(
+        f"{folder} holds no model.safetensors and no pytorch_model.bin. Save the model with save_pretrained() first."
+    )
+
+
+def _list_shards(folder: Path, index: Path) -> list[Path]:
     names = _read_index(index)
     if any(not isinstance(name, str) or name in ("", "..") or Path(name).name != name for name in names):
         raise CheckpointError(f"{index} names files outside its folder.")

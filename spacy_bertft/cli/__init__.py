@@ -14,6 +14,8 @@ from ..errors import BertftError
 from .convert import convert_command
 from .encoder import encoder_command
 from .evaluate import evaluate_command
+from .export_hf import export_hf_command
+from .import_hf import import_hf_command
 from .stats import stats_command
 
 
@@ -42,6 +44,8 @@ app.command("convert")(convert_command)
 app.command("stats")(stats_command)
 app.command("encoder")(encoder_command)
 app.command("evaluate")(evaluate_command)
+app.command("import-hf")(import_hf_command)
+app.command("export-hf")(export_hf_command)
 
 
 def mount_in_spacy() -> None:

@@ -13,8 +13,10 @@ from spacy.pipeline import TrainablePipe
 from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
 
-from ..errors import DataError, SettingError, UnsupportedError
+from ..checkpoints import CheckpointHead, Task
+from ..errors import CheckpointNotFoundError, DataError, SettingError, UnsupportedError
 from ..models.adapter import keep_adapter_apart, read_adapter, write_adapter
+from ..models.head import find_pretrained_head, load_head
 from ..models.shim import has_weights
 
 Scorer = Callable[..., dict[str, Any]]
@@ -54,10 +56,12 @@ class BertComponent(TrainablePipe):  # type: ignore[misc]
         self.name = name
         self.scorer = scorer
         self.cfg: dict[str, Any] = {"labels": [], **settings}
+        self._head: CheckpointHead | None = None
 
     # What a subclass says.
 
     stored: tuple[str, ...] = ("labels",)  # what of `cfg` belongs to the weights, and is stored with them
+    task: Task
 
     def _set_outputs(self) -> None:
         """Tell the model its outputs, before it is initialized."""
@@ -112,7 +116,7 @@ class BertComponent(TrainablePipe):  # type: ignore[misc]
         nlp: Language | None = None,
         labels: Sequence[str] | None = None,
     ) -> None:
-        """Find the labels and load the encoder.
+        """Find the labels and load the encoder; where there are no labels, take the head of its checkpoint.
 
         Args:
             get_examples: Gives examples; without `labels`, all are looked at.
@@ -120,19 +124,51 @@ class BertComponent(TrainablePipe):  # type: ignore[misc]
             labels: The labels, as `spacy init labels` wrote them.
 
         Raises:
-            DataError: There are no labels.
-            CheckpointError: The encoder cannot be loaded.
+            DataError: There are no labels, and the checkpoint has no head.
+            CheckpointError: The encoder cannot be loaded, or its head.
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
         found = labels if labels is not None else sorted(self._find_labels(get_examples()))
         for label in found:
             self._add_label(label)
         if not self.labels:
-            raise DataError(
-                f"{self.name} found no labels. Expected annotated examples, or labels from `spacy init labels`."
-            )
+            self.take_head(self._find_head())
         self._set_outputs()
         self.model.initialize()
+        if self._head is not None:
+            load_head(self.model, self._head)
+            self._head = None
+
+    def _find_head(self) -> CheckpointHead:
+        advice = f"annotated examples, labels from `spacy init labels`, or a checkpoint with a head for {self.task}s"
+        try:
+            head = find_pretrained_head(self.model, self.task)
+        except CheckpointNotFoundError as error:
+            raise DataError(f"{self.name} found no labels. Expected {advice}. {error}") from error
+        if head is None:
+            raise DataError(f"{self.name} found no labels. Expected {advice}.")
+        return head
+
+    def take_head(self, head: CheckpointHead) -> None:
+        """Take labels from the head of a checkpoint; `initialize` then takes its weights.
+
+        Args:
+            head: What `checkpoints.read_head` gives, perhaps with other names for its labels.
+
+        Raises:
+            SettingError: The component has labels already, or the head does something else.
+        """
+        if self.labels:
+            raise SettingError("head", head.name, f"a component without labels; {self.name} has {len(self.labels)}")
+        if head.task != self.task:
+            raise SettingError("head", head.name, f"a head that classifies {self.task}s, not {head.task}s")
+        for label in self._read_head_labels(head):
+            self._add_label(label)
+        self._head = head
+
+    def _read_head_labels(self, head: CheckpointHead) -> Iterable[str]:
+        """Read the labels of the component off the outputs of a head."""
+        return head.labels
 
     def _find_labels(self, examples: Iterable[Example]) -> set[str]:
         return {label for example in examples for label in self._read_labels(example)}

@@ -11,9 +11,10 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 from spacy.util import filter_spans
 
+from ..checkpoints import CheckpointHead
 from ..errors import SettingError
-from ..models.token_classifier import TokenModel, TokenScores, get_grammar
-from ..tags import SpanBatch, best_paths, find_spans
+from ..models.token_classifier import TokenModel, TokenScores, get_grammar, get_scheme
+from ..tags import SpanBatch, TagScheme, TagSpan, best_paths, find_label, find_spans, guess_tag_scheme, spell_spans
 from .component import Scorer, check_known
 from .gold import GoldEntities, read_gold_entities
 from .score import register_score
@@ -63,6 +64,7 @@ class BertNer(TokenComponent):
     """Recognize entities with a token classifier; what it gives is always a legal sequence."""
 
     scheme = "bio"
+    head_scheme: TagScheme | None = None
 
     def __init__(
         self,
@@ -84,21 +86,55 @@ class BertNer(TokenComponent):
     def _list_tags(self) -> list[str]:
         return ["O", *(f"{prefix}-{label}" for label in self.labels for prefix in ("B", "I"))]
 
+    def take_head(self, head: CheckpointHead, scheme: TagScheme | None = None) -> None:
+        """Take labels from the head of a checkpoint; `initialize` then takes its weights.
+
+        Args:
+            head: What `checkpoints.read_head` gives, perhaps with other names for its tags.
+            scheme: The scheme of its tags; by default what they look like. IOB1 looks like BIO.
+
+        Raises:
+            SettingError: The component has labels already, or the head has no tag `O`, or is one for texts.
+            TagError: The tags are not all of one scheme.
+        """
+        self.head_scheme = scheme or guess_tag_scheme(head.labels)
+        super().take_head(head)
+
+    def _read_head_labels(self, head: CheckpointHead) -> Iterable[str]:
+        if "O" not in head.labels:
+            found = ", ".join(head.labels[:5])
+            raise SettingError("head", head.name, f"a head with a tag O for what is no entity, but it has {found}")
+        scheme = self.head_scheme or guess_tag_scheme(head.labels)
+        return sorted({find_label(tag, scheme) for tag in head.labels} - {""})
+
     def _read_labels(self, example: Example) -> Iterable[str]:
         return {ent.label_ for ent in example.reference.ents}
 
     def _allow(self, example: Example, answered: NDArray[np.intp], allowed: NDArray[np.bool_]) -> None:
         gold = read_gold_entities(example)
         self._count_misaligned(gold)
-        known = gold.is_known[answered]
-        allowed[known, 1:] = False
         for span in gold.spans:
             check_known(self.name, span.label, self.labels)
-            rows = np.arange(*np.searchsorted(answered, [span.token_start, span.token_end]))
-            begin = 1 + 2 * self.cfg["labels"].index(span.label)
-            allowed[rows] = False
-            allowed[rows[:1], begin] = True
-            allowed[rows[1:], begin + 1] = True
+        bounds = np.searchsorted(answered, [(span.token_start, span.token_end) for span in gold.spans]).reshape(-1, 2)
+        spans = [
+            TagSpan(start, end, span.label)
+            for (start, end), span in zip(bounds.tolist(), gold.spans, strict=True)
+            if end > start
+        ]
+        is_known = gold.is_known[answered]
+        for span in spans:
+            is_known[span.token_start : span.token_end] = True
+        tags = spell_spans(spans, len(answered), get_scheme(self.model))
+        known = np.flatnonzero(is_known)
+        allowed[known] = False
+        allowed[known, self._find_columns(tags[row] for row in known.tolist())] = True
+
+    def _find_columns(self, tags: Iterable[str]) -> list[int]:
+        column = {tag: index for index, tag in enumerate(self.model.attrs["tags"])}
+        tags = list(tags)
+        for tag in set(tags) - column.keys():
+            check_known(self.name, tag, column)  # a head that comes from elsewhere may lack some
+        return [column[tag] for tag in tags]
 
     def _count_misaligned(self, gold: GoldEntities) -> None:
         self.n_misaligned += len(gold.misaligned)

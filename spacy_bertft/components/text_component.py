@@ -13,6 +13,7 @@ from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 
+from ..checkpoints import CheckpointHead
 from ..errors import SettingError
 from ..models.text_classifier import TextModel, set_labels
 from ..training.class_weights import find_class_weights
@@ -62,6 +63,7 @@ class TextComponent(BertComponent):
     """
 
     stored: tuple[str, ...] = ("labels", "label_weights")
+    task = "text"
 
     def __init__(
         self,
@@ -127,6 +129,12 @@ class TextComponent(BertComponent):
         """
         super().initialize(get_examples, nlp=nlp, labels=labels)
         self.cfg["label_weights"] = self._find_weights(get_examples())
+
+    def _read_head_labels(self, head: CheckpointHead) -> Iterable[str]:
+        if head.is_multilabel is not None and head.is_multilabel == self.exclusive:
+            right = "bert_textcat_multilabel" if head.is_multilabel else "bert_textcat"
+            raise SettingError("head", head.name, f"the component {right} for it, as its problem_type says")
+        return head.labels
 
     def _read_labels(self, example: Example) -> Iterable[str]:
         self._check_gold(example.reference.cats)

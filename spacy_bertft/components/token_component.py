@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 
 from ..models.token_classifier import TokenScores, set_tags
-from ..tags import ChainGradient, Scheme, chain_loss, token_loss
+from ..tags import ChainGradient, TagScheme, chain_loss, token_loss
 from .component import DEFAULT_ENCODER, BertComponent
 
 DEFAULT_MODEL = {
@@ -28,9 +28,12 @@ DEFAULT_MODEL = {
 class TokenComponent(BertComponent):
     """A component that gives every token a tag."""
 
+    task = "token"
+
     # What a subclass says.
 
-    scheme: Scheme | None = None
+    scheme: TagScheme | None = None  # of the tags that `_list_tags` gives
+    head_scheme: TagScheme | None = None  # of those of a head that came with a checkpoint
 
     def _list_tags(self) -> list[str]:
         """List the outputs of the model, in order."""
@@ -49,7 +52,10 @@ class TokenComponent(BertComponent):
     # spaCy's verbs.
 
     def _set_outputs(self) -> None:
-        set_tags(self.model, self._list_tags(), self.scheme)
+        if self._head is None:
+            set_tags(self.model, self._list_tags(), self.scheme)
+        else:
+            set_tags(self.model, self._head.labels, self.head_scheme)
 
     def get_loss(self, examples: Iterable[Example], scores: TokenScores) -> tuple[float, ChainGradient]:
         """Compute the loss of a batch, per token, and its gradient.

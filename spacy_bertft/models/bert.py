@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from thinc.api import Model
 
-from ..checkpoints import Checkpoint, clean_config, load_weights, read_first_line
+from ..checkpoints import Activation, Checkpoint, clean_config, find_head_layout, load_weights, read_first_line
 from ..errors import CheckpointError
 from ..pieces import PieceTokenizer
 from ..training.layers import count_layers, find_depth
@@ -55,6 +55,8 @@ class BertModule(torch.nn.Module):
         # Some families know no segment ids, some only one.
         self._has_types = getattr(self.bert.config, "type_vocab_size", 0) > 1
         self._has_types &= "token_type_ids" in signature(self.bert.forward).parameters
+        # MobileBERT puts the embeddings of three neighbours side by side: padding has to look like the end of a text.
+        self._sees_neighbours = bool(getattr(self.bert.config, "trigram_input", False))
 
     @property
     def width(self) -> int:
@@ -82,10 +84,12 @@ class BertModule(torch.nn.Module):
         Returns:
             `(W, P, F)` features.
         """
-        more: dict[str, Any] = {"token_type_ids": types} if self._has_types else {}
-        output = self.bert(
-            input_ids=ids, attention_mask=mask, output_hidden_states=self.layers != "last", return_dict=True, **more
-        )
+        inputs: dict[str, Any] = {"input_ids": ids}
+        if self._sees_neighbours:
+            inputs = {"inputs_embeds": self.bert.get_input_embeddings()(ids) * mask[:, :, None]}
+        if self._has_types:
+            inputs["token_type_ids"] = types
+        output = self.bert(**inputs, attention_mask=mask, output_hidden_states=self.layers != "last", return_dict=True)
         states: torch.Tensor = output.last_hidden_state
         return states if self.layers == "last" else select_states(output.hidden_states, self.layers)
 
@@ -155,6 +159,13 @@ def find_pooler(encoder: Model[Any, Any]) -> torch.nn.Linear | None:
     dense = None if bert is None else getattr(getattr(bert.bert, "pooler", None), "dense", None)
     dense = getattr(dense, "base_layer", dense)  # below an adapter
     return dense if isinstance(dense, torch.nn.Linear) else None
+
+
+def find_activation(encoder: Model[Any, Any]) -> Activation:
+    """Return what follows the dense layer over the first piece in text classifiers of the encoder's family."""
+    bert = find_bert(encoder)
+    layout = None if bert is None else find_head_layout(bert.bert.config.to_dict(), "text")
+    return "tanh" if layout is None else layout.activation
 
 
 def _build_transformer(config: dict[str, Any]) -> Any:

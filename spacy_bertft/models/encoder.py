@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.shims import Shim
 
-from ..checkpoints import Weights, find_max_positions, read_checkpoint
+from ..checkpoints import Weights, find_max_positions, read_checkpoint, read_head
 from ..errors import SettingError
 from ..training.layers import FrozenLayers, count_frozen, find_depth, find_lr_scale
 from ..training.lora import Lora
@@ -109,7 +109,7 @@ def build_bert_encoder(
         init=partial(_init, settings),
         shims=shims,
         dims={"nO": None},
-        attrs={"outputs": []},
+        attrs={"outputs": [], "read_head": partial(read_head, name)},  # a function, so it is not stored
     )
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
 
+import torch
+from thinc.api import Model
+
+from ..checkpoints import CheckpointHead, Task, load_weights
 from ..errors import SettingError
+from .shim import get_shim
 
 
 def check_head(dropout: float | None, head_lr_scale: float) -> None:
@@ -30,3 +35,28 @@ def make_linear(width: int, n_outputs: int) -> torch.nn.Linear:
 def find_head_lr_scale(head_lr_scale: float, module: torch.nn.Module, name: str) -> float:
     """Return the factor on the learning rate of a parameter of a head: the same for all."""
     return head_lr_scale
+
+
+def find_pretrained_head(model: Model[Any, Any], task: Task) -> CheckpointHead | None:
+    """Read the head that came with the checkpoint of a model's encoder, or nothing where there is none.
+
+    Raises:
+        CheckpointNotFoundError: The encoder has a checkpoint of its own, and nothing stands under its name.
+        CheckpointError: Part of the head is missing, or it does not classify.
+    """
+    read = model.layers[0].attrs.get("read_head")
+    head: CheckpointHead | None = read(task) if read else None
+    return head
+
+
+def load_head(model: Model[Any, Any], head: CheckpointHead) -> None:
+    """Put the weights of a checkpoint's head into an initialized model; what it lacks stays as it is.
+
+    Raises:
+        SettingError: The model has no place for some of them.
+        CheckpointError: The weights do not fit, as where the features are not those of the last layer.
+    """
+    module = get_shim(model).module
+    if not head.weights.keys() <= module.state_dict().keys():
+        raise SettingError("pooling", None, f"cls, for which the head of {head.name} was trained")
+    load_weights(module, module.state_dict() | head.weights, f"the head of {head.name}")

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import Model
 
+from ..checkpoints import Activation
 from ..errors import NotInitializedError, SettingError
-from .bert import find_pooler
+from .bert import find_activation, find_pooler
 from .encoded import EncodedDocs, EncodedGradient, Pooling, ask_for
 from .head import check_head, find_head_lr_scale, make_linear
 from .shim import TorchShim, get_shim
@@ -21,6 +22,11 @@ DocumentVector = Literal["cls", "first", "mean", "max"]
 WindowScores = Literal["mean", "max", "first"]
 DOCUMENT_VECTORS = ("cls", "first", "mean", "max")
 WINDOW_SCORES = ("mean", "max", "first")
+_ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "gelu": torch.nn.functional.gelu,
+}
 
 TextModel = Model[list[Doc], NDArray[np.float32]]
 
@@ -50,9 +56,10 @@ def build_text_classifier(
 
     Args:
         encoder: Gives the states.
-        pooling: The vector of a window: `"cls"` is the state of its first piece after a dense layer with tanh, which
-            starts from the checkpoint's own pooler where it has one, as in `BertForSequenceClassification`; `"first"`
-            that state itself; `"mean"` and `"max"` are taken over all its pieces.
+        pooling: The vector of a window: `"cls"` is the state of its first piece after a dense layer and the activation
+            of the encoder's family (tanh for BERT), which starts from the checkpoint's own pooler where it has one, as
+            in `BertForSequenceClassification`; `"first"` that state itself; `"mean"` and `"max"` are taken over all
+            its pieces.
         windows: How the scores of the windows of a long text are combined: their `"mean"`, weighed by length, their
             `"max"`, or those of the `"first"` window.
         dropout: Rate of dropout on the vector; by default that of `[training]`.
@@ -93,18 +100,20 @@ class TextHead(torch.nn.Module):
     Args:
         width: Width of the vector.
         n_labels: How many labels there are.
-        has_pooler: Whether a dense layer with tanh comes first.
+        has_pooler: Whether a dense layer comes first.
+        activation: What follows that layer.
     """
 
-    def __init__(self, width: int, n_labels: int, *, has_pooler: bool) -> None:
+    def __init__(self, width: int, n_labels: int, *, has_pooler: bool, activation: Activation) -> None:
         super().__init__()
+        self._activate = _ACTIVATIONS[activation]
         self.pooler = make_linear(width, width) if has_pooler else None
         self.linear = make_linear(width, n_labels)
 
     def forward(self, vectors: torch.Tensor, dropout_rate: float) -> torch.Tensor:
         """Score, `(W, H)` → `(W, L)`."""
         if self.pooler is not None:
-            vectors = torch.tanh(self.pooler(vectors))
+            vectors = self._activate(self.pooler(vectors))
         scores: torch.Tensor = self.linear(
             torch.nn.functional.dropout(vectors, dropout_rate, training=dropout_rate > 0)
         )
@@ -141,7 +150,9 @@ def combine_windows(
 
 
 def _build_head(spec: dict[str, Any]) -> TextHead:
-    return TextHead(spec["width"], spec["n_labels"], has_pooler=spec["has_pooler"])
+    return TextHead(
+        spec["width"], spec["n_labels"], has_pooler=spec["has_pooler"], activation=spec.get("activation", "tanh")
+    )
 
 
 def _init(settings: TextHeadSettings, model: TextModel, X: Any = None, Y: Any = None) -> None:
@@ -151,7 +162,12 @@ def _init(settings: TextHeadSettings, model: TextModel, X: Any = None, Y: Any = 
     encoder = model.layers[0]
     encoder.initialize(X)
     width = encoder.get_dim("nO")
-    spec = {"width": width, "n_labels": n_labels, "has_pooler": settings.pooling == "cls"}
+    spec = {
+        "width": width,
+        "n_labels": n_labels,
+        "has_pooler": settings.pooling == "cls",
+        "activation": find_activation(encoder),
+    }
     head: TextHead = get_shim(model).attach(spec)
     pooler = find_pooler(encoder)
     if head.pooler is not None and pooler is not None and pooler.weight.shape == head.pooler.weight.shape:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, cast
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from ..errors import NotInitializedError, SettingError
 from ..tags import (
     ChainGradient,
     LinearChain,
-    Scheme,
     TagGrammar,
+    TagScheme,
+    build_bare_grammar,
     build_chain,
     build_free_chain,
     build_free_grammar,
@@ -112,7 +113,7 @@ def build_token_classifier(
     )
 
 
-def set_tags(model: TokenModel, tags: Sequence[str], scheme: Scheme | None) -> None:
+def set_tags(model: TokenModel, tags: Sequence[str], scheme: TagScheme | None) -> None:
     """Tell the model its tags, before it is initialized.
 
     Args:
@@ -129,8 +130,15 @@ def get_grammar(model: TokenModel) -> TagGrammar:
     return _get_grammar(tuple(model.attrs["tags"]), model.attrs["scheme"])
 
 
+def get_scheme(model: TokenModel) -> TagScheme:
+    """Return the scheme of the model's tags, which has to have one."""
+    return cast(TagScheme, model.attrs["scheme"])
+
+
 @lru_cache(maxsize=64)
-def _get_grammar(tags: tuple[str, ...], scheme: Scheme | Literal[""]) -> TagGrammar:
+def _get_grammar(tags: tuple[str, ...], scheme: TagScheme | Literal[""]) -> TagGrammar:
+    if scheme == "bare":
+        return build_bare_grammar(tags)
     return build_grammar(tags, scheme) if scheme else build_free_grammar(tags)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -29,7 +30,7 @@ class PieceTokenizer:
     every text to that length, but how much fits is the business of the windows.
 
     Args:
-        json: The content of a `tokenizer.json`.
+        content: The content of a `tokenizer.json`.
 
     Attributes:
         json: The same content; it travels with the weights.
@@ -42,16 +43,16 @@ class PieceTokenizer:
         CheckpointError: The content is not that of a tokenizer.
     """
 
-    def __init__(self, json: str) -> None:
+    def __init__(self, content: str) -> None:
         from tokenizers import Tokenizer  # kept off the door: see "the door is light" in the README
 
         try:
-            self._tokenizer = Tokenizer.from_str(json)
+            self._tokenizer = Tokenizer.from_str(content)
         except Exception as error:
             raise CheckpointError(f"tokenizer.json cannot be read: {error}") from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self.json = json
+        self.json = content
         self.prefix_ids, self.suffix_ids = self._find_special_ids()
         self.middle_ids, self.second_type = self._find_middle()
 
@@ -96,6 +97,27 @@ class PieceTokenizer:
             DataError: A text holds half of a surrogate pair.
         """
         return [len(encoding) for encoding in _run(self._tokenizer.encode_batch_fast, texts)]
+
+    def find_special_tokens(self, pad_id: int) -> dict[str, str]:
+        """Tell which piece does what, under the names that transformers has for that.
+
+        Args:
+            pad_id: The id of padding, which the model knows.
+        """
+        content = json.loads(self.json)
+        model = content.get("model") or {}
+        names = [added["content"] for added in content.get("added_tokens") or []]
+        unknown = model.get("unk_token")
+        if unknown is None and isinstance(model.get("unk_id"), int):
+            unknown = self._tokenizer.id_to_token(model["unk_id"])
+        tokens = {
+            "cls_token": self._tokenizer.id_to_token(self.prefix_ids[0]) if self.prefix_ids else None,
+            "sep_token": self._tokenizer.id_to_token(self.suffix_ids[-1]) if self.suffix_ids else None,
+            "pad_token": self._tokenizer.id_to_token(pad_id),
+            "unk_token": unknown,
+            "mask_token": next((name for name in names if name.strip("[]<>").lower() == "mask"), None),
+        }
+        return {role: token for role, token in tokens.items() if token is not None}
 
     def _find_special_ids(self) -> tuple[list[int], list[int]]:
         encoding = self._tokenizer.encode("a", add_special_tokens=True)

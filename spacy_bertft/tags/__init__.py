@@ -12,7 +12,8 @@ from .chain import (
     run_forward_backward,
     tag_probs,
 )
-from .grammar import TagGrammar, build_free_grammar, build_grammar
+from .grammar import TagGrammar, build_bare_grammar, build_free_grammar, build_grammar
+from .inventory import TagScheme, find_label, guess_tag_scheme, parse_tag_scheme, spell_spans
 from .schemes import (
     SCHEMES,
     Scheme,
@@ -38,20 +39,26 @@ __all__ = [
     "SpanBatch",
     "TagGrammar",
     "TagParts",
+    "TagScheme",
     "TagSpan",
     "best_legal_path",
     "best_paths",
+    "build_bare_grammar",
     "build_chain",
     "build_free_chain",
     "build_free_grammar",
     "build_grammar",
     "chain_loss",
+    "find_label",
     "find_spans",
     "guess_scheme",
+    "guess_tag_scheme",
     "parse_scheme",
+    "parse_tag_scheme",
     "read_spans",
     "repair_tags",
     "run_forward_backward",
+    "spell_spans",
     "split_tag",
     "split_tags",
     "tag_probs",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,23 @@ def build_free_grammar(tags: Sequence[str]) -> TagGrammar:
         may_end=always,
         continues=np.zeros((n_tags, n_tags), dtype=np.bool_),
         labels=tuple(tags),
+    )
+
+
+def build_bare_grammar(tags: Sequence[str]) -> TagGrammar:
+    """Build the grammar of tags that are labels without a prefix, and `O`.
+
+    Neighbours of one label make one span: two that touch cannot be told apart.
+
+    Example:
+        >>> build_bare_grammar(["O", "PER", "LOC"]).continues[1].tolist()  # after PER
+        [False, True, False]
+    """
+    is_outside = np.array([tag == "O" for tag in tags], dtype=np.bool_)
+    return replace(
+        build_free_grammar(tags),
+        continues=np.eye(len(tags), dtype=np.bool_) & ~is_outside,
+        labels=tuple("" if tag == "O" else tag for tag in tags),
     )
 
 

@@ -64,17 +64,23 @@ def test_a_hub_that_cannot_be_reached_is_named(
     assert caught.value.__cause__ is failure
 
 
-def test_only_data_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+@pytest.mark.parametrize("has_safetensors", [True, False])
+def test_only_data_is_asked_for(has_safetensors: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[list[str]] = []
 
     def download(name: str, allow_patterns: list[str]) -> str:
-        asked.extend(allow_patterns)
+        calls.append(allow_patterns)
+        if has_safetensors:
+            (tmp_path / "model.safetensors").touch()
         return str(tmp_path)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert find_checkpoint_dir("someone/bert") == tmp_path
+    asked, *more = calls
     assert {"config.json", "tokenizer.json", "model.safetensors"} <= set(asked)
     assert not [pattern for pattern in asked if pattern.endswith((".py", ".bin", ".pkl", ".pt", "*"))]
+    # Torch's own files are a second choice, asked for only where there are no safetensors.
+    assert [set(again) - set(asked) for again in more] == ([] if has_safetensors else [set(source.TORCH_FILES)])
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from spacy_bertft.checkpoints import Weights, load_weights, weights_from_bytes, weights_to_bytes
-from spacy_bertft.checkpoints.weights import read_weights
+from spacy_bertft.checkpoints.weights import list_weights, read_weights
 from spacy_bertft.errors import CheckpointError
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool)
@@ -78,10 +78,43 @@ def test_shards_are_read(tmp_path: Path) -> None:
     assert same(read_weights(tmp_path), weights)
 
 
-def test_a_folder_without_safetensors_is_named_and_its_pickle_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Canary(tmp_path / "opened")))
-    with pytest.raises(CheckpointError, match=r"holds no model\.safetensors\. Save the model with save_pretrained"):
+def test_a_folder_without_weights_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"holds no model\.safetensors .* Save the model with save_pretrained"):
         read_weights(tmp_path)
+
+
+@pytest.mark.parametrize("is_zipped", [False, True])
+def test_a_pickle_is_read_for_its_tensors_only(is_zipped: bool, tmp_path: Path) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    torch.save(make_weights(), path, _use_new_zipfile_serialization=is_zipped)
+    assert same(read_weights(tmp_path), make_weights())
+    assert same(read_weights(tmp_path, {"a", "elsewhere"}), {"a": make_weights()["a"]})
+    assert list_weights(tmp_path) == make_weights().keys()
+    torch.save(make_weights() | {"d": Canary(tmp_path / "opened")}, path, _use_new_zipfile_serialization=is_zipped)
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin holds more than tensors, or is damaged"):
+        read_weights(tmp_path)
+    assert not (tmp_path / "opened").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"not a pickle"])
+def test_a_damaged_pickle_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin holds more than tensors, or is damaged"):
+        read_weights(tmp_path)
+
+
+def test_a_bare_pickle_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Canary(tmp_path / "opened"), protocol=2))
+    with pytest.raises(CheckpointError):
+        read_weights(tmp_path)
+    assert not (tmp_path / "opened").exists()
+
+
+def test_safetensors_come_first(tmp_path: Path) -> None:
+    save_file(make_weights(), tmp_path / "model.safetensors")
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps(Canary(tmp_path / "opened")))
+    assert same(read_weights(tmp_path), make_weights())
+    assert same(read_weights(tmp_path, {"a"}), {"a": make_weights()["a"]})
     assert not (tmp_path / "opened").exists()
 
 

@@ -1,0 +1,205 @@
+"""The layers that a checkpoint has over its encoder: one table of names, read from left to right and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ..errors import CheckpointError
+from .checkpoint import read_config
+from .source import find_checkpoint_dir
+from .weights import Weights, list_weights, read_weights
+
+Task = Literal["token", "text"]
+Activation = Literal["tanh", "relu", "gelu"]
+ACTIVATIONS: tuple[Activation, ...] = ("tanh", "relu", "gelu")
+
+_CLASSES: dict[Task, str] = {"token": "ForTokenClassification", "text": "ForSequenceClassification"}
+_MULTILABEL = "multi_label_classification"
+
+
+@dataclass(frozen=True)
+class HeadLayout:
+    """Under which names a family keeps the layers over its encoder.
+
+    Attributes:
+        linear: The layer that gives the scores.
+        pooler: The dense layer before it; empty where there is none.
+        activation: What comes between the two.
+    """
+
+    linear: str
+    pooler: str = ""
+    activation: Activation = "tanh"
+
+    def find_names(self) -> dict[str, str]:
+        """Return the names of a checkpoint by those of a head of ours."""
+        layers = {"linear": self.linear} | ({"pooler": self.pooler} if self.pooler else {})
+        return {f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in layers.items() for part in ("weight", "bias")}
+
+
+_ROBERTA = HeadLayout("classifier.out_proj", "classifier.dense")
+_TEXT_HEADS = {
+    "bert": HeadLayout("classifier", "bert.pooler.dense"),
+    "camembert": _ROBERTA,
+    "deberta": HeadLayout("classifier", "pooler.dense", "gelu"),
+    "deberta-v2": HeadLayout("classifier", "pooler.dense", "gelu"),
+    "distilbert": HeadLayout("classifier", "pre_classifier", "relu"),
+    "electra": HeadLayout("classifier.out_proj", "classifier.dense", "gelu"),
+    "mobilebert": HeadLayout("classifier", "mobilebert.pooler.dense"),
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+}
+_TOKEN_HEAD = HeadLayout("classifier")
+
+
+@dataclass(frozen=True)
+class CheckpointHead:
+    """The head of a checkpoint.
+
+    Attributes:
+        name: The checkpoint.
+        task: Whether it classifies tokens or texts.
+        labels: Its outputs, in order.
+        is_multilabel: Whether the labels of a text may hold together; None where the checkpoint does not say.
+        weights: `linear.weight` and `linear.bias`, and `pooler.weight` and `pooler.bias` where there is a pooler.
+    """
+
+    name: str
+    task: Task
+    labels: tuple[str, ...]
+    is_multilabel: bool | None
+    weights: Weights
+
+    def rename(self, names: Mapping[str, str] | Sequence[str]) -> CheckpointHead:
+        """Give the labels other names.
+
+        Args:
+            names: New names by the old ones, or all new names in the order of the outputs.
+
+        Raises:
+            CheckpointError: There is no label of an old name, there are more or fewer names than labels, or two labels
+                would have one name.
+        """
+        if isinstance(names, Mapping):
+            unknown = sorted(names.keys() - set(self.labels))
+            if unknown:
+                raise CheckpointError(f"{self.name} has no label {', '.join(unknown)}. It has {_join(self.labels)}.")
+            labels = tuple(names.get(label, label) for label in self.labels)
+        else:
+            labels = tuple(names)
+        if len(labels) != len(self.labels):
+            found = f"{len(self.labels)} labels, {_join(self.labels)}"
+            raise CheckpointError(f"{self.name} has {found}. Expected a new name for each, not {len(labels)}.")
+        _check_differ(self.name, labels)
+        return replace(self, labels=labels)
+
+
+def find_task(config: Mapping[str, Any]) -> Task | None:
+    """Tell from a configuration what its head is for; nothing where it names no such class."""
+    classes = config.get("architectures")
+    names = [name for name in classes if isinstance(name, str)] if isinstance(classes, list) else []
+    return next((task for task, ending in _CLASSES.items() if any(name.endswith(ending) for name in names)), None)
+
+
+def find_head_layout(config: Mapping[str, Any], task: Task) -> HeadLayout | None:
+    """Return the names that the head of a configuration has, or nothing where the family is not known to us."""
+    family = config.get("model_type")
+    if task == "token":
+        return _TOKEN_HEAD
+    layout = _TEXT_HEADS.get(str(family))
+    if layout is None or (family == "mobilebert" and not config.get("classifier_activation", True)):
+        return None
+    activation = config.get("pooler_hidden_act", "gelu")
+    if family in ("deberta", "deberta-v2"):
+        return replace(layout, activation=activation) if activation in ACTIVATIONS else None
+    return layout
+
+
+def read_head(name: str, task: Task) -> CheckpointHead | None:
+    """Read the head of a checkpoint, and nothing else of its weights.
+
+    Args:
+        name: As for `find_checkpoint_dir`.
+        task: What the head is to be for.
+
+    Returns:
+        The head, or nothing where the checkpoint has none for this task.
+
+    Raises:
+        CheckpointNotFoundError: Nothing stands under this name.
+        CheckpointError: Part of the head is missing, its labels do not fit its weights, or it does not classify.
+    """
+    folder = find_checkpoint_dir(name)
+    config = read_config(folder)
+    if find_task(config) != task:
+        return None
+    layout = find_head_layout(config, task)
+    if layout is None:
+        raise CheckpointError(
+            f"{name} classifies texts with a head of the family '{config['model_type']}', which is not known. "
+            f"Expected one of {', '.join(_TEXT_HEADS)}."
+        )
+    names = layout.find_names()
+    present = list_weights(folder)
+    missing = [theirs for theirs in names.values() if theirs not in present]
+    if missing:
+        raise CheckpointError(f"{name} lacks weights of its head: {', '.join(missing)}.")
+    found = read_weights(folder, set(names.values()))
+    weights = {ours: found[theirs] for ours, theirs in names.items()}
+    problem = config.get("problem_type")
+    if problem == "regression":
+        raise CheckpointError(f"{name} predicts numbers, not labels (problem_type = regression).")
+    labels = _read_labels(name, config, len(weights["linear.bias"]))
+    return CheckpointHead(name, task, labels, None if problem is None else problem == _MULTILABEL, weights)
+
+
+def describe_head(
+    config: Mapping[str, Any], task: Task, labels: Sequence[str], *, is_multilabel: bool = False
+) -> dict[str, Any]:
+    """Write the fields of a `config.json` that speak of a head; the reverse of reading them.
+
+    Args:
+        config: The configuration of the encoder.
+        task: What the head is for.
+        labels: Its outputs, in order.
+        is_multilabel: Whether the labels of a text may hold together.
+    """
+    from transformers.models.auto import modeling_auto
+
+    mappings = {
+        "token": modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
+        "text": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    }
+    described: dict[str, Any] = {
+        "architectures": [mappings[task][config["model_type"]]],
+        "id2label": {str(index): label for index, label in enumerate(labels)},
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+    if task == "text":
+        described["problem_type"] = _MULTILABEL if is_multilabel else "single_label_classification"
+    return described
+
+
+def _read_labels(name: str, config: Mapping[str, Any], n_labels: int) -> tuple[str, ...]:
+    named = config.get("id2label")
+    if named is None:
+        return tuple(f"LABEL_{index}" for index in range(n_labels))
+    by_index = dict(named) if isinstance(named, Mapping) else {}
+    labels = tuple(label for index in range(n_labels) if isinstance(label := by_index.get(str(index)), str) and label)
+    if not len(labels) == len(by_index) == n_labels:
+        raise CheckpointError(f"The head of {name} has {n_labels} outputs; its id2label does not name them one by one.")
+    _check_differ(name, labels)
+    return labels
+
+
+def _check_differ(name: str, labels: Sequence[str]) -> None:
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise CheckpointError(f"{name} gives the label {', '.join(twice)} to two outputs. Rename one of them.")
+
+
+def _join(labels: Sequence[str]) -> str:
+    shown = ", ".join(labels[:12])
+    return f"{shown} …" if len(labels) > 12 else shown

@@ -1,0 +1,22 @@
+"""`spacy-bertft export-hf`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .tables import print_notes
+
+
+def export_hf_command(
+    pipeline: Annotated[
+        str,
+        typer.Argument(metavar="PIPELINE", help="A trained pipeline: its folder, or its name if it is installed."),
+    ],
+    output_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="The checkpoint folder to write.")],
+    component: Annotated[str | None, typer.Option(help="Name of the component.", show_default="the only one")] = None,
+) -> None:
+    """Write a component as a Hugging Face checkpoint, with its tokenizer and a model card."""
+    from ..exchange.export_hf import export_hf
+
+    print_notes(str(export_hf(pipeline, output_dir, component)))

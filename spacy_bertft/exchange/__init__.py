@@ -1,0 +1,1 @@
+"""Pipelines from Hugging Face checkpoints, and checkpoints from pipelines."""

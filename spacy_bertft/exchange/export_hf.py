@@ -1,0 +1,96 @@
+"""A component of a pipeline → a Hugging Face checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.language import Language
+
+from ..checkpoints import MODEL_CARD, Checkpoint, Task, check_replaceable, describe_head, write_checkpoint
+from ..components.component import BertComponent
+from ..components.textcat_multilabel import BertTextcatMultilabel
+from ..errors import DataError, SettingError
+from ..models.export import export_checkpoint
+from ..output import replace_folder_when_done
+from .model_card import format_model_card
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was exported.
+
+    Attributes:
+        component: The component.
+        path: The checkpoint.
+        outputs: What its head gives, in order.
+        notes: What transformers will do otherwise.
+    """
+
+    component: str
+    path: Path
+    outputs: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join([f"{self.component} → {self.path}: outputs {', '.join(self.outputs)}.", *self.notes])
+
+
+def export_hf(pipeline: Path | str, output_dir: Path | str, component: str | None = None) -> ExportReport:
+    """Write a component of a pipeline as a folder that transformers loads.
+
+    Args:
+        pipeline: A folder, or the name of an installed pipeline.
+        output_dir: The folder to write. An earlier checkpoint there is replaced, anything else is an error.
+        component: Name of the component; it may be left out where there is only one.
+
+    Raises:
+        DataError: There is no such pipeline.
+        SettingError: There is no such component.
+        UnsupportedError: No class of transformers computes the same.
+        CheckpointError: Something else stands at `output_dir`.
+    """
+    output_dir = Path(output_dir)
+    check_replaceable(output_dir)
+    try:
+        nlp = spacy.load(pipeline)
+    except OSError as error:
+        raise DataError(f"{pipeline} is no pipeline. Expected a folder, or the name of an installed one.") from error
+    name, pipe = _find_component(nlp, component)
+    checkpoint = export_checkpoint(pipe.model, pipe.task, name)
+    outputs = _list_outputs(pipe)
+    is_multilabel = isinstance(pipe, BertTextcatMultilabel)
+    fields = describe_head(checkpoint.config, pipe.task, outputs, is_multilabel=is_multilabel)
+    checkpoint = Checkpoint(name, checkpoint.config | fields, checkpoint.tokenizer, checkpoint.weights)
+    notes = _list_notes(nlp, name)
+    with replace_folder_when_done(output_dir) as temporary_dir:
+        write_checkpoint(checkpoint, temporary_dir)
+        card = format_model_card(nlp, name, pipe.task, outputs, notes)
+        (temporary_dir / MODEL_CARD).write_text(card, encoding="utf-8")
+    return ExportReport(name, output_dir, tuple(outputs), tuple(notes))
+
+
+def _find_component(nlp: Language, component: str | None) -> tuple[str, BertComponent]:
+    ours = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, BertComponent)}
+    name = next(iter(ours)) if component is None and len(ours) == 1 else component
+    if name not in ours:
+        raise SettingError("component", component, f"one of {', '.join(ours) or 'no component: the pipeline has none'}")
+    return name, ours[name]
+
+
+def _list_outputs(pipe: BertComponent) -> Sequence[str]:
+    tasks: dict[Task, Any] = {"token": pipe.model.attrs.get("tags"), "text": pipe.labels}
+    outputs: Sequence[str] = tasks[pipe.task]
+    return outputs
+
+
+def _list_notes(nlp: Language, name: str) -> list[str]:
+    if nlp.get_pipe_config(name)["model"].get("decoder") != "crf":
+        return []
+    return [
+        "The transitions between tags that the conditional random field has learned stay behind: transformers takes "
+        "the best tag of each token by itself."
+    ]

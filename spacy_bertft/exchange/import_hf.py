@@ -1,0 +1,146 @@
+"""A Hugging Face checkpoint with a head → a spaCy pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.language import Language
+
+from ..checkpoints import CheckpointHead, find_checkpoint_dir, find_task, read_config, read_head
+from ..errors import CheckpointError, DataError, SettingError, TagError
+from ..output import replace_folder_when_done
+from ..tags import TagScheme, guess_tag_scheme
+
+_COMPONENTS = {
+    "bert_ner": "token",
+    "bert_tagger": "token",
+    "bert_textcat": "text",
+    "bert_textcat_multilabel": "text",
+}
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What was imported.
+
+    Attributes:
+        checkpoint: Where it came from.
+        path: The pipeline.
+        component: The component that was made.
+        outputs: What its head gives, in order: tags or labels.
+        labels: What it writes to documents.
+        scheme: The scheme of its tags; None where outputs are labels.
+    """
+
+    checkpoint: str
+    path: Path
+    component: str
+    outputs: tuple[str, ...]
+    labels: tuple[str, ...]
+    scheme: str | None
+
+    def __str__(self) -> str:
+        scheme = f" in the scheme {self.scheme}" if self.scheme else ""
+        kind = f"{len(self.outputs)} tags{scheme}" if _COMPONENTS[self.component] == "token" else "categories"
+        return f"{self.checkpoint} → {self.path}: {self.component} with {kind}; labels: {', '.join(self.labels)}."
+
+
+def import_hf(
+    checkpoint: str,
+    output_dir: Path | str,
+    *,
+    lang: str = "en",
+    component: str | None = None,
+    labels: Mapping[str, str] | Sequence[str] | None = None,
+    scheme: TagScheme | None = None,
+) -> ImportReport:
+    """Make a pipeline of a checkpoint: its encoder, its head, its labels and its tokenizer.
+
+    Args:
+        checkpoint: A folder or a hub id, with a head for the classification of tokens or of texts.
+        output_dir: The folder to write. An earlier pipeline there is replaced, anything else is an error.
+        lang: Language code of the pipeline.
+        component: The factory of the component; by default the one that fits the head.
+        labels: New names for the outputs of the head: by old names, or all in order.
+        scheme: The scheme of the tags; by default what they look like. IOB1 looks like BIO.
+
+    Raises:
+        CheckpointError: The checkpoint has no such head, or cannot be read.
+        SettingError: A setting does not fit the head, or spaCy does not know the language.
+        DataError: Something else stands at `output_dir`.
+    """
+    output_dir = Path(output_dir)
+    _check_replaceable(output_dir)
+    nlp, report = _make_pipeline(checkpoint, output_dir, lang, component, labels, scheme)
+    with replace_folder_when_done(output_dir) as temporary_dir:
+        nlp.to_disk(temporary_dir)
+    return report
+
+
+def _make_pipeline(
+    checkpoint: str,
+    output_dir: Path,
+    lang: str,
+    component: str | None,
+    labels: Mapping[str, str] | Sequence[str] | None,
+    scheme: TagScheme | None,
+) -> tuple[Language, ImportReport]:
+    head = _read_head(checkpoint)
+    if labels is not None:
+        head = head.rename(labels)
+    factory = _choose_component(head, component)
+    if scheme is not None and factory != "bert_ner":
+        raise SettingError("scheme", scheme, f"none, since {factory} does not read its outputs as spans")
+    try:
+        nlp = spacy.blank(lang)
+    except ImportError as error:
+        raise SettingError("lang", lang, "a language code that spaCy knows, such as en or xx") from error
+    model: dict[str, Any] = {"encoder": {"name": checkpoint}}
+    if factory == "bert_ner":
+        model["decoder"] = "viterbi"  # a head that comes from elsewhere knows no transitions
+    pipe: Any = nlp.add_pipe(factory, config={"model": model})
+    try:
+        pipe.take_head(head, scheme) if scheme else pipe.take_head(head)
+    except TagError as error:
+        raise SettingError("labels", ", ".join(head.labels), f"tags of one scheme: {error}") from error
+    nlp.initialize()
+    found = (scheme or guess_tag_scheme(head.labels)) if factory == "bert_ner" else None
+    return nlp, ImportReport(checkpoint, output_dir, factory, head.labels, pipe.labels, found)
+
+
+def _read_head(checkpoint: str) -> CheckpointHead:
+    task = find_task(read_config(find_checkpoint_dir(checkpoint)))
+    head = read_head(checkpoint, task) if task else None
+    if head is None:
+        raise CheckpointError(
+            f"{checkpoint} has no head that classifies tokens or texts. To train one on its encoder, give its name to "
+            "`python -m spacy train configs/ner.cfg --paths.encoder`."
+        )
+    return head
+
+
+def _choose_component(head: CheckpointHead, component: str | None) -> str:
+    if component is not None:
+        if _COMPONENTS.get(component) != head.task:
+            fitting = ", ".join(name for name, task in _COMPONENTS.items() if task == head.task)
+            raise SettingError("component", component, f"one that classifies {head.task}s: {fitting}")
+        return component
+    if head.task == "text":
+        return "bert_textcat_multilabel" if head.is_multilabel else "bert_textcat"
+    if "O" in head.labels:
+        return "bert_ner"
+    if all(label.startswith("LABEL_") for label in head.labels):
+        raise SettingError(
+            "labels", None, f"names for the {len(head.labels)} tags of {head.name}, which gives none: O, B-PER, …"
+        )
+    return "bert_tagger"  # without a tag for what is no entity, every token has one
+
+
+def _check_replaceable(output_dir: Path) -> None:
+    is_new = not output_dir.exists() or (output_dir.is_dir() and not any(output_dir.iterdir()))
+    if not is_new and not (output_dir / "meta.json").is_file():
+        raise DataError(f"{output_dir} is no pipeline, and would be lost. Expected a new folder.")

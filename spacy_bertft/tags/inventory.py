@@ -1,0 +1,78 @@
+"""The tags that a model has for outputs: which scheme they belong to, and how they spell a span."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal, Union
+
+from ..errors import TagError
+from .schemes import Scheme, TagSpan, parse_scheme, split_tag, write_tags
+
+# Bare tags are labels without a prefix.
+TagScheme = Union[Scheme, Literal["bare"]]  # noqa: UP007 (read at run time)
+
+_PREFIXED = re.compile("[BILUES]-.")
+
+
+def parse_tag_scheme(name: str) -> TagScheme:
+    """Find the scheme of a name, in any of its spellings; `bare` is one too.
+
+    Raises:
+        SettingError: No scheme has this name.
+    """
+    return "bare" if name.lower() == "bare" else parse_scheme(name)
+
+
+def guess_tag_scheme(tags: Sequence[str]) -> TagScheme:
+    """Guess the scheme of a model from its tags.
+
+    BIO and IOB1 have the same tags: where there are `B-` and `I-`, BIO is meant. Where there is no `B-`, spans start
+    with `I-`, as in IOB1.
+
+    Args:
+        tags: The tags of a model, `O` among them or not.
+
+    Raises:
+        TagError: Some tags have a prefix and others have none.
+
+    Example:
+        >>> [guess_tag_scheme(tags) for tags in (["O", "B-X", "I-X"], ["I-X", "O"], ["S-X", "E-X"], ["O", "X"])]
+        ['bio', 'iob1', 'bioes', 'bare']
+    """
+    prefixes = {tag: tag[0] if _PREFIXED.match(tag) else "" for tag in tags if tag != "O"}
+    found = set(prefixes.values())
+    if not found - {""}:
+        return "bare"
+    if "" in found:
+        odd = next(tag for tag in prefixes if not prefixes[tag])
+        raise TagError(list(tags).index(odd), odd, "has no prefix, but others have", "a tag such as B-PER")
+    if found & set("LU"):
+        return "biluo"
+    if found & set("ES"):
+        return "bioes"
+    return "bio" if "B" in found else "iob1"
+
+
+def find_label(tag: str, scheme: TagScheme) -> str:
+    """Return the label of a tag, `""` for `O`.
+
+    Example:
+        >>> find_label("B-PER", "bio"), find_label("PER", "bare"), find_label("O", "bare")
+        ('PER', 'PER', '')
+    """
+    if scheme == "bare":
+        return "" if tag == "O" else tag
+    return split_tag(tag).label
+
+
+def spell_spans(spans: Sequence[TagSpan], n_tokens: int, scheme: TagScheme) -> list[str]:
+    """Write spans as tags, one per token; as `write_tags`, but bare tags too.
+
+    Example:
+        >>> spell_spans([TagSpan(1, 3, "PER")], 4, "bare")
+        ['O', 'PER', 'PER', 'O']
+    """
+    if scheme == "bare":
+        return [find_label(tag, "bio") or "O" for tag in write_tags(spans, n_tokens, "bio")]
+    return write_tags(spans, n_tokens, scheme)

@@ -1,0 +1,148 @@
+"""Components → checkpoints: what transformers answers with them, and what cannot be exported."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import spacy
+import torch
+from small_checkpoints import TEXTS, make_checkpoint
+from spacy.training import Example
+from text_pipelines import make_pipeline
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
+from transformers import pipeline as make_hf_pipeline
+from typer.testing import CliRunner
+
+from spacy_bertft.cli import app
+from spacy_bertft.errors import CheckpointError, DataError, SettingError, UnsupportedError
+from spacy_bertft.exchange.export_hf import export_hf
+from spacy_bertft.exchange.import_hf import import_hf
+from spacy_bertft.training.optimizer import configure_adamw
+
+LORA = {"@misc": "spacy-bertft.LoRA.v1", "rank": 2}
+
+
+def train_ner(checkpoint, decoder="viterbi", n_steps=30, **encoder):
+    nlp = spacy.blank("en")
+    settings = {"name": checkpoint, "precision": "fp32", **encoder}
+    nlp.add_pipe("bert_ner", name="ner", config={"model": {"decoder": decoder, "encoder": settings}})
+    gold = [{"entities": [(19, 33, "ACTOR"), (43, 48, "YEAR")]}, {"entities": [(17, 26, "TITLE")]}]
+    examples = [Example.from_dict(nlp.make_doc(text), one) for text, one in zip(TEXTS, gold, strict=False)]
+    nlp.initialize(lambda: examples)
+    optimizer = configure_adamw(5e-3)
+    for _ in range(n_steps):
+        nlp.update(examples, sgd=optimizer)
+    return nlp
+
+
+def test_a_trained_head_answers_the_same_in_transformers(checkpoint, tmp_path):
+    nlp = train_ner(checkpoint)
+    nlp.to_disk(tmp_path / "pipeline")
+    report = export_hf(tmp_path / "pipeline", tmp_path / "hf")
+    assert report.outputs[0] == "O"
+    assert not report.notes
+    recognize = make_hf_pipeline("token-classification", model=str(tmp_path / "hf"), aggregation_strategy="first")
+    for text in TEXTS[:2]:
+        expected = [(ent.start_char, ent.end_char, ent.label_) for ent in nlp(text).ents]
+        assert expected
+        assert [(found["start"], found["end"], found["entity_group"]) for found in recognize(text)] == expected
+
+
+@pytest.mark.parametrize("factory", ["bert_textcat", "bert_textcat_multilabel"])
+def test_categories_are_the_same_in_transformers(factory, checkpoint, tmp_path):
+    nlp = make_pipeline(checkpoint, factory, n_steps=3)
+    nlp.to_disk(tmp_path / "mean")
+    with pytest.raises(UnsupportedError, match="pooling = cls"):
+        export_hf(tmp_path / "mean", tmp_path / "hf")
+    assert not (tmp_path / "hf").exists()
+
+    nlp = make_pipeline(checkpoint, factory, n_steps=3, model={"encoder": {"name": checkpoint, "precision": "fp32"}})
+    nlp.to_disk(tmp_path / "pipeline")
+    export_hf(tmp_path / "pipeline", tmp_path / "hf", factory)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "hf").eval()
+    is_multilabel = factory == "bert_textcat_multilabel"
+    assert (model.config.problem_type == "multi_label_classification") == is_multilabel
+    batch = AutoTokenizer.from_pretrained(tmp_path / "hf")(TEXTS, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        logits = model(**batch).logits
+    probs = logits.sigmoid() if is_multilabel else logits.softmax(dim=1)
+    found = [[doc.cats[label] for label in model.config.id2label.values()] for doc in nlp.pipe(TEXTS)]
+    np.testing.assert_allclose(found, probs.numpy(), atol=1e-5)
+
+
+def test_an_adapter_is_merged(checkpoint, tmp_path):
+    pytest.importorskip("peft")
+    nlp = train_ner(checkpoint, adapter=LORA)
+    nlp.to_disk(tmp_path / "pipeline")
+    export_hf(tmp_path / "pipeline", tmp_path / "hf")
+    import_hf(str(tmp_path / "hf"), tmp_path / "back")
+    back = spacy.load(
+        tmp_path / "back", config={"components": {"bert_ner": {"model": {"encoder": {"precision": "fp32"}}}}}
+    )
+    docs = [nlp.make_doc(text) for text in TEXTS]
+    expected = nlp.get_pipe("ner").model.predict(docs).scores
+    np.testing.assert_allclose(back.get_pipe("bert_ner").model.predict(docs).scores, expected, atol=1e-5)
+
+
+def test_transitions_stay_behind_and_that_is_said(checkpoint, tmp_path):
+    nlp = train_ner(checkpoint, decoder="crf", n_steps=2)
+    nlp.to_disk(tmp_path / "pipeline")
+    report = export_hf(tmp_path / "pipeline", tmp_path / "hf")
+    assert "transitions" in report.notes[0]
+    card = (tmp_path / "hf" / "README.md").read_text()
+    assert report.notes[0] in card
+    model = AutoModelForTokenClassification.from_pretrained(tmp_path / "hf")
+    assert list(model.config.label2id) == ["O", "B-ACTOR", "I-ACTOR", "B-TITLE", "I-TITLE", "B-YEAR", "I-YEAR"]
+
+
+def test_the_card_says_what_it_is(checkpoint, tmp_path):
+    nlp = train_ner(checkpoint, n_steps=1)
+    nlp.meta["license"] = "MIT"
+    nlp.meta["performance"] = {"ents_f": 0.8874, "ents_per_type": {"YEAR": {"f": 1.0}}, "speed": 12000.0}
+    nlp.to_disk(tmp_path / "pipeline")
+    export_hf(tmp_path / "pipeline", tmp_path / "hf")
+    card = (tmp_path / "hf" / "README.md").read_text()
+    front = card.split("---")[1]
+    assert "pipeline_tag: token-classification" in front
+    assert "license: MIT" in front
+    assert "`B-ACTOR`" in card
+    assert "| ents_f | 88.74 % |" in card
+    assert "12000" not in card
+
+
+@pytest.mark.parametrize("layers", ["second_to_last", "scalar_mix"])
+def test_features_of_other_layers_are_refused(layers, checkpoint, tmp_path):
+    nlp = train_ner(checkpoint, n_steps=1, layers=layers)
+    nlp.to_disk(tmp_path / "pipeline")
+    with pytest.raises(UnsupportedError, match="layers = last"):
+        export_hf(tmp_path / "pipeline", tmp_path / "hf")
+
+
+def test_errors(checkpoint, tmp_path):
+    nlp = train_ner(checkpoint, n_steps=1)
+    nlp.to_disk(tmp_path / "pipeline")
+    with pytest.raises(DataError, match="is no pipeline"):
+        export_hf(tmp_path / "nowhere", tmp_path / "hf")
+    with pytest.raises(SettingError, match="one of ner"):
+        export_hf(tmp_path / "pipeline", tmp_path / "hf", "tagger")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    with pytest.raises(CheckpointError, match=r"thesis\.txt"):
+        export_hf(tmp_path / "pipeline", tmp_path / "mine")
+    spacy.blank("en").to_disk(tmp_path / "empty")
+    with pytest.raises(SettingError, match="has none"):
+        export_hf(tmp_path / "empty", tmp_path / "hf")
+
+
+def test_the_command(tmp_path):
+    names = {"id2label": dict(enumerate(["O", "B-PER", "I-PER"]))}
+    import_hf(str(make_checkpoint(tmp_path / "first", "bert", 3, **names)), tmp_path / "pipeline")
+    arguments = ["export-hf", str(tmp_path / "pipeline"), str(tmp_path / "hf"), "--component", "bert_ner"]
+    for _ in range(2):  # an earlier checkpoint is replaced
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+    assert "O, B-PER, I-PER" in " ".join(done.output.split())
+    config = json.loads((tmp_path / "hf" / "config.json").read_text())
+    assert config["architectures"] == ["BertForTokenClassification"]

@@ -1,0 +1,259 @@
+"""Checkpoints with a head → pipelines: labels in every spelling, and what cannot be imported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spacy
+import torch
+from safetensors.torch import load_file, save_file
+from small_checkpoints import TEXTS, make_checkpoint
+from spacy.training import Example
+from typer.testing import CliRunner
+
+from spacy_bertft.checkpoints import read_head
+from spacy_bertft.cli import app
+from spacy_bertft.errors import CheckpointError, DataError, SettingError
+from spacy_bertft.exchange.import_hf import import_hf
+from spacy_bertft.training.optimizer import configure_adamw
+
+# The tags of a head, the scheme that they look like, and what is to be found where each token gets the tag of its
+# letter: a token `n` has the tag number n.
+SPELLINGS = {
+    "bio": (["O", "B-PER", "I-PER", "B-LOC", "I-LOC"], "1 2 0 3 1", [(0, 2, "PER"), (3, 4, "LOC"), (4, 5, "PER")]),
+    "bio, shuffled": (["I-PER", "B-PER", "O"], "1 0 2 1 1", [(0, 2, "PER"), (3, 4, "PER"), (4, 5, "PER")]),
+    "iob1": (["I-PER", "I-LOC", "O"], "0 0 2 1 0", [(0, 2, "PER"), (3, 4, "LOC"), (4, 5, "PER")]),
+    "bioes": (["O", "B-PER", "I-PER", "E-PER", "S-PER"], "1 2 3 4 0", [(0, 3, "PER"), (3, 4, "PER")]),
+    "biluo": (["O", "B-PER", "I-PER", "L-PER", "U-PER"], "1 3 4 0 4", [(0, 2, "PER"), (2, 3, "PER"), (4, 5, "PER")]),
+    "bare": (["PER", "O", "LOC"], "0 0 1 2 0", [(0, 2, "PER"), (3, 4, "LOC"), (4, 5, "PER")]),
+}
+
+
+def make(folder: Path, labels: list[str], task: str = "token", **changes: object) -> str:
+    names = {"id2label": dict(enumerate(labels))}
+    return str(make_checkpoint(folder, "bert", len(labels), task, **names, **changes))
+
+
+def answer_by_number(nlp, name: str) -> None:
+    """Make the head give each token the tag whose number it spells."""
+    model = nlp.get_pipe(name).model
+    forward = model._func
+
+    def answer(model, docs, is_train):
+        scores, backprop = forward(model, docs, is_train)
+        scores.scores[:] = -9.0
+        scores.scores[:, model.attrs["tags"].index("O")] = 0.0  # the second choice
+        tags = [int(token.text) for doc in docs for token in doc]
+        scores.scores[np.arange(len(tags)), tags] = 9.0
+        return scores, backprop
+
+    model._func = answer
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_tags_are_recognised(name, tmp_path):
+    labels, text, expected = SPELLINGS[name]
+    report = import_hf(make(tmp_path / "hf", labels), tmp_path / "out")
+    assert report.scheme == name.partition(",")[0]
+    assert report.outputs == tuple(labels)
+    nlp = spacy.load(tmp_path / "out")
+    answer_by_number(nlp, "bert_ner")
+    assert [(ent.start, ent.end, ent.label_) for ent in nlp(text).ents] == expected
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_training_goes_on_in_the_same_scheme(name, tmp_path):
+    labels, _, _ = SPELLINGS[name]
+    import_hf(make(tmp_path / "hf", labels), tmp_path / "out")
+    nlp = spacy.load(tmp_path / "out")
+    gold = {"entities": [(14, 33, "PER")]}  # "with drew barrymore": three tokens
+    examples = [
+        Example.from_dict(nlp.make_doc(TEXTS[0]), gold),
+        Example.from_dict(nlp.make_doc(TEXTS[1]), {"entities": []}),
+    ]
+    optimizer = configure_adamw(1e-2)
+    losses = [nlp.update(examples, sgd=optimizer)["bert_ner"] for _ in range(40)]
+    assert losses[-1] < losses[0] / 10
+    assert [(ent.start_char, ent.end_char, ent.label_) for ent in nlp(TEXTS[0]).ents] == gold["entities"]
+    assert not nlp(TEXTS[1]).ents
+
+
+def test_a_scheme_can_be_named(tmp_path):
+    checkpoint = make(tmp_path / "hf", ["O", "B-PER", "I-PER"])
+    found = {}
+    for scheme in ("bio", "iob1"):
+        import_hf(checkpoint, tmp_path / scheme, scheme=scheme)
+        nlp = spacy.load(tmp_path / scheme)
+        answer_by_number(nlp, "bert_ner")
+        found[scheme] = [(ent.start, ent.end) for ent in nlp("0 2 2 0 0").ents]
+    assert found == {"iob1": [(1, 3)], "bio": []}  # where `O I-PER` is not legal
+
+
+def test_unnamed_tags_need_names(tmp_path):
+    checkpoint = str(make_checkpoint(tmp_path / "hf", "bert", 3))
+    with pytest.raises(SettingError) as caught:
+        import_hf(checkpoint, tmp_path / "out")
+    assert caught.value.name == "labels"
+    assert not (tmp_path / "out").exists()
+    report = import_hf(checkpoint, tmp_path / "out", labels=["O", "PER", "LOC"])
+    assert (report.scheme, report.labels) == ("bare", ("LOC", "PER"))
+    report = import_hf(checkpoint, tmp_path / "out", labels={"LABEL_0": "O", "LABEL_2": "B-X", "LABEL_1": "I-X"})
+    assert (report.scheme, report.outputs) == ("bio", ("O", "I-X", "B-X"))
+
+
+def test_tags_without_an_outside_are_those_of_a_tagger(tmp_path):
+    report = import_hf(make(tmp_path / "hf", ["NOUN", "VERB", "X"]), tmp_path / "out")
+    assert report.component == "bert_tagger"
+    nlp = spacy.load(tmp_path / "out")
+    tags = [token.tag_ for token in nlp(TEXTS[0])]
+    assert set(tags) <= {"NOUN", "VERB", "X"}
+    assert len(set(tags)) > 1
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "component", "total"),
+    [
+        (None, "bert_textcat", 1.0),
+        ("single_label_classification", "bert_textcat", 1.0),
+        ("multi_label_classification", "bert_textcat_multilabel", None),
+    ],
+)
+def test_the_problem_type_chooses_the_component(problem_type, component, total, tmp_path):
+    checkpoint = make(tmp_path / "hf", ["good", "bad", "so so"], "text", problem_type=problem_type)
+    assert import_hf(checkpoint, tmp_path / "out").component == component
+    cats = spacy.load(tmp_path / "out")(TEXTS[0]).cats
+    assert list(cats) == ["good", "bad", "so so"]
+    if total is not None:
+        assert sum(cats.values()) == pytest.approx(total)
+
+
+def test_in_python_it_takes_one_line(tmp_path):
+    checkpoint = make(tmp_path / "hf", ["I-PER", "O", "B-PER"])
+    import_hf(checkpoint, tmp_path / "out")
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bert_ner", config={"model": {"encoder": {"name": checkpoint}}})
+    nlp.initialize()
+    expected = spacy.load(tmp_path / "out").get_pipe("bert_ner")
+    docs = [nlp.make_doc(text) for text in TEXTS]
+    np.testing.assert_array_equal(
+        nlp.get_pipe("bert_ner").model.predict(docs).scores, expected.model.predict(docs).scores
+    )
+    assert nlp.get_pipe("bert_ner").labels == ("PER",)
+
+
+@pytest.mark.parametrize("factory", ["bert_ner", "bert_textcat"])
+def test_other_labels_make_another_head(factory, tmp_path):
+    task = {"bert_ner": "token", "bert_textcat": "text"}[factory]
+    checkpoint = make(tmp_path / "hf", ["O", "B-PER", "I-PER"], task)
+    nlp = spacy.blank("en")
+    nlp.add_pipe(factory, config={"model": {"encoder": {"name": checkpoint}}})
+    gold = {"entities": [(0, 4, "FILM")], "cats": {"film": 1.0, "other": 0.0}}
+    nlp.initialize(lambda: [Example.from_dict(nlp.make_doc(TEXTS[0]), gold)])
+    assert nlp.get_pipe(factory).labels == {"bert_ner": ("FILM",), "bert_textcat": ("film", "other")}[factory]
+
+
+def test_a_head_for_something_else_is_no_head(tmp_path):
+    checkpoint = make(tmp_path / "hf", ["film", "other"], "text")
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bert_ner", config={"model": {"encoder": {"name": checkpoint}}})
+    with pytest.raises(DataError, match="no labels"):
+        nlp.initialize()
+    assert read_head(checkpoint, "token") is None
+    with pytest.raises(SettingError) as caught:
+        nlp.get_pipe("bert_ner").take_head(read_head(checkpoint, "text"))
+    assert caught.value.name == "head"
+
+
+def test_pooling_that_the_head_does_not_know_is_refused(tmp_path):
+    checkpoint = make(tmp_path / "hf", ["film", "other"], "text")
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bert_textcat", config={"model": {"pooling": "mean", "encoder": {"name": checkpoint}}})
+    with pytest.raises(SettingError) as caught:
+        nlp.initialize()
+    assert caught.value.name == "pooling"
+
+
+def change_weights(checkpoint: str, change) -> None:
+    path = Path(checkpoint) / "model.safetensors"
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda weights: weights.pop("classifier.bias"), "classifier.bias"),
+        (
+            lambda weights: weights.pop("bert.encoder.layer.1.output.dense.weight"),
+            "encoder.layer.1.output.dense.weight",
+        ),
+        (lambda weights: weights.update({"classifier.weight": torch.zeros(3, 31)}), "linear.weight"),
+        (lambda weights: weights.update({"classifier.bias": torch.zeros(4)}), "id2label"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(change, named, tmp_path):
+    checkpoint = make(tmp_path / "hf", ["O", "B-PER", "I-PER"])
+    change_weights(checkpoint, change)
+    with pytest.raises(CheckpointError, match=named.replace(".", r"\.")):
+        import_hf(checkpoint, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"lang": "nowhere"}, "lang"),
+        ({"component": "bert_textcat"}, "component"),
+        ({"component": "ner"}, "component"),
+        ({"component": "bert_tagger", "scheme": "bio"}, "scheme"),
+        ({"labels": ["O", "PER", "B-LOC"]}, "labels"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(settings, name, tmp_path):
+    checkpoint = make(tmp_path / "hf", ["O", "B-PER", "I-PER"])
+    with pytest.raises(SettingError) as caught:
+        import_hf(checkpoint, tmp_path / "out", **settings)
+    assert caught.value.name == name
+
+
+@pytest.mark.parametrize("labels", [["O"], {"LABEL_7": "O"}, ["O", "O", "PER"]])
+def test_names_that_do_not_fit_are_refused(labels, tmp_path):
+    with pytest.raises(CheckpointError):
+        import_hf(str(make_checkpoint(tmp_path / "hf", "bert", 3)), tmp_path / "out", labels=labels)
+
+
+def test_an_encoder_alone_and_numbers_are_no_pipeline(checkpoint, tmp_path):
+    with pytest.raises(CheckpointError, match="no head"):
+        import_hf(checkpoint, tmp_path / "out")
+    with pytest.raises(CheckpointError, match="predicts numbers"):
+        import_hf(make(tmp_path / "hf", ["score"], "text", problem_type="regression"), tmp_path / "out")
+
+
+def test_only_a_pipeline_is_replaced(tmp_path):
+    checkpoint = make(tmp_path / "hf", ["O", "B-PER", "I-PER"])
+    (tmp_path / "out").mkdir()
+    import_hf(checkpoint, tmp_path / "out")
+    import_hf(checkpoint, tmp_path / "out")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(DataError, match="would be lost"):
+        import_hf(checkpoint, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_command(tmp_path):
+    checkpoint = str(make_checkpoint(tmp_path / "hf", "bert", 3))
+    names = ["--labels", "LABEL_0=O, LABEL_1=B-PER, LABEL_2=I-PER"]
+    done = CliRunner().invoke(app, ["import-hf", checkpoint, str(tmp_path / "out"), "--lang", "xx", *names])
+    assert done.exit_code == 0, done.output
+    assert "bert_ner" in done.output
+    nlp = spacy.load(tmp_path / "out")
+    assert (nlp.lang, nlp.get_pipe("bert_ner").labels) == ("xx", ("PER",))
+    assert json.loads((tmp_path / "out" / "bert_ner" / "cfg").read_text())["labels"] == ["PER"]
+    failed = CliRunner().invoke(app, ["import-hf", checkpoint, str(tmp_path / "other"), "--scheme", "odd"])
+    assert failed.exit_code == 1
+    assert "scheme = 'odd'" in failed.output
