@@ -65,6 +65,9 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
 def _describe_tokenizer(checkpoint: Checkpoint) -> dict[str, Any]:
     """Say what transformers cannot read off a `tokenizer.json`: which piece does what."""
     described: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    described["model_input_names"] = ["input_ids", "attention_mask"]
+    if checkpoint.config.get("type_vocab_size", 0) > 1:
+        described["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
     max_positions = find_max_positions(checkpoint.config)
     if max_positions is not None:
         described["model_max_length"] = max_positions

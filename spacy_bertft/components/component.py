@@ -1,42 +1,24 @@
-"""What all components share: labels, verbs and storage around a model."""
+"""What all components with a head share: labels, and verbs around them."""
 
 # No `from __future__ import annotations`: spaCy reads the signature of `initialize` at run time.
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
-import srsly
-from spacy import util
 from spacy.language import Language
-from spacy.pipeline import TrainablePipe
 from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
 
 from ..checkpoints import CheckpointHead, Task
 from ..errors import CheckpointNotFoundError, DataError, SettingError, UnsupportedError
-from ..models.adapter import keep_adapter_apart, read_adapter, write_adapter
 from ..models.head import find_pretrained_head, load_head
 from ..models.shim import has_weights
+from .pipe import BertPipe
 
 Scorer = Callable[..., dict[str, Any]]
 
-DEFAULT_ENCODER = {
-    "@architectures": "spacy-bertft.BertEncoder.v1",
-    "name": "bert-base-uncased",
-    "window": None,
-    "stride": None,
-    "max_pieces": 1024,
-    "precision": "auto",
-    "frozen_layers": "none",
-    "layer_lr_decay": 1.0,
-    "layers": "last",
-    "cache_mb": 1024,
-    "adapter": None,
-}
 
-
-class BertComponent(TrainablePipe):  # type: ignore[misc]
+class BertComponent(BertPipe):
     """A trainable component with labels.
 
     A subclass says what the outputs of the model are, how gold annotation makes a loss, and how a document is
@@ -51,11 +33,8 @@ class BertComponent(TrainablePipe):  # type: ignore[misc]
     """
 
     def __init__(self, vocab: Vocab, model: Any, name: str, *, scorer: Scorer | None, **settings: Any) -> None:
-        self.vocab = vocab
-        self.model = model
-        self.name = name
+        super().__init__(vocab, model, name, labels=[], **settings)
         self.scorer = scorer
-        self.cfg: dict[str, Any] = {"labels": [], **settings}
         self._head: CheckpointHead | None = None
 
     # What a subclass says.
@@ -173,76 +152,8 @@ class BertComponent(TrainablePipe):  # type: ignore[misc]
     def _find_labels(self, examples: Iterable[Example]) -> set[str]:
         return {label for example in examples for label in self._read_labels(example)}
 
-    def rehearse(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, float]:
-        """Raise: there is no rehearsal.
-
-        Raises:
-            UnsupportedError: Always.
-        """
-        raise UnsupportedError(
-            f"{self.name} cannot rehearse. To keep what it knows, mix old examples into the new ones."
-        )
-
-    # Storage: labels and weights. Settings stay in the config, so that an override in spacy.load() holds.
-
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Write the component."""
-        parts = {
-            "cfg": lambda: srsly.json_dumps(self._list_stored()),
-            "vocab": lambda: self.vocab.to_bytes(exclude=exclude),
-            "model": self.model.to_bytes,
-        }
-        content: bytes = util.to_bytes(parts, exclude)
-        return content
-
-    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "BertComponent":
-        """Read the component.
-
-        Raises:
-            CheckpointError: The stored model is damaged.
-        """
-        parts = {
-            "cfg": lambda content: self._set_stored(srsly.json_loads(content)),
-            "vocab": lambda content: self.vocab.from_bytes(content, exclude=exclude),
-            "model": self.model.from_bytes,
-        }
-        util.from_bytes(bytes_data, parts, exclude)
-        return self
-
-    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Write the component into a folder."""
-        parts = {
-            "cfg": lambda p: srsly.write_json(p, self._list_stored()),
-            "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
-            "model": self._write_model,
-            "adapter": lambda p: write_adapter(self.model, p),
-        }
-        util.to_disk(path, parts, exclude)
-
-    def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "BertComponent":
-        """Read the component from a folder.
-
-        Raises:
-            CheckpointError: The stored model is damaged.
-        """
-        parts: dict[str, Any] = {
-            "cfg": lambda p: self._set_stored(srsly.read_json(p)),
-            "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
-            "model": self.model.from_disk,
-            "adapter": lambda p: read_adapter(self.model, p),
-        }
-        util.from_disk(path, parts, exclude)
-        return self
-
-    def _write_model(self, path: Path) -> None:
-        with keep_adapter_apart(self.model):
-            self.model.to_disk(path)
-
-    def _list_stored(self) -> dict[str, Any]:
-        return {key: self.cfg[key] for key in self.stored}
-
     def _set_stored(self, stored: dict[str, Any]) -> None:
-        self.cfg.update({key: stored[key] for key in self.stored})
+        super()._set_stored(stored)
         for label in self.labels:
             self.vocab.strings.add(label)
 

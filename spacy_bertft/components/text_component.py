@@ -17,7 +17,8 @@ from ..checkpoints import CheckpointHead
 from ..errors import SettingError
 from ..models.text_classifier import TextModel, set_labels
 from ..training.class_weights import find_class_weights
-from .component import DEFAULT_ENCODER, BertComponent, Scorer, check_known
+from .component import BertComponent, Scorer, check_known
+from .pipe import DEFAULT_ENCODER
 
 # confection reads this at run time.
 ClassWeights = Union[Literal["none", "balanced"], dict[str, float]]  # noqa: UP007

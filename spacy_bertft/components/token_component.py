@@ -12,7 +12,8 @@ from spacy.training import Example, validate_examples
 
 from ..models.token_classifier import TokenScores, set_tags
 from ..tags import ChainGradient, TagScheme, chain_loss, token_loss
-from .component import DEFAULT_ENCODER, BertComponent
+from .component import BertComponent
+from .pipe import DEFAULT_ENCODER
 
 DEFAULT_MODEL = {
     "@architectures": "spacy-bertft.TokenClassifier.v1",

@@ -10,7 +10,7 @@ from spacy.language import Language
 
 from ..errors import SettingError
 from ..models.bert import BertModule, find_bert
-from .component import BertComponent
+from .pipe import BertPipe
 
 Unit = Literal["epochs", "steps"]
 
@@ -47,7 +47,7 @@ def _unfreeze(component: str, every: int, key: str, nlp: Language, progress: dic
 
 
 def _find_encoder(nlp: Language, component: str) -> BertModule:
-    ours = {name: pipe.model for name, pipe in nlp.pipeline if isinstance(pipe, BertComponent)}
+    ours = {name: pipe.model for name, pipe in nlp.pipeline if isinstance(pipe, BertPipe)}
     bert = find_bert(ours[component]) if component in ours else None
     if bert is None:
         expected = f"a component with an encoder of its own: {', '.join(ours) or 'this pipeline has none'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from inspect import signature
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..pieces import PieceTokenizer
 from ..training.layers import count_layers, find_depth
 from .adapter import add_adapter_names, inject_adapter, is_adapter
 from .features import Layers, count_features, select_states
+from .shared import SharedEncoder
 from .shim import TorchShim
 
 # Old checkpoints name the weights of a normalization like TensorFlow did.
@@ -148,9 +150,16 @@ def load_bert(module: BertModule, checkpoint: Checkpoint) -> None:
 
 
 def find_bert(model: Model[Any, Any]) -> BertModule | None:
-    """Find the encoder within an initialized model."""
-    modules = (shim.module for node in model.walk() for shim in node.shims if isinstance(shim, TorchShim))
-    return next((module for module in modules if isinstance(module, BertModule)), None)
+    """Find the encoder within an initialized model, or the one that it shares with others."""
+    return next((shim.module for shim in walk_shims(model) if isinstance(shim.module, BertModule)), None)
+
+
+def walk_shims(model: Model[Any, Any]) -> Iterator[TorchShim]:
+    """Walk over the torch modules of a model, those of an encoder that it shares with others among them."""
+    for node in model.walk():
+        if isinstance(node, SharedEncoder) and node.states is not None:
+            yield from walk_shims(node.states.encoder)
+        yield from (shim for shim in node.shims if isinstance(shim, TorchShim))
 
 
 def find_pooler(encoder: Model[Any, Any]) -> torch.nn.Linear | None:

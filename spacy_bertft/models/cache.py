@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from spacy.tokens import Doc
 
 from ..pairs import find_segments
 from ..pieces.batch import Ints
-from .encoded import EncodedDocs
+from .encoded import EncodedDocs, copy_encoded
 
 Encode = Callable[[list[Doc]], EncodedDocs]
 
@@ -40,7 +39,7 @@ class StateCache:
             encode: Computes states.
             outputs: What is wanted of them.
         """
-        keys = [_make_key(doc, outputs) for doc in docs]
+        keys = [make_key(doc, outputs) for doc in docs]
         found = {key: self._kept[key] for key in keys if key in self._kept}
         new = {key: doc for key, doc in zip(keys, docs, strict=True) if key not in found}
         if new:
@@ -55,9 +54,7 @@ class StateCache:
         if self.n_bytes + n_bytes > self.max_bytes:
             return encoded
         self.n_bytes += n_bytes
-        # A slice would keep the whole batch alive.
-        pooled = {pooling: vectors.clone() for pooling, vectors in encoded.window_vectors.items()}
-        self._kept[key] = replace(encoded, token_vectors=encoded.token_vectors.clone(), window_vectors=pooled)
+        self._kept[key] = copy_encoded(encoded)  # a slice would keep the whole batch alive
         return self._kept[key]
 
 
@@ -107,7 +104,8 @@ def _count_before(docs: Sequence[Doc]) -> Ints:
     return before
 
 
-def _make_key(doc: Doc, outputs: Sequence[str]) -> Hashable:
+def make_key(doc: Doc, outputs: Sequence[str]) -> Hashable:
+    """Make of a document what its states depend on."""
     tokens = doc.to_array([IDX, LENGTH]).tobytes() if "tokens" in outputs else b""
     text = doc.text
     return text, find_segments(doc, text), tokens, tuple(outputs)

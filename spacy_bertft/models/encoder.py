@@ -17,7 +17,7 @@ from ..training.lora import Lora
 from .adapter import merge_adapter
 from .bert import BertModule, build_bert, describe_bert, load_bert
 from .cache import StateCache
-from .encoded import EncodedDocs, EncodedGradient, Output
+from .encoded import EncodedDocs, EncodedGradient, Output, backprop_encoded
 from .features import MIX_LR_SCALE, Layers, ScalarMix, build_mix, check_layers
 from .forks import adapt_to_fork
 from .plan import plan_encoding
@@ -205,9 +205,5 @@ def _mix(mix: ScalarMix, encoded: EncodedDocs) -> EncodedDocs:
 
 
 def _backprop(encoded: EncodedDocs, gradient: EncodedGradient) -> list[Doc]:
-    pairs = [(encoded.token_vectors, gradient.token_vectors)]
-    pairs += [(encoded.window_vectors[pooling], d_vectors) for pooling, d_vectors in gradient.window_vectors.items()]
-    used = [(output, d_output) for output, d_output in pairs if d_output is not None and output.requires_grad]
-    if used:
-        torch.autograd.backward([output for output, _ in used], [d_output for _, d_output in used])
+    backprop_encoded(encoded, gradient)
     return []

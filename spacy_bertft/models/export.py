@@ -9,8 +9,8 @@ from thinc.api import Model
 from ..checkpoints import Checkpoint, Task, Weights, find_head_layout
 from ..errors import UnsupportedError
 from .adapter import merge_adapter
-from .bert import BertModule, find_bert
-from .shim import TorchShim, get_shim
+from .bert import BertModule, find_bert, walk_shims
+from .shim import get_shim
 
 
 def export_checkpoint(model: Model[Any, Any], task: Task, name: str) -> Checkpoint:
@@ -56,5 +56,4 @@ def export_checkpoint(model: Model[Any, Any], task: Task, name: str) -> Checkpoi
 
 
 def _find_spec(model: Model[Any, Any], bert: BertModule) -> dict[str, Any]:
-    shims = [shim for node in model.walk() for shim in node.shims if isinstance(shim, TorchShim)]
-    return next(shim.spec for shim in shims if shim.module is bert)
+    return next(shim.spec for shim in walk_shims(model) if shim.module is bert)

@@ -44,7 +44,7 @@ def encode_windows(
             index = row_by_window[owner[tokens]] * states.shape[1] + column[tokens]
             token_parts.append(states.flatten(0, 1).index_select(0, _to_torch(index, module)))
         for pooling, parts in window_parts.items():
-            parts.append(_pool(states, mask, pooling))
+            parts.append(pool_windows(states, mask, pooling))
     by_bucket = np.concatenate([*buckets, np.zeros(0, dtype=np.intp)])
     return EncodedDocs(
         token_vectors=_join(token_parts, tokens_by_bucket, module),
@@ -62,8 +62,8 @@ def _run(module: BertModule, padded: PaddedWindows) -> tuple[torch.Tensor, torch
     return module(_to_torch(padded.ids, module), mask, _to_torch(padded.types, module)), mask
 
 
-def _pool(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
-    """Make one vector of each window, `(W, P, H)` → `(W, H)`."""
+def pool_windows(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    """Make one vector of each window, `(W, P, H)` → `(W, H)`; of the mask, `(W, P)`, 0 is padding."""
     if pooling == "first":
         return states[:, 0]
     if pooling == "max":

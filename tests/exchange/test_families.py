@@ -116,7 +116,8 @@ def test_every_tensor_comes_back_bit_for_bit(exchanged, family, task):
 def test_transformers_loads_what_is_exported(exchanged, family, task):
     checkpoint, _, exported = exchanged(family, task)
     model, info = CLASSES[task].from_pretrained(exported, output_loading_info=True)
-    assert not info["missing_keys"] and not info["unexpected_keys"]
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
     assert model.config.id2label == dict(enumerate(LABELS[task]))
     tokenizer, text = AutoTokenizer.from_pretrained(exported), TEXTS[0]
     batch = tokenizer([text, "who"], padding=True, return_tensors="pt")
