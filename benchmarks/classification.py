@@ -81,8 +81,9 @@ RECIPES = {
         settings={
             POSITIVE: "spam",
             STEPS: 1000,
-            LEARN_RATE: 0.002,
+            LEARN_RATE: 0.001,
             "training.eval_frequency": 100,
+            "training.optimizer.average_decay": 0.995,
             f"{MODEL}.head_lr_scale": 1.0,
             f"{MODEL}.encoder.adapter": {"@misc": "spacy-bertft.LoRA.v1", "rank": 8, "alpha": 16.0, "dropout": 0.0},
         },
@@ -110,9 +111,14 @@ RECIPES = {
         dev="sentiment-dev",
         settings={
             POSITIVE: "1",
-            STEPS: 2600,
+            STEPS: 4000,
             "training.batcher.size": 1024,
+            "training.eval_frequency": 400,
             "training.patience": 0,
+            "training.dropout": 0.2,
+            "training.optimizer.average_decay": 0.998,
+            "components.textcat.label_smoothing": 0.1,
+            f"{MODEL}.encoder.layers": "concat_last_four",
         },
     ),
     "goemotions": Recipe(

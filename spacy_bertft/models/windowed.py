@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..pieces import PaddedWindows, cut_buckets
+from ..pieces import PaddedWindows, WindowLayout, cut_buckets
 from ..pieces.batch import Ints
 from .bert import BertModule
 from .encoded import EncodedDocs, Output, Pooling
@@ -26,34 +26,61 @@ def encode_windows(
         outputs: What is wanted of the states.
     """
     layout = plan.layout
-    owner = layout.windows.find_owners(plan.token_piece)
-    column = layout.find_columns(plan.token_piece, owner)
+    wanted = plan.token_piece if "tokens" in outputs else plan.token_piece[:0]
+    owner = layout.windows.find_owners(wanted)
+    column = layout.find_columns(wanted, owner)
+    poolings: list[Pooling] = [output for output in outputs if output != "tokens"]
+    token_vectors, window_vectors = gather_states(module, layout, max_pieces, owner, column, poolings)
+    return EncodedDocs(
+        token_vectors=token_vectors,
+        token_index=plan.token_index,
+        lengths=plan.lengths,
+        window_vectors=window_vectors,
+        window_doc=layout.windows.sequence,
+        window_lengths=layout.lengths,
+    )
+
+
+def gather_states(
+    module: BertModule,
+    layout: WindowLayout,
+    max_pieces: int,
+    window: Ints,
+    column: Ints,
+    poolings: Sequence[Pooling] = (),
+) -> tuple[torch.Tensor, dict[Pooling, torch.Tensor]]:
+    """Run all windows, bucket by bucket, and pick states out of them.
+
+    Args:
+        module: The encoder.
+        layout: The windows.
+        max_pieces: Most pieces, padding included, of one forward pass.
+        window: `(A,)` the windows to pick from.
+        column: `(A,)` the columns there.
+        poolings: Ways to make one vector of each window.
+
+    Returns:
+        `(A, F)` the states picked, and for each way of pooling `(W, F)`; all of them float32.
+    """
     lengths = layout.lengths
     buckets = cut_buckets(lengths, max_pieces)
     bucket_by_window, row_by_window = _locate(buckets, len(lengths))
-    tokens_by_bucket = np.argsort(bucket_by_window[owner], kind="stable")
-    bounds = np.searchsorted(bucket_by_window[owner][tokens_by_bucket], np.arange(len(buckets) + 1))
-    poolings: list[Pooling] = [output for output in outputs if output != "tokens"]
-    token_parts: list[torch.Tensor] = []
-    window_parts: dict[Pooling, list[torch.Tensor]] = {pooling: [] for pooling in poolings}
+    by_bucket = np.argsort(bucket_by_window[window], kind="stable")
+    bounds = np.searchsorted(bucket_by_window[window][by_bucket], np.arange(len(buckets) + 1))
+    picked: list[torch.Tensor] = []
+    pooled: dict[Pooling, list[torch.Tensor]] = {pooling: [] for pooling in poolings}
     for number, bucket in enumerate(buckets):
-        padded = layout.pad(bucket, module.pad_id)
-        states, mask = _run(module, padded)
-        if "tokens" in outputs:
-            tokens = tokens_by_bucket[bounds[number] : bounds[number + 1]]
-            index = row_by_window[owner[tokens]] * states.shape[1] + column[tokens]
-            token_parts.append(states.flatten(0, 1).index_select(0, _to_torch(index, module)))
-        for pooling, parts in window_parts.items():
+        states, mask = _run(module, layout.pad(bucket, module.pad_id))
+        here = by_bucket[bounds[number] : bounds[number + 1]]
+        if len(here):
+            index = row_by_window[window[here]] * states.shape[1] + column[here]
+            picked.append(states.flatten(0, 1).index_select(0, _to_torch(index, module)))
+        for pooling, parts in pooled.items():
             parts.append(pool_windows(states, mask, pooling))
-    by_bucket = np.concatenate([*buckets, np.zeros(0, dtype=np.intp)])
-    return EncodedDocs(
-        token_vectors=_join(token_parts, tokens_by_bucket, module),
-        token_index=plan.token_index,
-        lengths=plan.lengths,
-        window_vectors={pooling: _join(parts, by_bucket, module) for pooling, parts in window_parts.items()},
-        window_doc=layout.windows.sequence,
-        window_lengths=lengths,
-    )
+    windows = np.concatenate([*buckets, np.zeros(0, dtype=np.intp)])
+    return _join(picked, by_bucket, module), {
+        pooling: _join(parts, windows, module) for pooling, parts in pooled.items()
+    }
 
 
 def _run(module: BertModule, padded: PaddedWindows) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -74,11 +74,15 @@ class PieceTokenizer:
         """One more than the largest id that the tokenizer can give."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
-    def encode(self, texts: Sequence[str]) -> PieceBatch:
+    def encode(self, texts: Sequence[str], *, keep_whitespace: bool = False) -> PieceBatch:
         """Cut whole texts into pieces, all in one call.
 
         Offsets point at the characters of the original text, whitespace around a piece left out. A piece of
         whitespace only, which byte-level and SentencePiece tokenizers have, stands for no character.
+
+        Args:
+            texts: The texts.
+            keep_whitespace: Whether offsets are left as the tokenizer gives them.
 
         Raises:
             DataError: A text holds half of a surrogate pair.
@@ -87,8 +91,18 @@ class PieceTokenizer:
         lengths = np.array([len(encoding) for encoding in encodings], dtype=np.intp)
         n_pieces = int(lengths.sum())
         ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.intp, count=n_pieces)
-        offsets = _trim(_read_offsets(encodings, n_pieces), texts, lengths)
+        offsets = _read_offsets(encodings, n_pieces)
+        if not keep_whitespace:
+            offsets = _trim(offsets, texts, lengths)
         return PieceBatch(ids=ids, char_start=offsets[:, 0], char_end=offsets[:, 1], lengths=lengths)
+
+    @cached_property
+    def names(self) -> NDArray[np.object_]:
+        """The pieces themselves, by id; empty where an id has none."""
+        names = np.full(self.vocab_size, "", dtype=object)
+        for name, index in self._tokenizer.get_vocab(with_added_tokens=True).items():
+            names[index] = name
+        return names
 
     def count_pieces(self, texts: Sequence[str]) -> list[int]:
         """Count the pieces of each text, special pieces left out.
