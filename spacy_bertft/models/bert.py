@@ -36,6 +36,7 @@ class BertModule(torch.nn.Module):
         n_layers: How many layers it has.
         always_frozen: The depth below which parameters never learn.
         feature_width: Width of the features of a piece.
+        has_types: Whether it knows segment ids.
 
     Raises:
         SettingError: The encoder has too few layers for the features.
@@ -55,8 +56,8 @@ class BertModule(torch.nn.Module):
         self.layers = layers
         self.feature_width = count_features(layers, self.width, self.n_layers)
         # Some families know no segment ids, some only one.
-        self._has_types = getattr(self.bert.config, "type_vocab_size", 0) > 1
-        self._has_types &= "token_type_ids" in signature(self.bert.forward).parameters
+        self.has_types = getattr(self.bert.config, "type_vocab_size", 0) > 1
+        self.has_types &= "token_type_ids" in signature(self.bert.forward).parameters
         # MobileBERT puts the embeddings of three neighbours side by side: padding has to look like the end of a text.
         self._sees_neighbours = bool(getattr(self.bert.config, "trigram_input", False))
 
@@ -89,7 +90,7 @@ class BertModule(torch.nn.Module):
         inputs: dict[str, Any] = {"input_ids": ids}
         if self._sees_neighbours:
             inputs = {"inputs_embeds": self.bert.get_input_embeddings()(ids) * mask[:, :, None]}
-        if self._has_types:
+        if self.has_types:
             inputs["token_type_ids"] = types
         output = self.bert(**inputs, attention_mask=mask, output_hidden_states=self.layers != "last", return_dict=True)
         states: torch.Tensor = output.last_hidden_state

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Optional, Union, cast
+from typing import Any, Optional, TypeVar, Union, cast
 
 import torch
 from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.shims import Shim
 
-from ..checkpoints import Weights, find_max_positions, read_checkpoint, read_head
+from ..checkpoints import Checkpoint, Weights, find_max_positions, read_checkpoint, read_head
 from ..errors import SettingError
 from ..training.layers import FrozenLayers, count_frozen, find_depth, find_lr_scale
 from ..training.lora import Lora
@@ -26,6 +26,8 @@ from .shim import TorchShim, get_shim
 from .windowed import encode_windows
 
 LONGEST_DEFAULT_WINDOW = 512
+
+Encoded = TypeVar("Encoded")
 
 
 @dataclass(frozen=True)
@@ -99,22 +101,40 @@ def build_bert_encoder(
         cache_mb,
         adapter,
     )
-    export = _merge if adapter and adapter.save == "merged" else None
-    shims: list[Shim] = [TorchShim(partial(_build_module, settings), partial(_find_lr_scale, settings), export)]
+    shims: list[Shim] = [make_encoder_shim(settings)]
     if layers == "scalar_mix":
         shims.append(TorchShim(build_mix, _get_mix_lr_scale))
     return Model(
         "bert_encoder",
         partial(_forward, settings),
-        init=partial(_init, settings),
+        init=partial(init_encoder, settings),
         shims=shims,
         dims={"nO": None},
         attrs={"outputs": [], "read_head": partial(read_head, name)},  # a function, so it is not stored
     )
 
 
-def _init(settings: EncoderSettings, model: Model[list[Doc], EncodedDocs], X: Any = None, Y: Any = None) -> None:
-    checkpoint = read_checkpoint(settings.name)
+def make_encoder_shim(settings: EncoderSettings) -> TorchShim:
+    """Make what holds the torch module of an encoder; the module itself comes with `init_encoder` or from bytes."""
+    export = _merge if settings.adapter and settings.adapter.save == "merged" else None
+    return TorchShim(partial(_build_module, settings), partial(_find_lr_scale, settings), export)
+
+
+def init_encoder(settings: EncoderSettings, model: Model[Any, Any], X: Any = None, Y: Any = None) -> None:
+    """Read the checkpoint of an encoder.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    attach_checkpoint(settings, model, read_checkpoint(settings.name))
+
+
+def attach_checkpoint(settings: EncoderSettings, model: Model[Any, Any], checkpoint: Checkpoint) -> None:
+    """Build the module of an encoder from a checkpoint in memory.
+
+    Raises:
+        CheckpointError: Weights are missing or misshapen.
+    """
     adapter = settings.adapter.spec if settings.adapter else None
     module: BertModule = get_shim(model).attach(describe_bert(checkpoint, adapter))
     load_bert(module, checkpoint)
@@ -124,9 +144,32 @@ def _init(settings: EncoderSettings, model: Model[list[Doc], EncodedDocs], X: An
     model.set_dim("nO", width, force=True)
 
 
+def run_encoder(
+    settings: EncoderSettings, shim: TorchShim, is_train: bool, encode: Callable[[BertModule], Encoded]
+) -> Encoded:
+    """Run an encoder in the number format that is set, to learn where something learns, else to predict.
+
+    Args:
+        settings: Its settings.
+        shim: Holds its module.
+        is_train: Whether the states are to be learned from.
+        encode: Makes states with a module.
+    """
+    adapt_to_fork()
+    module: BertModule = shim.module
+    dtype = find_dtype(settings.precision, module.device)
+    if is_train and module.learns:
+        module.train()
+        with torch.autocast(module.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            return encode(module)
+    # A head that learns over a frozen encoder keeps the states for its backward pass.
+    with torch.no_grad() if is_train else torch.inference_mode():
+        return encode(shim.get_inference_module(dtype))
+
+
 def _build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
     module = build_bert(spec, settings.layers)
-    _find_window(settings, module, spec["config"])
+    find_window(settings, module, spec["config"])
     module.always_frozen = count_frozen(settings.frozen_layers, module.n_layers)
     module.freeze(module.always_frozen)
     return module
@@ -141,7 +184,7 @@ def _merge(module: BertModule, spec: dict[str, Any]) -> tuple[dict[str, Any], We
     return {**spec, "adapter": None}, merge_adapter(module)
 
 
-def _find_window(settings: EncoderSettings, module: BertModule, config: dict[str, Any]) -> tuple[int, int]:
+def find_window(settings: EncoderSettings, module: BertModule, config: dict[str, Any]) -> tuple[int, int]:
     """Return window and stride in pieces, special pieces left out."""
     longest = find_max_positions(config)
     size = settings.window or min(longest or LONGEST_DEFAULT_WINDOW, LONGEST_DEFAULT_WINDOW)
@@ -163,27 +206,20 @@ def _get_mix_lr_scale(module: torch.nn.Module, name: str) -> float:
 def _forward(
     settings: EncoderSettings, model: Model[list[Doc], EncodedDocs], docs: list[Doc], is_train: bool
 ) -> tuple[EncodedDocs, Callable[[EncodedGradient], list[Doc]]]:
-    adapt_to_fork()
     shim = get_shim(model)
     module: BertModule = shim.module
-    window, stride = _find_window(settings, module, shim.spec["config"])
+    window, stride = find_window(settings, module, shim.spec["config"])
     outputs: list[Output] = model.attrs["outputs"] or ["tokens"]
-    dtype = find_dtype(settings.precision, module.device)
+    cache = _find_cache(settings, shim, is_train)
 
     def encode(module: BertModule, docs: list[Doc]) -> EncodedDocs:
         plan = plan_encoding(docs, module.tokenizer, window, stride, has_tokens="tokens" in outputs)
         return encode_windows(module, plan, settings.max_pieces, outputs)
 
-    if is_train and module.learns:
-        module.train()
-        with torch.autocast(module.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-            encoded = encode(module, docs)
-    else:
-        # A head that learns over a frozen encoder keeps the states for its backward pass.
-        with torch.no_grad() if is_train else torch.inference_mode():
-            encode_now = partial(encode, shim.get_inference_module(dtype))
-            cache = _find_cache(settings, shim, is_train)
-            encoded = cache.encode(docs, encode_now, outputs) if cache and docs else encode_now(docs)
+    def encode_cached(module: BertModule) -> EncodedDocs:
+        return cache.encode(docs, partial(encode, module), outputs) if cache and docs else encode(module, docs)
+
+    encoded = run_encoder(settings, shim, is_train, encode_cached)
     if settings.layers == "scalar_mix":
         with torch.set_grad_enabled(is_train):
             encoded = _mix(cast(TorchShim, model.shims[1]).module, encoded)

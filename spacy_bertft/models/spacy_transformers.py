@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from spacy.tokens import Doc
-from spacy_transformers.data_classes import TransformerData
+from spacy.attrs import IDX, LENGTH
+from spacy.tokens import Doc, Span
+from spacy_transformers.data_classes import FullTransformerBatch, TransformerData, WordpieceBatch
 from spacy_transformers.layers.listener import TransformerListener
 from spacy_transformers.layers.listener import forward as stock_listen
-from thinc.api import torch2xp, xp2torch
+from thinc.api import Model, torch2xp, xp2torch
+from thinc.types import Ragged
 from transformers.modeling_outputs import BaseModelOutput
 
+from ..checkpoints import Checkpoint, clean_config
+from ..errors import UnsupportedError
+from ..pieces import PieceTokenizer, TokenBatch
+from ..pieces.overlap import find_overlaps
+from .bert import BertModule
 from .cache import join_docs
 from .encoded import EncodedDocs, EncodedGradient, Output, Pooling, backprop_encoded
+from .encoder import EncoderSettings, attach_checkpoint, find_window, init_encoder, make_encoder_shim, run_encoder
 from .shared import Backprop, SharedEncoder
+from .shim import get_shim
+from .span_states import SpanGrid, encode_grid, plan_grid
+from .transformer_model import GetSpans
 from .windowed import pool_windows
 
 
@@ -109,3 +122,145 @@ def _find_first_pieces(data: TransformerData) -> tuple[NDArray[np.intp], NDArray
     first = np.cumsum(lengths) - lengths
     answered = np.flatnonzero(lengths)
     return answered, np.asarray(data.align.dataXd).reshape(-1).astype(np.intp)[first[answered]]
+
+
+def make_transformer_model(settings: EncoderSettings, get_spans: GetSpans) -> Model[list[Doc], FullTransformerBatch]:
+    """Make the model of a stock `transformer`; see `build_transformer_model`."""
+    return Model(
+        "transformer",
+        partial(_transform, settings),
+        init=partial(init_encoder, settings),
+        shims=[make_encoder_shim(settings)],
+        dims={"nO": None},
+        attrs={"get_spans": get_spans, "replace_listener": _refuse_copy},
+    )
+
+
+def convert_transformer(settings: EncoderSettings, get_spans: GetSpans, stock: Any) -> Model[Any, FullTransformerBatch]:
+    """Make the model of ours that has the weights of a trained stock one.
+
+    Args:
+        settings: The settings of the encoder.
+        get_spans: As in the stock model.
+        stock: A `spacy-transformers.TransformerModel` of any version.
+
+    Raises:
+        UnsupportedError: Its tokenizer is a slow one, or its family is not one that we build.
+    """
+    tokenizer = stock.tokenizer
+    if not getattr(tokenizer, "is_fast", False):
+        raise UnsupportedError(
+            f"{type(tokenizer).__name__} is a slow tokenizer. Expected one of the tokenizers library."
+        )
+    checkpoint = Checkpoint(
+        name="the stock transformer",
+        config=clean_config(stock.transformer.config.to_dict()),
+        tokenizer=PieceTokenizer(tokenizer.backend_tokenizer.to_str()),
+        weights=stock.transformer.state_dict(),
+    )
+    model = make_transformer_model(settings, get_spans)
+    attach_checkpoint(settings, model, checkpoint)
+    return model
+
+
+def _refuse_copy(model: Any) -> Any:
+    raise UnsupportedError(
+        "spacy-bertft.TransformerModel.v1 cannot be copied into a component that listens to it. Leave the listener."
+    )
+
+
+def _transform(
+    settings: EncoderSettings, model: Any, docs: list[Doc], is_train: bool
+) -> tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]:
+    shim = get_shim(model)
+    module: BertModule = shim.module
+    spans = [[span for span in each if len(span)] for each in model.attrs["get_spans"](docs)]
+    flat = [span for each in spans for span in each]
+    if not flat:
+        return FullTransformerBatch.empty(len(docs)), lambda d_output: docs
+    pieces = module.tokenizer.encode([span.text for span in flat], keep_whitespace=True)
+    window, stride = find_window(settings, module, shim.spec["config"])
+    grid = plan_grid(pieces, module.tokenizer, window, stride, module.pad_id)
+    states = run_encoder(settings, shim, is_train, partial(encode_grid, grid=grid, max_pieces=settings.max_pieces))
+    batch = _make_batch(spans, grid, states, module)
+
+    def backprop(d_output: FullTransformerBatch) -> list[Doc]:
+        [d_states] = d_output.model_output.to_tuple()
+        if states.requires_grad:
+            torch.autograd.backward(states, d_states.to(states))
+        return docs
+
+    return batch, backprop
+
+
+def _make_batch(
+    spans: list[list[Span]], grid: SpanGrid, states: torch.Tensor, module: BertModule
+) -> FullTransformerBatch:
+    mask = (np.arange(grid.width) < grid.lengths[:, None]).astype(np.float32)
+    wordpieces = WordpieceBatch(
+        strings=module.tokenizer.names[grid.ids].tolist(),
+        input_ids=cast(Any, grid.ids),
+        attention_mask=cast(Any, mask),
+        lengths=grid.lengths.tolist(),
+        token_type_ids=cast(Any, np.zeros_like(grid.ids)) if module.has_types else None,
+    )
+    data, lengths = _align_spans([span for each in spans for span in each], grid, len(module.tokenizer.prefix_ids))
+    batch = FullTransformerBatch(
+        spans=spans,
+        wordpieces=wordpieces,
+        model_output=BaseModelOutput(last_hidden_state=cast(Any, states)),
+        align=Ragged(cast(Any, data), cast(Any, lengths)),
+    )
+    batch.cached_doc_data = _split(batch)
+    return batch
+
+
+def _align_spans(spans: list[Span], grid: SpanGrid, n_prefix: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Align as the stock model does: to every token all pieces that reach into it, in every span that has it.
+
+    Returns:
+        The pieces, counted through the grid, and how many there are of each token of each document that has spans.
+    """
+    owners: dict[int, tuple[int, NDArray[np.intp]]] = {}
+    position, char_start, char_end = [], [], []
+    n_tokens = 0
+    for span in spans:
+        if id(span.doc) not in owners:
+            owners[id(span.doc)] = n_tokens, span.doc.to_array([IDX, LENGTH]).reshape(-1, 2).astype(np.intp)
+            n_tokens += len(span.doc)
+        first, offsets = owners[id(span.doc)]
+        start = offsets[span.start : span.end, 0] - offsets[span.start, 0]
+        position.append(np.arange(first + span.start, first + span.end))
+        char_start.append(start)
+        char_end.append(start + offsets[span.start : span.end, 1])
+    tokens = TokenBatch(
+        np.concatenate(char_start), np.concatenate(char_end), np.array([len(each) for each in position], dtype=np.intp)
+    )
+    token, piece = find_overlaps(grid.pieces, tokens)
+    row = np.repeat(np.arange(len(spans)), grid.pieces.lengths)
+    rank = np.arange(len(row)) - (np.cumsum(grid.pieces.lengths) - grid.pieces.lengths)[row]
+    cell = row * grid.width + n_prefix + rank
+    owner = np.concatenate(position)[token]
+    order = np.argsort(owner, kind="stable")
+    return cell[piece[order]].astype(np.int32), np.bincount(owner, minlength=n_tokens).astype(np.int32)
+
+
+def _split(batch: FullTransformerBatch) -> list[TransformerData]:
+    """Part a batch by document, as `FullTransformerBatch.split_by_doc` does, without looking at every token."""
+    states = torch2xp(cast(Any, batch.model_output).last_hidden_state.detach())
+    lengths, data = np.asarray(batch.align.lengths), np.asarray(batch.align.dataXd)
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    parts = []
+    first_span = first_token = 0
+    width = batch.wordpieces.input_ids.shape[1]
+    for spans in batch.spans:
+        if not spans:
+            parts.append(TransformerData.empty())
+            continue
+        start, end = first_token + spans[0].start, first_token + spans[-1].end
+        here = slice(first_span, first_span + len(spans))
+        align = Ragged(cast(Any, data[ends[start] : ends[end]] - first_span * width), cast(Any, lengths[start:end]))
+        output = BaseModelOutput(last_hidden_state=cast(Any, states)[here])
+        parts.append(TransformerData(wordpieces=batch.wordpieces[here], model_output=output, align=align))
+        first_span, first_token = here.stop, first_token + len(spans[0].doc)
+    return parts
