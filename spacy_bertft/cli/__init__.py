@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import BertftError
+from .accelerate import accelerate_command
 from .convert import convert_command
 from .encoder import encoder_command
 from .evaluate import evaluate_command
@@ -46,6 +47,7 @@ app.command("encoder")(encoder_command)
 app.command("evaluate")(evaluate_command)
 app.command("import-hf")(import_hf_command)
 app.command("export-hf")(export_hf_command)
+app.command("accelerate")(accelerate_command)
 
 
 def mount_in_spacy() -> None:

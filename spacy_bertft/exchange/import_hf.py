@@ -74,7 +74,7 @@ def import_hf(
         DataError: Something else stands at `output_dir`.
     """
     output_dir = Path(output_dir)
-    _check_replaceable(output_dir)
+    check_replaceable_pipeline(output_dir)
     nlp, report = _make_pipeline(checkpoint, output_dir, lang, component, labels, scheme)
     with replace_folder_when_done(output_dir) as temporary_dir:
         nlp.to_disk(temporary_dir)
@@ -140,7 +140,12 @@ def _choose_component(head: CheckpointHead, component: str | None) -> str:
     return "bert_tagger"  # without a tag for what is no entity, every token has one
 
 
-def _check_replaceable(output_dir: Path) -> None:
+def check_replaceable_pipeline(output_dir: Path) -> None:
+    """Raise unless a folder for a pipeline is new, empty, or holds an earlier one.
+
+    Raises:
+        DataError: Something else stands there, which would be lost.
+    """
     is_new = not output_dir.exists() or (output_dir.is_dir() and not any(output_dir.iterdir()))
     if not is_new and not (output_dir / "meta.json").is_file():
         raise DataError(f"{output_dir} is no pipeline, and would be lost. Expected a new folder.")

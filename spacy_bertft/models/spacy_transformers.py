@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -154,7 +155,7 @@ def convert_transformer(settings: EncoderSettings, get_spans: GetSpans, stock: A
         )
     checkpoint = Checkpoint(
         name="the stock transformer",
-        config=clean_config(stock.transformer.config.to_dict()),
+        config=clean_config(json.loads(stock.transformer.config.to_json_string(use_diff=False))),
         tokenizer=PieceTokenizer(tokenizer.backend_tokenizer.to_str()),
         weights=stock.transformer.state_dict(),
     )

@@ -1,0 +1,110 @@
+"""A trained spacy-transformers pipeline → the same pipeline, faster."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.language import Language
+from spacy.util import load_config
+
+from ..errors import DataError, MissingExtraError, SettingError
+from ..models.encoder import EncoderSettings
+from ..models.precision import Precision, check_precision
+from ..models.transformer_model import make_settings
+from ..output import replace_folder_when_done
+from .import_hf import check_replaceable_pipeline
+
+_STOCK = "spacy-transformers.TransformerModel."
+_OURS = "spacy-bertft.TransformerModel.v1"
+
+
+@dataclass(frozen=True)
+class AccelerationReport:
+    """What was rewritten.
+
+    Attributes:
+        pipeline: Where it came from.
+        path: The new pipeline.
+        components: The components that have another model now.
+    """
+
+    pipeline: str
+    path: Path
+    components: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.pipeline} → {self.path}: {', '.join(self.components)} with {_OURS} and the same weights."
+
+
+def accelerate(pipeline: Path | str, output_dir: Path | str, *, precision: Precision = "auto") -> AccelerationReport:
+    """Rewrite a pipeline of spacy-transformers so that its transformer is ours; everything else stays as it is.
+
+    Args:
+        pipeline: A folder, or the name of an installed pipeline.
+        output_dir: The folder to write. An earlier pipeline there is replaced, anything else is an error.
+        precision: As for `spacy-bertft.BertEncoder.v1`.
+
+    Raises:
+        MissingExtraError: spacy-transformers is not installed.
+        DataError: There is no such pipeline, or something else stands at `output_dir`.
+        SettingError: The pipeline has no stock transformer, or one with settings that have no counterpart.
+        UnsupportedError: Its tokenizer is a slow one.
+    """
+    check_precision(precision)
+    if find_spec("spacy_transformers") is None:
+        raise MissingExtraError("accelerate", "spacy-transformers")
+    output_dir = Path(output_dir)
+    check_replaceable_pipeline(output_dir)
+    try:
+        nlp = spacy.load(pipeline)
+    except OSError as error:
+        raise DataError(f"{pipeline} is no pipeline. Expected a folder, or the name of an installed one.") from error
+    folder = _get_folder(nlp, output_dir)
+    names = _find_stock(nlp)
+    if not names:
+        raise SettingError("pipeline", str(pipeline), f"a component whose model is {_STOCK}v1, v2 or v3")
+    config = load_config(folder / "config.cfg")
+    with replace_folder_when_done(output_dir) as temporary_dir:
+        shutil.copytree(folder, temporary_dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in names:
+            content = _convert(nlp.get_pipe(name), config["components"][name]["model"], precision)
+            (temporary_dir / name / "model").write_bytes(content)
+        config.to_disk(temporary_dir / "config.cfg")
+    return AccelerationReport(str(pipeline), output_dir, tuple(names))
+
+
+def _get_folder(nlp: Language, output_dir: Path) -> Path:
+    folder: Path | None = nlp.path
+    if folder is None or not (folder / "config.cfg").is_file():
+        raise DataError("The pipeline is not a folder on a disk, so its other components cannot be copied.")
+    if folder.resolve() == output_dir.resolve():
+        raise DataError(f"{output_dir} is the pipeline itself. Expected another folder to write to.")
+    return folder
+
+
+def _find_stock(nlp: Language) -> list[str]:
+    return [
+        name
+        for name in nlp.component_names
+        if nlp.get_pipe_meta(name).factory == "transformer"
+        and nlp.get_pipe_config(name)["model"]["@architectures"].startswith(_STOCK)
+    ]
+
+
+def _convert(component: Any, section: dict[str, Any], precision: Precision) -> bytes:
+    """Change the section of a model in place, and return the bytes of the model that it describes."""
+    from ..models.spacy_transformers import convert_transformer
+
+    section["@architectures"] = _OURS
+    section["precision"] = precision
+    settings: EncoderSettings = make_settings(
+        **{key: value for key, value in section.items() if key not in ("@architectures", "get_spans")}
+    )
+    model = convert_transformer(settings, component.model.attrs["get_spans"], component.model)
+    content: bytes = model.to_bytes()
+    return content
