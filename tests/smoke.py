@@ -1,6 +1,7 @@
-"""Install a packaged pipeline into an empty environment and use it there, without network and without the checkout.
+"""Install a packaged pipeline into an empty environment and use it there.
 
-Run by `spacy project run smoke` and by `make quickstart`.
+Without network, without the checkout, and with a home folder that cannot be written to. Run by
+`spacy project run smoke` and by `make quickstart`.
 """
 
 from __future__ import annotations
@@ -53,8 +54,12 @@ def main() -> None:
         python = environment / "bin" / "python"
         run(python, "-m", "pip", "install", "--quiet", *constraints, *wheels.glob("*.whl"), wheel.resolve())
         pipeline = wheel.name.split("-")[0]
-        settings = {"cwd": folder, "env": {"PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1", "HOME": folder}}
+        home = Path(folder) / "home"
+        home.mkdir(mode=0o555)  # nothing can be fetched into a cache, and nothing has to be
+        settings = {"cwd": folder, "env": {"PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1", "HOME": str(home)}}
         run(python, "-I", "-W", "error::UserWarning", "-c", USE, ROOT, pipeline, TEXT, **settings)
+        if written := list(home.iterdir()):  # who is root may write all the same
+            sys.exit(f"Loading the pipeline wrote {written} to the home folder.")
 
 
 if __name__ == "__main__":

