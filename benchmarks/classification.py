@@ -84,6 +84,7 @@ RECIPES = {
             LEARN_RATE: 0.001,
             "training.eval_frequency": 100,
             "training.optimizer.average_decay": 0.995,
+            "components.textcat.class_weights": "balanced",
             f"{MODEL}.head_lr_scale": 1.0,
             f"{MODEL}.encoder.adapter": {"@misc": "spacy-bertft.LoRA.v1", "rank": 8, "alpha": 16.0, "dropout": 0.0},
         },
