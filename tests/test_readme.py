@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import spacy
+from small_checkpoints import make_checkpoint
 from spacy.util import load_config
-from thinc.api import fix_random_seed
+from thinc.api import Config, fix_random_seed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,9 +46,30 @@ def test_pairs_of_texts(encoder, capsys):
 
 
 def test_every_code_block_is_known():
-    """A new block needs a test of its own. The third one is run by `tests/smoke.py`."""
-    assert len(BLOCKS) == 3
-    assert BLOCKS[2] == 'nlp = spacy.load("en_bert_movie_ner")\n'
+    """A new block needs a test of its own. The last one is run by `tests/smoke.py`."""
+    assert len(BLOCKS) == 4
+    assert BLOCKS[3] == 'nlp = spacy.load("en_bert_movie_ner")\n'
+
+
+def test_a_head_of_the_hub(tmp_path):
+    names = {"id2label": dict(enumerate(["O", "B-PER", "I-PER"]))}
+    checkpoint = str(make_checkpoint(tmp_path / "hf", "bert", 3, **names))
+    nlp = spacy.blank("en")
+    exec(BLOCKS[2].replace("dslim/bert-base-NER", checkpoint), {"nlp": nlp})
+    assert nlp.get_pipe("bert_ner").labels == ("PER",)
+    assert nlp("who directed the godfather").has_annotation("ENT_IOB")
+
+
+def test_the_shared_encoder(checkpoint):
+    """The config that the README shows, with the head that it only speaks of."""
+    [shown] = re.findall(r"```ini\n(.*?)```", README, flags=re.DOTALL)
+    config = Config().from_str(shown.replace("bert-base-uncased", checkpoint))
+    encoder = config["components"]["ner"]["model"]["encoder"]
+    config["components"]["textcat"] = {"factory": "bert_textcat", "model": {"encoder": dict(encoder)}}
+    config["components"]["textcat"]["model"]["@architectures"] = "spacy-bertft.TextClassifier.v1"
+    config["nlp"]["lang"] = "en"
+    nlp = spacy.util.load_model_from_config(config, auto_fill=True)
+    assert nlp.get_pipe("bert_encoder").listening_components == ["ner", "textcat"]
 
 
 @pytest.mark.parametrize("path", re.findall(r"`([a-z_]+(?:/[a-z_.]+)+)`|\]\(([^)#:]+)\)", README))
@@ -79,7 +101,8 @@ def has_setting(config, name):
 def test_commands_exist():
     from spacy_bertft.cli import app
 
-    shown = set(re.findall(r"^spacy-bertft (\w+)", README, flags=re.MULTILINE))
+    shown = set(re.findall(r"^spacy-bertft ([\w-]+)", README, flags=re.MULTILINE))
+    assert len(shown) > 5
     assert shown <= {command.name for command in app.registered_commands}
     targets = set(re.findall(r"^make ([a-z-]+)", README, flags=re.MULTILINE))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -8,14 +8,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import spacy
 from spacy.language import Language
-from spacy.util import load_config
+from spacy.util import load_config, registry
 
+from ..components.pipelines import load_pipeline
 from ..errors import DataError, MissingExtraError, SettingError
-from ..models.encoder import EncoderSettings
 from ..models.precision import Precision, check_precision
-from ..models.transformer_model import make_settings
 from ..output import replace_folder_when_done
 from .import_hf import check_replaceable_pipeline
 
@@ -60,19 +58,19 @@ def accelerate(pipeline: Path | str, output_dir: Path | str, *, precision: Preci
         raise MissingExtraError("accelerate", "spacy-transformers")
     output_dir = Path(output_dir)
     check_replaceable_pipeline(output_dir)
-    try:
-        nlp = spacy.load(pipeline)
-    except OSError as error:
-        raise DataError(f"{pipeline} is no pipeline. Expected a folder, or the name of an installed one.") from error
+    nlp = load_pipeline(pipeline)
     folder = _get_folder(nlp, output_dir)
     names = _find_stock(nlp)
     if not names:
         raise SettingError("pipeline", str(pipeline), f"a component whose model is {_STOCK}v1, v2 or v3")
     config = load_config(folder / "config.cfg")
+    sections = config.interpolate()["components"]
     with replace_folder_when_done(output_dir) as temporary_dir:
         shutil.copytree(folder, temporary_dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         for name in names:
-            content = _convert(nlp.get_pipe(name), config["components"][name]["model"], precision)
+            changes = {"@architectures": _OURS, "precision": precision}
+            config["components"][name]["model"] |= changes
+            content = _convert(nlp.get_pipe(name), sections[name]["model"] | changes)
             (temporary_dir / name / "model").write_bytes(content)
         config.to_disk(temporary_dir / "config.cfg")
     return AccelerationReport(str(pipeline), output_dir, tuple(names))
@@ -96,15 +94,11 @@ def _find_stock(nlp: Language) -> list[str]:
     ]
 
 
-def _convert(component: Any, section: dict[str, Any], precision: Precision) -> bytes:
-    """Change the section of a model in place, and return the bytes of the model that it describes."""
-    from ..models.spacy_transformers import convert_transformer
+def _convert(component: Any, section: dict[str, Any]) -> bytes:
+    """Return the bytes of the model that a section describes, with the weights of the one that a component has."""
+    from ..models.spacy_transformers import take_weights
 
-    section["@architectures"] = _OURS
-    section["precision"] = precision
-    settings: EncoderSettings = make_settings(
-        **{key: value for key, value in section.items() if key not in ("@architectures", "get_spans")}
-    )
-    model = convert_transformer(settings, component.model.attrs["get_spans"], component.model)
+    model = registry.resolve({"model": section})["model"]
+    take_weights(model, component.model)
     content: bytes = model.to_bytes()
     return content

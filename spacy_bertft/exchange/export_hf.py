@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import spacy
 from spacy.language import Language
 
 from ..checkpoints import MODEL_CARD, Checkpoint, Task, check_replaceable, describe_head, write_checkpoint
 from ..components.component import BertComponent
+from ..components.pipelines import load_pipeline
 from ..components.textcat_multilabel import BertTextcatMultilabel
-from ..errors import DataError, SettingError
+from ..errors import SettingError
 from ..models.export import export_checkpoint
 from ..output import replace_folder_when_done
 from .model_card import format_model_card
@@ -55,10 +55,7 @@ def export_hf(pipeline: Path | str, output_dir: Path | str, component: str | Non
     """
     output_dir = Path(output_dir)
     check_replaceable(output_dir)
-    try:
-        nlp = spacy.load(pipeline)
-    except OSError as error:
-        raise DataError(f"{pipeline} is no pipeline. Expected a folder, or the name of an installed one.") from error
+    nlp = load_pipeline(pipeline)
     name, pipe = _find_component(nlp, component)
     checkpoint = export_checkpoint(pipe.model, pipe.task, name)
     outputs = _list_outputs(pipe)

@@ -126,22 +126,27 @@ def init_encoder(settings: EncoderSettings, model: Model[Any, Any], X: Any = Non
     Raises:
         CheckpointError: It cannot be read.
     """
-    attach_checkpoint(settings, model, read_checkpoint(settings.name))
+    module = attach_checkpoint(model, read_checkpoint(settings.name), settings.adapter)
+    if settings.layers == "scalar_mix":
+        cast(TorchShim, model.shims[1]).attach({"n_states": module.n_layers + 1})
+        model.set_dim("nO", module.width, force=True)
 
 
-def attach_checkpoint(settings: EncoderSettings, model: Model[Any, Any], checkpoint: Checkpoint) -> None:
+def attach_checkpoint(model: Model[Any, Any], checkpoint: Checkpoint, adapter: Lora | None = None) -> BertModule:
     """Build the module of an encoder from a checkpoint in memory.
+
+    Args:
+        model: Its first shim is what `make_encoder_shim` makes.
+        checkpoint: The checkpoint.
+        adapter: The adapter that is put beside its weights.
 
     Raises:
         CheckpointError: Weights are missing or misshapen.
     """
-    adapter = settings.adapter.spec if settings.adapter else None
-    module: BertModule = get_shim(model).attach(describe_bert(checkpoint, adapter))
+    module: BertModule = get_shim(model).attach(describe_bert(checkpoint, adapter.spec if adapter else None))
     load_bert(module, checkpoint)
-    if settings.layers == "scalar_mix":
-        cast(TorchShim, model.shims[1]).attach({"n_states": module.n_layers + 1})
-    width = module.width if settings.layers == "scalar_mix" else module.feature_width
-    model.set_dim("nO", width, force=True)
+    model.set_dim("nO", module.feature_width, force=True)
+    return module
 
 
 def run_encoder(

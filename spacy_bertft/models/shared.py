@@ -1,4 +1,4 @@
-"""`spacy-bertft.SharedEncoder.v1`: documents → the states of an encoder earlier in the pipeline.
+"""What several heads share: an encoder that runs once, and the layers that listen to it.
 
 ```
  bert_encoder ── SharedStates ──┬── SharedEncoder ── head of bert_ner
@@ -7,7 +7,6 @@
 """
 
 from collections.abc import Callable, Hashable
-from importlib.util import find_spec
 from typing import Any, Optional, cast
 
 import torch
@@ -158,24 +157,6 @@ class SharedEncoder(EncoderModel):
 
     def _read_head(self, task: str) -> Any:
         return None if self.states is None else self.states.encoder.attrs["read_head"](task)
-
-
-def build_shared_encoder(upstream: str = "*", grad_factor: float = 1.0) -> EncoderModel:
-    """Build a layer that listens to an encoder earlier in the pipeline, so that several heads share one pass.
-
-    Args:
-        upstream: Name of the component with the encoder: a `bert_encoder` of ours, or a `transformer` of
-            spacy-transformers; `*` for the nearest before the head.
-        grad_factor: Factor on the gradient that goes back to the encoder; 0 keeps this head from teaching it.
-    """
-    make: type[SharedEncoder] = SharedEncoder
-    if find_spec("spacy_transformers") is not None:
-        from .spacy_transformers import StockListener
-
-        make = StockListener
-    model = make(upstream)
-    model.attrs["grad_factor"] = grad_factor
-    return model
 
 
 def connect(states: SharedStates, upstream_name: str, model: Model[Any, Any]) -> list[SharedEncoder]:

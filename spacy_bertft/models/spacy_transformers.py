@@ -29,8 +29,7 @@ from .encoded import EncodedDocs, EncodedGradient, Output, Pooling, backprop_enc
 from .encoder import EncoderSettings, attach_checkpoint, find_window, init_encoder, make_encoder_shim, run_encoder
 from .shared import Backprop, SharedEncoder
 from .shim import get_shim
-from .span_states import SpanGrid, encode_grid, plan_grid
-from .transformer_model import GetSpans
+from .span_states import GetSpans, SpanGrid, encode_grid, plan_grid
 from .windowed import pool_windows
 
 
@@ -137,31 +136,27 @@ def make_transformer_model(settings: EncoderSettings, get_spans: GetSpans) -> Mo
     )
 
 
-def convert_transformer(settings: EncoderSettings, get_spans: GetSpans, stock: Any) -> Model[Any, FullTransformerBatch]:
-    """Make the model of ours that has the weights of a trained stock one.
+def take_weights(model: Model[Any, FullTransformerBatch], stock: Any) -> None:
+    """Give a model of ours the configuration, the tokenizer and the weights of a trained stock one.
 
     Args:
-        settings: The settings of the encoder.
-        get_spans: As in the stock model.
+        model: What `make_transformer_model` has made.
         stock: A `spacy-transformers.TransformerModel` of any version.
 
     Raises:
-        UnsupportedError: Its tokenizer is a slow one, or its family is not one that we build.
+        UnsupportedError: Its tokenizer is a slow one.
+        CheckpointError: Its family is not one that we build.
     """
     tokenizer = stock.tokenizer
     if not getattr(tokenizer, "is_fast", False):
-        raise UnsupportedError(
-            f"{type(tokenizer).__name__} is a slow tokenizer. Expected one of the tokenizers library."
-        )
+        raise UnsupportedError(f"{type(tokenizer).__name__} is a slow tokenizer. Expected a fast one.")
     checkpoint = Checkpoint(
         name="the stock transformer",
         config=clean_config(json.loads(stock.transformer.config.to_json_string(use_diff=False))),
         tokenizer=PieceTokenizer(tokenizer.backend_tokenizer.to_str()),
         weights=stock.transformer.state_dict(),
     )
-    model = make_transformer_model(settings, get_spans)
-    attach_checkpoint(settings, model, checkpoint)
-    return model
+    attach_checkpoint(model, checkpoint)
 
 
 def _refuse_copy(model: Any) -> Any:

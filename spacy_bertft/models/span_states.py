@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from spacy.tokens import Doc, Span
 
 from ..pieces import PieceBatch, PieceTokenizer, WindowLayout, plan_windows
 from ..pieces.batch import Ints
 from .bert import BertModule
 from .windowed import gather_states
+
+GetSpans = Callable[[list[Doc]], list[list[Span]]]
 
 
 @dataclass(frozen=True)

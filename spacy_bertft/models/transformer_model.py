@@ -2,18 +2,16 @@
 
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
-from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Optional
 
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc
 from thinc.api import Model
 
 from ..errors import MissingExtraError, SettingError
 from .encoder import EncoderSettings
 from .precision import Precision, check_precision
-
-GetSpans = Callable[[list[Doc]], list[list[Span]]]
+from .span_states import GetSpans
 
 
 def build_transformer_model(
@@ -47,30 +45,6 @@ def build_transformer_model(
         SettingError: A setting is outside what is allowed.
         MissingExtraError: spacy-transformers is not installed.
     """
-    settings = make_settings(
-        name, tokenizer_config, transformer_config, mixed_precision, grad_scaler_config, max_pieces, precision
-    )
-    if find_spec("spacy_transformers") is None:
-        raise MissingExtraError("spacy-bertft.TransformerModel.v1", "spacy-transformers")
-    from .spacy_transformers import make_transformer_model
-
-    return make_transformer_model(settings, get_spans)
-
-
-def make_settings(
-    name: str,
-    tokenizer_config: Optional[dict[str, Any]] = None,  # noqa: UP045
-    transformer_config: Optional[dict[str, Any]] = None,  # noqa: UP045
-    mixed_precision: bool = False,
-    grad_scaler_config: Optional[dict[str, Any]] = None,  # noqa: UP045
-    max_pieces: int = 1024,
-    precision: Precision = "auto",
-) -> EncoderSettings:
-    """Check the settings of `build_transformer_model`, and make those of an encoder of them.
-
-    Raises:
-        SettingError: A setting is outside what is allowed.
-    """
     check_precision(precision)
     if max_pieces < 1:
         raise SettingError("max_pieces", max_pieces, "a positive number of pieces")
@@ -79,7 +53,11 @@ def make_settings(
     for setting, value in (("transformer_config", transformer_config), ("grad_scaler_config", grad_scaler_config)):
         if value:
             raise SettingError(setting, value, "none: it has no meaning here")
-    return EncoderSettings(
+    if find_spec("spacy_transformers") is None:
+        raise MissingExtraError("spacy-bertft.TransformerModel.v1", "spacy-transformers")
+    from .spacy_transformers import make_transformer_model
+
+    settings = EncoderSettings(
         name=name,
         window=None,
         stride=None,
@@ -91,3 +69,4 @@ def make_settings(
         cache_mb=0,
         adapter=None,
     )
+    return make_transformer_model(settings, get_spans)

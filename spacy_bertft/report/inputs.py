@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import spacy
 from spacy.language import Language
 from spacy.training import Corpus, Example
 
+from ..components.pipelines import load_pipeline
 from ..errors import DataError
 
 _EXPECTED_DATA = "Expected a .spacy file, as `spacy-bertft convert` writes it."
-_EXPECTED_PIPELINE = "Expected a folder such as training/model-best, or the name of an installed pipeline."
 
 
 def read_inputs(pipeline: Path | str, data_path: Path | str) -> tuple[Language, list[Example]]:
@@ -31,15 +30,8 @@ def read_inputs(pipeline: Path | str, data_path: Path | str) -> tuple[Language, 
     if path.suffix != ".spacy":
         # spaCy's reader of corpora passes over files of any other name.
         raise DataError(f"{path} does not end in .spacy. {_EXPECTED_DATA}")
-    nlp = _load_pipeline(pipeline)
+    nlp = load_pipeline(pipeline)
     return nlp, _read_examples(path, nlp)
-
-
-def _load_pipeline(pipeline: Path | str) -> Language:
-    try:
-        return spacy.load(pipeline)
-    except OSError as error:
-        raise DataError(f"{pipeline} is no pipeline. {_EXPECTED_PIPELINE}") from error
 
 
 def _read_examples(path: Path, nlp: Language) -> list[Example]:

@@ -46,6 +46,10 @@ def stock(tmp_path_factory):
     for _ in range(30):
         nlp.update(examples, sgd=optimizer)
     nlp.to_disk(folder / "pipeline")
+    path = folder / "pipeline" / "config.cfg"  # as `spacy train` leaves it, with variables
+    config = path.read_text().replace(f'name = "{name}"', "name = ${paths.encoder}")
+    path.write_text(config.replace("[paths]", f'[paths]\nencoder = "{name}"'))
+    assert "name = ${paths.encoder}" in path.read_text()
     return folder / "pipeline"
 
 

@@ -1,0 +1,28 @@
+"""Trained pipelines, from a folder or installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import spacy
+from spacy.language import Language
+
+from ..errors import DataError
+
+
+def load_pipeline(pipeline: Path | str) -> Language:
+    """Load a pipeline.
+
+    Args:
+        pipeline: A folder, or the name of an installed pipeline.
+
+    Raises:
+        DataError: There is none.
+    """
+    try:
+        return spacy.load(pipeline)
+    except OSError as error:
+        raise DataError(
+            f"{pipeline} is no pipeline. Expected a folder such as training/model-best, or the name of an installed "
+            "pipeline."
+        ) from error
