@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,14 @@ SHARED = {"@architectures": "spacy-bertft.SharedEncoder.v1"}
 HEADS: dict[str, dict[str, Any]] = {"bert_ner": {}, "bert_textcat": {"pooling": "mean"}}
 
 
-def build(encoder: str, kind: str, heads: list[str]) -> Language:
-    """Build a pipeline of heads over an encoder of the kind `own`, `bert_encoder` or `transformer`."""
+def build(kind: str, encoder: str, heads: Mapping[str, dict[str, Any]]) -> Language:
+    """Build a pipeline of heads over an encoder of the kind `own`, `bert_encoder` or `transformer`.
+
+    Args:
+        kind: An encoder for each head, or one of ours or a stock one that they share.
+        encoder: Its checkpoint.
+        heads: The settings of the model of each head, by factory.
+    """
     nlp = spacy.blank("en")
     if kind == "bert_encoder":
         nlp.add_pipe("bert_encoder", config={"model": {"name": encoder}})
@@ -39,8 +46,12 @@ def build(encoder: str, kind: str, heads: list[str]) -> Language:
         model = {"@architectures": "spacy-transformers.TransformerModel.v3", "get_spans": spans}
         model |= {"name": str(find_checkpoint_dir(encoder)), "tokenizer_config": {"use_fast": True}}
         nlp.add_pipe("transformer", config={"model": model})
-    for head in heads:
-        nlp.add_pipe(head, config={"model": {"encoder": {"name": encoder} if kind == "own" else SHARED, **HEADS[head]}})
+    for head, settings in heads.items():
+        nlp.add_pipe(head, config={"model": {"encoder": {"name": encoder} if kind == "own" else SHARED, **settings}})
+    return nlp
+
+
+def initialize(nlp: Language) -> Language:
     doc = nlp.make_doc(" ".join(LABELS))
     gold = {
         "entities": [(token.idx, token.idx + len(token), token.text) for token in doc],
@@ -69,7 +80,9 @@ def main() -> None:
     both = list(HEADS)
     kinds = ["own", "bert_encoder"] + ["transformer"] * (find_spec("spacy_transformers") is not None)
     sides = {
-        f"{kind}: {' + '.join(heads)}": build(arguments.encoder, kind, heads)
+        f"{kind}: {' + '.join(heads)}": initialize(
+            build(kind, arguments.encoder, {head: HEADS[head] for head in heads})
+        )
         for kind in kinds
         for heads in ([both[0]], both)
     }

