@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     texts = read_texts(arguments.texts, arguments.n_texts)
-    both = list(HEADS)
+    alone, *_ = HEADS
     kinds = ["own", "bert_encoder"] + ["transformer"] * (find_spec("spacy_transformers") is not None)
     sides = {
         f"{kind}: {' + '.join(heads)}": initialize(
@@ -94,8 +94,8 @@ def main() -> None:
     ]
     print(f"{arguments.n_texts} texts of {arguments.texts.name}, {torch.get_num_threads()} threads")
     for name in sides:
-        alone = f"{name.partition(':')[0]}: {both[0]}"
-        ratios = [each[name] / each[alone] for each in rounds]
+        base = f"{name.partition(':')[0]}: {alone}"
+        ratios = [each[name] / each[base] for each in rounds]
         seconds = statistics.median(each[name] for each in rounds)
         spread = f"{min(ratios):.2f}–{max(ratios):.2f}"
         print(f"{name:40} {seconds:6.2f} s   × {statistics.median(ratios):.2f} ({spread})")
