@@ -80,11 +80,9 @@ def main() -> None:
     alone, *_ = HEADS
     kinds = ["own", "bert_encoder"] + ["transformer"] * (find_spec("spacy_transformers") is not None)
     sides = {
-        f"{kind}: {' + '.join(heads)}": initialize(
-            build(kind, arguments.encoder, {head: HEADS[head] for head in heads})
-        )
+        f"{kind}: {' + '.join(heads)}": initialize(build(kind, arguments.encoder, heads))
         for kind in kinds
-        for heads in ([both[0]], both)
+        for heads in ({alone: HEADS[alone]}, HEADS)
     }
     for nlp in sides.values():
         measure(nlp, texts[:256])  # warm up
