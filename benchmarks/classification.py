@@ -112,14 +112,9 @@ RECIPES = {
         dev="sentiment-dev",
         settings={
             POSITIVE: "1",
-            STEPS: 4000,
+            STEPS: 2600,
             "training.batcher.size": 1024,
-            "training.eval_frequency": 400,
             "training.patience": 0,
-            "training.dropout": 0.2,
-            "training.optimizer.average_decay": 0.998,
-            "components.textcat.label_smoothing": 0.1,
-            f"{MODEL}.encoder.layers": "concat_last_four",
         },
     ),
     "goemotions": Recipe(
