@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import spacy
 from spacy.language import Language
 
 from ..checkpoints import CheckpointHead, find_checkpoint_dir, find_task, read_config, read_head
+from ..corpus.outputs import make_blank
 from ..errors import CheckpointError, DataError, SettingError, TagError
 from ..output import replace_folder_when_done
-from ..tags import TagScheme, guess_tag_scheme
+from ..tags import TagScheme
 
 _COMPONENTS = {
     "bert_ner": "token",
@@ -95,10 +95,7 @@ def _make_pipeline(
     factory = _choose_component(head, component)
     if scheme is not None and factory != "bert_ner":
         raise SettingError("scheme", scheme, f"none, since {factory} does not read its outputs as spans")
-    try:
-        nlp = spacy.blank(lang)
-    except ImportError as error:
-        raise SettingError("lang", lang, "a language code that spaCy knows, such as en or xx") from error
+    nlp = make_blank(lang)
     model: dict[str, Any] = {"encoder": {"name": checkpoint}}
     if factory == "bert_ner":
         model["decoder"] = "viterbi"  # a head that comes from elsewhere knows no transitions
@@ -108,7 +105,7 @@ def _make_pipeline(
     except TagError as error:
         raise SettingError("labels", ", ".join(head.labels), f"tags of one scheme: {error}") from error
     nlp.initialize()
-    found = (scheme or guess_tag_scheme(head.labels)) if factory == "bert_ner" else None
+    found = pipe.head_scheme if factory == "bert_ner" else None
     return nlp, ImportReport(checkpoint, output_dir, factory, head.labels, pipe.labels, found)
 
 
