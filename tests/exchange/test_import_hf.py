@@ -257,3 +257,14 @@ def test_the_command(tmp_path):
     failed = CliRunner().invoke(app, ["import-hf", checkpoint, str(tmp_path / "other"), "--scheme", "odd"])
     assert failed.exit_code == 1
     assert "scheme = 'odd'" in failed.output
+
+
+def test_a_component_can_be_named(tmp_path):
+    checkpoint = make(tmp_path / "hf", ["good", "bad", "so so"], "text")
+    report = import_hf(checkpoint, tmp_path / "out", component="bert_textcat_multilabel")
+    assert report.component == "bert_textcat_multilabel"
+    exclusive = import_hf(checkpoint, tmp_path / "other")
+    assert exclusive.component == "bert_textcat"
+    cats = [spacy.load(tmp_path / name)(TEXTS[0]).cats for name in ("out", "other")]
+    assert sum(cats[1].values()) == pytest.approx(1.0)
+    assert sum(cats[0].values()) != pytest.approx(1.0, abs=1e-3)
