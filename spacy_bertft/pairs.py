@@ -59,12 +59,19 @@ def find_segments(doc: Doc, text: str) -> tuple[Segment, Segment] | None:
     """
     if text.count(SEPARATOR) == 1:
         return _part(text)
+    ranges = find_marked(doc)
+    if ranges is None:
+        return None
+    if len(ranges) != 2 or ranges[0][1] > ranges[1][0]:
+        raise DataError(f"doc.spans['{SEGMENTS}'] holds {list(ranges)}. Expected two spans, one after the other.")
+    return ranges[0], ranges[1]
+
+
+def find_marked(doc: Doc) -> tuple[Segment, ...] | None:
+    """Find the ranges of characters in `doc.spans["text_pair"]`, whatever they are; nothing where there is none."""
     if SEGMENTS not in doc.spans:
         return None
-    ranges = [(span.start_char, span.end_char) for span in doc.spans[SEGMENTS]]
-    if len(ranges) != 2 or ranges[0][1] > ranges[1][0]:
-        raise DataError(f"doc.spans['{SEGMENTS}'] holds {ranges}. Expected two spans, one after the other.")
-    return ranges[0], ranges[1]
+    return tuple((span.start_char, span.end_char) for span in doc.spans[SEGMENTS])
 
 
 def _part(text: str) -> tuple[Segment, Segment]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import torch
-from spacy.attrs import IDX, LENGTH
+from spacy.attrs import ORTH, SPACY
 from spacy.tokens import Doc
 
-from ..pairs import find_segments
+from ..pairs import find_marked
 from ..pieces.batch import Ints
 from .encoded import EncodedDocs, copy_encoded
 
@@ -105,10 +105,8 @@ def _count_before(docs: Sequence[Doc]) -> Ints:
 
 
 def make_key(doc: Doc, outputs: Sequence[str]) -> Hashable:
-    """Make of a document what its states depend on."""
-    tokens = doc.to_array([IDX, LENGTH]).tobytes() if "tokens" in outputs else b""
-    text = doc.text
-    return text, find_segments(doc, text), tokens, tuple(outputs)
+    """Make of a document what its states depend on, without its text, which takes time to make."""
+    return doc.to_array([ORTH, SPACY]).tobytes(), find_marked(doc), tuple(outputs)
 
 
 def _list_slices(lengths: Ints) -> list[slice]:
