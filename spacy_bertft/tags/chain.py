@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import ShapeError, TagError
 from .grammar import TagGrammar
-from .log_space import build_log_matrix, find_deep_rows, find_depth, finite_max, log_matmul, log_sum
+from .log_space import build_log_matrix, find_deep_rows, find_depth, finite_max, log_matmul, log_sum, matmul
 from .steps import Steps, build_steps
 
 Floats = NDArray[np.float64]
@@ -271,8 +271,8 @@ def _expected_steps(before: Floats, after: Floats, log_partition: Floats, chain:
     logs = before[deep][:, :, None] + matrix.logs + (after[deep] - log_partition[deep, None])[:, None, :]
     steps: Floats = np.exp(logs).sum(axis=0)
     before, after = _exp_rows(np.delete(before, deep, axis=0)), _exp_rows(np.delete(after, deep, axis=0))
-    totals = ((before @ matrix.factors) * after).sum(axis=1, keepdims=True)
-    steps += matrix.factors * ((before / totals).T @ after)
+    totals = (matmul(before, matrix.factors) * after).sum(axis=1, keepdims=True)
+    steps += matrix.factors * matmul((before / totals).T, after)
     return steps
 
 
