@@ -68,10 +68,20 @@ def merge_adapter(bert: torch.nn.Module) -> Weights:
     merged = {
         name.replace(".base_layer.", "."): tensor for name, tensor in bert.state_dict().items() if not is_adapter(name)
     }
-    for name, layer in bert.named_modules():
-        if hasattr(layer, "get_delta_weight"):
-            merged[f"{name}.weight"] = merged[f"{name}.weight"] + layer.get_delta_weight(_NAME).detach()
+    for name, layer in find_adapted(bert):
+        merged[f"{name}.weight"] = add_adapter(layer)
     return merged
+
+
+def find_adapted(bert: torch.nn.Module) -> Iterator[tuple[str, Any]]:
+    """Walk over the layers that have an adapter beside them."""
+    return ((name, layer) for name, layer in bert.named_modules() if hasattr(layer, "get_delta_weight"))
+
+
+def add_adapter(layer: Any) -> torch.Tensor:
+    """Add the weights of an adapter to those of the layer beside it."""
+    added: torch.Tensor = layer.base_layer.weight.detach() + layer.get_delta_weight(_NAME).detach()
+    return added
 
 
 def write_adapter(model: Model[Any, Any], folder: Path) -> None:

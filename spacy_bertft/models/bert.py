@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from inspect import signature
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..errors import CheckpointError
 from ..pieces import PieceTokenizer
 from ..training.layers import count_layers, find_depth
 from .adapter import add_adapter_names, inject_adapter, is_adapter
+from .attention import AlignedAttention
 from .features import Layers, count_features, select_states
 from .shared import SharedEncoder
 from .shim import TorchShim
@@ -92,7 +94,9 @@ class BertModule(torch.nn.Module):
             inputs = {"inputs_embeds": self.bert.get_input_embeddings()(ids) * mask[:, :, None]}
         if self.has_types:
             inputs["token_type_ids"] = types
-        output = self.bert(**inputs, attention_mask=mask, output_hidden_states=self.layers != "last", return_dict=True)
+        has_all = self.layers != "last"
+        with AlignedAttention() if ids.device.type == "cpu" else nullcontext():
+            output = self.bert(**inputs, attention_mask=mask, output_hidden_states=has_all, return_dict=True)
         states: torch.Tensor = output.last_hidden_state
         return states if self.layers == "last" else select_states(output.hidden_states, self.layers)
 

@@ -20,6 +20,7 @@ from .cache import StateCache
 from .encoded import EncodedDocs, EncodedGradient, Output, backprop_encoded
 from .features import MIX_LR_SCALE, Layers, ScalarMix, build_mix, check_layers
 from .forks import adapt_to_fork
+from .packed import make_inference_copy
 from .plan import plan_encoding
 from .precision import Precision, check_precision, find_dtype
 from .shim import TorchShim, get_shim
@@ -169,7 +170,7 @@ def run_encoder(
             return encode(module)
     # A head that learns over a frozen encoder keeps the states for its backward pass.
     with torch.no_grad() if is_train else torch.inference_mode():
-        return encode(shim.get_inference_module(dtype))
+        return encode(shim.derive(str(dtype), partial(make_inference_copy, dtype=dtype)))
 
 
 def _build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:

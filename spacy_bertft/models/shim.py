@@ -66,13 +66,16 @@ class TorchShim(Shim):
             )
         return self._model
 
-    def get_inference_module(self, dtype: torch.dtype) -> Any:
-        """Return the module, ready to predict, in a number format; a copy in a lower one is made once per change."""
-        if dtype == torch.float32:
-            return self.module.eval()
-        if "cast" not in self.derived:
-            self.derived["cast"] = copy.deepcopy(self.module).to(dtype).eval().requires_grad_(False)
-        return self.derived["cast"]
+    def derive(self, name: str, make: Callable[[Any], Any]) -> Any:
+        """Return what is made from the module; it is made anew only when the weights have changed.
+
+        Args:
+            name: Its name.
+            make: Makes it from the module.
+        """
+        if name not in self.derived:
+            self.derived[name] = make(self.module)
+        return self.derived[name]
 
     def attach(self, spec: Spec) -> Any:
         """Build the module from a description, on the device that thinc works on."""

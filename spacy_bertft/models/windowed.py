@@ -7,11 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..pieces import PaddedWindows, WindowLayout, cut_buckets
+from ..pieces import WindowLayout, cut_buckets
 from ..pieces.batch import Ints
 from .bert import BertModule
 from .encoded import EncodedDocs, Output, Pooling
 from .plan import EncodingPlan
+from .workers import count_workers, run_side_by_side
+
+# Fewer pieces than this are not worth a bucket of their own for another worker.
+_LEAST_PIECES = 256
+_PADDING = 1.03  # what padding adds to the pieces of a bucket, about
 
 
 def encode_windows(
@@ -62,31 +67,39 @@ def gather_states(
     Returns:
         `(A, F)` the states picked, and for each way of pooling `(W, F)`; all of them float32.
     """
-    lengths = layout.lengths
-    buckets = cut_buckets(lengths, max_pieces)
-    bucket_by_window, row_by_window = _locate(buckets, len(lengths))
+    n_workers = count_workers(module.device)
+    buckets = cut_buckets(layout.lengths, _balance(layout.lengths, max_pieces, n_workers))
+    bucket_by_window, row_by_window = _locate(buckets, len(layout.lengths))
     by_bucket = np.argsort(bucket_by_window[window], kind="stable")
     bounds = np.searchsorted(bucket_by_window[window][by_bucket], np.arange(len(buckets) + 1))
-    picked: list[torch.Tensor] = []
-    pooled: dict[Pooling, list[torch.Tensor]] = {pooling: [] for pooling in poolings}
-    for number, bucket in enumerate(buckets):
-        states, mask = _run(module, layout.pad(bucket, module.pad_id))
+
+    def run(number: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        padded = layout.pad(buckets[number], module.pad_id)
+        mask = _to_torch(padded.mask, module)
+        states = module(_to_torch(padded.ids, module), mask, _to_torch(padded.types, module))
         here = by_bucket[bounds[number] : bounds[number + 1]]
-        if len(here):
-            index = row_by_window[window[here]] * states.shape[1] + column[here]
-            picked.append(states.flatten(0, 1).index_select(0, _to_torch(index, module)))
-        for pooling, parts in pooled.items():
-            parts.append(pool_windows(states, mask, pooling))
+        index = row_by_window[window[here]] * states.shape[1] + column[here]
+        picked = states.flatten(0, 1).index_select(0, _to_torch(index, module))
+        return picked, [pool_windows(states, mask, pooling) for pooling in poolings]
+
+    parts = run_side_by_side(run, range(len(buckets)), n_workers)
     windows = np.concatenate([*buckets, np.zeros(0, dtype=np.intp)])
-    return _join(picked, by_bucket, module), {
-        pooling: _join(parts, windows, module) for pooling, parts in pooled.items()
+    pooled = {
+        pooling: _join([part[1][number] for part in parts], windows, module) for number, pooling in enumerate(poolings)
     }
+    return _join([part[0] for part in parts], by_bucket, module), pooled
 
 
-def _run(module: BertModule, padded: PaddedWindows) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the states `(W, P, H)` and the mask `(W, P)`."""
-    mask = _to_torch(padded.mask, module)
-    return module(_to_torch(padded.ids, module), mask, _to_torch(padded.types, module)), mask
+def _balance(lengths: Ints, max_pieces: int, n_workers: int) -> int:
+    """Return the most pieces of a bucket so that there is one for each worker, or two, or three; about equal ones.
+
+    With too few pieces for that, there is one bucket.
+    """
+    n_pieces = int(lengths.sum())
+    if n_workers == 1 or n_pieces < n_workers * _LEAST_PIECES:
+        return max_pieces
+    n_buckets = n_workers * -(-n_pieces // (n_workers * max_pieces))
+    return min(max_pieces, int(n_pieces / n_buckets * _PADDING) + 1)
 
 
 def pool_windows(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:

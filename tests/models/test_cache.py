@@ -57,9 +57,9 @@ def get_cache(model) -> StateCache | None:
 def count_passes(model) -> list[int]:
     """Note the windows of every pass of the encoder from now on."""
     passes: list[int] = []
-    bert = find_bert(model)
-    assert bert is not None
-    bert.register_forward_hook(lambda module, inputs, output: passes.append(len(inputs[0])))
+    derived = get_shim(model.layers[0]).derived.values()
+    for module in (find_bert(model), *(each for each in derived if isinstance(each, torch.nn.Module))):
+        module.register_forward_hook(lambda module, inputs, output: passes.append(len(inputs[0])))
     return passes
 
 

@@ -71,13 +71,18 @@ def test_an_empty_shim_round_trips():
         _ = shim.from_bytes(b"").module
 
 
-def test_the_copy_in_a_lower_precision_follows_the_weights():
+def test_what_is_derived_follows_the_weights():
     shim = make_shim()
-    before = shim.get_inference_module(torch.bfloat16).weight.clone()
-    assert shim.get_inference_module(torch.bfloat16) is shim.get_inference_module(torch.bfloat16)
+
+    def double(module):
+        return 2 * module.weight.detach()
+
+    before = shim.derive("double", double)
+    assert shim.derive("double", double) is before
     learn(shim, configure_adamw(0.1))
-    assert not torch.equal(shim.get_inference_module(torch.bfloat16).weight, before)
-    assert shim.module.weight.dtype == torch.float32
+    after = shim.derive("double", double)
+    assert torch.equal(after, 2 * shim.module.weight)
+    assert not torch.equal(after, before)
 
 
 def test_an_optimizer_of_thinc_works_too():

@@ -1,0 +1,85 @@
+"""The copy of an encoder that predicts: its number format, and on a CPU the layout that its kernels like best."""
+
+from __future__ import annotations
+
+import copy
+import platform
+from typing import Any
+
+import torch
+
+from .adapter import add_adapter, find_adapted
+from .bert import BertModule
+
+# Where BERT's kin keep a dense layer and the activation that follows it, within one module.
+_ACTIVATED = {"dense": "intermediate_act_fn", "lin1": "activation"}
+_GELU = ("GELU", "GELUActivation")
+# oneDNN's layout of weights depends on how many rows they will be multiplied with; any other number works too.
+_TYPICAL_ROWS = 1024
+
+
+def make_inference_copy(module: BertModule, dtype: torch.dtype) -> BertModule:
+    """Copy a module for prediction; what need not change is shared with it.
+
+    The weights of an adapter are added to those beside it. On an x86 processor the dense layers become `PackedLinear`.
+
+    Args:
+        module: The encoder.
+        dtype: The number format to compute in.
+    """
+    shared: dict[int, Any] = {id(module.tokenizer): module.tokenizer}
+    for parameter in module.parameters():
+        converted = parameter.detach().to(dtype)
+        shared[id(parameter)] = torch.nn.Parameter(converted, requires_grad=False)
+    for _, layer in find_adapted(module.bert):
+        shared[id(layer)] = plain = copy.deepcopy(layer.base_layer)
+        plain.weight.data = add_adapter(layer)
+    copied = copy.deepcopy(module, shared).to(dtype).eval().requires_grad_(False)
+    if _can_pack(module.device):
+        for parent in list(copied.bert.modules()):
+            _pack_children(parent)
+    return copied
+
+
+class PackedLinear(torch.nn.Module):
+    """A dense layer for prediction on a CPU.
+
+    `torch.nn.Linear` lays its weights out for oneDNN at every call, and leaves the activation to a second pass over
+    the result. Here the first is done once, and the second in the same pass; torch's own compiler does it so too.
+
+    Args:
+        linear: The layer.
+        is_gelu: Whether a GELU follows.
+    """
+
+    def __init__(self, linear: torch.nn.Linear, *, is_gelu: bool) -> None:
+        super().__init__()
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _TYPICAL_ROWS)
+        self._bias = None if linear.bias is None else linear.bias.detach()
+        self._activation = "gelu" if is_gelu else "none"
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Multiply, add and activate, `(…, in)` → `(…, out)`."""
+        outputs: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+            inputs, self._weight, self._bias, self._activation, [], "none"
+        )
+        return outputs
+
+
+def _can_pack(device: torch.device) -> bool:
+    # Private names of torch, which its compiler builds upon; without them the layers stay as they are.
+    has_kernels = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
+    is_x86 = platform.machine() in ("x86_64", "AMD64")
+    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return device.type == "cpu" and is_x86 and has_onednn and has_kernels
+
+
+def _pack_children(parent: torch.nn.Module) -> None:
+    for name, child in list(parent.named_children()):
+        if type(child) is not torch.nn.Linear:
+            continue
+        activation = getattr(parent, _ACTIVATED.get(name, ""), None)
+        is_gelu = type(activation).__name__ in _GELU and getattr(activation, "approximate", "none") == "none"
+        setattr(parent, name, PackedLinear(child, is_gelu=is_gelu))
+        if is_gelu:
+            setattr(parent, _ACTIVATED[name], torch.nn.Identity())
