@@ -48,6 +48,7 @@ def _get_pool(pid: int, n_workers: int) -> ThreadPoolExecutor:
     barrier = Barrier(n_workers)
 
     def start(_: int) -> None:
+        torch.get_num_threads()  # a thread takes the number of the process when it first needs one, so before it is set
         torch.set_num_threads(1)
         barrier.wait()
 
