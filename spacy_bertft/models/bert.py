@@ -15,7 +15,7 @@ from ..errors import CheckpointError
 from ..pieces import PieceTokenizer
 from ..training.layers import count_layers, find_depth
 from .adapter import add_adapter_names, inject_adapter, is_adapter
-from .attention import AlignedAttention
+from .attention import LEAST_PIECES, AlignedAttention
 from .features import Layers, count_features, select_states
 from .shared import SharedEncoder
 from .shim import TorchShim
@@ -95,7 +95,8 @@ class BertModule(torch.nn.Module):
         if self.has_types:
             inputs["token_type_ids"] = types
         has_all = self.layers != "last"
-        with AlignedAttention() if ids.device.type == "cpu" else nullcontext():
+        is_worth_it = ids.device.type == "cpu" and ids.numel() >= LEAST_PIECES
+        with AlignedAttention() if is_worth_it else nullcontext():
             output = self.bert(**inputs, attention_mask=mask, output_hidden_states=has_all, return_dict=True)
         states: torch.Tensor = output.last_hidden_state
         return states if self.layers == "last" else select_states(output.hidden_states, self.layers)
