@@ -13,7 +13,6 @@ Bare torch runs the encoder alone, over windows that were sorted and padded befo
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from typing import Any
 import spacy
 import torch
 from bare import BareTorch
+from ratios import print_ratios
 from spacy.language import Language
 from spacy.training import Example
 from tqdm import trange
@@ -177,12 +177,7 @@ def main() -> None:
             run()  # warm up
         rounds = [{name: run() for name, run in sides.items()} for _ in trange(arguments.rounds, disable=None)]
         print(f"{len(texts)} {kind} of {arguments.texts.name}, {torch.get_num_threads()} threads")
-        base = next(iter(sides))
-        for name in sides:
-            ratios = [seconds[base] / seconds[name] for seconds in rounds]
-            spread = f"{min(ratios):.2f}–{max(ratios):.2f}"
-            speed = total / statistics.median(seconds[name] for seconds in rounds)
-            print(f"{name:32} {speed:8,.0f} words/s   × {statistics.median(ratios):.2f} ({spread})")
+        print_ratios(rounds, total, "words")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ import spacy
 import torch
 from acceleration import read_examples
 from bare import BareTorch, Bucket
+from ratios import print_ratios
 from spacy.language import Language
 from spacy.training import Example
 from speed import TEST_BIO, build_stock
@@ -109,7 +109,6 @@ def main() -> None:
     if find_spec("spacy_transformers"):
         stock = build_stock(arguments.encoder)
         sides["stock transformer + ner"] = spacy_steps(stock, Adam(RATE, grad_clip=1.0), batches)
-    n_sentences = sum(map(len, batches))
 
     def run(step: Callable[[int], None]) -> float:
         start = time.perf_counter()
@@ -123,12 +122,7 @@ def main() -> None:
         {name: run(step) for name, step in sides.items()} for _ in trange(arguments.rounds, desc="Rounds", disable=None)
     ]
     print(f"{len(batches)} batches of {arguments.train.name}, {torch.get_num_threads()} threads")
-    base = next(iter(sides))
-    for name in sides:
-        ratios = [seconds[base] / seconds[name] for seconds in rounds]
-        spread = f"{min(ratios):.2f}–{max(ratios):.2f}"
-        speed = n_sentences / statistics.median(seconds[name] for seconds in rounds)
-        print(f"{name:26} {speed:6,.0f} sentences/s   × {statistics.median(ratios):.2f} ({spread})")
+    print_ratios(rounds, sum(map(len, batches)), "sentences")
 
 
 if __name__ == "__main__":
