@@ -33,20 +33,21 @@ def main() -> None:
         bare = BareTorch(arguments.encoder, find_dtype(precision, torch.device("cpu")))  # type: ignore[arg-type]
         for kind in ("queries", "sentences"):
             texts = read_texts(arguments.texts, arguments.n_texts, KINDS[kind][0])
+            warm_up = texts[:20]
             ours, floor = [], []
-            for text in tqdm(texts[:20] + texts, desc=f"{precision}, {kind}", disable=None):
+            for text in tqdm(warm_up + texts, desc=f"{precision}, {kind}", disable=None):
                 start = time.perf_counter()
                 bare.run(bare.cut([nlp.make_doc(text)]))
                 floor.append(time.perf_counter() - start)
                 start = time.perf_counter()
                 nlp(text)
                 ours.append(time.perf_counter() - start)
-            # The first texts warm up.
-            ratios = sorted(mine / least for mine, least in zip(ours[20:], floor[20:], strict=True))
+            ours, floor = ours[len(warm_up) :], floor[len(warm_up) :]
+            ratios = sorted(mine / least for mine, least in zip(ours, floor, strict=True))
             quarter = len(ratios) // 4
             print(
-                f"{precision:5} {kind:10} bare {1000 * statistics.median(floor[20:]):6.2f} ms   "
-                f"nlp(text) {1000 * statistics.median(ours[20:]):6.2f} ms   "
+                f"{precision:5} {kind:10} bare {1000 * statistics.median(floor):6.2f} ms   "
+                f"nlp(text) {1000 * statistics.median(ours):6.2f} ms   "
                 f"× {statistics.median(ratios):.2f} ({ratios[quarter]:.2f}–{ratios[-1 - quarter]:.2f})"
             )
 
