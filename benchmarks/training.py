@@ -80,7 +80,7 @@ def join(buckets: Sequence[Bucket]) -> Bucket:
 
 def spacy_steps(nlp: Language, optimizer: Any, batches: Sequence[list[Example]]) -> Callable[[int], None]:
     """Make a loop of spaCy's over a pipeline."""
-    nlp.initialize(lambda: batches[0])
+    nlp.initialize(lambda: [example for batch in batches for example in batch])
 
     def step(number: int) -> None:
         nlp.update(batches[number], sgd=optimizer, drop=0.1)
@@ -97,7 +97,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         examples = read_examples(spacy.blank("en"), arguments.train, Path(folder))
-    random.Random(0).shuffle(examples)
+    random.seed(0)  # the batcher shuffles too
+    random.shuffle(examples)
     while len(examples) < 100 * arguments.n_steps:
         examples = 2 * examples
     batches = list(configure_batch_by_pieces(arguments.encoder, size=1024)(examples))[: arguments.n_steps]
