@@ -36,7 +36,7 @@ def run_side_by_side(run: Callable[[Item], Result], items: Sequence[Item], n_wor
     mode = torch.is_inference_mode_enabled()
 
     def run_in_mode(item: Item) -> Result:
-        with torch.no_grad(), torch.inference_mode(mode):
+        with torch.inference_mode(mode), torch.no_grad():  # in this order: inference_mode(False) turns gradients on
             return run(item)
 
     return list(_get_pool(os.getpid(), n_workers).map(run_in_mode, items))

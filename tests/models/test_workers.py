@@ -41,6 +41,15 @@ def test_nothing_runs_side_by_side_while_learning(two_threads):
         assert count_workers(torch.device("meta")) == 1
 
 
+@pytest.mark.parametrize("guard", [torch.no_grad, torch.inference_mode])
+def test_a_thread_learns_no_more_than_its_caller(two_threads, guard):
+    def run(item: int) -> tuple[bool, bool]:
+        return torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    with guard():
+        assert set(run_side_by_side(run, range(4), 2)) == {(False, guard is torch.inference_mode)}
+
+
 def test_an_error_reaches_the_caller_and_leaves_the_threads_at_work(two_threads):
     with pytest.raises(ZeroDivisionError):
         run_side_by_side(lambda item: 1 // item, [2, 1, 0], 2)
