@@ -99,15 +99,6 @@ def build_stock(encoder: str) -> Language:
     return initialize(nlp)
 
 
-def export(nlp: Language) -> str:
-    """Write the checkpoint of one of our pipelines, for the sides that read checkpoints."""
-    folder = Path(tempfile.mkdtemp()) / "checkpoint"
-    with tempfile.TemporaryDirectory() as pipeline:
-        nlp.to_disk(pipeline)
-        export_hf(pipeline, folder, component="bert_ner")
-    return str(folder)
-
-
 def build_peers(checkpoint: str) -> dict[str, Callable[[list[str]], Any]]:
     """Build what reads a checkpoint with a head: from texts to entities."""
     from transformers import pipeline
@@ -154,8 +145,11 @@ def build_sides(encoder: str, texts: list[str], *, has_peers: bool) -> dict[str,
         sides[f"bare torch, {str(dtype).removeprefix('torch.')}"] = partial(bare.run, bare.cut(docs))
         sides[f"spacy-bertft, {precision}"] = partial(run_pipe, nlp, texts)
     if has_peers:
-        for name, peer in build_peers(export(pipelines["fp32"])).items():
-            sides[name] = partial(run_peer, peer, texts)
+        with tempfile.TemporaryDirectory() as folder:
+            pipelines["fp32"].to_disk(f"{folder}/pipeline")
+            export_hf(f"{folder}/pipeline", f"{folder}/checkpoint", component="bert_ner")
+            for name, peer in build_peers(f"{folder}/checkpoint").items():
+                sides[name] = partial(run_peer, peer, texts)
     return sides
 
 
