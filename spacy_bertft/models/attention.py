@@ -24,11 +24,11 @@ class AlignedAttention(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run a function of torch."""
         if func is _attend:
-            return _attend_aligned(*args, **(kwargs or {}))
+            return attend(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
 
-def _attend_aligned(
+def attend(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -37,9 +37,23 @@ def _attend_aligned(
     is_causal: bool = False,
     **settings: Any,
 ) -> torch.Tensor:
+    """Attend as torch's `scaled_dot_product_attention` does, to keys in whole vectors.
+
+    Args:
+        query: `(B, A, P, H)`.
+        key: `(B, A, K, H)`.
+        value: `(B, A, K, H)`.
+        attn_mask: Spreads to `(B, A, P, K)`: true for what may be seen, or what is added to its score.
+        dropout_p: Share of the attention that is dropped.
+        is_causal: Whether a piece sees only those before it; then nothing is padded, as on a GPU.
+        **settings: Further arguments of torch's function.
+
+    Returns:
+        `(B, A, P, H)`.
+    """
     n_keys = key.shape[-2]
     n_over = n_keys % _VECTOR
-    if n_over > _FEW and not is_causal:
+    if n_over > _FEW and not is_causal and query.device.type == "cpu":
         n_added = _VECTOR - n_over
         if attn_mask is None:
             attn_mask = torch.ones(1, 1, 1, n_keys, dtype=torch.bool)

@@ -17,6 +17,7 @@ from ..training.layers import count_layers, find_depth
 from .adapter import add_adapter_names, inject_adapter, is_adapter
 from .attention import LEAST_PIECES, AlignedAttention
 from .features import Layers, count_features, select_states
+from .fused import FusedLayers
 from .shared import SharedEncoder
 from .shim import TorchShim
 
@@ -95,11 +96,17 @@ class BertModule(torch.nn.Module):
         if self.has_types:
             inputs["token_type_ids"] = types
         has_all = self.layers != "last"
-        is_worth_it = ids.device.type == "cpu" and ids.numel() >= LEAST_PIECES
+        is_worth_it = (
+            ids.device.type == "cpu" and ids.numel() >= LEAST_PIECES and not isinstance(self.bert, FusedLayers)
+        )
         with AlignedAttention() if is_worth_it else nullcontext():
             output = self.bert(**inputs, attention_mask=mask, output_hidden_states=has_all, return_dict=True)
         states: torch.Tensor = output.last_hidden_state
         return states if self.layers == "last" else select_states(output.hidden_states, self.layers)
+
+    def _is_worth_aligning(self, ids: torch.Tensor) -> bool:
+        is_aligned = isinstance(self.bert, FusedLayers)
+        return ids.device.type == "cpu" and ids.numel() >= LEAST_PIECES and not is_aligned
 
     def thaw(self, n_thawed: int) -> None:
         """Let the top layers learn, and after all of them the embeddings, but nothing that is frozen for good."""

@@ -20,7 +20,7 @@ from .cache import StateCache
 from .encoded import EncodedDocs, EncodedGradient, Output, backprop_encoded
 from .features import MIX_LR_SCALE, Layers, ScalarMix, build_mix, check_layers
 from .forks import adapt_to_fork
-from .packed import make_inference_copy
+from .inference import make_inference_copy
 from .plan import plan_encoding
 from .precision import Precision, check_precision, find_dtype
 from .shim import TorchShim, get_shim

@@ -1,44 +1,16 @@
-"""The copy of an encoder that predicts: its number format, and on a CPU the layout that its kernels like best."""
+"""Dense layers in the layout that oneDNN likes best, on a CPU."""
 
 from __future__ import annotations
 
-import copy
 import platform
-from typing import Any
 
 import torch
-
-from .adapter import add_adapter, find_adapted
-from .bert import BertModule
 
 # Where BERT's kin keep a dense layer and the activation that follows it, within one module.
 _ACTIVATED = {"dense": "intermediate_act_fn", "lin1": "activation"}
 _GELU = ("GELU", "GELUActivation")
 # oneDNN's layout of weights depends on how many rows they will be multiplied with; any other number works too.
 _TYPICAL_ROWS = 1024
-
-
-def make_inference_copy(module: BertModule, dtype: torch.dtype) -> BertModule:
-    """Copy a module for prediction; what need not change is shared with it.
-
-    The weights of an adapter are added to those beside it. On an x86 processor the dense layers become `PackedLinear`.
-
-    Args:
-        module: The encoder.
-        dtype: The number format to compute in.
-    """
-    shared: dict[int, Any] = {id(module.tokenizer): module.tokenizer}
-    for parameter in module.parameters():
-        converted = parameter.detach().to(dtype)
-        shared[id(parameter)] = torch.nn.Parameter(converted, requires_grad=False)
-    for _, layer in find_adapted(module.bert):
-        shared[id(layer)] = plain = copy.deepcopy(layer.base_layer)
-        plain.weight.data = add_adapter(layer)
-    copied = copy.deepcopy(module, shared).to(dtype).eval().requires_grad_(False)
-    if _can_pack(module.device):
-        for parent in list(copied.bert.modules()):
-            _pack_children(parent)
-    return copied
 
 
 class PackedLinear(torch.nn.Module):
@@ -65,8 +37,16 @@ class PackedLinear(torch.nn.Module):
         )
         return outputs
 
+    def run_and_add(self, inputs: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        """Multiply and add, and add a residual, `(…, out)`; there is no activation."""
+        outputs: torch.Tensor = torch.ops.mkldnn._linear_pointwise.binary(
+            inputs, residual, self._weight, self._bias, "add"
+        )
+        return outputs
 
-def _can_pack(device: torch.device) -> bool:
+
+def can_pack(device: torch.device) -> bool:
+    """Tell whether dense layers on a device can be packed."""
     # Private names of torch, which its compiler builds upon; without them the layers stay as they are.
     has_kernels = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
     is_x86 = platform.machine() in ("x86_64", "AMD64")
@@ -74,7 +54,8 @@ def _can_pack(device: torch.device) -> bool:
     return device.type == "cpu" and is_x86 and has_onednn and has_kernels
 
 
-def _pack_children(parent: torch.nn.Module) -> None:
+def pack_children(parent: torch.nn.Module) -> None:
+    """Pack the dense layers that a module holds itself, each with the GELU that follows it, in place."""
     for name, child in list(parent.named_children()):
         if type(child) is not torch.nn.Linear:
             continue

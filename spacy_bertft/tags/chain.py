@@ -4,7 +4,8 @@ One object serves every decoder. A conditional random field learns the scores of
 scores of zero and minus infinity; and with zeros everywhere the loss of the chain is the cross-entropy of each token on
 its own, the best path the tag-wise maximum.
 
-Sources: Viterbi (1967); Lafferty, McCallum & Pereira (2001); forward-backward as in Rabiner (1989), here in log space.
+Sources: Viterbi (1967); Lafferty, McCallum & Pereira (2001); forward-backward as in Rabiner (1989), in log
+space where his scales do not reach.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from ..errors import ShapeError, TagError
 from .grammar import TagGrammar
-from .log_space import build_log_matrix, find_deep_rows, find_depth, finite_max, log_matmul, log_sum, matmul
-from .steps import Steps, build_steps
+from .log_space import LogMatrix, build_log_matrix, find_deep_rows, find_depth, finite_max, log_matmul, log_sum, matmul
+from .scaled import Sums, sum_scaled
+from .steps import Steps, build_steps, count_rows, pick_first
 
 Floats = NDArray[np.float64]
 
@@ -120,24 +122,28 @@ def best_paths(scores: NDArray[np.floating], lengths: NDArray[np.integer], chain
     scores, steps = _prepare(scores, lengths, chain)
     best = np.empty_like(scores)
     slices = list(steps.slices())
+    transitions = chain.transitions[:, None, :]
+    sums = np.empty((len(chain.start), count_rows(slices[0]) if slices else 0, len(chain.start)))
     for t, rows in enumerate(slices):
         best[rows] = scores[rows]
         if t == 0:
             best[rows] += chain.start
         else:
-            before = best[_first(slices[t - 1], rows)]
-            best[rows] += (before[:, :, None] + chain.transitions).max(axis=1)
+            before = best[pick_first(slices[t - 1], rows)]
+            # Tags of the token before go first: the maximum then runs over whole blocks of memory.
+            np.add(before.T[:, :, None], transitions, out=sums[:, : count_rows(rows)])
+            best[rows] += sums[:, : count_rows(rows)].max(axis=0)
     path = np.empty(len(scores), dtype=np.intp)
     for t in range(len(slices) - 1, -1, -1):
         rows = slices[t]
-        n_next = _size(slices[t + 1]) if t + 1 < len(slices) else 0
+        n_next = count_rows(slices[t + 1]) if t + 1 < len(slices) else 0
         ending = slice(rows.start + n_next, rows.stop)
         path[ending] = (best[ending] + chain.end).argmax(axis=1)
         if n_next:
             following = path[slices[t + 1]]
             going = slice(rows.start, rows.start + n_next)
             path[going] = (best[going] + chain.transitions.T[following]).argmax(axis=1)
-    return _unpack(path, steps)
+    return steps.unpack(path)
 
 
 def run_forward_backward(
@@ -154,26 +160,36 @@ def run_forward_backward(
         ShapeError: The arrays do not fit each other.
     """
     scores, steps = _prepare(scores, lengths, chain)
+    onward = build_log_matrix(chain.transitions)
+    sums = sum_scaled(scores, lengths, steps, chain.start, onward, chain.end)
+    if sums is None:
+        sums = _sum_logs(scores, steps, chain, onward)
+    alpha, beta = steps.unpack(sums.alpha), steps.unpack(sums.beta)
+    filled = lengths > 0
+    log_partition = np.zeros(len(lengths))
+    log_partition[filled] = log_sum(alpha[np.cumsum(lengths)[filled] - 1] + chain.end)
+    return ForwardBackward(alpha, beta, log_partition)
+
+
+def _sum_logs(scores: Floats, steps: Steps, chain: LinearChain, onward: LogMatrix) -> Sums:
+    """Sum over all paths, in time-major order, whatever lies between the numbers."""
     alpha, beta = np.empty_like(scores), np.empty_like(scores)
     slices = list(steps.slices())
-    onward, backward = build_log_matrix(chain.transitions), build_log_matrix(chain.transitions.T)
-    log_partition = np.zeros(len(lengths))
+    backward = build_log_matrix(chain.transitions.T)
     for t, rows in enumerate(slices):
         alpha[rows] = scores[rows]
         if t == 0:
             alpha[rows] += chain.start
         else:
-            alpha[rows] += log_matmul(alpha[_first(slices[t - 1], rows)], onward)
+            alpha[rows] += log_matmul(alpha[pick_first(slices[t - 1], rows)], onward)
     for t in range(len(slices) - 1, -1, -1):
         rows = slices[t]
-        n_next = _size(slices[t + 1]) if t + 1 < len(slices) else 0
-        ending = slice(rows.start + n_next, rows.stop)
-        beta[ending] = chain.end
-        log_partition[steps.sequences[n_next : _size(rows)]] = log_sum(alpha[ending] + chain.end)
+        n_next = count_rows(slices[t + 1]) if t + 1 < len(slices) else 0
+        beta[rows.start + n_next : rows.stop] = chain.end
         if n_next:
             following = scores[slices[t + 1]] + beta[slices[t + 1]]
             beta[rows.start : rows.start + n_next] = log_matmul(following, backward)
-    return ForwardBackward(_unpack(alpha, steps), _unpack(beta, steps), log_partition)
+    return Sums(alpha, beta)
 
 
 def chain_loss(
@@ -290,23 +306,8 @@ def _prepare(scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: 
     return np.asarray(scores, dtype=np.float64)[steps.order], steps
 
 
-def _unpack(values: NDArray[np.generic], steps: Steps) -> NDArray:  # type: ignore[type-arg]
-    flat = np.empty_like(values)
-    flat[steps.order] = values
-    return flat
-
-
 def _forbid(allowed: NDArray[np.bool_]) -> Floats:
     return np.where(allowed, 0.0, -np.inf)
-
-
-def _size(rows: slice) -> int:
-    return int(rows.stop - rows.start)
-
-
-def _first(before: slice, rows: slice) -> slice:
-    """Return the rows of the step before that go on in this one."""
-    return slice(before.start, before.start + _size(rows))
 
 
 def _exp_rows(values: Floats) -> Floats:

@@ -11,6 +11,8 @@ Floats = NDArray[np.float64]
 
 # `exp(-708)` is the smallest normal float. Rows that could come near it are summed the long way.
 _DEEPEST = 600.0
+# OpenBLAS takes a second thread from 262,144 products on.
+_MOST_PRODUCTS = 65_536
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,19 @@ def log_matmul(values: Floats, matrix: LogMatrix) -> Floats:
 
 
 def matmul(left: Floats, right: Floats) -> Floats:
-    """Multiply two matrices without BLAS.
+    """Multiply two matrices, `(n, k)` by `(k, m)`, in parts so small that numpy's BLAS takes one thread for each.
 
-    The threads of numpy's BLAS go on spinning for tens of milliseconds after a product, on the cores that torch needs
+    Its other threads would go on spinning for tens of milliseconds after a product, on the cores that torch needs
     next; that made a forward pass after it two to three times as slow.
     """
-    product: Floats = np.einsum("ij,jk->ik", left, right)
-    return product
+    n_rows = _MOST_PRODUCTS // max(1, right.size)
+    if n_rows == 0:
+        product: Floats = np.einsum("ij,jk->ik", left, right)
+        return product
+    if len(left) <= n_rows:
+        product = left @ right
+        return product
+    return np.concatenate([left[first : first + n_rows] @ right for first in range(0, len(left), n_rows)])
 
 
 def log_sum(values: Floats) -> Floats:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,22 @@ class Steps:
         """Yield the time-major rows of each step, first to last."""
         for start, end in zip(self.bounds[:-1].tolist(), self.bounds[1:].tolist(), strict=True):
             yield slice(start, end)
+
+    def unpack(self, values: NDArray[Number]) -> NDArray[Number]:
+        """Put time-major rows back in the order of the flat sequences, `(T, …)`."""
+        flat = np.empty_like(values)
+        flat[self.order] = values
+        return flat
+
+
+def count_rows(rows: slice) -> int:
+    """Count the rows of a step."""
+    return int(rows.stop - rows.start)
+
+
+def pick_first(before: slice, rows: slice) -> slice:
+    """Return the rows of the step before that go on in this one."""
+    return slice(before.start, before.start + count_rows(rows))
 
 
 def build_steps(lengths: NDArray[np.intp]) -> Steps:

@@ -6,7 +6,8 @@ from small_checkpoints import FAMILIES, make_checkpoint
 
 from spacy_bertft.checkpoints import read_checkpoint
 from spacy_bertft.models.bert import build_bert, describe_bert, load_bert
-from spacy_bertft.models.packed import PackedLinear, make_inference_copy
+from spacy_bertft.models.inference import make_inference_copy
+from spacy_bertft.models.packed import PackedLinear
 
 ALL = (*FAMILIES, "deberta-v2", "mobilebert")
 

@@ -1,0 +1,174 @@
+"""The layers of BERT and its nearest kin, for prediction only: what is left when nothing else has to be thought of.
+
+The modules of transformers serve decoders, caches, pruned heads and much more, and pay for it with two milliseconds a
+pass. Here the same modules are called one after the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import torch
+
+from .attention import attend
+from .packed import PackedLinear
+
+
+@dataclass(frozen=True)
+class LayerNames:
+    """Where a family keeps the parts of its layers.
+
+    Attributes:
+        layers: The list of layers, within the model; the others are within a layer.
+        query: The dense layer that makes the queries of the heads.
+        key: Their keys.
+        value: Their values.
+        attended: The dense layer over what the heads have seen.
+        attended_norm: The normalization after it.
+        up: The first dense layer of the feed-forward network.
+        activation: What follows it.
+        down: The second.
+        norm: The normalization at the end.
+    """
+
+    layers: str
+    query: str
+    key: str
+    value: str
+    attended: str
+    attended_norm: str
+    up: str
+    activation: str
+    down: str
+    norm: str
+
+
+_BERT = LayerNames(
+    layers="encoder.layer",
+    query="attention.self.query",
+    key="attention.self.key",
+    value="attention.self.value",
+    attended="attention.output.dense",
+    attended_norm="attention.output.LayerNorm",
+    up="intermediate.dense",
+    activation="intermediate.intermediate_act_fn",
+    down="output.dense",
+    norm="output.LayerNorm",
+)
+_DISTILBERT = LayerNames(
+    layers="transformer.layer",
+    query="attention.q_lin",
+    key="attention.k_lin",
+    value="attention.v_lin",
+    attended="attention.out_lin",
+    attended_norm="sa_layer_norm",
+    up="ffn.lin1",
+    activation="ffn.activation",
+    down="ffn.lin2",
+    norm="output_layer_norm",
+)
+_FAMILIES = {"distilbert": _DISTILBERT} | dict.fromkeys(
+    ("bert", "camembert", "electra", "roberta", "xlm-roberta"), _BERT
+)
+
+
+class States(NamedTuple):
+    """What an encoder gives.
+
+    Attributes:
+        last_hidden_state: `(W, P, H)` states after the last layer.
+        hidden_states: Those before the first layer and after each; empty if nobody asked for them.
+    """
+
+    last_hidden_state: torch.Tensor
+    hidden_states: tuple[torch.Tensor, ...]
+
+
+class FusedLayers(torch.nn.Module):
+    """An encoder of transformers, called for predictions only. It is called as that one is.
+
+    Args:
+        bert: The encoder, of a family for which `can_fuse` holds; its modules go on being used.
+
+    Attributes:
+        config: Its configuration.
+        embeddings: Its embeddings.
+    """
+
+    def __init__(self, bert: Any) -> None:
+        super().__init__()
+        self.config = bert.config
+        self.embeddings = bert.embeddings
+        self.embeddings_project = getattr(bert, "embeddings_project", torch.nn.Identity())  # ELECTRA's
+        names = _FAMILIES[bert.config.model_type]
+        self._layers = [_FusedLayer(layer, names) for layer in attrgetter(names.layers)(bert)]
+        self._head_width = bert.config.hidden_size // bert.config.num_attention_heads
+
+    def forward(
+        self,
+        *,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        output_hidden_states: bool,
+        return_dict: bool,
+        **types: torch.Tensor,
+    ) -> States:
+        """Run the encoder.
+
+        Args:
+            input_ids: `(W, P)` piece ids, padded.
+            attention_mask: `(W, P)` 1 for a piece, 0 for padding.
+            output_hidden_states: Whether the states of all layers are wanted.
+            return_dict: True, as transformers calls an answer with names.
+            **types: `token_type_ids`, `(W, P)`, where the model knows segments.
+        """
+        states = self.embeddings_project(self.embeddings(input_ids, **types))
+        mask = _make_mask(attention_mask, states.dtype)
+        kept = [states]
+        for layer in self._layers:
+            states = layer.run(states, mask, self._head_width)
+            kept.append(states)
+        return States(states, tuple(kept) if output_hidden_states else ())
+
+
+def can_fuse(bert: Any) -> bool:
+    """Tell whether the layers of an encoder are known."""
+    config = bert.config
+    # Releases before transformers 5 also know relative positions, which the attention has to add.
+    has_plain_positions = getattr(config, "position_embedding_type", None) in (None, "absolute")
+    return config.model_type in _FAMILIES and has_plain_positions and not getattr(config, "is_decoder", False)
+
+
+class _FusedLayer:
+    """One layer; a plain object, since looking up the parts of a torch module takes time."""
+
+    def __init__(self, layer: Any, names: LayerNames) -> None:
+        self._projections = [attrgetter(name)(layer) for name in (names.query, names.key, names.value)]
+        self._attended, self._attended_norm = attrgetter(names.attended, names.attended_norm)(layer)
+        self._up, self._activation, self._down = attrgetter(names.up, names.activation, names.down)(layer)
+        self._norm = attrgetter(names.norm)(layer)
+
+    def run(self, states: torch.Tensor, mask: torch.Tensor | None, head_width: int) -> torch.Tensor:
+        query, key, value = (
+            project(states).unflatten(-1, (-1, head_width)).transpose(1, 2) for project in self._projections
+        )
+        attended = attend(query, key, value, mask).transpose(1, 2).flatten(2)
+        states = self._attended_norm(_run_and_add(self._attended, attended, states))
+        return self._norm(_run_and_add(self._down, self._activation(self._up(states)), states))  # type: ignore[no-any-return]
+
+
+def _make_mask(is_piece: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:
+    """Make what is added to the scores of keys, `(W, 1, 1, P)`; nothing where there is no padding."""
+    is_padding = is_piece == 0
+    if not bool(is_padding.any()):
+        return None
+    mask = torch.zeros(is_padding.shape, dtype=dtype, device=is_padding.device)
+    return mask.masked_fill_(is_padding, -torch.inf)[:, None, None, :]
+
+
+def _run_and_add(dense: torch.nn.Module, inputs: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+    if isinstance(dense, PackedLinear):
+        return dense.run_and_add(inputs, residual)
+    return dense(inputs) + residual  # type: ignore[no-any-return]
