@@ -155,3 +155,10 @@ def find_first_pieces(pieces: PieceBatch, doc: Doc) -> list[int]:
         next(i for i, (start, end) in spans if token.idx <= start < token.idx + len(token) and end > start)
         for token in doc
     ]
+
+
+def make_windows(n_pieces: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Make ids, mask and segment ids of four windows, all but the first of them padded."""
+    ids = torch.randint(5, 30, (4, n_pieces), generator=torch.Generator().manual_seed(0))
+    mask = (torch.arange(n_pieces) < torch.tensor([n_pieces, n_pieces - 1, 2, 1])[:, None]).long()
+    return ids * mask, mask, torch.zeros_like(ids)

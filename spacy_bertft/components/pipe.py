@@ -22,6 +22,7 @@ DEFAULT_ENCODER = {
     "stride": None,
     "max_pieces": 1024,
     "precision": "auto",
+    "backend": "torch",
     "frozen_layers": "none",
     "layer_lr_decay": 1.0,
     "layers": "last",

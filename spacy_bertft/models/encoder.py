@@ -19,10 +19,10 @@ from .bert import BertModule, build_bert, describe_bert, load_bert
 from .cache import StateCache
 from .encoded import EncodedDocs, EncodedGradient, Output, backprop_encoded
 from .features import MIX_LR_SCALE, Layers, ScalarMix, build_mix, check_layers
-from .forks import adapt_to_fork
+from .forks import adapt_to_fork, share_with_forks
 from .inference import make_inference_copy
 from .plan import plan_encoding
-from .precision import Precision, check_precision, find_dtype
+from .precision import Backend, Precision, check_precision, find_training_dtype
 from .shim import TorchShim, get_shim
 from .windowed import encode_windows
 
@@ -40,6 +40,7 @@ class EncoderSettings:
     stride: int | None
     max_pieces: int
     precision: Precision
+    backend: Backend
     frozen_layers: FrozenLayers
     layer_lr_decay: float
     layers: Layers
@@ -53,6 +54,7 @@ def build_bert_encoder(
     stride: Optional[int] = None,  # noqa: UP045
     max_pieces: int = 1024,
     precision: Precision = "auto",
+    backend: Backend = "torch",
     frozen_layers: FrozenLayers = "none",
     layer_lr_decay: float = 1.0,
     layers: Layers = "last",
@@ -68,7 +70,9 @@ def build_bert_encoder(
         stride: Pieces from one window of a long text to the next, three quarters of a window by default.
         max_pieces: Most pieces, padding included, of one forward pass.
         precision: `"auto"` computes in bfloat16 where the hardware multiplies it natively, else in float32; `"fp32"`
-            and `"bf16"` insist.
+            and `"bf16"` insist. `"fp16"` and `"int8"`, 8-bit integers in the dense layers, are for predictions;
+            training is then as with `"auto"`.
+        backend: What predicts: `"torch"`, or `"onnx"`, ONNX Runtime, in float32 or `"int8"`.
         frozen_layers: What does not learn: `"none"`, `"embeddings"`, a number of layers from the bottom (with the
             embeddings), `"all_but_last"` layer, or `"all"`.
         layer_lr_decay: Factor on the learning rate from each layer to the one below.
@@ -80,8 +84,9 @@ def build_bert_encoder(
 
     Raises:
         SettingError: A setting is outside what is allowed.
+        MissingExtraError: ONNX Runtime is wanted and not installed.
     """
-    check_precision(precision)
+    check_precision(precision, backend)
     for setting, value in (("window", window), ("stride", stride), ("max_pieces", max_pieces)):
         if value is not None and value < 1:
             raise SettingError(setting, value, "a positive number of pieces")
@@ -96,6 +101,7 @@ def build_bert_encoder(
         stride,
         max_pieces,
         precision,
+        backend,
         frozen_layers,
         layer_lr_decay,
         layers,
@@ -118,7 +124,9 @@ def build_bert_encoder(
 def make_encoder_shim(settings: EncoderSettings) -> TorchShim:
     """Make what holds the torch module of an encoder; the module itself comes with `init_encoder` or from bytes."""
     export = _merge if settings.adapter and settings.adapter.save == "merged" else None
-    return TorchShim(partial(_build_module, settings), partial(_find_lr_scale, settings), export)
+    shim = TorchShim(partial(_build_module, settings), partial(_find_lr_scale, settings), export)
+    share_with_forks(shim, partial(_prepare_for_forks, settings))
+    return shim
 
 
 def init_encoder(settings: EncoderSettings, model: Model[Any, Any], X: Any = None, Y: Any = None) -> None:
@@ -163,14 +171,24 @@ def run_encoder(
     """
     adapt_to_fork()
     module: BertModule = shim.module
-    dtype = find_dtype(settings.precision, module.device)
     if is_train and module.learns:
         module.train()
+        dtype = find_training_dtype(settings.precision, module.device)
         with torch.autocast(module.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
             return encode(module)
     # A head that learns over a frozen encoder keeps the states for its backward pass.
     with torch.no_grad() if is_train else torch.inference_mode():
-        return encode(shim.derive(str(dtype), partial(make_inference_copy, dtype=dtype)))
+        return encode(_get_inference_copy(settings, shim))
+
+
+def _get_inference_copy(settings: EncoderSettings, shim: TorchShim) -> Any:
+    make_copy = partial(make_inference_copy, precision=settings.precision, backend=settings.backend)
+    return shim.derive("inference copy", make_copy)
+
+
+def _prepare_for_forks(settings: EncoderSettings, shim: TorchShim) -> None:
+    if shim.spec and shim.module.device.type == "cpu":
+        _get_inference_copy(settings, shim)
 
 
 def _build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:

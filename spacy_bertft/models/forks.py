@@ -1,16 +1,21 @@
-"""A child process that was forked after torch has run."""
+"""Child processes, as `nlp.pipe(n_process=2)` makes them: what they share, and how many threads they take."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
 _home = os.getpid()
+_prepare: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
 
 
 def adapt_to_fork() -> None:
-    """Make torch usable in a forked child, as `nlp.pipe(n_process=2)` makes them; cheap when nothing was forked.
+    """Make torch usable in a forked child; cheap when nothing was forked.
 
     The child inherits the bookkeeping of the parent's thread pool, but not its threads, and would wait for them
     forever. With one thread there is no pool to wait for; the parallelism lies in the processes.
@@ -23,3 +28,32 @@ def adapt_to_fork() -> None:
     torch.set_num_threads(1)
     # The pool of `tokenizers` has the same trouble; it would fall back by itself, with a warning on every start.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def adapt_to_spawn() -> None:
+    """Take one thread in a child of `multiprocessing` that was sent a model, unless `OMP_NUM_THREADS` says otherwise.
+
+    With torch's own number, each of several children would take all cores.
+    """
+    if multiprocessing.parent_process() is not None and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+
+
+def share_with_forks(owner: Any, prepare: Callable[[Any], None]) -> None:
+    """Ask for something to be made before this process forks, so that its children share the memory of it.
+
+    Args:
+        owner: What it belongs to; when that is gone, nothing is made.
+        prepare: Makes it, given the owner.
+    """
+    _prepare[owner] = prepare
+
+
+def _prepare_all() -> None:
+    if os.getpid() == _home:  # children of children would have to adapt first
+        for owner, prepare in list(_prepare.items()):
+            prepare(owner)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=_prepare_all)

@@ -6,6 +6,7 @@ pass. Here the same modules are called one after the other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -69,9 +70,10 @@ _DISTILBERT = LayerNames(
     down="ffn.lin2",
     norm="output_layer_norm",
 )
-_FAMILIES = {"distilbert": _DISTILBERT} | dict.fromkeys(
-    ("bert", "camembert", "electra", "roberta", "xlm-roberta"), _BERT
-)
+_KIN = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
+_FAMILIES = dict.fromkeys(_KIN, _BERT) | {"distilbert": _DISTILBERT}
+
+_attend: Callable[..., torch.Tensor] = torch.nn.functional.scaled_dot_product_attention
 
 
 class States(NamedTuple):
@@ -91,19 +93,23 @@ class FusedLayers(torch.nn.Module):
 
     Args:
         bert: The encoder, of a family for which `can_fuse` holds; its modules go on being used.
+        is_traced: Whether the calls are recorded: then none depends on what is in a batch, or on its shape.
 
     Attributes:
         config: Its configuration.
         embeddings: Its embeddings.
+        layers: Its layers, as they were.
     """
 
-    def __init__(self, bert: Any) -> None:
+    def __init__(self, bert: Any, *, is_traced: bool = False) -> None:
         super().__init__()
+        self._is_traced = is_traced
         self.config = bert.config
         self.embeddings = bert.embeddings
         self.embeddings_project = getattr(bert, "embeddings_project", torch.nn.Identity())  # ELECTRA's
         names = _FAMILIES[bert.config.model_type]
-        self._layers = [_FusedLayer(layer, names) for layer in attrgetter(names.layers)(bert)]
+        self.layers = attrgetter(names.layers)(bert)
+        self._layers = [_FusedLayer(layer, names, _attend if is_traced else attend) for layer in self.layers]
         self._head_width = bert.config.hidden_size // bert.config.num_attention_heads
 
     def forward(
@@ -125,7 +131,7 @@ class FusedLayers(torch.nn.Module):
             **types: `token_type_ids`, `(W, P)`, where the model knows segments.
         """
         states = self.embeddings_project(self.embeddings(input_ids, **types))
-        mask = _make_mask(attention_mask, states.dtype)
+        mask = _make_mask(attention_mask, states.dtype, is_needed=self._is_traced)
         kept = [states]
         for layer in self._layers:
             states = layer.run(states, mask, self._head_width)
@@ -144,7 +150,8 @@ def can_fuse(bert: Any) -> bool:
 class _FusedLayer:
     """One layer; a plain object, since looking up the parts of a torch module takes time."""
 
-    def __init__(self, layer: Any, names: LayerNames) -> None:
+    def __init__(self, layer: Any, names: LayerNames, attend: Callable[..., torch.Tensor]) -> None:
+        self._attend = attend
         self._projections = [attrgetter(name)(layer) for name in (names.query, names.key, names.value)]
         self._attended, self._attended_norm = attrgetter(names.attended, names.attended_norm)(layer)
         self._up, self._activation, self._down = attrgetter(names.up, names.activation, names.down)(layer)
@@ -152,17 +159,17 @@ class _FusedLayer:
 
     def run(self, states: torch.Tensor, mask: torch.Tensor | None, head_width: int) -> torch.Tensor:
         query, key, value = (
-            project(states).unflatten(-1, (-1, head_width)).transpose(1, 2) for project in self._projections
+            project(states).view(*states.shape[:2], -1, head_width).transpose(1, 2) for project in self._projections
         )
-        attended = attend(query, key, value, mask).transpose(1, 2).flatten(2)
+        attended = self._attend(query, key, value, mask).transpose(1, 2).flatten(2)
         states = self._attended_norm(_run_and_add(self._attended, attended, states))
         return self._norm(_run_and_add(self._down, self._activation(self._up(states)), states))  # type: ignore[no-any-return]
 
 
-def _make_mask(is_piece: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:
+def _make_mask(is_piece: torch.Tensor, dtype: torch.dtype, *, is_needed: bool) -> torch.Tensor | None:
     """Make what is added to the scores of keys, `(W, 1, 1, P)`; nothing where there is no padding."""
     is_padding = is_piece == 0
-    if not bool(is_padding.any()):
+    if not is_needed and not bool(is_padding.any()):
         return None
     mask = torch.zeros(is_padding.shape, dtype=dtype, device=is_padding.device)
     return mask.masked_fill_(is_padding, -torch.inf)[:, None, None, :]

@@ -7,22 +7,47 @@ from typing import Any
 
 import torch
 
+from ..errors import SettingError
 from .adapter import add_adapter, find_adapted
 from .bert import BertModule
 from .fused import FusedLayers, can_fuse
+from .onnx_encoder import make_onnx_encoder
 from .packed import can_pack, pack_children
+from .precision import Backend, Precision, find_dtype
 
 
-def make_inference_copy(module: BertModule, dtype: torch.dtype) -> BertModule:
+def make_inference_copy(module: BertModule, precision: Precision, backend: Backend = "torch") -> Any:
     """Copy a module for prediction; what need not change is shared with it.
 
-    The weights of an adapter are added to those beside it. On an x86 processor the dense layers become `PackedLinear`,
-    and the layers of a family that is known become `FusedLayers`.
+    The weights of an adapter are added to those beside it. On an x86 processor the dense layers become `PackedLinear`;
+    the layers of a family that is known become `FusedLayers`.
 
     Args:
         module: The encoder.
-        dtype: The number format to compute in.
+        precision: What to compute in.
+        backend: What computes.
+
+    Returns:
+        What is called as the module is: a `BertModule`, or an `OnnxEncoder`.
+
+    Raises:
+        SettingError: ONNX Runtime is to compute, and the module is not on a CPU.
+        UnsupportedError: ONNX cannot say what the encoder does.
     """
+    if backend == "onnx":
+        if module.device.type != "cpu":
+            raise SettingError("backend", backend, f"torch on {module.device.type}")
+        return make_onnx_encoder(_copy(module, torch.float32), is_quantized=precision == "int8")
+    copied = _copy(module, find_dtype(precision, module.device))
+    if can_pack(next(copied.parameters())):
+        for parent in list(copied.bert.modules()):
+            pack_children(parent)
+    if can_fuse(copied.bert):
+        copied.bert = FusedLayers(copied.bert)
+    return copied
+
+
+def _copy(module: BertModule, dtype: torch.dtype) -> BertModule:
     shared: dict[int, Any] = {id(module.tokenizer): module.tokenizer}
     for parameter in module.parameters():
         converted = parameter.detach().to(dtype)
@@ -30,10 +55,4 @@ def make_inference_copy(module: BertModule, dtype: torch.dtype) -> BertModule:
     for _, layer in find_adapted(module.bert):
         shared[id(layer)] = plain = copy.deepcopy(layer.base_layer)
         plain.weight.data = add_adapter(layer)
-    copied = copy.deepcopy(module, shared).to(dtype).eval().requires_grad_(False)
-    if can_pack(module.device):
-        for parent in list(copied.bert.modules()):
-            pack_children(parent)
-    if can_fuse(copied.bert):
-        copied.bert = FusedLayers(copied.bert)
-    return copied
+    return copy.deepcopy(module, shared).to(dtype).eval().requires_grad_(False)

@@ -45,13 +45,17 @@ class PackedLinear(torch.nn.Module):
         return outputs
 
 
-def can_pack(device: torch.device) -> bool:
-    """Tell whether dense layers on a device can be packed."""
+def can_pack(weight: torch.Tensor) -> bool:
+    """Tell whether dense layers can be packed, by the device and the number format of a weight."""
     # Private names of torch, which its compiler builds upon; without them the layers stay as they are.
-    has_kernels = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
+    names = ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported", "_is_mkldnn_fp16_supported")
+    ops = torch.ops.mkldnn
     is_x86 = platform.machine() in ("x86_64", "AMD64")
     has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return device.type == "cpu" and is_x86 and has_onednn and has_kernels
+    if not (weight.device.type == "cpu" and is_x86 and has_onednn and all(hasattr(ops, name) for name in names)):
+        return False
+    is_supported = {torch.bfloat16: ops._is_mkldnn_bf16_supported, torch.float16: ops._is_mkldnn_fp16_supported}
+    return bool(is_supported.get(weight.dtype, lambda: True)())
 
 
 def pack_children(parent: torch.nn.Module) -> None:

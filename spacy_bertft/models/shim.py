@@ -17,6 +17,7 @@ from thinc.util import torch2xp, xp2torch
 from ..checkpoints import Weights, load_weights, weights_from_bytes, weights_to_bytes
 from ..errors import CheckpointError, NotInitializedError
 from ..training.optimizer import AdamW, ScaledParameter
+from .forks import adapt_to_spawn
 
 Spec = dict[str, Any]
 Export = Callable[[Any, Spec], tuple[Spec, Weights]]
@@ -52,6 +53,11 @@ class TorchShim(Shim):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what was derived from the weights, when a process is given the shim."""
         return {**self.__dict__, "derived": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take it over, in the process to which it was given."""
+        self.__dict__.update(state)
+        adapt_to_spawn()
 
     @property
     def module(self) -> Any:

@@ -63,6 +63,7 @@ def build_transformer_model(
         stride=None,
         max_pieces=max_pieces,
         precision="bf16" if mixed_precision and precision == "auto" else precision,
+        backend="torch",
         frozen_layers="none",
         layer_lr_decay=1.0,
         layers="last",

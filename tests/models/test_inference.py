@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import torch
-from small_checkpoints import FAMILIES, make_checkpoint
+from small_checkpoints import FAMILIES, make_checkpoint, make_windows
 
 from spacy_bertft.checkpoints import read_checkpoint
 from spacy_bertft.models.bert import build_bert, describe_bert, load_bert
@@ -21,31 +21,25 @@ def module(request, tmp_path_factory):
     return bert.eval()
 
 
-def make_batch(n_pieces: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    ids = torch.randint(5, 30, (4, n_pieces), generator=torch.Generator().manual_seed(0))
-    mask = (torch.arange(n_pieces) < torch.tensor([n_pieces, n_pieces - 1, 2, 1])[:, None]).long()
-    return ids * mask, mask, torch.zeros_like(ids)
-
-
 @torch.inference_mode()
 def compare(left, right, n_pieces: int) -> float:
-    ids, mask, types = make_batch(n_pieces)
+    ids, mask, types = make_windows(n_pieces)
     return float((left(ids, mask, types).float() - right(ids, mask, types))[mask.bool()].abs().max())
 
 
 @pytest.mark.parametrize("n_pieces", [3, 16, 25])
 def test_the_copy_gives_the_same_states(module, n_pieces):
-    assert compare(make_inference_copy(module, torch.float32), module, n_pieces) < 1e-5
+    assert compare(make_inference_copy(module, "fp32"), module, n_pieces) < 1e-5
 
 
 def test_in_bfloat16_they_are_as_near_as_those_of_a_plain_copy(module):
-    packed = make_inference_copy(module, torch.bfloat16)
+    packed = make_inference_copy(module, "bf16")
     plain = copy.deepcopy(module).to(torch.bfloat16)
     assert compare(packed, module, 25) < 2 * compare(plain, module, 25) + 1e-3
 
 
 def test_the_copy_shares_what_it_can_and_learns_nothing(module):
-    copied = make_inference_copy(module, torch.float32)
+    copied = make_inference_copy(module, "fp32")
     assert copied.tokenizer is module.tokenizer
     known = {parameter.data_ptr() for parameter in module.parameters()}
     assert {parameter.data_ptr() for parameter in copied.parameters()} <= known
