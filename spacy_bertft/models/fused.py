@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .attention import attend
-from .packed import PackedLinear
+from .packed import PackedLinear, fill_block
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ class FusedLayers(torch.nn.Module):
         self.layers = attrgetter(names.layers)(bert)
         self._layers = [_FusedLayer(layer, names, _attend if is_traced else attend) for layer in self.layers]
         self._head_width = bert.config.hidden_size // bert.config.num_attention_heads
+        self._has_blocks = any(isinstance(each, PackedLinear) for each in self.layers.modules())
 
     def forward(
         self,
@@ -131,11 +132,18 @@ class FusedLayers(torch.nn.Module):
             **types: `token_type_ids`, `(W, P)`, where the model knows segments.
         """
         states = self.embeddings_project(self.embeddings(input_ids, **types))
+        shape = states.shape
         mask = _make_mask(attention_mask, states.dtype, is_needed=self._is_traced)
+        if self._has_blocks:
+            states = fill_block(states.flatten(0, 1))
         kept = [states]
         for layer in self._layers:
-            states = layer.run(states, mask, self._head_width)
-            kept.append(states)
+            states = layer.run(states, mask, (*shape[:2], -1, self._head_width))
+            if output_hidden_states:
+                kept.append(states)
+        if self._has_blocks:
+            n_pieces = shape[0] * shape[1]
+            states, *kept = (each[:n_pieces].view(shape) for each in (states, *kept))
         return States(states, tuple(kept) if output_hidden_states else ())
 
 
@@ -157,13 +165,29 @@ class _FusedLayer:
         self._up, self._activation, self._down = attrgetter(names.up, names.activation, names.down)(layer)
         self._norm = attrgetter(names.norm)(layer)
 
-    def run(self, states: torch.Tensor, mask: torch.Tensor | None, head_width: int) -> torch.Tensor:
+    def run(
+        self, states: torch.Tensor, mask: torch.Tensor | None, heads_shape: tuple[int, int, int, int]
+    ) -> torch.Tensor:
+        """Run the layer.
+
+        Args:
+            states: `(W, P, H)`, or `(W · P + n, H)`, with rows at the end that belong to no piece.
+            mask: What is added to the scores of keys.
+            heads_shape: `(W, P, A, H / A)`.
+        """
         query, key, value = (
-            project(states).view(*states.shape[:2], -1, head_width).transpose(1, 2) for project in self._projections
+            _cut(project(states), heads_shape).view(heads_shape).transpose(1, 2) for project in self._projections
         )
         attended = self._attend(query, key, value, mask).transpose(1, 2).flatten(2)
+        if states.dim() == 2:
+            attended = fill_block(attended.flatten(0, 1))
         states = self._attended_norm(_run_and_add(self._attended, attended, states))
         return self._norm(_run_and_add(self._down, self._activation(self._up(states)), states))  # type: ignore[no-any-return]
+
+
+def _cut(states: torch.Tensor, heads_shape: tuple[int, int, int, int]) -> torch.Tensor:
+    """Leave out the rows that belong to no piece."""
+    return states if states.dim() == 3 else states[: heads_shape[0] * heads_shape[1]]
 
 
 def _make_mask(is_piece: torch.Tensor, dtype: torch.dtype, *, is_needed: bool) -> torch.Tensor | None:

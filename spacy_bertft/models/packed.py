@@ -11,6 +11,8 @@ _ACTIVATED = {"dense": "intermediate_act_fn", "lin1": "activation"}
 _GELU = ("GELU", "GELUActivation")
 # oneDNN's layout of weights depends on how many rows they will be multiplied with; any other number works too.
 _TYPICAL_ROWS = 1024
+# oneDNN makes a kernel for every number of rows, and keeps a thousand of them; fewer numbers take less memory.
+_BLOCK = 32
 
 
 class PackedLinear(torch.nn.Module):
@@ -32,17 +34,24 @@ class PackedLinear(torch.nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Multiply, add and activate, `(…, in)` → `(…, out)`."""
+        rows = inputs.flatten(0, -2)
         outputs: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-            inputs, self._weight, self._bias, self._activation, [], "none"
+            fill_block(rows), self._weight, self._bias, self._activation, [], "none"
         )
-        return outputs
+        return outputs[: len(rows)].view(*inputs.shape[:-1], -1)
 
     def run_and_add(self, inputs: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
-        """Multiply and add, and add a residual, `(…, out)`; there is no activation."""
+        """Multiply and add, and add a residual, `(n, out)`; `n` is as `fill_block` makes it, and nothing activates."""
         outputs: torch.Tensor = torch.ops.mkldnn._linear_pointwise.binary(
             inputs, residual, self._weight, self._bias, "add"
         )
         return outputs
+
+
+def fill_block(rows: torch.Tensor) -> torch.Tensor:
+    """Append rows of zeros, `(n, H)`, until their number is a multiple of 32."""
+    n_added = -len(rows) % _BLOCK
+    return torch.nn.functional.pad(rows, (0, 0, 0, n_added)) if n_added else rows
 
 
 def can_pack(weight: torch.Tensor) -> bool:
