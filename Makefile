@@ -44,6 +44,7 @@ benchmark: $(STOCK)/ready $(DEFAULT)/ready
 	$(DEFAULT)/bin/python benchmarks/latency.py
 	$(DEFAULT)/bin/python benchmarks/memory.py
 	$(DEFAULT)/bin/python benchmarks/door.py
+	$(DEFAULT)/bin/python benchmarks/startup.py
 	$(DEFAULT)/bin/python benchmarks/finetuning.py
 	$(DEFAULT)/bin/python benchmarks/features.py
 

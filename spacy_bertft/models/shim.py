@@ -17,8 +17,8 @@ from thinc.util import torch2xp, xp2torch
 from ..checkpoints import Weights, load_weights, weights_from_bytes, weights_to_bytes
 from ..errors import CheckpointError, NotInitializedError
 from ..training.optimizer import AdamW, ScaledParameter
+from .empty import Spec, build_empty
 
-Spec = dict[str, Any]
 Export = Callable[[Any, Spec], tuple[Spec, Weights]]
 FindLrScale = Callable[[torch.nn.Module, str], float]
 
@@ -79,8 +79,11 @@ class TorchShim(Shim):
 
     def attach(self, spec: Spec) -> Any:
         """Build the module from a description, on the device that thinc works on."""
+        return self._take(spec, self._build(spec))
+
+    def _take(self, spec: Spec, module: torch.nn.Module) -> Any:
         self.spec = spec
-        self._model = self._build(spec).to(get_torch_default_device())
+        self._model = module.to(get_torch_default_device())
         self.derived.clear()
         return self._model
 
@@ -173,8 +176,11 @@ class TorchShim(Shim):
             is_whole = message.get("is_whole", True)
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"The stored model is damaged: {error}. Train or export it again.") from error
-        module = self.attach(spec)
-        load_weights(module, weights if is_whole else module.state_dict() | weights, "the stored model")
+        # What is left out stays as it is made.
+        module = build_empty(self._build, spec) if is_whole else self._build(spec)
+        weights = weights if is_whole else module.state_dict() | weights
+        load_weights(module, weights, "the stored model", may_keep=True)
+        self._take(spec, module)
         return self
 
 
