@@ -1,4 +1,4 @@
-"""In which number format the encoder computes. Weights are trained and stored in float32."""
+"""In which number format the encoder computes. Weights are trained in float32; how they are stored, see `storage`."""
 
 from __future__ import annotations
 

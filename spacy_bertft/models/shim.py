@@ -36,6 +36,7 @@ class TorchShim(Shim):
         spec: The description, empty before the module is built.
         derived: What was made from the weights, by name; emptied when they change.
         is_left_out: Tells by its name whether a weight is left out of the bytes, because it is written elsewhere.
+        stored_dtype: The number format of the weights in the bytes, by default that which they have.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class TorchShim(Shim):
         self._find_lr_scale = find_lr_scale
         self.export = export
         self.is_left_out: Callable[[str], bool] | None = None
+        self.stored_dtype: torch.dtype | None = None
         self.derived: dict[str, Any] = {}
         self.spec: Spec = {}
 
@@ -158,6 +160,11 @@ class TorchShim(Shim):
         spec, weights = self.export(self._model, self.spec) if self.export else (self.spec, self._model.state_dict())
         if self.is_left_out:
             weights = {name: tensor for name, tensor in weights.items() if not self.is_left_out(name)}
+        if self.stored_dtype:
+            weights = {
+                name: tensor.to(self.stored_dtype) if tensor.is_floating_point() else tensor
+                for name, tensor in weights.items()
+            }
         message = {"spec": spec, "weights": weights_to_bytes(weights), "is_whole": not self.is_left_out}
         content: bytes = srsly.msgpack_dumps(message)
         return content
