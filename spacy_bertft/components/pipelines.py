@@ -26,3 +26,15 @@ def load_pipeline(pipeline: Path | str) -> Language:
             f"{pipeline} is no pipeline. Expected a folder such as training/model-best, or the name of an installed "
             "pipeline."
         ) from error
+
+
+def find_pipeline_dir(nlp: Language) -> Path:
+    """Return the folder that a pipeline was loaded from.
+
+    Raises:
+        DataError: It was not loaded from a folder.
+    """
+    folder: Path | None = nlp.path
+    if folder is None or not (folder / "config.cfg").is_file():
+        raise DataError("The pipeline is not a folder on a disk, so its other components cannot be copied.")
+    return folder

@@ -11,7 +11,7 @@ from typing import Any
 from spacy.language import Language
 from spacy.util import load_config, registry
 
-from ..components.pipelines import load_pipeline
+from ..components.pipelines import find_pipeline_dir, load_pipeline
 from ..errors import DataError, MissingExtraError, SettingError
 from ..models.precision import Precision, check_precision
 from ..output import replace_folder_when_done
@@ -77,9 +77,7 @@ def accelerate(pipeline: Path | str, output_dir: Path | str, *, precision: Preci
 
 
 def _get_folder(nlp: Language, output_dir: Path) -> Path:
-    folder: Path | None = nlp.path
-    if folder is None or not (folder / "config.cfg").is_file():
-        raise DataError("The pipeline is not a folder on a disk, so its other components cannot be copied.")
+    folder = find_pipeline_dir(nlp)
     if folder.resolve() == output_dir.resolve():
         raise DataError(f"{output_dir} is the pipeline itself. Expected another folder to write to.")
     return folder

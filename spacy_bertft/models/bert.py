@@ -192,9 +192,8 @@ def find_activation(encoder: Model[Any, Any]) -> Activation:
 
 def _build_transformer(config: dict[str, Any]) -> Any:
     from transformers import AutoConfig, AutoModel
-    from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES, MODEL_MAPPING
 
-    from_config: Any = AutoModel.from_config
     fields = dict(config)
     # Other families may name further models in their configuration, which transformers would then fetch.
     if config["model_type"] not in MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES:
@@ -203,7 +202,11 @@ def _build_transformer(config: dict[str, Any]) -> Any:
             "such as bert, distilbert, roberta or electra."
         )
     try:
-        return from_config(AutoConfig.for_model(fields.pop("model_type"), **fields)).float()
+        described: Any = AutoConfig.for_model(fields.pop("model_type"), **fields)
+        # The table gives the class alone; `from_config` of transformers 4 imports the configurations of all families.
+        found: Any = MODEL_MAPPING[type(described)]
+        has_choice = isinstance(found, tuple)  # Funnel has two models, and its configuration says which
+        return (AutoModel.from_config if has_choice else found)(described).float()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"transformers cannot build an encoder of type '{config.get('model_type')}': {read_first_line(error)}"

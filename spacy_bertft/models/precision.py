@@ -1,4 +1,7 @@
-"""In which number format, and by which library, the encoder computes. Weights are trained in float32."""
+"""In which number format, and by which library, the encoder computes. Weights are trained in float32.
+
+How they are stored, see `storage`.
+"""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from thinc.util import torch2xp, xp2torch
 from ..checkpoints import Weights, load_weights, weights_from_bytes, weights_to_bytes
 from ..errors import CheckpointError, NotInitializedError
 from ..training.optimizer import AdamW, ScaledParameter
+from .empty import Spec, build_empty
 from .forks import adapt_to_spawn
 
-Spec = dict[str, Any]
 Export = Callable[[Any, Spec], tuple[Spec, Weights]]
 FindLrScale = Callable[[torch.nn.Module, str], float]
 
@@ -37,6 +37,7 @@ class TorchShim(Shim):
         spec: The description, empty before the module is built.
         derived: What was made from the weights, by name; emptied when they change.
         is_left_out: Tells by its name whether a weight is left out of the bytes, because it is written elsewhere.
+        stored_dtype: The number format of the weights in the bytes, by default that which they have.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class TorchShim(Shim):
         self._find_lr_scale = find_lr_scale
         self.export = export
         self.is_left_out: Callable[[str], bool] | None = None
+        self.stored_dtype: torch.dtype | None = None
         self.derived: dict[str, Any] = {}
         self.spec: Spec = {}
 
@@ -85,8 +87,11 @@ class TorchShim(Shim):
 
     def attach(self, spec: Spec) -> Any:
         """Build the module from a description, on the device that thinc works on."""
+        return self._take(spec, self._build(spec))
+
+    def _take(self, spec: Spec, module: torch.nn.Module) -> Any:
         self.spec = spec
-        self._model = self._build(spec).to(get_torch_default_device())
+        self._model = module.to(get_torch_default_device())
         self.derived.clear()
         return self._model
 
@@ -161,6 +166,11 @@ class TorchShim(Shim):
         spec, weights = self.export(self._model, self.spec) if self.export else (self.spec, self._model.state_dict())
         if self.is_left_out:
             weights = {name: tensor for name, tensor in weights.items() if not self.is_left_out(name)}
+        if self.stored_dtype:
+            weights = {
+                name: tensor.to(self.stored_dtype) if tensor.is_floating_point() else tensor
+                for name, tensor in weights.items()
+            }
         message = {"spec": spec, "weights": weights_to_bytes(weights), "is_whole": not self.is_left_out}
         content: bytes = srsly.msgpack_dumps(message)
         return content
@@ -179,8 +189,11 @@ class TorchShim(Shim):
             is_whole = message.get("is_whole", True)
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"The stored model is damaged: {error}. Train or export it again.") from error
-        module = self.attach(spec)
-        load_weights(module, weights if is_whole else module.state_dict() | weights, "the stored model")
+        # What is left out stays as it is made.
+        module = build_empty(self._build, spec) if is_whole else self._build(spec)
+        weights = weights if is_whole else module.state_dict() | weights
+        load_weights(module, weights, "the stored model", may_keep=True)
+        self._take(spec, module)
         return self
 
 

@@ -195,3 +195,20 @@ def test_one_kind_of_misfit_is_enough(weights: Weights, problem: str) -> None:
     with pytest.raises(CheckpointError) as caught:
         load_weights(torch.nn.Linear(3, 2), weights, "here")
     assert str(caught.value).endswith(problem)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_weights_of_any_format_become_those_of_the_module(dtype: torch.dtype) -> None:
+    for may_keep in (False, True):
+        module = torch.nn.BatchNorm1d(3)  # it has buffers too, one of integers
+        weights = {name: torch.full_like(tensor, 0.5).to(dtype) for name, tensor in module.state_dict().items()}
+        weights["num_batches_tracked"] = torch.tensor(7)
+        load_weights(module, weights, "here", may_keep=may_keep)
+        assert module.weight.dtype == module.running_mean.dtype == torch.float32
+        assert (module.weight == 0.5).all()
+        assert (module.running_mean == 0.5).all()
+        assert int(module.num_batches_tracked) == 7
+        module(torch.ones(2, 3)).sum().backward()
+        assert module.bias.grad is not None
+        kept = module.weight.data_ptr() == weights["weight"].data_ptr()
+        assert kept == (may_keep and dtype == torch.float32)

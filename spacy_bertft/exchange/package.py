@@ -1,0 +1,147 @@
+"""A trained pipeline → an installable package, by spaCy's own `package`; with half-size weights if asked for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import srsly
+from spacy.cli.package import package as package_folder
+from spacy.language import Language
+from thinc.api import Model
+
+from ..components.pipelines import find_pipeline_dir, load_pipeline
+from ..errors import DataError, SettingError
+from ..models.adapter import keep_adapter_apart
+from ..models.storage import StoredPrecision, check_stored_precision, list_encoders, store_encoders
+
+BUILDS = ("sdist", "wheel", "none")
+
+
+@dataclass(frozen=True)
+class PackageReport:
+    """What was packaged.
+
+    Attributes:
+        pipeline: Where it came from.
+        path: The folder of the package.
+        files: The archives that were built of it.
+        components: The components with an encoder.
+        precision: In which format its weights were written.
+        bytes_before: Size of the models of these components in the pipeline.
+        bytes_after: Their size in the package.
+    """
+
+    pipeline: str
+    path: Path
+    files: tuple[Path, ...]
+    components: tuple[str, ...]
+    precision: StoredPrecision
+    bytes_before: int
+    bytes_after: int
+
+    def __str__(self) -> str:
+        names = ", ".join(self.components) or "no component with an encoder of ours"
+        sizes = f"{self.bytes_after / 1e6:,.1f} MB in {self.precision}, before {self.bytes_before / 1e6:,.1f} MB"
+        built = "".join(f" Built {path.name}." for path in self.files)
+        return f"{self.pipeline} → {self.path}: {names}, {sizes}.{built}"
+
+
+def package(
+    pipeline: Path | str,
+    output_dir: Path | str,
+    *,
+    precision: StoredPrecision = "fp32",
+    name: str | None = None,
+    version: str | None = None,
+    builds: Collection[str] = ("sdist",),
+    force: bool = False,
+) -> PackageReport:
+    """Make a Python package of a pipeline.
+
+    Args:
+        pipeline: A folder, or the name of an installed pipeline. It stays as it is.
+        output_dir: Where the folder of the package is to stand; it is made if it does not exist.
+        precision: In which format the weights of encoders are written; they are float32 again once they are loaded.
+            With `"bf16"`, what an encoder predicts in bfloat16 stays the same to the bit.
+        name: Name of the package, by default that of the pipeline; the language is put before it.
+        version: Its version, by default that of the pipeline.
+        builds: Which archives are built of it: `"sdist"`, `"wheel"`, or neither of them.
+        force: Whether an earlier package of the same name and version gives way.
+
+    Raises:
+        SettingError: A setting is outside what is allowed, or a weight is larger than the format can hold.
+        DataError: There is no such pipeline, or an earlier package stands there, or spaCy cannot package it.
+    """
+    check_stored_precision(precision)
+    for build in builds:
+        if build not in BUILDS:
+            raise SettingError("build", build, f"one of {', '.join(BUILDS)}")
+    if name is not None and not name.isidentifier():
+        raise SettingError("name", name, "what can be imported, such as movie_ner")
+    output_dir = Path(output_dir)
+    nlp = load_pipeline(pipeline)
+    folder = find_pipeline_dir(nlp)
+    target = output_dir / _find_package_name(folder, name, version)
+    if target.exists() and not force:
+        raise DataError(f"{target} is there already. Pass --force to replace it, or another --version.")
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=output_dir, prefix=".package-") as working:
+        copied = Path(working, "pipeline")
+        shutil.copytree(folder, copied, ignore=shutil.ignore_patterns("__pycache__"))
+        components = _write_encoders(nlp, copied, precision)
+        _package_folder(copied, name=name, version=version, builds=builds)
+        if target.exists():
+            shutil.rmtree(target)
+        Path(working, target.name).replace(target)
+        after = _count_bytes(copied, components)
+    files = tuple(sorted((target / "dist").glob("*")))
+    before = _count_bytes(folder, components)
+    return PackageReport(str(pipeline), target, files, components, precision, before, after)
+
+
+def _find_package_name(folder: Path, name: str | None, version: str | None) -> str:
+    """Return the name of the folder that spaCy will make."""
+    meta: dict[str, Any] = srsly.read_json(folder / "meta.json")
+    prefix = f"{meta['lang']}_"
+    return f"{prefix}{(name or meta['name']).removeprefix(prefix)}-{version or meta['version']}"
+
+
+def _write_encoders(nlp: Language, folder: Path, precision: StoredPrecision) -> tuple[str, ...]:
+    """Write the models that have an encoder anew, in the places of those in a copy of the pipeline."""
+    components = []
+    for name, pipe in nlp.components:
+        model = getattr(pipe, "model", None)
+        if isinstance(model, Model) and list_encoders(model):
+            with store_encoders(model, precision), keep_adapter_apart(model):
+                model.to_disk(folder / name / "model")
+            components.append(name)
+    return tuple(components)
+
+
+def _package_folder(folder: Path, *, name: str | None, version: str | None, builds: Collection[str]) -> None:
+    said = StringIO()
+    try:
+        with redirect_stdout(said):
+            package_folder(
+                folder,
+                folder.parent,
+                name=name,
+                version=version,
+                create_sdist="sdist" in builds,
+                create_wheel="wheel" in builds,
+                silent=False,
+            )
+    except SystemExit as error:
+        reason = " ".join(said.getvalue().split())
+        raise DataError(f"spaCy could not make the package: {reason}") from error
+
+
+def _count_bytes(folder: Path, components: Collection[str]) -> int:
+    return sum((folder / name / "model").stat().st_size for name in components)
