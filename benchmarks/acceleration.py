@@ -10,46 +10,17 @@ the F1 of entities.
 from __future__ import annotations
 
 import argparse
-import random
 import statistics
 import tempfile
 from pathlib import Path
 
 import spacy
 import torch
-from spacy.language import Language
-from spacy.training import Corpus, Example
-from speed import build_stock, measure
-from thinc.api import Adam, fix_random_seed, warmup_linear
+from pipelines import build_stock, make_stock_optimizer, read_examples, train
+from speed import measure
 from tqdm import trange
 
-from spacy_bertft.corpus import convert
 from spacy_bertft.exchange.accelerate import accelerate
-from spacy_bertft.training.batches import configure_batch_by_pieces
-
-
-def read_examples(nlp: Language, path: Path, folder: Path) -> list[Example]:
-    """Read the sentences of a BIO file."""
-    output_path = folder / f"{path.stem}.spacy"
-    convert(path, output_path)
-    return list(Corpus(output_path)(nlp))
-
-
-def train(nlp: Language, encoder: str, examples: list[Example], n_steps: int) -> None:
-    """Train as the stock quickstart config does, with batches of 1,024 pieces."""
-    fix_random_seed(0)
-    nlp.initialize(lambda: examples)
-    optimizer = Adam(warmup_linear(5e-5, 50, n_steps), L2=0.01, L2_is_weight_decay=True, grad_clip=1.0)
-    batch_by_pieces = configure_batch_by_pieces(encoder, size=1024)
-    batches: list[list[Example]] = []
-    for _ in trange(n_steps, desc="Training", unit=" steps", disable=None):
-        if not batches:
-            random.shuffle(examples)
-            batches = list(batch_by_pieces(examples))
-        nlp.update(batches.pop(), sgd=False, drop=0.1)
-        for _, pipe in nlp.pipeline:
-            pipe.finish_update(optimizer)  # type: ignore[attr-defined]
-        optimizer.step_schedules()
 
 
 def main() -> None:
@@ -64,7 +35,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         stock = build_stock(arguments.encoder)
-        train(stock, arguments.encoder, read_examples(stock, arguments.train_bio, folder), arguments.steps)
+        examples = read_examples(stock, arguments.train_bio, folder)
+        train(stock, arguments.encoder, examples, arguments.steps, make_stock_optimizer(arguments.steps))
         stock.to_disk(folder / "stock")
         sides = {"stock spacy-transformers": spacy.load(folder / "stock")}
         for precision in ("fp32", "auto"):

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import torch
 from bare import BareTorch
+from pipelines import TEST_BIO, build_ours, read_texts
 from record import Record, Row, add_save_option, save
 from spacy.language import Language
-from speed import KINDS, TEST_BIO, build_ours, read_texts
+from speed import KINDS
 from tqdm import tqdm
 
 from spacy_bertft.models.precision import find_dtype

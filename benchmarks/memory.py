@@ -13,8 +13,8 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipelines import TEST_BIO, build_ours, read_texts
 from record import Record, Row, add_save_option, save
-from speed import TEST_BIO, build_ours, read_texts
 from tqdm import tqdm
 
 BATCH = 1000

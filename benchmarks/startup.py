@@ -16,9 +16,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from pipelines import build_ours
 from ratios import describe_rounds
 from record import Record, Row, add_save_option, save
-from speed import build_ours
 from tqdm import trange
 
 from spacy_bertft.checkpoints import write_weight_file

