@@ -130,4 +130,4 @@ def _join(parts: list[torch.Tensor], order: Ints, module: BertModule) -> torch.T
     """Put rows that were computed in `order` back into the first order, as float32."""
     if not parts:
         return torch.zeros((0, module.feature_width), device=module.device)
-    return torch.cat(parts).float().index_select(0, _to_torch(np.argsort(order, kind="stable"), module))
+    return torch.cat(parts).index_select(0, _to_torch(np.argsort(order, kind="stable"), module)).float()
