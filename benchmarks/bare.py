@@ -12,7 +12,7 @@ from spacy_bertft.checkpoints import find_checkpoint_dir
 from spacy_bertft.models.plan import plan_encoding
 from spacy_bertft.pieces import PieceTokenizer, cut_buckets
 
-WINDOW, STRIDE, MAX_PIECES = 510, 382, 1024
+WINDOW, STRIDE, MAX_PIECES = 510, 446, 1024
 
 Bucket = dict[str, torch.Tensor]
 

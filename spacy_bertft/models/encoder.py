@@ -27,6 +27,8 @@ from .shim import TorchShim, get_shim
 from .windowed import encode_windows
 
 LONGEST_DEFAULT_WINDOW = 512
+# Then no piece is answered with less than 32 on either side, in windows of 256 and more.
+_MOST_SHARED = 64
 
 Encoded = TypeVar("Encoded")
 
@@ -67,7 +69,8 @@ def build_bert_encoder(
         name: Folder or hub id of the checkpoint to start from. A trained pipeline does not need it any more.
         window: Most pieces of a window, special pieces included. By default as many as the model can number, at
             most 512.
-        stride: Pieces from one window of a long text to the next, three quarters of a window by default.
+        stride: Pieces from one window of a long text to the next; by default two windows share a quarter of their
+            pieces, at most 64.
         max_pieces: Most pieces, padding included, of one forward pass.
         precision: `"auto"` computes in bfloat16 where the hardware multiplies it natively, else in float32; `"fp32"`
             and `"bf16"` insist. `"fp16"` and `"int8"`, 8-bit integers in the dense layers, are for predictions;
@@ -217,7 +220,7 @@ def find_window(settings: EncoderSettings, module: BertModule, config: dict[str,
     size -= module.tokenizer.n_special
     if size < 1:
         raise SettingError("window", settings.window, f"more than {module.tokenizer.n_special} special pieces")
-    stride = settings.stride or max(1, size * 3 // 4)
+    stride = settings.stride or size - min(size // 4, _MOST_SHARED)
     if stride > size:
         raise SettingError("stride", stride, f"at most {size}, or pieces between two windows would be lost")
     return size, stride
