@@ -79,16 +79,18 @@ def test_each_parameter_has_its_own_rate() -> None:
     assert moved == pytest.approx([0.1, 0.05, 0.0], rel=1e-3)
 
 
-def test_clipping_spans_the_whole_model() -> None:
+@pytest.mark.parametrize(("scale", "expected"), [(100.0, 2.0), (1e-3, None)])
+def test_clipping_spans_the_whole_model(scale: float, expected: float | None) -> None:
     parameters = make_parameters(0)
-    give_gradients(parameters, 0, scale=100.0)
-    optimizer = configure_adamw(0.0, grad_clip=2.0)
-    norms: list[torch.Tensor] = []
-    optimizer._get_stepper(1, [ScaledParameter(p, 1.0, str(id(p))) for p in parameters]).register_step_pre_hook(
-        lambda *_: norms.append(torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]).norm())
-    )
-    step(optimizer, parameters)
-    assert norms[0].item() == pytest.approx(2.0, rel=1e-4)
+    give_gradients(parameters, 0, scale=scale)
+    norm = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]).norm().item()
+    optimizer = configure_adamw(0.0, grad_clip=2.0, beta1=0.5)
+    scaled = [ScaledParameter(p, 1.0, str(id(p))) for p in parameters]
+    stepper = optimizer._get_stepper(1, scaled)
+    optimizer.step_torch(1, scaled)
+    # After one step the first moments are half of the gradients that it saw.
+    seen = torch.cat([2 * stepper.state[p]["exp_avg"].flatten() for p in parameters]).norm().item()
+    assert seen == pytest.approx(expected or norm, rel=1e-4)
 
 
 def test_gradients_are_cleared_and_one_without_is_left_alone() -> None:
