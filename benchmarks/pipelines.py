@@ -86,6 +86,14 @@ def read_examples(nlp: Language, path: Path, folder: Path) -> list[Example]:
     return list(Corpus(output_path)(nlp))
 
 
+def load_ours(pipeline: Path, precision: str, backend: str = "torch") -> Language:
+    """Load a pipeline with a `bert_ner`, to predict in another number format."""
+    config = spacy.util.load_config(pipeline / "config.cfg")
+    [name] = [name for name, part in config["components"].items() if part["factory"] == "bert_ner"]
+    settings = {"precision": precision, "backend": backend}
+    return spacy.load(pipeline, config={"components": {name: {"model": {"encoder": settings}}}})
+
+
 def make_stock_optimizer(n_steps: int) -> Optimizer:
     """Make the optimizer of the config that `spacy init config --gpu` writes, with a schedule of that many steps."""
     return Adam(warmup_linear(5e-5, 50, n_steps), L2=0.01, L2_is_weight_decay=True, grad_clip=1.0)

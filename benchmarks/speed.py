@@ -30,6 +30,7 @@ from pipelines import (
     TRAIN_BIO,
     build_ours,
     build_stock,
+    load_ours,
     make_stock_optimizer,
     read_examples,
     read_texts,
@@ -97,16 +98,11 @@ def train_pipelines(encoder: str, train_bio: Path, n_steps: int, folder: Path) -
         stock.to_disk(folder / "stock")
 
 
-def load_ours(folder: Path, precision: str, backend: str = "torch") -> Language:
-    settings = {"precision": precision, "backend": backend}
-    return spacy.load(folder / "ours", config={"components": {"bert_ner": {"model": {"encoder": settings}}}})
-
-
 def build_sides(encoder: str, texts: list[str], folder: Path, *, has_peers: bool) -> dict[str, Side]:
     sides: dict[str, Side] = {}
     if find_spec("spacy_transformers"):
         sides["stock spacy-transformers + ner"] = partial(run_pipe, spacy.load(folder / "stock"), texts)
-    pipelines = {precision: load_ours(folder, precision) for precision in ("fp32", "auto")}
+    pipelines = {precision: load_ours(folder / "ours", precision) for precision in ("fp32", "auto")}
     docs = [pipelines["fp32"].make_doc(text) for text in texts]
     for precision, nlp in pipelines.items():
         dtype = find_dtype(precision, torch.device("cpu"))  # type: ignore[arg-type]
@@ -115,7 +111,7 @@ def build_sides(encoder: str, texts: list[str], folder: Path, *, has_peers: bool
         sides[f"spacy-bertft, {precision}"] = partial(run_pipe, nlp, texts)
     if find_spec("onnxruntime"):
         for precision in ("fp32", "int8"):
-            nlp = load_ours(folder, precision, "onnx")
+            nlp = load_ours(folder / "ours", precision, "onnx")
             sides[f"spacy-bertft, onnx {precision}"] = partial(run_pipe, nlp, texts)
     if has_peers:
         export_hf(folder / "ours", folder / "checkpoint", component="bert_ner")
