@@ -16,6 +16,7 @@ from ..pieces import PieceTokenizer
 from ..training.layers import count_layers, find_depth
 from .adapter import add_adapter_names, inject_adapter, is_adapter
 from .attention import LEAST_PIECES, AlignedAttention
+from .dropout import speed_up_dropout
 from .features import Layers, count_features, select_states
 from .fused import FusedLayers
 from .shared import SharedEncoder
@@ -52,6 +53,7 @@ class BertModule(torch.nn.Module):
         self.bert = _build_transformer(config)
         if not has_pooler and hasattr(self.bert, "pooler"):
             self.bert.pooler = None
+        speed_up_dropout(self.bert)
         self.tokenizer = tokenizer
         self.n_layers = count_layers(self.bert.state_dict())
         self.always_frozen = 0
