@@ -19,9 +19,9 @@ from typing import Any
 
 import spacy
 import torch
+from pipelines import LABELS, TEST_BIO, read_texts
 from spacy.language import Language
 from spacy.training import Example
-from speed import LABELS, TEST_BIO, read_texts
 from tqdm import trange
 
 from spacy_bertft.checkpoints import find_checkpoint_dir

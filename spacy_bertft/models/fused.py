@@ -193,7 +193,8 @@ def _cut(states: torch.Tensor, heads_shape: tuple[int, int, int, int]) -> torch.
 def _make_mask(is_piece: torch.Tensor, dtype: torch.dtype, *, is_needed: bool) -> torch.Tensor | None:
     """Make what is added to the scores of keys, `(W, 1, 1, P)`; nothing where there is no padding."""
     is_padding = is_piece == 0
-    if not is_needed and not bool(is_padding.any()):
+    # To look at it would make a GPU wait.
+    if not is_needed and is_piece.device.type == "cpu" and not bool(is_padding.any()):
         return None
     mask = torch.zeros(is_padding.shape, dtype=dtype, device=is_padding.device)
     return mask.masked_fill_(is_padding, -torch.inf)[:, None, None, :]

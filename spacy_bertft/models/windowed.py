@@ -123,7 +123,10 @@ def _locate(buckets: list[Ints], n_windows: int) -> tuple[Ints, Ints]:
 
 
 def _to_torch(values: Ints, module: BertModule) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values)).to(module.device)
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    if module.device.type == "cuda":
+        return tensor.pin_memory().to(module.device, non_blocking=True)  # the copy goes on while the next is made ready
+    return tensor.to(module.device)
 
 
 def _join(parts: list[torch.Tensor], order: Ints, module: BertModule) -> torch.Tensor:
