@@ -43,7 +43,7 @@ check: $(DEFAULT)/ready
 	$(DEFAULT)/bin/lint-imports
 
 benchmark: $(STOCK)/ready $(DEFAULT)/ready
-	$(STOCK)/bin/python benchmarks/speed.py --texts "$(TEXTS)" --save $(RESULTS)
+	$(STOCK)/bin/python benchmarks/speed.py --texts "$(TEXTS)" --train "$(TRAIN)" --save $(RESULTS)
 	$(STOCK)/bin/python benchmarks/training.py --train "$(TRAIN)" --save $(RESULTS)
 	$(STOCK)/bin/python benchmarks/sharing.py --texts "$(TEXTS)"
 	$(DEFAULT)/bin/python benchmarks/latency.py --texts "$(TEXTS)" --save $(RESULTS)

@@ -12,7 +12,7 @@ _GELU = ("GELU", "GELUActivation")
 # oneDNN's layout of weights depends on how many rows they will be multiplied with; any other number works too.
 _TYPICAL_ROWS = 1024
 # oneDNN makes a kernel for every number of rows, and keeps a thousand of them; fewer numbers take less memory.
-_BLOCK = 32
+_LARGEST_BLOCK = 32
 
 
 class PackedLinear(torch.nn.Module):
@@ -49,8 +49,9 @@ class PackedLinear(torch.nn.Module):
 
 
 def fill_block(rows: torch.Tensor) -> torch.Tensor:
-    """Append rows of zeros, `(n, H)`, until their number is a multiple of 32."""
-    n_added = -len(rows) % _BLOCK
+    """Append rows of zeros, `(n, H)`, to whole blocks of 32, or, where rows are few, of an eighth of them or less."""
+    block = min(_LARGEST_BLOCK, 2 ** max(0, (len(rows) // 8).bit_length() - 1))
+    n_added = -len(rows) % block
     return torch.nn.functional.pad(rows, (0, 0, 0, n_added)) if n_added else rows
 
 

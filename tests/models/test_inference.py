@@ -7,7 +7,7 @@ from small_checkpoints import FAMILIES, make_checkpoint, make_windows
 from spacy_bertft.checkpoints import read_checkpoint
 from spacy_bertft.models.bert import build_bert, describe_bert, load_bert
 from spacy_bertft.models.inference import make_inference_copy
-from spacy_bertft.models.packed import PackedLinear
+from spacy_bertft.models.packed import PackedLinear, fill_block
 
 ALL = (*FAMILIES, "deberta-v2", "mobilebert")
 
@@ -55,3 +55,11 @@ def test_a_packed_layer(is_gelu, has_bias):
     expected = torch.nn.functional.gelu(linear(inputs)) if is_gelu else linear(inputs)
     with torch.no_grad():
         torch.testing.assert_close(PackedLinear(linear, is_gelu=is_gelu)(inputs), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_rows_are_filled_to_few_numbers_with_little_waste():
+    filled = [len(fill_block(torch.ones(n_rows, 2))) for n_rows in range(1, 1025)]
+    assert all(n_rows <= n <= n_rows * 1.125 for n_rows, n in enumerate(filled, 1))
+    assert len(set(filled)) < 80
+    assert [len(fill_block(torch.ones(n, 2))) for n in set(filled)] == list(set(filled))
+    assert fill_block(torch.ones(41, 2)).sum() == 82
