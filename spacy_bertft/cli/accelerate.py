@@ -14,7 +14,7 @@ def accelerate_command(
         typer.Argument(metavar="PIPELINE", help="A pipeline of spacy-transformers: its folder, or its name."),
     ],
     output_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="The pipeline folder to write.")],
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16 or int8.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
 ) -> None:
     """Rewrite a trained spacy-transformers pipeline to run faster, with the same weights."""
     from typing import Any, cast

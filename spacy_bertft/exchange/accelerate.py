@@ -45,7 +45,7 @@ def accelerate(pipeline: Path | str, output_dir: Path | str, *, precision: Preci
     Args:
         pipeline: A folder, or the name of an installed pipeline.
         output_dir: The folder to write. An earlier pipeline there is replaced, anything else is an error.
-        precision: As for `spacy-bertft.BertEncoder.v1`.
+        precision: As for `spacy-bertft.TransformerModel.v1`.
 
     Raises:
         MissingExtraError: spacy-transformers is not installed.

@@ -98,10 +98,7 @@ class BertModule(torch.nn.Module):
         if self.has_types:
             inputs["token_type_ids"] = types
         has_all = self.layers != "last"
-        is_worth_it = (
-            ids.device.type == "cpu" and ids.numel() >= LEAST_PIECES and not isinstance(self.bert, FusedLayers)
-        )
-        with AlignedAttention() if is_worth_it else nullcontext():
+        with AlignedAttention() if self._is_worth_aligning(ids) else nullcontext():
             output = self.bert(**inputs, attention_mask=mask, output_hidden_states=has_all, return_dict=True)
         states: torch.Tensor = output.last_hidden_state
         return states if self.layers == "last" else select_states(output.hidden_states, self.layers)

@@ -73,8 +73,6 @@ _DISTILBERT = LayerNames(
 _KIN = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
 _FAMILIES = dict.fromkeys(_KIN, _BERT) | {"distilbert": _DISTILBERT}
 
-_attend: Callable[..., torch.Tensor] = torch.nn.functional.scaled_dot_product_attention
-
 
 class States(NamedTuple):
     """What an encoder gives.
@@ -109,7 +107,8 @@ class FusedLayers(torch.nn.Module):
         self.embeddings_project = getattr(bert, "embeddings_project", torch.nn.Identity())  # ELECTRA's
         names = _FAMILIES[bert.config.model_type]
         self.layers = attrgetter(names.layers)(bert)
-        self._layers = [_FusedLayer(layer, names, _attend if is_traced else attend) for layer in self.layers]
+        attention = torch.nn.functional.scaled_dot_product_attention if is_traced else attend
+        self._layers = [_FusedLayer(layer, names, attention) for layer in self.layers]
         self._head_width = bert.config.hidden_size // bert.config.num_attention_heads
         self._has_blocks = any(isinstance(each, PackedLinear) for each in self.layers.modules())
 
@@ -158,8 +157,8 @@ def can_fuse(bert: Any) -> bool:
 class _FusedLayer:
     """One layer; a plain object, since looking up the parts of a torch module takes time."""
 
-    def __init__(self, layer: Any, names: LayerNames, attend: Callable[..., torch.Tensor]) -> None:
-        self._attend = attend
+    def __init__(self, layer: Any, names: LayerNames, attention: Callable[..., torch.Tensor]) -> None:
+        self._attend = attention
         self._projections = [attrgetter(name)(layer) for name in (names.query, names.key, names.value)]
         self._attended, self._attended_norm = attrgetter(names.attended, names.attended_norm)(layer)
         self._up, self._activation, self._down = attrgetter(names.up, names.activation, names.down)(layer)

@@ -39,7 +39,7 @@ def build_transformer_model(
         mixed_precision: Compute in bfloat16 where `precision` is `auto`, whatever the hardware.
         grad_scaler_config: Nothing, or empty: bfloat16 needs no scaling of gradients.
         max_pieces: Most pieces, padding included, of one forward pass.
-        precision: As for `spacy-bertft.BertEncoder.v1`.
+        precision: As for `spacy-bertft.BertEncoder.v1`, but not `"int8"`.
 
     Raises:
         SettingError: A setting is outside what is allowed.

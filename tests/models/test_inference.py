@@ -38,6 +38,11 @@ def test_in_bfloat16_they_are_as_near_as_those_of_a_plain_copy(module):
     assert compare(packed, module, 25) < 2 * compare(plain, module, 25) + 1e-3
 
 
+def test_fp16_rounds_less_than_bf16(module):
+    fp16, bf16 = (compare(make_inference_copy(module, precision), module, 25) for precision in ("fp16", "bf16"))
+    assert 1e-5 < fp16 < bf16
+
+
 def test_the_copy_shares_what_it_can_and_learns_nothing(module):
     copied = make_inference_copy(module, "fp32")
     assert copied.tokenizer is module.tokenizer
