@@ -49,7 +49,7 @@ def log_matmul(values: Floats, matrix: LogMatrix) -> Floats:
     below = values - top
     with np.errstate(divide="ignore"):
         logs: Floats = np.log(matmul(np.exp(below), matrix.factors)) + (top + matrix.shift)
-    deep = find_deep_rows(_find_lowest(below) + matrix.depth)
+    deep = find_deep_rows(find_lowest(below) + matrix.depth)
     if len(deep):
         n_tags = len(matrix.logs)
         pairs = values[deep][:, None, :] + matrix.logs.T
@@ -89,7 +89,7 @@ def finite_max(values: Floats) -> Floats:
 
 def find_depth(values: Floats) -> Floats:
     """Return how far the lowest of each row lies below the highest, minus infinity left out, `(n,)`."""
-    return _find_lowest(values - finite_max(values))
+    return find_lowest(values - finite_max(values))
 
 
 def find_deep_rows(depth: Floats) -> NDArray[np.intp]:
@@ -97,6 +97,7 @@ def find_deep_rows(depth: Floats) -> NDArray[np.intp]:
     return np.flatnonzero(depth > _DEEPEST)
 
 
-def _find_lowest(below: Floats) -> Floats:
+def find_lowest(below: Floats) -> Floats:
+    """Return how far the lowest of each row lies below zero, minus infinity left out, `(n,)`."""
     lowest: Floats = np.where(np.isfinite(below), below, 0.0).min(axis=1)
     return -lowest

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .log_space import Floats, LogMatrix, find_depth, finite_max, matmul
+from .log_space import Floats, LogMatrix, find_depth, find_lowest, finite_max, matmul
 from .steps import Steps, count_rows, pick_first
 
 # No product is lost to underflow while factors are above `exp(-100)` and sums above this.
@@ -47,11 +47,13 @@ def sum_scaled(
     Returns:
         The sums; nothing where numbers lie so far apart that some could be lost, or where a sequence has no legal path.
     """
-    top, (start_top, end_top) = finite_max(scores)[:, 0], finite_max(np.stack([start, end]))[:, 0]
-    deepest = max(find_depth(each).max(initial=0.0) for each in (scores, np.stack([start, end])))
+    bounds = np.stack([start, end])
+    top, (start_top, end_top) = finite_max(scores)[:, 0], finite_max(bounds)[:, 0]
+    below = scores - top[:, None]
+    deepest = max(find_lowest(below).max(initial=0.0), find_depth(bounds).max())
     if deepest + matrix.depth > _DEEPEST:
         return None
-    factors = np.exp(scores - top[:, None])
+    factors = np.exp(below)
     with np.errstate(divide="ignore", invalid="ignore"):  # a sequence without a legal path is found below
         forward, onward = _run_forward(factors, steps, np.exp(start - start_top), matrix.factors)
         backward, back = _run_backward(factors, steps, np.exp(end - end_top), matrix.factors)
