@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from ..errors import BertftError
 from .accelerate import accelerate_command
+from .calibrate import calibrate_command
 from .convert import convert_command
 from .encoder import encoder_command
 from .evaluate import evaluate_command
@@ -48,6 +49,7 @@ app.command("encoder")(encoder_command)
 app.command("evaluate")(evaluate_command)
 app.command("import-hf")(import_hf_command)
 app.command("export-hf")(export_hf_command)
+app.command("calibrate")(calibrate_command)
 app.command("accelerate")(accelerate_command)
 app.command("package")(package_command)
 

@@ -114,6 +114,8 @@ class BertComponent(BertPipe):
             self.take_head(self._find_head())
         self._set_outputs()
         self.model.initialize()
+        if "temperature" in self.cfg:
+            self.cfg["temperature"] = 1.0  # one that was fitted belongs to other weights
         if self._head is not None:
             load_head(self.model, self._head)
             self._head = None

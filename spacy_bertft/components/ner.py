@@ -15,6 +15,7 @@ from ..checkpoints import CheckpointHead
 from ..errors import SettingError
 from ..models.token_classifier import TokenModel, TokenScores, get_grammar, get_scheme
 from ..tags import SpanBatch, TagScheme, TagSpan, best_paths, find_label, find_spans, guess_tag_scheme, spell_spans
+from ..training.temperature import Answers
 from .component import Scorer, check_known
 from .gold import GoldEntities, read_gold_entities
 from .score import register_score
@@ -63,6 +64,7 @@ def make_bert_ner(
 class BertNer(TokenComponent):
     """Recognize entities with a token classifier; what it gives is always a legal sequence."""
 
+    stored = ("labels", "temperature")
     scheme = "bio"
     head_scheme: TagScheme | None = None
 
@@ -78,7 +80,8 @@ class BertNer(TokenComponent):
     ) -> None:
         if not 0 <= min_score <= 1:
             raise SettingError("min_score", min_score, "a probability from 0 to 1")
-        super().__init__(vocab, model, name, scorer=scorer, overwrite=overwrite, min_score=min_score)
+        settings = {"overwrite": overwrite, "min_score": min_score}
+        super().__init__(vocab, model, name, scorer=scorer, temperature=1.0, **settings)
         self.n_misaligned = 0
         self._has_warned = False
         register_score()
@@ -146,10 +149,43 @@ class BertNer(TokenComponent):
                 stacklevel=2,
             )
 
+    def collect_answers(self, examples: list[Example]) -> Answers:
+        """Predict entities and look which are right, leaving out those on tokens of which nothing is known.
+
+        Args:
+            examples: Their predicted documents hold what earlier components write.
+        """
+        docs = [example.predicted for example in examples]
+        scores = self.model.predict(docs)
+        path = best_paths(scores.scores, scores.lengths, scores.chain)
+        golds = [read_gold_entities(example) for example in examples]
+        is_right, is_known = [], []
+        for gold, spans in zip(golds, self._place(docs, scores, self._find_spans(path, scores)), strict=True):
+            for span in self._name(spans):
+                is_right.append(span in gold.spans)
+                is_known.append(is_right[-1] or bool(gold.is_known[span.token_start : span.token_end].all()))
+        known = np.flatnonzero(is_known)
+        return Answers(
+            find_probs=lambda temperature: self._find_spans(path, scores.cool(temperature)).probs[known],
+            is_right=np.array(is_right, dtype=np.bool_)[known],
+            n_gold=sum(len(gold.spans) for gold in golds),
+        )
+
+    def _name(self, spans: SpanBatch) -> list[TagSpan]:
+        labels = get_grammar(self.model).labels
+        rows = zip(spans.token_start.tolist(), spans.token_end.tolist(), spans.tag.tolist(), strict=True)
+        return [TagSpan(start, end, labels[tag]) for start, end, tag in rows]
+
     def _decode(self, docs: list[Doc], scores: TokenScores) -> list[SpanBatch]:
         """Find the entities of every document; positions count all its tokens."""
         path = best_paths(scores.scores, scores.lengths, scores.chain)
-        spans = find_spans(path, scores.scores, scores.lengths, get_grammar(self.model), scores.chain)
+        return self._place(docs, scores, self._find_spans(path, scores))
+
+    def _find_spans(self, path: NDArray[np.intp], scores: TokenScores) -> SpanBatch:
+        return find_spans(path, scores.scores, scores.lengths, get_grammar(self.model), scores.chain)
+
+    def _place(self, docs: list[Doc], scores: TokenScores, spans: SpanBatch) -> list[SpanBatch]:
+        """Give each document its spans; from then on positions count all its tokens."""
         first_row = np.cumsum(scores.lengths) - scores.lengths
         doc_lengths = np.array([len(doc) for doc in docs], dtype=np.intp)
         first_token = (np.cumsum(doc_lengths) - doc_lengths)[spans.sequence]
@@ -170,18 +206,12 @@ class BertNer(TokenComponent):
 
     def set_annotations(self, docs: Iterable[Doc], batch: list[SpanBatch]) -> None:
         """Write entities to `doc.ents` and `doc.spans[name]`, with their scores."""
-        labels = get_grammar(self.model).labels
         min_score = self.cfg["min_score"]
         for doc, spans in zip(docs, batch, strict=True):
-            rows = zip(
-                spans.token_start.tolist(),
-                spans.token_end.tolist(),
-                spans.tag.tolist(),
-                spans.probs.tolist(),
-                strict=True,
-            )
             kept = [
-                (Span(doc, start, end, label=labels[tag]), prob) for start, end, tag, prob in rows if prob >= min_score
+                (Span(doc, span.token_start, span.token_end, label=span.label), prob)
+                for span, prob in zip(self._name(spans), spans.probs.tolist(), strict=True)
+                if prob >= min_score
             ]
             found = [span for span, _ in kept]
             doc.spans[self.name] = SpanGroup(

@@ -65,7 +65,7 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """Write the component."""
         parts = {
-            "cfg": lambda: srsly.json_dumps(self._list_stored()),
+            "cfg": lambda: srsly.json_dumps(self.list_stored()),
             "vocab": lambda: self.vocab.to_bytes(exclude=exclude),
             "model": self.model.to_bytes,
         }
@@ -89,7 +89,7 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Write the component into a folder."""
         parts = {
-            "cfg": lambda p: srsly.write_json(p, self._list_stored()),
+            "cfg": lambda p: srsly.write_json(p, self.list_stored()),
             "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
             "model": self._write_model,
             "adapter": lambda p: write_adapter(self.model, p),
@@ -120,8 +120,10 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
             self.model.from_bytes(content)
 
-    def _list_stored(self) -> dict[str, Any]:
+    def list_stored(self) -> dict[str, Any]:
+        """List what is stored beside the weights, as it stands in the file `cfg`."""
         return {key: self.cfg[key] for key in self.stored}
 
     def _set_stored(self, stored: dict[str, Any]) -> None:
-        self.cfg.update({key: stored[key] for key in self.stored})
+        # What an earlier version did not store yet stays as it is in a new component.
+        self.cfg.update({key: stored[key] for key in self.stored if key in stored})

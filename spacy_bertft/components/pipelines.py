@@ -38,3 +38,14 @@ def find_pipeline_dir(nlp: Language) -> Path:
     if folder is None or not (folder / "config.cfg").is_file():
         raise DataError("The pipeline is not a folder on a disk, so its other components cannot be copied.")
     return folder
+
+
+def check_replaceable_pipeline(output_dir: Path) -> None:
+    """Raise unless a folder for a pipeline is new, empty, or holds an earlier one.
+
+    Raises:
+        DataError: Something else stands there, which would be lost.
+    """
+    is_new = not output_dir.exists() or (output_dir.is_dir() and not any(output_dir.iterdir()))
+    if not is_new and not (output_dir / "meta.json").is_file():
+        raise DataError(f"{output_dir} is no pipeline, and would be lost. Expected a new folder.")

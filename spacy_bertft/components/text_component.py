@@ -17,6 +17,7 @@ from ..checkpoints import CheckpointHead
 from ..errors import SettingError
 from ..models.text_classifier import TextModel, set_labels
 from ..training.class_weights import find_class_weights
+from ..training.temperature import Answers
 from .component import BertComponent, Scorer, check_known
 from .pipe import DEFAULT_ENCODER
 
@@ -63,7 +64,7 @@ class TextComponent(BertComponent):
         SettingError: A setting is outside what is allowed.
     """
 
-    stored: tuple[str, ...] = ("labels", "label_weights")
+    stored: tuple[str, ...] = ("labels", "label_weights", "temperature")
     task = "text"
 
     def __init__(
@@ -81,7 +82,7 @@ class TextComponent(BertComponent):
             raise SettingError("threshold", threshold, "a probability from 0 to 1")
         if not 0 <= label_smoothing < 1:
             raise SettingError("label_smoothing", label_smoothing, "a share from 0 up to, but not 1")
-        super().__init__(vocab, model, name, scorer=scorer, threshold=threshold, label_weights=[])
+        super().__init__(vocab, model, name, scorer=scorer, threshold=threshold, label_weights=[], temperature=1.0)
         self.class_weights = class_weights
         self.label_smoothing = label_smoothing
 
@@ -164,7 +165,13 @@ class TextComponent(BertComponent):
         """
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
-        targets, is_known = np.zeros(scores.shape), np.zeros(scores.shape, dtype=np.bool_)
+        targets, is_known = self._read_targets(examples)
+        return self._compute_loss(scores, targets, is_known, np.array(self.cfg["label_weights"]))
+
+    def _read_targets(self, examples: list[Example]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Read the gold value of every label, `(B, L)`, and whether it is known."""
+        shape = (len(examples), len(self.labels))
+        targets, is_known = np.zeros(shape), np.zeros(shape, dtype=np.bool_)
         column = {label: index for index, label in enumerate(self.labels)}
         for row, example in enumerate(examples):
             cats = example.reference.cats
@@ -173,11 +180,35 @@ class TextComponent(BertComponent):
                 check_known(self.name, label, self.labels)
                 targets[row, column[label]] = value
                 is_known[row, column[label]] = True
-        return self._compute_loss(scores, targets, is_known, np.array(self.cfg["label_weights"]))
+        return targets, is_known
+
+    def _pick_answers(
+        self, scores: NDArray[np.float32], targets: NDArray[np.float64], is_known: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Pick the answers whose confidence counts, as a mask `(B, L)`, among those of which the truth is known."""
+        raise NotImplementedError
+
+    def collect_answers(self, examples: list[Example]) -> Answers:
+        """Predict categories and look which are right: the best of exclusive labels, each of others.
+
+        Args:
+            examples: Their predicted documents hold what earlier components write.
+
+        Raises:
+            DataError: The gold annotation of a document makes no sense, or has a label that the component does not.
+        """
+        scores = self.model.predict([example.predicted for example in examples])
+        targets, is_known = self._read_targets(examples)
+        answered = self._pick_answers(scores, targets, is_known)
+        return Answers(
+            find_probs=lambda temperature: self._get_probs(scores / np.float32(temperature))[answered],
+            is_right=(targets >= 0.5)[answered],
+            n_gold=int((targets >= 0.5).sum()),
+        )
 
     def predict(self, docs: Iterable[Doc]) -> NDArray[np.float64]:
         """Predict for a batch, without touching the documents: `(B, L)` probabilities."""
-        return self._get_probs(self.model.predict(list(docs)))
+        return self._get_probs(self.model.predict(list(docs)) / np.float32(self.cfg["temperature"]))
 
     def set_annotations(self, docs: Iterable[Doc], scores: NDArray[np.float64]) -> None:
         """Write probabilities to `doc.cats`."""

@@ -114,6 +114,14 @@ class BertTextcat(TextComponent):
     def _get_probs(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
         return softmax(scores)
 
+    def _pick_answers(
+        self, scores: NDArray[np.float32], targets: NDArray[np.float64], is_known: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        answered = np.zeros(scores.shape, dtype=np.bool_)
+        known = np.flatnonzero((targets > 0).any(axis=1))
+        answered[known, scores[known].argmax(axis=1)] = True
+        return answered
+
     def _compute_loss(
         self,
         scores: NDArray[np.float32],

@@ -71,6 +71,11 @@ class BertTextcatMultilabel(TextComponent):
     def _get_probs(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
         return sigmoid(scores)
 
+    def _pick_answers(
+        self, scores: NDArray[np.float32], targets: NDArray[np.float64], is_known: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        return is_known
+
     def _compute_loss(
         self,
         scores: NDArray[np.float32],

@@ -86,7 +86,7 @@ class TokenComponent(BertComponent):
     def predict(self, docs: Iterable[Doc]) -> Any:
         """Predict for a batch, without touching the documents."""
         docs = list(docs)
-        return self._decode(docs, self.model.predict(docs))
+        return self._decode(docs, self.model.predict(docs).cool(self.cfg.get("temperature", 1.0)))
 
     def _decode(self, docs: list[Doc], scores: TokenScores) -> Any:
         raise NotImplementedError

@@ -11,11 +11,10 @@ from typing import Any
 from spacy.language import Language
 from spacy.util import load_config, registry
 
-from ..components.pipelines import find_pipeline_dir, load_pipeline
+from ..components.pipelines import check_replaceable_pipeline, find_pipeline_dir, load_pipeline
 from ..errors import DataError, MissingExtraError, SettingError
 from ..models.precision import Precision, check_precision
 from ..output import replace_folder_when_done
-from .import_hf import check_replaceable_pipeline
 
 _STOCK = "spacy-transformers.TransformerModel."
 _OURS = "spacy-bertft.TransformerModel.v1"

@@ -10,8 +10,9 @@ from typing import Any
 from spacy.language import Language
 
 from ..checkpoints import CheckpointHead, find_checkpoint_dir, find_task, read_config, read_head
+from ..components.pipelines import check_replaceable_pipeline
 from ..corpus.outputs import make_blank
-from ..errors import CheckpointError, DataError, SettingError, TagError
+from ..errors import CheckpointError, SettingError, TagError
 from ..output import replace_folder_when_done
 from ..tags import TagScheme
 
@@ -135,14 +136,3 @@ def _choose_component(head: CheckpointHead, component: str | None) -> str:
             "labels", None, f"names for the {len(head.labels)} tags of {head.name}, which gives none: O, B-PER, …"
         )
     return "bert_tagger"  # without a tag for what is no entity, every token has one
-
-
-def check_replaceable_pipeline(output_dir: Path) -> None:
-    """Raise unless a folder for a pipeline is new, empty, or holds an earlier one.
-
-    Raises:
-        DataError: Something else stands there, which would be lost.
-    """
-    is_new = not output_dir.exists() or (output_dir.is_dir() and not any(output_dir.iterdir()))
-    if not is_new and not (output_dir / "meta.json").is_file():
-        raise DataError(f"{output_dir} is no pipeline, and would be lost. Expected a new folder.")

@@ -1,7 +1,7 @@
 """`spacy-bertft.TokenClassifier.v1`: documents → a score for every tag of every token."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, Literal, Optional, cast
 
@@ -52,6 +52,13 @@ class TokenScores:
     training_chain: LinearChain
     token_loss: float
     label_smoothing: float
+
+    def cool(self, temperature: float) -> "TokenScores":
+        """Divide the scores that predict by a temperature above 0; the best path stays the best."""
+        if temperature == 1:
+            return self
+        scores = self.scores / np.float32(temperature)
+        return replace(self, scores=scores, chain=self.chain.cool(temperature))
 
 
 @dataclass(frozen=True)

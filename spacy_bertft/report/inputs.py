@@ -23,18 +23,37 @@ def read_inputs(pipeline: Path | str, data_path: Path | str) -> tuple[Language, 
     Raises:
         DataError: There is no such pipeline, or no such file; or the file holds no documents.
     """
-    # First what takes no time.
-    path = Path(data_path)
+    check_data(data_path)  # first what takes no time
+    nlp = load_pipeline(pipeline)
+    return nlp, read_examples(data_path, nlp)
+
+
+def check_data(path: Path | str) -> Path:
+    """Check that a file with gold annotation is there, before a pipeline is loaded for it.
+
+    Raises:
+        DataError: There is none, or its name ends otherwise.
+    """
+    path = Path(path)
     if not path.is_file():
         raise DataError(f"{path} is no file. {_EXPECTED_DATA}")
     if path.suffix != ".spacy":
         # spaCy's reader of corpora passes over files of any other name.
         raise DataError(f"{path} does not end in .spacy. {_EXPECTED_DATA}")
-    nlp = load_pipeline(pipeline)
-    return nlp, _read_examples(path, nlp)
+    return path
 
 
-def _read_examples(path: Path, nlp: Language) -> list[Example]:
+def read_examples(path: Path | str, nlp: Language) -> list[Example]:
+    """Read examples for a pipeline.
+
+    Args:
+        path: A `.spacy` file with gold annotation.
+        nlp: The pipeline whose tokenizer cuts their texts.
+
+    Raises:
+        DataError: There is no such file, or it holds no documents.
+    """
+    path = check_data(path)
     try:
         examples = list(Corpus(path)(nlp))
     except ValueError as error:

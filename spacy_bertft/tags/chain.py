@@ -38,6 +38,10 @@ class LinearChain:
     transitions: Floats
     end: Floats
 
+    def cool(self, temperature: float) -> LinearChain:
+        """Divide everything by a temperature above 0; what is forbidden stays so."""
+        return LinearChain(self.start / temperature, self.transitions / temperature, self.end / temperature)
+
 
 @dataclass(frozen=True)
 class ChainGradient:

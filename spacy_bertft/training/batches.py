@@ -3,7 +3,8 @@
 import random
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
+from typing import Optional
 
 import numpy as np
 from spacy.training import Example
@@ -11,35 +12,56 @@ from spacy.training import Example
 from ..checkpoints import read_tokenizer
 from ..errors import SettingError
 from ..pieces import cut_buckets
+from .joining import join_examples
+from .swap_entities import SwapEntities
 
 Batcher = Callable[[Iterable[Example]], Iterator[list[Example]]]
 PieceCounter = Callable[[list[str]], list[int]]
 
 
-def configure_batch_by_pieces(encoder: str, size: int = 1024, buffer: int = 2048) -> Batcher:
+def configure_batch_by_pieces(
+    encoder: str,
+    size: int = 1024,
+    buffer: int = 2048,
+    augmenter: Optional[SwapEntities] = None,  # noqa: UP045 (confection reads this at run time)
+    join_level: float = 0.0,
+    join_words: int = 300,
+) -> Batcher:
     """Configure `spacy-bertft.batch_by_pieces.v1`: batches by pieces, padding included.
 
     Args:
         encoder: Folder or hub id of the checkpoint whose tokenizer counts the pieces.
         size: Most pieces of a batch: its examples times the longest of them. A longer example is a batch of its own.
         buffer: Examples that are sorted by length together. The batches of a buffer come in random order.
+        augmenter: `spacy-bertft.swap_entities.v1`. Here it changes each example anew in every epoch; in the section of
+            a corpus, which spaCy reads once, an example would be changed once and for all.
+        join_level: Share of the examples that are joined to longer ones, anew in every epoch, so that the model also
+            learns from texts of many sentences. Examples with categories are not joined.
+        join_words: Up to how many tokens are joined.
 
     Returns:
         A function from examples to batches. Nothing is read before it is called.
 
     Raises:
-        SettingError: `size` or `buffer` has no room for an example.
+        SettingError: `size`, `buffer` or `join_words` has no room for an example, or `join_level` is no share.
     """
-    for setting, value in (("size", size), ("buffer", buffer)):
+    for setting, value in (("size", size), ("buffer", buffer), ("join_words", join_words)):
         if value < 1:
             raise SettingError(setting, value, "a positive number")
+    if not 0 <= join_level <= 1:
+        raise SettingError("join_level", join_level, "a share from 0 to 1")
     tokenizer_of = lru_cache(maxsize=1)(read_tokenizer)
 
     def count_pieces(texts: list[str]) -> list[int]:
         tokenizer = tokenizer_of(encoder)
         return [n_pieces + tokenizer.n_special for n_pieces in tokenizer.count_pieces(texts)]
 
-    return lambda examples: batch_by_pieces(examples, count_pieces, size=size, buffer=buffer)
+    def prepare(examples: Iterable[Example]) -> Iterable[Example]:
+        if augmenter is not None:
+            examples = chain.from_iterable(augmenter(None, example) for example in examples)
+        return join_examples(examples, level=join_level, n_words=join_words) if join_level else examples
+
+    return lambda examples: batch_by_pieces(prepare(examples), count_pieces, size=size, buffer=buffer)
 
 
 def batch_by_pieces(

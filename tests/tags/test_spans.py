@@ -25,6 +25,7 @@ from spacy_bertft.tags import (
     build_grammar,
     find_spans,
     read_spans,
+    tag_probs,
 )
 
 TAGS: dict[Scheme, list[str]] = {
@@ -138,3 +139,38 @@ def test_a_span_may_be_the_whole_text(n_tokens: int) -> None:
     found = find_spans(path, scores, np.array([n_tokens]), grammar, build_chain(grammar))
     assert (found.token_start.tolist(), found.token_end.tolist()) == ([0], [n_tokens])
     np.testing.assert_allclose(found.probs, 1.0, atol=1e-6)
+
+
+@given(st.integers(0, 99), st.integers(1, 4), st.floats(0.1, 10))
+def test_the_probabilities_of_all_segmentations_sum_to_one(seed: int, n_tokens: int, temperature: float) -> None:
+    """Every way to cut a sentence into spans; of its first spans one has to hold, or the first token is outside."""
+    rng = np.random.default_rng(seed)
+    grammar = build_grammar(TAGS["bio"], "bio")
+    chain = build_chain(grammar).cool(temperature)
+    scores = rng.normal(0, 3, (n_tokens, 5)) / temperature
+    lengths = np.array([n_tokens])
+    paths = [np.array(path) for path in product(range(5), repeat=n_tokens)]
+    legal = [path for path in paths if is_legal(path, grammar)]
+    assert {tuple(best_paths(scores, lengths, chain))} <= set(map(tuple, legal))
+    first = {}
+    for path in legal:
+        spans = find_spans(path, scores, lengths, grammar, chain)
+        for start, end, tag, prob in zip(spans.token_start, spans.token_end, spans.tag, spans.probs, strict=True):
+            if start == 0:
+                first[int(end), int(tag)] = prob
+    outside = tag_probs(scores, lengths, chain)[0, 0]
+    np.testing.assert_allclose(sum(first.values()) + outside, 1.0, atol=1e-9)
+
+
+def is_legal(path: NDArray[np.intp], grammar: TagGrammar) -> bool:
+    return bool(
+        grammar.may_start[path[0]] and grammar.may_follow[path[:-1], path[1:]].all() and grammar.may_end[path[-1]]
+    )
+
+
+@given(batches(is_legal=st.booleans()), st.floats(0.2, 5))
+def test_a_temperature_keeps_the_best_path_and_changes_its_probability(batch: Batch, temperature: float) -> None:
+    cool = batch.chain.cool(temperature)
+    np.testing.assert_array_equal(best_paths(batch.scores / temperature, batch.lengths, cool), batch.path)
+    probs = find_spans(batch.path, batch.scores / temperature, batch.lengths, batch.grammar, cool).probs
+    assert ((probs >= 0) & (probs <= 1)).all()

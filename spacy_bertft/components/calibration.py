@@ -1,0 +1,78 @@
+"""`spacy-bertft.calibrate.v1`: what stands in a trained pipeline as a probability should be one."""
+
+# No `from __future__ import annotations`: confection reads signatures at run time.
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+from spacy.language import Language
+from spacy.training import Corpus, Example
+from spacy.util import minibatch
+
+from ..errors import SettingError
+from ..training.temperature import Answers, fit_temperature, join_answers
+from .ner import BertNer
+from .text_component import TextComponent
+
+CalibratedComponent = BertNer | TextComponent
+
+
+def find_calibrated(nlp: Language) -> dict[str, CalibratedComponent]:
+    """Find the components of a pipeline whose answers have probabilities, by name."""
+    return {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, CalibratedComponent)}
+
+
+def collect_answers(nlp: Language, examples: Iterable[Example]) -> dict[str, Answers]:
+    """Let every component with probabilities answer, and look which answers are right.
+
+    Args:
+        nlp: A trained pipeline.
+        examples: With gold annotation. Their predicted documents are annotated.
+    """
+    pipes = find_calibrated(nlp)
+    parts: dict[str, list[Answers]] = {name: [] for name in pipes}
+    last = list(pipes)[-1] if pipes else None
+    for batch in minibatch(examples, nlp.batch_size):  # type: ignore[no-untyped-call]
+        for name, pipe in nlp.pipeline:
+            if name in pipes:
+                parts[name].append(pipes[name].collect_answers(batch))
+            if name == last:
+                break
+            list(pipe.pipe(example.predicted for example in batch))  # type: ignore[attr-defined]
+    return {name: join_answers(answers) for name, answers in parts.items()}
+
+
+def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, Answers]:
+    """Fit the temperature of every component with probabilities, on documents that it was not trained on.
+
+    Args:
+        nlp: A trained pipeline.
+        examples: With gold annotation. Their predicted documents are annotated.
+
+    Returns:
+        The answers that it was fitted on, by component.
+    """
+    collected = collect_answers(nlp, examples)
+    for name, pipe in find_calibrated(nlp).items():
+        pipe.cfg["temperature"] = fit_temperature(collected[name])
+    return collected
+
+
+def configure_calibrate(path: Path) -> Callable[[Language], Language]:
+    """Configure a callback for `training.before_to_disk`: what is saved is calibrated on the development data.
+
+    Args:
+        path: A `.spacy` file with gold annotation, such as `${paths.dev}`.
+
+    Raises:
+        SettingError: There is no such file.
+    """
+    if not Path(path).is_file():
+        raise SettingError("path", str(path), "a .spacy file with the development data")
+    return partial(_calibrate_on, Path(path))
+
+
+def _calibrate_on(path: Path, nlp: Language) -> Language:
+    calibrate(nlp, Corpus(path)(nlp))
+    return nlp

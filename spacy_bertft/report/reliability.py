@@ -1,0 +1,136 @@
+"""Whether answers given with a probability of 80 % are right in 80 of 100 cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..training.temperature import Answers, log_loss
+
+Floats = NDArray[np.float64]
+
+N_BINS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Answers, put into bins of equal width by their probability.
+
+    Attributes:
+        counts: `(N_BINS,)` answers in each bin.
+        confidence: `(N_BINS,)` mean probability of its answers; not a number where there are none.
+        accuracy: `(N_BINS,)` share of them that is right; not a number where there are none.
+    """
+
+    counts: NDArray[np.intp]
+    confidence: Floats
+    accuracy: Floats
+
+    @property
+    def calibration_error(self) -> float:
+        """The expected calibration error, from 0 to 1: how far confidence and accuracy are apart, over all answers.
+
+        Source: Naeini, Cooper & Hauskrecht (2015), eq. 3; Guo et al. (2017), eq. 3.
+        """
+        gaps = np.abs(self.confidence - self.accuracy)
+        return float(np.nansum(gaps * self.counts) / max(1, self.counts.sum()))
+
+
+def measure_reliability(probs: Floats, is_right: NDArray[np.bool_]) -> Reliability:
+    """Put answers into bins.
+
+    Args:
+        probs: `(n,)` their probabilities.
+        is_right: `(n,)` whether each is right.
+
+    Example:
+        >>> reliability = measure_reliability(np.array([0.95, 0.95, 0.65]), np.array([True, False, True]))
+        >>> round(reliability.calibration_error, 3)
+        0.417
+    """
+    bins = np.minimum((probs * N_BINS).astype(np.intp), N_BINS - 1)
+    counts = np.bincount(bins, minlength=N_BINS)
+    with np.errstate(invalid="ignore"):
+        confidence = np.bincount(bins, probs, minlength=N_BINS) / counts
+        accuracy = np.bincount(bins, is_right, minlength=N_BINS) / counts
+    return Reliability(counts, confidence, accuracy)
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What is left when answers below a probability are dropped.
+
+    Attributes:
+        min_score: `(n,)` the thresholds, rising.
+        precision: `(n,)` share of the answers that are kept and right among those that are kept.
+        recall: `(n,)` the same among all gold answers.
+    """
+
+    min_score: Floats
+    precision: Floats
+    recall: Floats
+
+
+def sweep_min_score(probs: Floats, is_right: NDArray[np.bool_], n_gold: int) -> Sweep:
+    """Measure precision and recall for every threshold that makes a difference.
+
+    Args:
+        probs: `(n,)` probabilities of the answers.
+        is_right: `(n,)` whether each is right.
+        n_gold: How many answers the gold annotation holds.
+    """
+    order = np.argsort(probs, kind="stable")
+    n_kept = np.arange(len(order), 0, -1)
+    n_right = np.cumsum(is_right[order][::-1])[::-1]
+    return Sweep(probs[order], n_right / n_kept, n_right / max(1, n_gold))
+
+
+@dataclass(frozen=True, eq=False)
+class Confidence:
+    """How far the probabilities of one component can be trusted, on one set of documents.
+
+    Attributes:
+        component: Its name.
+        data: The file with the documents.
+        temperature: What its scores are divided by now.
+        n_answers: How many answers were looked at.
+        before: Bins of the answers before.
+        after: The same now.
+        log_losses: Mean binary log loss of the answers, before and now.
+        sweep: Precision and recall over `min_score`, now.
+    """
+
+    component: str
+    data: Path
+    temperature: float
+    n_answers: int
+    before: Reliability
+    after: Reliability
+    log_losses: tuple[float, float]
+    sweep: Sweep
+
+
+def measure_confidence(component: str, data: Path, answers: Answers, earlier: float, now: float) -> Confidence:
+    """Measure how far the probabilities of a component can be trusted.
+
+    Args:
+        component: Its name.
+        data: The file with the documents.
+        answers: Its answers to them; there is at least one.
+        earlier: The temperature before.
+        now: The temperature now.
+    """
+    before, after = answers.find_probs(earlier), answers.find_probs(now)
+    return Confidence(
+        component=component,
+        data=data,
+        temperature=now,
+        n_answers=len(answers.is_right),
+        before=measure_reliability(before, answers.is_right),
+        after=measure_reliability(after, answers.is_right),
+        log_losses=(log_loss(before, answers.is_right), log_loss(after, answers.is_right)),
+        sweep=sweep_min_score(after, answers.is_right, answers.n_gold),
+    )

@@ -1,0 +1,56 @@
+"""A temperature is found again, and never makes the answers that it was fitted on less likely."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spacy_bertft.training.label_loss import sigmoid
+from spacy_bertft.training.temperature import Answers, fit_temperature, join_answers, log_loss, may_fit
+
+
+def make_answers(seed: int, n: int, overconfidence: float) -> Answers:
+    """Make answers that are right as often as they should be, once their scores are divided by a number."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(1.0, 1.5, n)
+    return Answers(lambda t: sigmoid(logits * overconfidence / t), rng.random(n) < sigmoid(logits), n)
+
+
+@pytest.mark.parametrize("overconfidence", [0.4, 1.0, 3.0])
+def test_a_known_temperature_is_found(overconfidence: float) -> None:
+    assert fit_temperature(make_answers(0, 50_000, overconfidence)) == pytest.approx(overconfidence, rel=0.03)
+
+
+@given(st.integers(0, 1000), st.integers(2, 60), st.floats(0.2, 5.0))
+def test_no_other_temperature_is_better(seed: int, n: int, overconfidence: float) -> None:
+    answers = make_answers(seed, n, overconfidence)
+    fitted = fit_temperature(answers)
+    if not may_fit(answers):
+        assert fitted == 1.0
+        return
+    best = log_loss(answers.find_probs(fitted), answers.is_right)
+    for other in np.geomspace(0.05, 20, 200):
+        assert best <= log_loss(answers.find_probs(other), answers.is_right) + 1e-3
+
+
+@pytest.mark.parametrize("is_right", [[], [True, True], [False]])
+def test_nothing_to_learn_leaves_it_at_one(is_right: list[bool]) -> None:
+    n = len(is_right)
+    answers = Answers(lambda t: np.full(n, 0.5) / t, np.array(is_right, dtype=np.bool_), n)
+    assert not may_fit(answers)
+    assert fit_temperature(answers) == 1.0
+
+
+def test_batches_count_together() -> None:
+    parts = [make_answers(seed, 5, 2.0) for seed in range(3)]
+    joined = join_answers(parts)
+    assert joined.n_gold == 15
+    np.testing.assert_array_equal(joined.find_probs(1.5), np.concatenate([part.find_probs(1.5) for part in parts]))
+    np.testing.assert_array_equal(joined.is_right, np.concatenate([part.is_right for part in parts]))
+    assert len(join_answers([]).find_probs(1.0)) == 0
+
+
+def test_an_impossible_truth_costs_much_and_not_everything() -> None:
+    assert log_loss(np.array([0.0]), np.array([True])) == pytest.approx(20.7, abs=0.1)
