@@ -19,6 +19,7 @@ from .export_hf import export_hf_command
 from .import_hf import import_hf_command
 from .package import package_command
 from .stats import stats_command
+from .suggest import suggest_command
 
 
 class OneLineErrors(TyperGroup):
@@ -50,6 +51,7 @@ app.command("import-hf")(import_hf_command)
 app.command("export-hf")(export_hf_command)
 app.command("accelerate")(accelerate_command)
 app.command("package")(package_command)
+app.command("suggest")(suggest_command)
 
 
 def mount_in_spacy() -> None:
