@@ -20,6 +20,7 @@ from .export_hf import export_hf_command
 from .import_hf import import_hf_command
 from .package import package_command
 from .stats import stats_command
+from .suggest import suggest_command
 
 
 class OneLineErrors(TyperGroup):
@@ -52,6 +53,7 @@ app.command("export-hf")(export_hf_command)
 app.command("calibrate")(calibrate_command)
 app.command("accelerate")(accelerate_command)
 app.command("package")(package_command)
+app.command("suggest")(suggest_command)
 
 
 def mount_in_spacy() -> None:

@@ -23,6 +23,6 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     Console().print(table)
 
 
-def print_notes(notes: str) -> None:
-    """Print a line of running text."""
-    Console().print(Text(notes))
+def print_notes(notes: str, *, beside_output: bool = False) -> None:
+    """Print a line of running text, on the error stream where the output of a command is for another one to read."""
+    Console(stderr=beside_output).print(Text(notes))

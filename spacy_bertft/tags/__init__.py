@@ -14,6 +14,7 @@ from .chain import (
 )
 from .grammar import TagGrammar, build_bare_grammar, build_free_grammar, build_grammar
 from .inventory import TagScheme, find_label, guess_tag_scheme, parse_tag_scheme, spell_spans
+from .path_probs import path_log_probs
 from .schemes import (
     SCHEMES,
     Scheme,
@@ -55,6 +56,7 @@ __all__ = [
     "guess_tag_scheme",
     "parse_scheme",
     "parse_tag_scheme",
+    "path_log_probs",
     "read_spans",
     "repair_tags",
     "run_forward_backward",

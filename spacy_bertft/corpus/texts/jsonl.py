@@ -11,6 +11,8 @@ from ..lines import read_lines
 from .options import TextOptions
 from .rows import Row, RowTally
 
+_ADVICE = "Pass --text-column, --label-column or --second-text-column with the name of a field."
+
 
 def read_jsonl(path: Path, options: TextOptions, tally: RowTally | None = None) -> Iterator[Row]:
     """Read the rows of a file with a JSON object on each line.
@@ -24,42 +26,77 @@ def read_jsonl(path: Path, options: TextOptions, tally: RowTally | None = None) 
         DataError: There is no such file.
         ColumnFormatError: A line is not a JSON object, lacks a field, or has something else than a string for a text.
     """
-    tally = RowTally() if tally is None else tally
-    for number, line in read_lines(path):
-        tally.n_lines += 1
-        if not line.strip():
-            tally.n_empty_lines += 1
-            continue
-        fields = _Fields(path, number, line)
+    for fields in read_objects(path, tally):
         second = options.second_text_column
         yield Row(
             path=path,
-            line=number,
+            line=fields.number,
             text=fields.get_text(options.text_column),
             second=None if second is None else fields.get_text(second),
             label=fields.get(*options.label_fields),
         )
 
 
-class _Fields:
-    """The fields of one line."""
+def read_objects(path: Path, tally: RowTally | None = None, advice: str = _ADVICE) -> Iterator[Fields]:
+    """Read the fields of each line, whatever they mean.
 
-    def __init__(self, path: Path, number: int, line: str) -> None:
+    Args:
+        path: The file.
+        tally: Counts the lines on the way.
+        advice: What to do about a field that is not there.
+
+    Raises:
+        DataError: There is no such file.
+        ColumnFormatError: A line is not a JSON object.
+    """
+    tally = RowTally() if tally is None else tally
+    for number, line in read_lines(path):
+        tally.n_lines += 1
+        if line.strip():
+            yield Fields(path, number, line, advice)
+        else:
+            tally.n_empty_lines += 1
+
+
+class Fields:
+    """The fields of one line.
+
+    Args:
+        path: The file.
+        number: Number of the line, from 1.
+        line: The line.
+        advice: What to do about a field that is not there.
+
+    Raises:
+        ColumnFormatError: The line is not a JSON object.
+    """
+
+    def __init__(self, path: Path, number: int, line: str, advice: str = _ADVICE) -> None:
         self.path = path
         self.number = number
+        self.advice = advice
         self.values = self._parse(line)
 
     def get(self, *names: str) -> object:
+        """Return the first of some fields that is there.
+
+        Raises:
+            ColumnFormatError: None is.
+        """
         for name in names:
             if name in self.values:
                 return self.values[name]
         *others, last = map(repr, names)
         wanted = f"{', '.join(others)} or {last}" if others else last
         found = ", ".join(map(repr, self.values)) or "none"
-        advice = "Pass --text-column, --label-column or --second-text-column with the name of a field."
-        raise self._error(f"there is no field {wanted} among {found}", advice)
+        raise self._error(f"there is no field {wanted} among {found}", self.advice)
 
     def get_text(self, name: str) -> str:
+        """Return a field that holds a string.
+
+        Raises:
+            ColumnFormatError: It is not there, or holds something else.
+        """
         text = self.get(name)
         if isinstance(text, str):
             return text
