@@ -24,21 +24,39 @@ def read_jsonl(path: Path, options: TextOptions, tally: RowTally | None = None) 
         DataError: There is no such file.
         ColumnFormatError: A line is not a JSON object, lacks a field, or has something else than a string for a text.
     """
-    tally = RowTally() if tally is None else tally
-    for number, line in read_lines(path):
-        tally.n_lines += 1
-        if not line.strip():
-            tally.n_empty_lines += 1
-            continue
-        fields = _Fields(path, number, line)
-        second = options.second_text_column
+    second = options.second_text_column
+    for fields in _read_fields(path, RowTally() if tally is None else tally):
         yield Row(
             path=path,
-            line=number,
+            line=fields.number,
             text=fields.get_text(options.text_column),
             second=None if second is None else fields.get_text(second),
             label=fields.get(*options.label_fields),
         )
+
+
+def read_jsonl_texts(path: Path, column: str, tally: RowTally) -> Iterator[str]:
+    """Read one field of each line, a text without a label.
+
+    Args:
+        path: The file.
+        column: The field.
+        tally: Counts the lines on the way.
+
+    Raises:
+        DataError: There is no such file.
+        ColumnFormatError: A line is not a JSON object, lacks the field, or has something else than a string there.
+    """
+    return (fields.get_text(column) for fields in _read_fields(path, tally))
+
+
+def _read_fields(path: Path, tally: RowTally) -> Iterator[_Fields]:
+    for number, line in read_lines(path):
+        tally.n_lines += 1
+        if line.strip():
+            yield _Fields(path, number, line)
+        else:
+            tally.n_empty_lines += 1
 
 
 class _Fields:
