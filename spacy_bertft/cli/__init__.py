@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from ..errors import BertftError
 from .accelerate import accelerate_command
+from .adapt import adapt_command
 from .calibrate import calibrate_command
 from .convert import convert_command
 from .encoder import encoder_command
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.command("convert")(convert_command)
 app.command("stats")(stats_command)
 app.command("encoder")(encoder_command)
+app.command("adapt")(adapt_command)
 app.command("evaluate")(evaluate_command)
 app.command("import-hf")(import_hf_command)
 app.command("export-hf")(export_hf_command)

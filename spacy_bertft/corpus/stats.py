@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from tqdm import tqdm
 
@@ -21,7 +21,7 @@ from .columns.docs import make_gold_doc
 from .columns.gold import GoldReader
 from .columns.options import parse_options
 from .columns.sentences import LineTally
-from .lines import check_is_file
+from .docs import read_docs
 from .texts.cats import list_present
 
 StatsKind = Literal["ents", "tags", "cats"]
@@ -189,18 +189,9 @@ def summarize_lengths(lengths: NDArray[np.int64]) -> Lengths:
 def _read_texts(paths: Sequence[Path], kind: StatsKind, tally: LineTally) -> Iterator[_Text]:
     vocab = Vocab()
     for path in paths:
-        docs = _read_docs(path, vocab) if path.suffix == ".spacy" else _read_columns(path, vocab, kind, tally)
+        docs = read_docs(path, vocab) if path.suffix == ".spacy" else _read_columns(path, vocab, kind, tally)
         for doc in docs:
             yield _Text(doc.text, len(doc), _list_labels(doc, kind))
-
-
-def _read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:
-    check_is_file(path)
-    try:
-        doc_bin = DocBin().from_disk(path)
-    except ValueError as error:
-        raise DataError(f"{path}: not a .spacy file. {error}") from error
-    yield from doc_bin.get_docs(vocab)
 
 
 def _read_columns(path: Path, vocab: Vocab, kind: StatsKind, tally: LineTally) -> Iterator[Doc]:

@@ -1,4 +1,4 @@
-"""The README.md of an exported checkpoint."""
+"""The README.md of a checkpoint that we write."""
 
 from __future__ import annotations
 
@@ -42,6 +42,28 @@ def format_model_card(nlp: Language, component: str, task: Task, outputs: Sequen
     if scores:
         rows = [f"| {score} | {100 * value:.2f} % |" for score, value in scores]
         lines.append("\n".join(["Scores of the pipeline on its development data:\n", "| | |", "|---|---:|", *rows]))
+    return "\n\n".join(lines) + "\n"
+
+
+def format_adapted_card(encoder: str, rows: Sequence[Sequence[str]], notes: str) -> str:
+    """Write the model card of an encoder that was adapted to texts.
+
+    Args:
+        encoder: Name of the checkpoint that it was before.
+        rows: Figures of the training, the first row naming the columns.
+        notes: What else there is to say.
+    """
+    front = {"library_name": "transformers", "pipeline_tag": "fill-mask", "tags": ["spacy-bertft"]}
+    table = ["| " + " | ".join(row) + " |" for row in rows]
+    table.insert(1, "|---" + "|---:" * (len(rows[0]) - 1) + "|")
+    lines = [
+        f"---\n{srsly.yaml_dumps(front).strip()}\n---",
+        f"# {encoder}, adapted",
+        "It went on learning to guess hidden pieces, of texts without labels (Devlin et al., 2019, section 3.1).",
+        "\n".join(table),
+        notes,
+        "To fine-tune it, give this folder as `--paths.encoder` to `python -m spacy train`.",
+    ]
     return "\n\n".join(lines) + "\n"
 
 

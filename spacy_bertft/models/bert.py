@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from thinc.api import Model
 
-from ..checkpoints import Activation, Checkpoint, clean_config, find_head_layout, load_weights, read_first_line
+from ..checkpoints import Activation, Checkpoint, Weights, clean_config, find_head_layout, load_weights, read_first_line
 from ..errors import CheckpointError
 from ..pieces import PieceTokenizer
 from ..training.layers import count_layers, find_depth
@@ -150,15 +150,21 @@ def load_bert(module: BertModule, checkpoint: Checkpoint) -> None:
         CheckpointError: Weights of the encoder are missing or misshapen.
     """
     prefix = f"{module.bert.base_model_prefix}."
-    weights = {}
-    for name, tensor in checkpoint.weights.items():
-        for old, new in _OLD_NAMES.items():
-            name = name.replace(old, new)
-        weights[name.removeprefix(prefix)] = tensor
+    weights = {name.removeprefix(prefix): tensor for name, tensor in rename_old(checkpoint.weights).items()}
     own = module.bert.state_dict()
     if any(map(is_adapter, own)):
         weights = add_adapter_names(own, weights)
     load_weights(module.bert, weights, checkpoint.name)
+
+
+def rename_old(weights: Weights) -> Weights:
+    """Give the weights of a normalization the names that they have today."""
+    renamed: Weights = {}
+    for name, tensor in weights.items():
+        for old, new in _OLD_NAMES.items():
+            name = name.replace(old, new)
+        renamed[name] = tensor
+    return renamed
 
 
 def find_bert(model: Model[Any, Any]) -> BertModule | None:

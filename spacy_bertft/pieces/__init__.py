@@ -3,12 +3,16 @@
 from .align import align
 from .batch import Alignment, PieceBatch, TokenBatch
 from .layout import PaddedWindows, WindowLayout
+from .masking import IGNORED, MaskedWindows, MaskingRule, mask_windows
 from .pairs import encode_pairs, fit_pair
 from .tokenizer import PieceTokenizer
 from .windows import Windows, cut_buckets, plan_windows
 
 __all__ = [
+    "IGNORED",
     "Alignment",
+    "MaskedWindows",
+    "MaskingRule",
     "PaddedWindows",
     "PieceBatch",
     "PieceTokenizer",
@@ -19,5 +23,6 @@ __all__ = [
     "cut_buckets",
     "encode_pairs",
     "fit_pair",
+    "mask_windows",
     "plan_windows",
 ]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +132,41 @@ class PieceTokenizer:
             "mask_token": next((name for name in names if name.strip("[]<>").lower() == "mask"), None),
         }
         return {role: token for role, token in tokens.items() if token is not None}
+
+    def find_mask_id(self) -> int | None:
+        """Return the id of the piece that hides another, such as `[MASK]`, or nothing where there is none."""
+        name = self.find_special_tokens(0).get("mask_token")
+        return None if name is None else cast(int, self._tokenizer.token_to_id(name))
+
+    def list_special_ids(self, pad_id: int) -> Ints:
+        """List the ids of pieces that stand for no text: opening, closing, padding, unknown and their kin.
+
+        Args:
+            pad_id: The id of padding, which the model knows.
+        """
+        added = json.loads(self.json).get("added_tokens") or []
+        names = [each["content"] for each in added if each.get("special")]
+        names += self.find_special_tokens(pad_id).values()
+        return np.unique([pad_id, *(self._tokenizer.token_to_id(name) for name in names)]).astype(np.intp)
+
+    def number_words(self, texts: Sequence[str]) -> Ints:
+        """Tell which pieces make a word, as the tokenizer cuts a text before it cuts pieces.
+
+        Args:
+            texts: The texts.
+
+        Returns:
+            `(P,)` numbers of words in the order of `encode`, counted through the batch. A piece that belongs to no
+            word, such as an added one, has a number of its own.
+
+        Raises:
+            DataError: A text holds half of a surrogate pair.
+        """
+        encodings = _run(self._tokenizer.encode_batch, texts)
+        words = np.array([-1 if word is None else word for e in encodings for word in e.word_ids], dtype=np.intp)
+        text = np.repeat(np.arange(len(encodings)), [len(e) for e in encodings])
+        is_next = (np.diff(words, prepend=-1) != 0) | (words < 0) | (np.diff(text, prepend=-1) != 0)
+        return np.cumsum(is_next) - 1
 
     def _find_special_ids(self) -> tuple[list[int], list[int]]:
         encoding = self._tokenizer.encode("a", add_special_tokens=True)

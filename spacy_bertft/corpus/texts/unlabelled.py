@@ -65,7 +65,10 @@ def read_unlabelled(path: Path, text_column: str = "text", tally: RowTally | Non
 def _read_plain(path: Path, tally: RowTally) -> Iterator[UnlabelledText]:
     for number, line in read_lines(path):
         tally.n_lines += 1
-        yield UnlabelledText(number, line, {})
+        if line.strip():
+            yield UnlabelledText(number, line, {})
+        else:
+            tally.n_empty_lines += 1
 
 
 def _read_fields(path: Path, text_column: str, tally: RowTally) -> Iterator[UnlabelledText]:

