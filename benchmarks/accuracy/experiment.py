@@ -77,6 +77,7 @@ def run(arguments: argparse.Namespace, settings: dict[str, Any], seed: int) -> d
     with tempfile.TemporaryDirectory() as folder:
         output = (arguments.keep / f"{arguments.name}-{seed}") if arguments.keep else Path(folder)
         start = time.perf_counter()
+        output.mkdir(parents=True, exist_ok=True)
         nlp = init_nlp(changed.interpolate())
         with (Path(folder) / "log").open("w", encoding="utf-8") as log:
             train(nlp, output, stdout=log, stderr=log)

@@ -64,7 +64,7 @@ class BertTextcat(TextComponent):
     """Classify documents by exclusive labels; their probabilities sum to one."""
 
     exclusive = True
-    stored = ("labels", "label_weights", "positive_label")
+    stored = (*TextComponent.stored, "positive_label")
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)

@@ -86,7 +86,12 @@ class TokenComponent(BertComponent):
     def predict(self, docs: Iterable[Doc]) -> Any:
         """Predict for a batch, without touching the documents."""
         docs = list(docs)
-        return self._decode(docs, self.model.predict(docs).cool(self.cfg.get("temperature", 1.0)))
+        return self._decode(docs, self.score_tokens(docs))
+
+    def score_tokens(self, docs: list[Doc]) -> TokenScores:
+        """Score the tags of every token, with the temperature that makes them probabilities to be trusted."""
+        scores: TokenScores = self.model.predict(docs)
+        return scores.cool(self.cfg.get("temperature", 1.0))
 
     def _decode(self, docs: list[Doc], scores: TokenScores) -> Any:
         raise NotImplementedError

@@ -98,7 +98,7 @@ def measure_paths(log_probs: Floats, lengths: NDArray[np.integer]) -> Floats:
 
 
 def _measure_paths(component: TokenComponent, docs: list[Doc]) -> Floats:
-    answer = component.model.predict(docs)  # the one place that scores and their chain come from
+    answer = component.score_tokens(docs)
     path = best_paths(answer.scores, answer.lengths, answer.chain)
     return measure_paths(path_log_probs(path, answer.scores, answer.lengths, answer.chain), answer.lengths)
 

@@ -1,0 +1,53 @@
+"""Bins and sweeps against cases worked by hand, and laws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spacy_bertft.report.reliability import N_BINS, measure_confidence, measure_reliability, sweep_min_score
+from spacy_bertft.training.temperature import Answers
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=50))
+def test_every_answer_is_in_one_bin(answers: list[tuple[float, bool]]) -> None:
+    probs = np.array([prob for prob, _ in answers])
+    is_right = np.array([right for _, right in answers], dtype=np.bool_)
+    reliability = measure_reliability(probs, is_right)
+    assert reliability.counts.sum() == len(answers)
+    assert np.nansum(reliability.counts * reliability.accuracy) == pytest.approx(is_right.sum())
+    assert 0 <= reliability.calibration_error <= 1
+    # No bin can hide more than all answers together show.
+    if len(answers):
+        assert reliability.calibration_error >= abs(probs.mean() - is_right.mean()) - 1e-9
+
+
+def test_honest_answers_have_no_error() -> None:
+    probs = np.repeat([0.05, 0.25, 0.75], [20, 4, 4])
+    is_right = np.array([True] + [False] * 19 + [True] + [False] * 3 + [True] * 3 + [False])
+    assert measure_reliability(probs, is_right).calibration_error == pytest.approx(0.0)
+
+
+def test_bins_are_of_equal_width_and_one_belongs_to_the_last() -> None:
+    probs = np.array([0.0, 0.1, 0.99, 1.0])
+    assert measure_reliability(probs, np.ones(4, dtype=np.bool_)).counts.tolist() == [1, 1, *[0] * (N_BINS - 3), 2]
+
+
+def test_a_sweep_worked_by_hand() -> None:
+    sweep = sweep_min_score(np.array([0.9, 0.2, 0.6]), np.array([True, False, True]), n_gold=4)
+    assert sweep.min_score.tolist() == [0.2, 0.6, 0.9]
+    np.testing.assert_allclose(sweep.precision, [2 / 3, 1.0, 1.0])
+    np.testing.assert_allclose(sweep.recall, [0.5, 0.5, 0.25])
+
+
+def test_confidence_before_and_after() -> None:
+    answers = Answers(lambda t: np.array([0.9, 0.9]) / t, np.array([True, False]), 2)
+    one = measure_confidence("ner", Path("dev.spacy"), answers, 1.0, 1.8)
+    assert (one.n_answers, one.temperature) == (2, 1.8)
+    assert one.before.calibration_error == pytest.approx(0.4)
+    assert one.after.calibration_error == pytest.approx(0.0)
+    assert one.log_losses[1] < one.log_losses[0]
