@@ -75,9 +75,7 @@ def test_entities_on_unknown_tokens_do_not_count(nlp: Language) -> None:
     [example, *_] = make_examples(nlp, LEARNED)
     words = [token.text for token in example.reference]
     tags = ["O", *[None] * (len(words) - 1)]
-    reference = spacy.tokens.Doc(
-        nlp.vocab, words=words, spaces=[bool(t.whitespace_) for t in example.reference], ents=tags
-    )
+    reference = Doc(nlp.vocab, words=words, spaces=[bool(t.whitespace_) for t in example.reference], ents=tags)
     answers = collect_answers(nlp, [Example(nlp.make_doc(example.text), reference)])["bert_ner"]
     assert len(answers.is_right) == 0
 
