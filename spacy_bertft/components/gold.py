@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,16 @@ def read_gold_entities(example: Example) -> GoldEntities:
     # One by one, since the characters of the two documents may be counted differently.
     misaligned = [ent.text for ent in ents if not example.get_aligned_spans_y2x([ent])]
     return GoldEntities(spans, is_known, misaligned)
+
+
+def judge_spans(spans: Iterable[TagSpan], gold: GoldEntities) -> list[bool | None]:
+    """Tell of each span whether it is right: both its ends and its label; nothing where the annotation says nothing."""
+    judged: list[bool | None] = []
+    for span in spans:
+        is_right = span in gold.spans
+        is_known = is_right or bool(gold.is_known[span.token_start : span.token_end].all())
+        judged.append(is_right if is_known else None)
+    return judged
 
 
 def _has_same_tokens(left: Doc, right: Doc) -> bool:

@@ -17,7 +17,7 @@ from ..models.token_classifier import TokenModel, TokenScores, get_grammar, get_
 from ..tags import SpanBatch, TagScheme, TagSpan, best_paths, find_label, find_spans, guess_tag_scheme, spell_spans
 from ..training.temperature import Answers
 from .component import Scorer, check_known
-from .gold import GoldEntities, read_gold_entities
+from .gold import GoldEntities, judge_spans, read_gold_entities
 from .score import register_score
 from .token_component import DEFAULT_MODEL, TokenComponent
 
@@ -159,15 +159,16 @@ class BertNer(TokenComponent):
         scores = self.model.predict(docs)
         path = best_paths(scores.scores, scores.lengths, scores.chain)
         golds = [read_gold_entities(example) for example in examples]
-        is_right, is_known = [], []
-        for gold, spans in zip(golds, self._place(docs, scores, self._find_spans(path, scores)), strict=True):
-            for span in self._name(spans):
-                is_right.append(span in gold.spans)
-                is_known.append(is_right[-1] or bool(gold.is_known[span.token_start : span.token_end].all()))
-        known = np.flatnonzero(is_known)
+        found = self._place(docs, scores, self._find_spans(path, scores))
+        judged = [
+            is_right
+            for gold, spans in zip(golds, found, strict=True)
+            for is_right in judge_spans(self._name(spans), gold)
+        ]
+        known = np.array([index for index, is_right in enumerate(judged) if is_right is not None], dtype=np.intp)
         return Answers(
             find_probs=lambda temperature: self._find_spans(path, scores.cool(temperature)).probs[known],
-            is_right=np.array(is_right, dtype=np.bool_)[known],
+            is_right=np.array([judged[index] for index in known], dtype=np.bool_),
             n_gold=sum(len(gold.spans) for gold in golds),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,13 @@ class Evaluation:
             the last one's `cats_…` stand here, as in spaCy, and those of each in `cats_by_component`.
         n_docs: How many documents were scored.
         categories: The figures of every component with categories.
+        calibration_errors: The expected calibration error of every component of ours with probabilities, by name.
     """
 
     scores: dict[str, Any]
     n_docs: int
     categories: tuple[Categories, ...] = ()
+    calibration_errors: Mapping[str, float] = field(default_factory=dict)
 
     def format_tables(self) -> list[Rows]:
         """Lay out the figures of entities and of categories, in percent: those that there are."""
@@ -66,6 +68,10 @@ class Evaluation:
         }
         notes = [
             f"{text} {100 * self.scores[key]:.2f} %" for key, text in names.items() if self.scores.get(key) is not None
+        ]
+        notes += [
+            f"expected calibration error of {name} {100 * error:.2f} %"
+            for name, error in self.calibration_errors.items()
         ]
         notes += [note for one in self.categories for note in format_category_notes(one)]
         if not notes and not self.format_tables():
@@ -104,7 +110,10 @@ def evaluate(
     if plot_path is not None and not find_category_pipes(nlp):
         raise SettingError("plot", str(plot_path), "none, since the pipeline has no categories to draw")
     scorer = CategoryScorer(nlp)
-    evaluation = Evaluation(nlp.evaluate(examples, scorer=scorer), len(examples), tuple(scorer.categories))
+    scores = nlp.evaluate(examples, scorer=scorer)
+    if scorer.calibration_errors:
+        scores["calibration_error"] = scorer.calibration_errors
+    evaluation = Evaluation(scores, len(examples), tuple(scorer.categories), scorer.calibration_errors)
     if output_path is not None:
         with replace_when_done(Path(output_path)) as path:
             srsly.write_json(path, evaluation.scores)

@@ -11,6 +11,7 @@ from spacy.training import Example
 
 from .categories import Categories, measure_categories
 from .category_pipes import find_category_pipes, find_strange_labels
+from .confidence import measure_calibration_errors
 
 
 class CategoryScorer(Scorer):
@@ -20,15 +21,18 @@ class CategoryScorer(Scorer):
 
     Attributes:
         categories: The figures of every component with categories, once there are scores.
+        calibration_errors: The expected calibration error of every component of ours with probabilities, by name.
     """
 
     def __init__(self, nlp: Language) -> None:
         super().__init__(nlp)
         self.categories: list[Categories] = []
+        self.calibration_errors: dict[str, float] = {}
 
     def score(self, examples: Iterable[Example], *, per_component: bool = False) -> dict[str, Any]:
         """Score examples, as spaCy does; `cats_by_component` tells several components with categories apart."""
         examples = list(examples)
+        self.calibration_errors = measure_calibration_errors(self.nlp, examples)
         by_component = super().score(examples, per_component=True)
         pipes = [pipe for pipe in find_category_pipes(self.nlp) if "cats_f_per_type" in by_component.get(pipe.name, {})]
         strange = find_strange_labels(examples, pipes)

@@ -14,6 +14,8 @@ from thinc.api import fix_random_seed
 
 from spacy_bertft.components.calibration import calibrate, collect_answers, configure_calibrate, find_calibrated
 from spacy_bertft.errors import SettingError
+from spacy_bertft.report.confidence import measure_calibration_errors
+from spacy_bertft.report.reliability import measure_reliability
 from spacy_bertft.training.optimizer import configure_adamw
 from spacy_bertft.training.temperature import log_loss
 
@@ -69,6 +71,11 @@ def test_what_was_collected_is_what_the_pipeline_gives(nlp: Language) -> None:
     answers = collect_answers(nlp, make_examples(nlp, LEARNED))["bert_ner"]
     scores = [ent._.score for doc in nlp.pipe(LEARNED) for ent in doc.ents]
     np.testing.assert_allclose(answers.find_probs(1.7), scores, rtol=1e-5)
+    examples = make_examples(nlp, GOLD)
+    collected = collect_answers(nlp, examples)["bert_ner"]
+    evaluated = [Example(nlp(example.text), example.reference) for example in examples]
+    error = measure_reliability(collected.find_probs(1.7), collected.is_right).calibration_error
+    assert measure_calibration_errors(nlp, evaluated)["bert_ner"] == pytest.approx(error, abs=1e-5)
 
 
 def test_entities_on_unknown_tokens_do_not_count(nlp: Language) -> None:

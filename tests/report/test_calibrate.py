@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from spacy_bertft.cli import app
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.report.calibrate import calibrate
+from spacy_bertft.report.evaluation import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,15 @@ def test_a_pipeline_is_changed_where_it_stands(trained, tmp_path: Path) -> None:
     again = calibrate(pipeline, dev).figures[0]
     assert again.temperature == pytest.approx(one.temperature)
     assert again.before.calibration_error == pytest.approx(again.after.calibration_error)
+
+
+def test_evaluate_tells_the_same_error(trained, tmp_path: Path) -> None:
+    dev = write_gold(tmp_path / "dev.spacy", make_wrong(text_pipelines.EXCLUSIVE))
+    pipeline = trained(tmp_path / "model")
+    error = calibrate(pipeline, dev).figures[0].after.calibration_error
+    evaluation = evaluate(pipeline, dev)
+    assert evaluation.scores["calibration_error"]["bert_textcat"] == pytest.approx(error, abs=1e-6)
+    assert f"expected calibration error of bert_textcat {100 * error:.2f} %" in evaluation.format_notes()
 
 
 def test_into_another_folder(trained, tmp_path: Path) -> None:

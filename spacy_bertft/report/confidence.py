@@ -1,0 +1,56 @@
+"""The probabilities that stand on evaluated documents, and whether what they were given to is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from spacy.language import Language
+from spacy.training import Example
+
+from ..components.calibration import find_calibrated
+from ..components.gold import judge_spans, read_gold_entities
+from ..components.ner import BertNer
+from ..components.text_component import TextComponent
+from ..tags import TagSpan
+from .reliability import measure_reliability
+
+Judged = list[tuple[float, bool]]
+
+
+def measure_calibration_errors(nlp: Language, examples: Sequence[Example]) -> dict[str, float]:
+    """Measure the expected calibration error of every component of ours that gives probabilities, by name.
+
+    Args:
+        nlp: The pipeline that has annotated the examples.
+        examples: With predictions and gold annotation.
+    """
+    errors = {}
+    for name, pipe in find_calibrated(nlp).items():
+        judged = _judge_entities(name, examples) if isinstance(pipe, BertNer) else _judge_cats(pipe, examples)
+        if judged:
+            probs, is_right = (np.array(column) for column in zip(*judged, strict=True))
+            errors[name] = measure_reliability(probs, is_right).calibration_error
+    return errors
+
+
+def _judge_entities(name: str, examples: Iterable[Example]) -> Judged:
+    judged = []
+    for example in examples:
+        group = example.predicted.spans[name]
+        spans = [TagSpan(span.start, span.end, span.label_) for span in group]
+        verdicts = judge_spans(spans, read_gold_entities(example))
+        rows = zip(group.attrs["scores"], verdicts, strict=True)
+        judged += [(prob, is_right) for prob, is_right in rows if is_right is not None]
+    return judged
+
+
+def _judge_cats(pipe: TextComponent, examples: Iterable[Example]) -> Judged:
+    judged = []
+    for example in examples:
+        gold, predicted = example.reference.cats, example.predicted.cats
+        known = [label for label in pipe.labels if label in gold]
+        if pipe.exclusive and known:
+            known = [max(pipe.labels, key=predicted.__getitem__)]
+        judged += [(predicted[label], gold.get(label, 0.0) >= 0.5) for label in known]
+    return judged
