@@ -86,12 +86,11 @@ def read_examples(nlp: Language, path: Path, folder: Path) -> list[Example]:
     return list(Corpus(output_path)(nlp))
 
 
-def load_ours(pipeline: Path, precision: str, backend: str = "torch") -> Language:
-    """Load a pipeline with a `bert_ner`, to predict in another number format."""
+def load_ours(pipeline: Path, **settings: str | int) -> Language:
+    """Load a pipeline with a `bert_ner`, with other settings of its encoder."""
     config = spacy.util.load_config(pipeline / "config.cfg")
     [name] = [name for name, part in config["components"].items() if part["factory"] == "bert_ner"]
-    settings = {"precision": precision, "backend": backend}
-    return spacy.load(pipeline, config={"components": {name: {"model": {"encoder": settings}}}})
+    return spacy.load(pipeline, config={"components": {name: {"model": {"encoder": settings}}}} if settings else {})
 
 
 def make_stock_optimizer(n_steps: int) -> Optimizer:

@@ -54,7 +54,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = [each for each in SETTINGS if each[1] == "torch" or find_spec("onnxruntime")]
     with tempfile.TemporaryDirectory() as folder:
-        pipelines = {(p, b): load_ours(arguments.pipeline, p, b) for p, b in settings}
+        pipelines = {(p, b): load_ours(arguments.pipeline, precision=p, backend=b) for p, b in settings}
         first = pipelines[settings[0]]
         examples = read_examples(first, arguments.test_bio, Path(folder))[: arguments.n_texts]
         export_hf(arguments.pipeline, f"{folder}/checkpoint")

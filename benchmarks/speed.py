@@ -102,7 +102,7 @@ def build_sides(encoder: str, texts: list[str], folder: Path, *, has_peers: bool
     sides: dict[str, Side] = {}
     if find_spec("spacy_transformers"):
         sides["stock spacy-transformers + ner"] = partial(run_pipe, spacy.load(folder / "stock"), texts)
-    pipelines = {precision: load_ours(folder / "ours", precision) for precision in ("fp32", "auto")}
+    pipelines = {precision: load_ours(folder / "ours", precision=precision) for precision in ("fp32", "auto")}
     docs = [pipelines["fp32"].make_doc(text) for text in texts]
     for precision, nlp in pipelines.items():
         dtype = find_dtype(precision, torch.device("cpu"))  # type: ignore[arg-type]
@@ -111,7 +111,7 @@ def build_sides(encoder: str, texts: list[str], folder: Path, *, has_peers: bool
         sides[f"spacy-bertft, {precision}"] = partial(run_pipe, nlp, texts)
     if find_spec("onnxruntime"):
         for precision in ("fp32", "int8"):
-            nlp = load_ours(folder / "ours", precision, "onnx")
+            nlp = load_ours(folder / "ours", precision=precision, backend="onnx")
             sides[f"spacy-bertft, onnx {precision}"] = partial(run_pipe, nlp, texts)
     if has_peers:
         export_hf(folder / "ours", folder / "checkpoint", component="bert_ner")

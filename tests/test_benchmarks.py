@@ -15,6 +15,7 @@ import spacy
 import srsly
 from small_checkpoints import make_checkpoint
 
+from spacy_bertft.corpus import convert
 from spacy_bertft.corpus.columns.reader import configure_column_corpus
 from spacy_bertft.exchange.import_hf import import_hf
 
@@ -110,6 +111,48 @@ def test_memory(tmp_path):
     output = run("memory.py", "--n-docs", "100", "--save", str(tmp_path))
     assert re.search(r"^peak of all 100 +[\d.]+ MB +[-+][\d.]+ %", output, flags=re.MULTILINE)
     assert [row["unit"] for row in srsly.read_json(tmp_path / "memory.json")["rows"]] == ["MB", "MB"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads memory where Linux shows it")
+def test_documents(tmp_path):
+    pipeline, data = write_movie_pipeline(tmp_path)
+    sizes = ["--words", "100", "500", "--windows", "32", "64", "--overlaps", "8", "--longest", "1000"]
+    output = run("documents.py", str(pipeline), str(data), *sizes)
+    assert len(re.findall(r"^ +\d+ +8 +alone +[\d.]+ +0\.00 ", output, flags=re.MULTILINE)) == 2
+    assert len(re.findall(r"^ +\d+ +8 +(?:100|500) +[\d.]+ +-?[\d.]+ ", output, flags=re.MULTILINE)) == 4
+    assert re.search(
+        r"^one document of 1,\d\d\d words: [\d,]+ entities in [\d.]+ s, peak [\d,]+ MB$", output, re.MULTILINE
+    )
+
+
+def test_experiments(tmp_path):
+    """Two runs of two steps: what they write down makes a table and a curve."""
+    pytest.importorskip("matplotlib")
+    results, movie = tmp_path / "runs.jsonl", tmp_path / "movie.spacy"
+    convert(MOVIE / "test.bio", movie)
+    encoder = make_checkpoint(tmp_path / "checkpoint", "bert", 3, "token")
+    settings = ["training.optimizer.learn_rate.total_steps=2", "training.eval_frequency=1"]
+    for limit in ("40", "80"):
+        files = [str(movie), str(movie), "--encoder", str(encoder), "--test", str(movie), "--save", str(results)]
+        run("accuracy/experiment.py", *files, "--limit", limit, "--name", "few", "--set", *settings)
+    lines = [srsly.json_loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+    assert [(line["name"], line["limit"], len(line["by_step"])) for line in lines] == [("few", 40, 3), ("few", 80, 3)]
+    table = run("accuracy/summarize.py", str(results), "--curve", str(tmp_path / "curve.svg"))
+    assert re.search(r"^\| few \| 40 \| 1 \| [\d.]+ \|", table, flags=re.MULTILINE)
+    words = " ".join(ElementTree.parse(tmp_path / "curve.svg").getroot().itertext())
+    assert "few" in words
+    assert "80" in words
+
+
+def write_movie_pipeline(folder: Path) -> tuple[Path, Path]:
+    """Write a pipeline with a fresh head for the labels of the movie corpus, and its test part."""
+    nlp = spacy.blank("en")
+    checkpoint = make_checkpoint(folder / "checkpoint", "bert", 3, "token")
+    nlp.add_pipe("bert_ner", config={"model": {"encoder": {"name": str(checkpoint)}}})
+    nlp.initialize(lambda: configure_column_corpus(MOVIE / "test.bio")(nlp))
+    nlp.to_disk(folder / "pipeline")
+    convert(MOVIE / "test.bio", folder / "movie.spacy")
+    return folder / "pipeline", folder / "movie.spacy"
 
 
 def test_precision(tmp_path):
