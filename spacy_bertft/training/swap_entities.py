@@ -4,8 +4,10 @@
 
 import random
 import warnings
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from spacy.language import Language
@@ -14,6 +16,7 @@ from spacy.training import Example
 
 from ..errors import SettingError
 
+_N_REMEMBERED = 10_000
 # Annotation of tokens that would not fit the words of another entity.
 _TOKEN_ANNOTATION = ("TAG", "POS", "MORPH", "LEMMA", "DEP")
 
@@ -29,14 +32,6 @@ class Words:
 
     texts: tuple[str, ...]
     spaces: tuple[bool, ...]
-
-    @property
-    def text(self) -> str:
-        """What they spell, without what follows the last."""
-        return "".join(
-            text + " " * (space and index < len(self.texts) - 1)
-            for index, (text, space) in enumerate(zip(self.texts, self.spaces, strict=True))
-        )
 
 
 @dataclass(frozen=True)
@@ -63,7 +58,10 @@ class Place:
 
 
 class SwapEntities:
-    """Replace entities by others of the same label that were seen before, each text as often as any other.
+    """Replace entities by others of the same label, drawn from the last 10,000 that were seen.
+
+    Frequent ones are drawn more often than rare ones: where all texts are equally likely, the model meets few of those
+    that it will meet again.
 
     Every example comes out once, changed or not, and its new text is annotated as the old one was: its entities,
     categories, sentences and tokens of which nothing is known. An example that has annotation of another kind (tags,
@@ -83,29 +81,18 @@ class SwapEntities:
         if not 0 <= level <= 1:
             raise SettingError("level", level, "a share from 0 to 1")
         self.level = level
-        self._seen: dict[str, dict[str, Entity]] = {}
-        self._texts: dict[str, list[str]] = {}
+        self._seen: defaultdict[str, deque[Entity]] = defaultdict(partial(deque, maxlen=_N_REMEMBERED))
         self._has_warned = False
 
     def __call__(self, nlp: Language | None, example: Example) -> Iterator[Example]:
         """Augment one example, as spaCy asks for it; the pipeline is not needed."""
         found = _find_entities(example)
         for entity, _ in found:
-            self._remember(entity)
+            self._seen[entity.label].append(entity)
         if not found or random.random() >= self.level or not self._may_change(example):
             yield example
             return
-        yield _replace(example, [(place, self._draw(entity.label)) for entity, place in found])
-
-    def _remember(self, entity: Entity) -> None:
-        texts = self._seen.setdefault(entity.label, {})
-        text = entity.reference.text
-        if text not in texts:
-            texts[text] = entity
-            self._texts.setdefault(entity.label, []).append(text)
-
-    def _draw(self, label: str) -> Entity:
-        return self._seen[label][random.choice(self._texts[label])]
+        yield _replace(example, [(place, random.choice(self._seen[entity.label])) for entity, place in found])
 
     def _may_change(self, example: Example) -> bool:
         reference = example.reference

@@ -82,6 +82,16 @@ def test_a_case_worked_by_hand() -> None:
     assert texts == {"films with drew barrymore, please", "films with cher, please"}
 
 
+def test_frequent_entities_are_drawn_more_often() -> None:
+    random.seed(0)
+    swap = SwapEntities(1.0)
+    rare, frequent = make_example("cher", [(0, 4, "ACTOR")]), make_example("drew", [(0, 4, "ACTOR")])
+    for example in [rare, *[frequent] * 9]:
+        list(swap(None, example))
+    drawn = [next(swap(None, example)).text for _ in range(20) for example in [rare, *[frequent] * 9]]
+    assert 5 <= drawn.count("cher") <= 40
+
+
 def test_about_the_asked_share_changes() -> None:
     random.seed(0)
     swap = SwapEntities(0.3)
