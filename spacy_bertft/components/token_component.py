@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 
 from ..models.token_classifier import TokenScores, set_tags
-from ..tags import ChainGradient, TagScheme, chain_loss, token_loss
+from ..tags import ChainGradient, TagScheme, chain_loss, consistency_loss, token_loss
 from .component import BertComponent
 from .pipe import DEFAULT_ENCODER
 
@@ -22,6 +22,7 @@ DEFAULT_MODEL = {
     "head_lr_scale": 1.0,
     "token_loss": 0.0,
     "label_smoothing": 0.0,
+    "consistency": 0.0,
     "encoder": DEFAULT_ENCODER,
 }
 
@@ -66,22 +67,35 @@ class TokenComponent(BertComponent):
         """
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
-        allowed = np.ones(scores.scores.shape, dtype=np.bool_)
-        row, first_token = 0, 0
-        for example, length in zip(examples, scores.lengths.tolist(), strict=True):
-            rows = slice(row, row + length)
-            self._allow(example, scores.token_index[rows] - first_token, allowed[rows])
-            row, first_token = rows.stop, first_token + len(example.predicted)
+        n_passes = len(scores.lengths) // max(1, len(examples))
+        allowed = np.tile(self._find_allowed(examples, scores), (n_passes, 1))
         loss, gradient = chain_loss(scores.scores, scores.lengths, scores.training_chain, allowed)
         loss_by_token, gradient_by_token = token_loss(scores.scores, allowed, scores.label_smoothing)
+        loss += scores.token_loss * loss_by_token
+        by_score = gradient.scores + scores.token_loss * gradient_by_token
+        if n_passes == 2:
+            divergence, *by_pass = consistency_loss(*np.split(scores.scores, 2))
+            loss += scores.consistency * divergence
+            by_score += scores.consistency * np.concatenate(by_pass)
         n_known = max(1, int((~allowed.all(axis=1)).sum()))
         scaled = ChainGradient(
-            scores=(gradient.scores + scores.token_loss * gradient_by_token) / n_known,
+            scores=by_score / n_known,
             start=gradient.start / n_known,
             transitions=gradient.transitions / n_known,
             end=gradient.end / n_known,
         )
-        return (loss + scores.token_loss * loss_by_token) / n_known, scaled
+        return loss / n_known, scaled
+
+    def _find_allowed(self, examples: list[Example], scores: TokenScores) -> NDArray[np.bool_]:
+        """Find the tags that the gold annotation allows each token of one pass."""
+        lengths = scores.lengths[: len(examples)].tolist()
+        allowed = np.ones((sum(lengths), scores.scores.shape[1]), dtype=np.bool_)
+        row, first_token = 0, 0
+        for example, length in zip(examples, lengths, strict=True):
+            rows = slice(row, row + length)
+            self._allow(example, scores.token_index[rows] - first_token, allowed[rows])
+            row, first_token = rows.stop, first_token + len(example.predicted)
+        return allowed
 
     def predict(self, docs: Iterable[Doc]) -> Any:
         """Predict for a batch, without touching the documents."""

@@ -12,6 +12,7 @@ from .chain import (
     run_forward_backward,
     tag_probs,
 )
+from .consistency import consistency_loss
 from .grammar import TagGrammar, build_bare_grammar, build_free_grammar, build_grammar
 from .inventory import TagScheme, find_label, guess_tag_scheme, parse_tag_scheme, spell_spans
 from .path_probs import path_log_probs
@@ -50,6 +51,7 @@ __all__ = [
     "build_free_grammar",
     "build_grammar",
     "chain_loss",
+    "consistency_loss",
     "find_label",
     "find_spans",
     "guess_scheme",

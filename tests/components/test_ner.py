@@ -8,13 +8,14 @@ import warnings
 import numpy as np
 import pytest
 import spacy
-from small_checkpoints import TEXTS, make_sentences
+from small_checkpoints import TEXTS, make_checkpoint, make_sentences
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from thinc.api import fix_random_seed
 
 from spacy_bertft.errors import BertftError, DataError, SettingError, UnsupportedError
+from spacy_bertft.tags import consistency_loss
 from spacy_bertft.training.optimizer import configure_adamw
 
 ENTITIES = {
@@ -320,3 +321,50 @@ def test_processes(nlp, n_process):
     docs = list(nlp.pipe(texts, n_process=n_process, batch_size=8))
     assert [read(doc) for doc in docs] == expected
     assert docs[0].spans["bert_ner"].attrs["scores"]
+
+
+def make_consistent(checkpoint: str, consistency: float, dropout: float) -> Language:
+    fix_random_seed(0)
+    nlp = spacy.blank("en")
+    encoder = {"name": checkpoint, "precision": "fp32"}
+    nlp.add_pipe("bert_ner", config={"model": {"encoder": encoder, "consistency": consistency, "dropout": dropout}})
+    nlp.initialize(lambda: make_examples(nlp))
+    return nlp
+
+
+def test_two_passes_without_dropout_are_one(tmp_path):
+    """The gradient is the same too: after a step of training the weights are."""
+    pipes = []
+    rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    checkpoint = str(make_checkpoint(tmp_path / "checkpoint", "bert", **rates))
+    for consistency in (0.0, 5.0):
+        nlp = make_consistent(checkpoint, consistency, 0.0)
+        losses = [nlp.update(make_examples(nlp), sgd=configure_adamw(5e-3))["bert_ner"] for _ in range(2)]
+        pipes.append((losses, [ent._.score for doc in nlp.pipe(ENTITIES) for ent in doc.ents]))
+    (one, scores), (two, same_scores) = pipes
+    assert two == pytest.approx(one, rel=1e-4)
+    assert same_scores == pytest.approx(scores, rel=1e-3)
+
+
+def test_passes_that_differ_cost_and_are_drawn_together(checkpoint):
+    def measure(consistency: float) -> tuple[float, float]:
+        nlp = make_consistent(checkpoint, consistency, 0.4)
+        examples = make_examples(nlp)
+        first = nlp.update(examples, sgd=False)["bert_ner"]
+        optimizer = configure_adamw(2e-3)
+        for _ in range(20):
+            nlp.update(examples, sgd=optimizer)
+        pipe = nlp.get_pipe("bert_ner")
+        scores, _ = pipe.model.begin_update([example.predicted for example in examples])
+        halves = np.split(scores.scores, 2) if consistency else (scores.scores, scores.scores)
+        return first, consistency_loss(*halves)[0]
+
+    assert measure(8.0)[0] > measure(1e-6)[0]
+    assert 0 < measure(8.0)[1] < measure(1e-6)[1]
+
+
+def test_consistency_needs_an_encoder_of_its_own():
+    shared = {"@architectures": "spacy-bertft.SharedEncoder.v1"}
+    with pytest.raises(SettingError) as caught:
+        spacy.blank("en").add_pipe("bert_ner", config={"model": {"encoder": shared, "consistency": 1.0}})
+    assert caught.value.name == "consistency"
