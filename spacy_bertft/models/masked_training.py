@@ -24,6 +24,8 @@ from .precision import Precision, find_training_dtype
 
 _WARMUP_SHARE = 0.1
 _WEIGHT_DECAY = 0.01
+# Share of the steps in which a new head learns alone: what it sends back at first would spoil a trained encoder.
+_ALONE_SHARE = 0.2
 # Steps over which the loss that is shown is averaged, about.
 _N_SHOWN = 20
 
@@ -97,14 +99,31 @@ def adapt_checkpoint(
         exam = [] if held_out is None else list(_mask_all(held_out, held_out.cut(settings.batch_pieces), rng))
         steps = texts.plan_steps(settings.batch_pieces, epochs=settings.epochs, n_steps=settings.n_steps, rng=rng)
         before = measure_loss(model, exam, settings)
-        learn(model, _mask_all(texts, steps, rng), len(steps), settings)
+        n_alone = 0 if has_head else round(_ALONE_SHARE * len(steps))
+        learn(model, _mask_all(texts, steps, rng), len(steps), settings, n_alone=n_alone)
         after = measure_loss(model, exam, settings)
     _check_finite(model, settings.learn_rate)
     return Adapted(export_masked_language_model(model, checkpoint), has_head, len(steps), before, after)
 
 
-def learn(model: MaskedLanguageModel, batches: Iterator[MaskedWindows], n_steps: int, settings: MaskedSettings) -> None:
+def learn(
+    model: MaskedLanguageModel,
+    batches: Iterator[MaskedWindows],
+    n_steps: int,
+    settings: MaskedSettings,
+    *,
+    n_alone: int = 0,
+) -> None:
     """Make a step for each batch.
+
+    Args:
+        model: What learns.
+        batches: What it learns from.
+        n_steps: How many batches there are.
+        settings: How it learns.
+        n_alone: In how many of the first steps the head learns alone.
+
+    Source: Kumar et al. (2022) for the head that learns first.
 
     Raises:
         DivergedError: A gradient is not finite.
@@ -114,7 +133,8 @@ def learn(model: MaskedLanguageModel, batches: Iterator[MaskedWindows], n_steps:
     model.train()
     shown = None
     with tqdm(batches, desc="Adapting", unit=" steps", total=n_steps, disable=None) as bar:
-        for batch in bar:
+        for step, batch in enumerate(bar):
+            model.encoder.requires_grad_(step >= n_alone)
             loss = _compute_loss(model, batch, settings)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step_torch(id(model), parameters)

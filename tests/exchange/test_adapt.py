@@ -137,6 +137,21 @@ def test_the_same_seed_gives_the_same_weights(checkpoint, texts, tmp_path):
     assert one == two != other
 
 
+def test_a_new_head_learns_alone_at_first(checkpoint, texts, tmp_path, monkeypatch):
+    monkeypatch.setattr(masked_training, "_ALONE_SHARE", 1.0)
+    settings = {"steps": 3, "learn_rate": 1e-2, "precision": "fp32"}
+    report = adapt(texts, tmp_path / "hf", encoder=checkpoint, **settings)
+    assert report.loss_after < report.loss_before
+    before, after = (read_checkpoint(str(folder)).weights for folder in (checkpoint, tmp_path / "hf"))
+    for name, tensor in before.items():
+        inner = name.removeprefix("bert.")
+        if inner.startswith(("embeddings", "encoder")):
+            torch.testing.assert_close(after[f"bert.{inner}"], tensor.float(), rtol=0, atol=0)
+    adapt(texts, tmp_path / "more", encoder=str(tmp_path / "hf"), **settings)
+    layer = "bert.encoder.layer.0.output.dense.weight"
+    assert not torch.equal(read_checkpoint(str(tmp_path / "more")).weights[layer], after[layer])
+
+
 def test_long_texts_and_none_held_out(checkpoint, tmp_path):
     (tmp_path / "long.txt").write_text(" ".join(PATTERNS) + "\n")
     report = adapt(tmp_path / "long.txt", tmp_path / "hf", encoder=checkpoint, dev=0.0, window=16, batch_pieces=32)
