@@ -23,6 +23,12 @@ def test_a_known_temperature_is_found(overconfidence: float) -> None:
     assert fit_temperature(make_answers(0, 50_000, overconfidence)) == pytest.approx(overconfidence, rel=0.03)
 
 
+def cost(answers: Answers, temperature: float) -> float:
+    """The negative log-probability of the truth and of the temperature, per answer."""
+    prior = np.log(temperature) ** 2 / 2 / len(answers.is_right)
+    return log_loss(answers.find_probs(temperature), answers.is_right) + float(prior)
+
+
 @given(st.integers(0, 1000), st.integers(2, 60), st.floats(0.2, 5.0))
 def test_no_other_temperature_is_better(seed: int, n: int, overconfidence: float) -> None:
     answers = make_answers(seed, n, overconfidence)
@@ -30,9 +36,10 @@ def test_no_other_temperature_is_better(seed: int, n: int, overconfidence: float
     if not may_fit(answers):
         assert fitted == 1.0
         return
-    best = log_loss(answers.find_probs(fitted), answers.is_right)
-    for other in np.geomspace(0.05, 20, 200):
-        assert best <= log_loss(answers.find_probs(other), answers.is_right) + 1e-3
+    best = cost(answers, fitted)
+    for other in np.geomspace(0.1, 10, 200):
+        assert best <= cost(answers, other) + 1e-3
+    assert abs(np.log(fitted)) ** 2 <= 2 * n * log_loss(answers.find_probs(1.0), answers.is_right)
 
 
 @pytest.mark.parametrize("is_right", [[], [True, True], [False]])
