@@ -1,7 +1,7 @@
 """Hugging Face folders ↔ configuration, tokenizer, weights and head in memory. What is written is safetensors."""
 
 from .checkpoint import Checkpoint, read_checkpoint, read_config, read_tokenizer, write_checkpoint
-from .config import clean_config, find_max_positions
+from .config import clean_config, find_max_positions, find_window_size
 from .heads import (
     Activation,
     CheckpointHead,
@@ -38,6 +38,7 @@ __all__ = [
     "find_head_layout",
     "find_max_positions",
     "find_task",
+    "find_window_size",
     "load_weights",
     "read_checkpoint",
     "read_config",

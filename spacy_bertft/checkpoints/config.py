@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..errors import SettingError
+
 # Fields that make transformers import, download or choose code, or change the type of the weights. Every field that
 # opens with an underscore goes too: those are transformers' own notes, `_attn_implementation` among them.
 CODE_FIELDS = frozenset(
@@ -26,6 +28,7 @@ CODE_FIELDS = frozenset(
 )
 
 # These families number their positions from `pad_token_id + 1`.
+_LONGEST_DEFAULT_WINDOW = 512
 _OFFSET_POSITIONS = frozenset(
     {
         "camembert",
@@ -83,3 +86,24 @@ def find_max_positions(config: Mapping[str, Any]) -> int | None:
     if config.get("model_type") in _OFFSET_POSITIONS:
         positions -= int(config.get("pad_token_id") or 0) + 1
     return positions
+
+
+def find_window_size(name: str, config: Mapping[str, Any], window: int | None, n_special: int) -> int:
+    """Return how many pieces of a text go into a window, special pieces left out.
+
+    Args:
+        name: The checkpoint.
+        config: Its configuration.
+        window: Pieces of a window, special pieces included; None for as many as the model can number, at most 512.
+        n_special: How many of them are special.
+
+    Raises:
+        SettingError: The window is longer than the model can number, or has no room for a piece of a text.
+    """
+    longest = find_max_positions(config)
+    size = min(longest or _LONGEST_DEFAULT_WINDOW, _LONGEST_DEFAULT_WINDOW) if window is None else window
+    if longest is not None and size > longest:
+        raise SettingError("window", size, f"at most {longest}, which is as many pieces as {name} can number")
+    if size <= n_special:
+        raise SettingError("window", window, f"more than {n_special} special pieces")
+    return size - n_special

@@ -5,14 +5,12 @@ from typing import Annotated
 
 import typer
 
+from .arguments import Pipeline
 from .tables import print_notes, print_table
 
 
 def calibrate_command(
-    pipeline: Annotated[
-        str,
-        typer.Argument(metavar="PIPELINE", help="A trained pipeline: its folder, or its name if it is installed."),
-    ],
+    pipeline: Pipeline,
     dev_path: Annotated[
         Path, typer.Argument(metavar="DEV", help="A .spacy file with gold annotation, not used for training.")
     ],

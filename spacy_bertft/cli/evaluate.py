@@ -5,14 +5,12 @@ from typing import Annotated
 
 import typer
 
+from .arguments import Pipeline
 from .tables import print_notes, print_table
 
 
 def evaluate_command(
-    pipeline: Annotated[
-        str,
-        typer.Argument(metavar="PIPELINE", help="A trained pipeline: its folder, or its name if it is installed."),
-    ],
+    pipeline: Pipeline,
     data_path: Annotated[
         Path, typer.Argument(metavar="DATA", help="A .spacy file with gold annotation, as convert writes it.")
     ],

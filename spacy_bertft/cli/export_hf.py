@@ -5,14 +5,12 @@ from typing import Annotated
 
 import typer
 
+from .arguments import Pipeline
 from .tables import print_notes
 
 
 def export_hf_command(
-    pipeline: Annotated[
-        str,
-        typer.Argument(metavar="PIPELINE", help="A trained pipeline: its folder, or its name if it is installed."),
-    ],
+    pipeline: Pipeline,
     output_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="The checkpoint folder to write.")],
     component: Annotated[str | None, typer.Option(help="Name of the component.", show_default="the only one")] = None,
 ) -> None:

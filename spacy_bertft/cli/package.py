@@ -5,14 +5,12 @@ from typing import Annotated
 
 import typer
 
+from .arguments import Pipeline
 from .tables import print_notes
 
 
 def package_command(
-    pipeline: Annotated[
-        str,
-        typer.Argument(metavar="PIPELINE", help="A trained pipeline: its folder, or its name if it is installed."),
-    ],
+    pipeline: Pipeline,
     output_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="The folder to write the package into.")],
     precision: Annotated[
         str, typer.Option(help="Format of the encoder's weights: fp32, bf16 or fp16; the last two halve the package.")

@@ -5,14 +5,12 @@ from typing import Annotated
 
 import typer
 
+from .arguments import Pipeline
 from .tables import print_notes
 
 
 def suggest_command(
-    pipeline: Annotated[
-        str,
-        typer.Argument(metavar="PIPELINE", help="A trained pipeline: its folder, or its name if it is installed."),
-    ],
+    pipeline: Pipeline,
     texts_path: Annotated[
         Path,
         typer.Argument(metavar="TEXTS", help="Unlabelled texts: a .jsonl file, or a .txt file with one on each line."),

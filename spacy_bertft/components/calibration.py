@@ -13,6 +13,7 @@ from spacy.util import minibatch
 from ..errors import SettingError
 from ..training.temperature import Answers, fit_temperature, join_answers
 from .ner import BertNer
+from .pipelines import run_component
 from .text_component import TextComponent
 
 CalibratedComponent = BertNer | TextComponent
@@ -39,7 +40,7 @@ def collect_answers(nlp: Language, examples: Iterable[Example]) -> dict[str, Ans
                 parts[name].append(pipes[name].collect_answers(batch))
             if name == last:
                 break
-            list(pipe.pipe(example.predicted for example in batch))  # type: ignore[attr-defined]
+            run_component(pipe, [example.predicted for example in batch])
     return {name: join_answers(answers) for name, answers in parts.items()}
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import spacy
 from spacy.language import Language
+from spacy.tokens import Doc
 
 from ..errors import DataError
 
@@ -49,3 +51,8 @@ def check_replaceable_pipeline(output_dir: Path) -> None:
     is_new = not output_dir.exists() or (output_dir.is_dir() and not any(output_dir.iterdir()))
     if not is_new and not (output_dir / "meta.json").is_file():
         raise DataError(f"{output_dir} is no pipeline, and would be lost. Expected a new folder.")
+
+
+def run_component(component: Callable[[Doc], Doc], docs: list[Doc]) -> list[Doc]:
+    """Run a component over documents, as `nlp.pipe` does: a plain function too, which has no `pipe` of its own."""
+    return list(component.pipe(docs)) if hasattr(component, "pipe") else [component(doc) for doc in docs]

@@ -13,7 +13,7 @@ from ..checkpoints import (
     Checkpoint,
     check_replaceable,
     find_checkpoint_dir,
-    find_max_positions,
+    find_window_size,
     read_checkpoint,
     write_checkpoint,
 )
@@ -26,7 +26,6 @@ from ..output import replace_folder_when_done
 from ..training.masked_texts import MaskedTexts, cut_masked_texts, make_masking_rule
 from .model_card import format_adapted_card
 
-_LONGEST_DEFAULT_WINDOW = 512
 _PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
 
 
@@ -217,9 +216,7 @@ def _cut(
 ) -> tuple[MaskedTexts, MaskedTexts | None]:
     tokenizer, pad_id = checkpoint.tokenizer, int(checkpoint.config.get("pad_token_id") or 0)
     rule = make_masking_rule(checkpoint.name, tokenizer, pad_id, mask_rate)
-    size = _find_window(checkpoint, window) - tokenizer.n_special
-    if size < 1:
-        raise SettingError("window", window, f"more than {tokenizer.n_special} special pieces")
+    size = find_window_size(checkpoint.name, checkpoint.config, window, tokenizer.n_special)
     if whole_words and not tokenizer.number_words(["a b"]).any():
         raise SettingError("whole_words", True, f"a tokenizer that cuts words; that of {checkpoint.name} does not")
     parts = [
@@ -227,15 +224,6 @@ def _cut(
         for texts in (read.texts, read.held_out)
     ]
     return parts[0], parts[1] if read.held_out else None
-
-
-def _find_window(checkpoint: Checkpoint, window: int | None) -> int:
-    longest = find_max_positions(checkpoint.config)
-    if window is None:
-        return min(longest or _LONGEST_DEFAULT_WINDOW, _LONGEST_DEFAULT_WINDOW)
-    if longest is not None and window > longest:
-        raise SettingError("window", window, f"at most {longest}, the most that {checkpoint.name} can number")
-    return window
 
 
 def _write(adapted: Adapted, report: AdaptReport) -> None:

@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.shims import Shim
 
-from ..checkpoints import Checkpoint, Weights, find_max_positions, read_checkpoint, read_head
+from ..checkpoints import Checkpoint, Weights, find_window_size, read_checkpoint, read_head
 from ..errors import SettingError
 from ..training.layers import FrozenLayers, count_frozen, find_depth, find_lr_scale
 from ..training.lora import Lora
@@ -26,7 +26,6 @@ from .precision import Backend, Precision, check_precision, find_training_dtype
 from .shim import TorchShim, get_shim
 from .windowed import encode_windows
 
-LONGEST_DEFAULT_WINDOW = 512
 # Then no piece is answered with less than 32 on either side, in windows of 256 and more.
 _MOST_SHARED = 64
 
@@ -213,13 +212,7 @@ def _merge(module: BertModule, spec: dict[str, Any]) -> tuple[dict[str, Any], We
 
 def find_window(settings: EncoderSettings, module: BertModule, config: dict[str, Any]) -> tuple[int, int]:
     """Return window and stride in pieces, special pieces left out."""
-    longest = find_max_positions(config)
-    size = settings.window or min(longest or LONGEST_DEFAULT_WINDOW, LONGEST_DEFAULT_WINDOW)
-    if longest is not None and size > longest:
-        raise SettingError("window", size, f"at most {longest}, which is as many pieces as {settings.name} can number")
-    size -= module.tokenizer.n_special
-    if size < 1:
-        raise SettingError("window", settings.window, f"more than {module.tokenizer.n_special} special pieces")
+    size = find_window_size(settings.name, config, settings.window, module.tokenizer.n_special)
     stride = settings.stride or size - min(size // 4, _MOST_SHARED)
     if stride > size:
         raise SettingError("stride", stride, f"at most {size}, or pieces between two windows would be lost")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
-from spacy.tokens import Doc
 
 from ..components.component import BertComponent
+from ..components.pipelines import run_component
 from ..corpus.texts.unlabelled import UnlabelledText
 from ..errors import SettingError
 from ..models.text_vectors import watch_encoder
@@ -60,7 +59,7 @@ def measure_texts(
     for name, component in nlp.pipeline:
         pipe = measured.get(name)
         if pipe is None:
-            docs = docs if isinstance(component, BertComponent) else _run(component, docs)
+            docs = docs if isinstance(component, BertComponent) else run_component(component, docs)
             continue
         if has_vectors and vectors is None:
             with watch_encoder(pipe.model) as read_vectors:
@@ -73,7 +72,3 @@ def measure_texts(
     means = np.mean(found, axis=0).tolist()
     rows = [None] * len(docs) if vectors is None else [row.copy() for row in vectors]
     return [Candidate(*each) for each in zip(texts, means, rows, strict=True)]
-
-
-def _run(component: Any, docs: list[Doc]) -> list[Doc]:
-    return list(component.pipe(docs)) if hasattr(component, "pipe") else [component(doc) for doc in docs]

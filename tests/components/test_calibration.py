@@ -141,6 +141,11 @@ def test_categories(checkpoint: str, factory: str) -> None:
         assert sum(new.values()) == pytest.approx(1.0) or not is_exclusive
 
 
+def mark_document(doc: Doc) -> Doc:
+    doc.user_data["marked"] = True
+    return doc
+
+
 def test_heads_of_one_encoder_and_a_component_between(checkpoint: str) -> None:
     fix_random_seed(0)
     nlp = spacy.blank("en")
@@ -148,6 +153,8 @@ def test_heads_of_one_encoder_and_a_component_between(checkpoint: str) -> None:
     encoder = {"@architectures": "spacy-bertft.SharedEncoder.v1"}
     nlp.add_pipe("bert_ner", config={"model": {"encoder": encoder}})
     nlp.add_pipe("sentencizer")
+    Language.component("mark_document", func=mark_document)
+    nlp.add_pipe("mark_document")  # a plain function, without a `pipe` of its own
     nlp.add_pipe("bert_textcat", config={"model": {"pooling": "mean", "encoder": encoder}})
     gold = [each | {"cats": {"a": 1.0, "b": 0.0}} for each in LEARNED.values()]
     examples = [Example.from_dict(nlp.make_doc(text), each) for text, each in zip(LEARNED, gold, strict=True)]
@@ -156,6 +163,7 @@ def test_heads_of_one_encoder_and_a_component_between(checkpoint: str) -> None:
     assert list(collected) == list(find_calibrated(nlp)) == ["bert_ner", "bert_textcat"]
     assert len(collected["bert_textcat"].is_right) == 3
     assert all(example.predicted.has_annotation("SENT_START") for example in examples)
+    assert all(example.predicted.user_data["marked"] for example in examples)
 
 
 def test_the_callback_calibrates_what_is_saved(nlp: Language, tmp_path) -> None:

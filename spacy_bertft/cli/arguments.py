@@ -1,0 +1,10 @@
+"""Arguments that several commands have."""
+
+from typing import Annotated
+
+import typer
+
+Pipeline = Annotated[
+    str,
+    typer.Argument(metavar="PIPELINE", help="A trained pipeline: its folder, or its name if it is installed."),
+]
