@@ -27,8 +27,8 @@ CODE_FIELDS = frozenset(
     }
 )
 
-# These families number their positions from `pad_token_id + 1`.
 _LONGEST_DEFAULT_WINDOW = 512
+# These families number their positions from `pad_token_id + 1`.
 _OFFSET_POSITIONS = frozenset(
     {
         "camembert",
