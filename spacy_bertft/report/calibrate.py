@@ -41,8 +41,11 @@ class CalibrationReport:
     not_fitted: tuple[str, ...]
 
     def format_rows(self) -> Rows:
-        """Lay out the figures: expected calibration error (ECE) in percent and log loss in nats, before and after."""
-        head = ("", "answers", "temperature", "ECE, %", "log loss")
+        """Lay out the figures: expected calibration error (ECE) in percent and log loss in nats, before and after.
+
+        In parentheses stands the error that chance would leave, on average, if all probabilities were exactly right.
+        """
+        head = ("", "answers", "temperature", "ECE, % (chance)", "log loss")
         return [head, *map(_format_row, self.figures)]
 
     def __str__(self) -> str:
@@ -129,6 +132,7 @@ def _write(source: Path, target: Path, pipes: Mapping[str, CalibratedComponent])
 
 def _format_row(one: Confidence) -> tuple[str, ...]:
     errors = " → ".join(f"{100 * each.calibration_error:.2f}" for each in (one.before, one.after))
+    errors += f" ({100 * one.after.chance_error:.2f})"
     losses = " → ".join(f"{loss:.3f}" for loss in one.log_losses)
     return (f"{one.component}, {one.data.stem}", f"{one.n_answers:,}", f"{one.temperature:.3f}", errors, losses)
 

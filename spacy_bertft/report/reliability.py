@@ -23,11 +23,13 @@ class Reliability:
         counts: `(N_BINS,)` answers in each bin.
         confidence: `(N_BINS,)` mean probability of its answers; not a number where there are none.
         accuracy: `(N_BINS,)` share of them that is right; not a number where there are none.
+        variance: `(N_BINS,)` of the number of right answers, if each is right with its probability.
     """
 
     counts: NDArray[np.intp]
     confidence: Floats
     accuracy: Floats
+    variance: Floats
 
     @property
     def calibration_error(self) -> float:
@@ -37,6 +39,15 @@ class Reliability:
         """
         gaps = np.abs(self.confidence - self.accuracy)
         return float(np.nansum(gaps * self.counts) / max(1, self.counts.sum()))
+
+    @property
+    def chance_error(self) -> float:
+        """What that error would be, on average, if all probabilities were exactly right.
+
+        It is not 0: of ten answers with 75 % each, never seven and a half are right. The number of right answers of a
+        bin is held to be normal, whose mean absolute deviation is √(2/π) standard deviations.
+        """
+        return float(np.sqrt(2 / np.pi * self.variance).sum() / max(1, self.counts.sum()))
 
 
 def measure_reliability(probs: Floats, is_right: NDArray[np.bool_]) -> Reliability:
@@ -56,7 +67,8 @@ def measure_reliability(probs: Floats, is_right: NDArray[np.bool_]) -> Reliabili
     with np.errstate(invalid="ignore"):
         confidence = np.bincount(bins, probs, minlength=N_BINS) / counts
         accuracy = np.bincount(bins, is_right, minlength=N_BINS) / counts
-    return Reliability(counts, confidence, accuracy)
+    variance = np.bincount(bins, probs * (1 - probs), minlength=N_BINS).astype(np.float64)
+    return Reliability(counts, confidence, accuracy, variance)
 
 
 @dataclass(frozen=True, eq=False)

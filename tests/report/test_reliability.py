@@ -32,6 +32,14 @@ def test_honest_answers_have_no_error() -> None:
     assert measure_reliability(probs, is_right).calibration_error == pytest.approx(0.0)
 
 
+def test_what_chance_leaves_of_exactly_right_probabilities() -> None:
+    draws = np.random.default_rng(0)
+    probs = draws.beta(2, 1, size=400)
+    errors = [measure_reliability(probs, draws.random(400) < probs).calibration_error for _ in range(300)]
+    assert measure_reliability(probs, probs > 2).chance_error == pytest.approx(np.mean(errors), rel=0.05)
+    assert measure_reliability(np.array([0.0, 1.0]), np.array([False, True])).chance_error == 0
+
+
 def test_bins_are_of_equal_width_and_one_belongs_to_the_last() -> None:
     probs = np.array([0.0, 0.1, 0.99, 1.0])
     assert measure_reliability(probs, np.ones(4, dtype=np.bool_)).counts.tolist() == [1, 1, *[0] * (N_BINS - 3), 2]
