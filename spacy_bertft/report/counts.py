@@ -108,9 +108,8 @@ def measure_figures(counts: Counts, resampling: Resampling) -> Figures:
         resampling: Which documents are drawn.
     """
     known = counts.by_doc[counts.is_known]
-    shape = (3, len(counts.labels))
     totals = known.sum(axis=0)
-    drawn = resampling.sum(known.reshape(len(known), -1)).reshape(-1, *shape)
+    drawn = resampling.sum(known.reshape(len(known), totals.size)).reshape(resampling.n_resamples, *totals.shape)
     is_never = np.isnan(_divide(totals))
     n_gold = totals[2]
     return Figures(

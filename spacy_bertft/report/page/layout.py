@@ -123,7 +123,7 @@ def _format_level(level: Level, resampling: Resampling, draw: _Drawer, *, has_ch
     table = _table(format_figures(figures, level.name))
     if has_chart:
         return [*parts, draw(partial(draw_f1, figures), f"F1 of {level.name} with its interval"), table]
-    return [*parts, f"<details><summary>Figures by label</summary>{table}</details>"]
+    return [*parts, _fold("Figures by label", table)]
 
 
 def _format_accuracy(accuracy: Counts, resampling: Resampling) -> str:
@@ -136,7 +136,7 @@ def _format_confusion(confusion: Confusion, draw: _Drawer) -> list[str]:
     if len(confusion.labels) <= _MOST_IN_MATRIX:
         parts.append(draw(partial(draw_confusion, confusion), "Confusion matrix"))
     rows = confusion.format_rows()
-    return [*parts, f"<details><summary>As a table</summary>{_table(rows)}</details>"] if rows else parts
+    return [*parts, _fold("As a table", _table(rows))] if rows else parts
 
 
 def _format_mistakes(section: Section) -> list[str]:
@@ -161,14 +161,13 @@ def _format_comparison(page: ReportPage) -> list[str]:
         if not one.has_gold:
             continue
         for level, their_level in zip(one.levels, other.levels, strict=True):
-            differences = compare_f1(level.counts, their_level.counts, page.resampling)
+            parts.append(f"<h3>{escape(one.component)}: {level.name}</h3>")
             if level.accuracy is not None and their_level.accuracy is not None:
-                parts_of_all = compare_f1(level.accuracy, their_level.accuracy, page.resampling)
-                accuracy = _table(format_differences(parts_of_all[:1], level.accuracy_name, (first, second)))
-            else:
-                accuracy = ""
+                overall = compare_f1(level.accuracy, their_level.accuracy, page.resampling)[:1]
+                parts.append(_table(format_differences(overall, level.accuracy_name, (first, second))))
+            differences = compare_f1(level.counts, their_level.counts, page.resampling)
             table = _table(format_differences(differences, f"F1 of {level.name}", (first, second)))
-            parts += [f"<h3>{escape(one.component)}: {level.name}</h3>", accuracy, table]
+            parts.append(table if level is one.levels[0] else _fold("F1 by label", table))
     return parts
 
 
@@ -186,12 +185,16 @@ def _format_log(log: TrainingLog | None, draw: _Drawer) -> list[str]:
     return [
         _paragraph(f"From {log.path.name}: {len(log.steps):,} evaluations."),
         draw(partial(draw_learning_curve, log), "Score and losses over the steps of training"),
-        f"<details><summary>As a table</summary>{_table(rows)}</details>",
+        _fold("As a table", _table(rows)),
     ]
 
 
 def _paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
+
+
+def _fold(summary: str, content: str) -> str:
+    return f"<details><summary>{summary}</summary>\n{content}\n</details>"
 
 
 def _table(rows: Rows) -> str:
