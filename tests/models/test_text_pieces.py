@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import spacy
-from small_checkpoints import TEXTS, make_wordpiece
+from small_checkpoints import TEXTS
 from taught_pipelines import GOLD, make_taught_pipeline
+from tokenizers import Tokenizer
 
 from spacy_bertft.models.text_pieces import find_pieces
 
@@ -10,7 +11,7 @@ from spacy_bertft.models.text_pieces import find_pieces
 def test_the_tokenizer_and_the_window_of_an_encoder(checkpoint, tmp_path):
     nlp = make_taught_pipeline(checkpoint, {name: GOLD[name] for name in ("bert_ner", "bert_textcat")})
     nlp.to_disk(tmp_path / "model")
-    official = make_wordpiece()
+    official = Tokenizer.from_file(f"{checkpoint}/tokenizer.json")
     official.no_padding()
     official.no_truncation()
     expected = [len(each) for each in official.encode_batch(TEXTS, add_special_tokens=False)]

@@ -41,7 +41,7 @@ def format_share(share: float, ends: Floats) -> str:
 
 def format_kinds(kinds_by_label: Mapping[str, Mapping[str, int]]) -> Rows:
     """Lay out how often each label was met with each kind of error."""
-    totals = {kind: sum(kinds[kind] for kinds in kinds_by_label.values()) for kind in KINDS}
+    totals: dict[str, int] = {kind: sum(kinds[kind] for kinds in kinds_by_label.values()) for kind in KINDS}
     named: list[tuple[str, Mapping[str, int]]] = [(ALL, totals), *kinds_by_label.items()]
     return [("label", *KINDS), *((label, *(f"{kinds[kind]:,}" for kind in KINDS)) for label, kinds in named)]
 
