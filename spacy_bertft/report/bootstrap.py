@@ -53,7 +53,9 @@ class Resampling:
         rng = np.random.default_rng(self.seed)
         sums = np.zeros((self.n_resamples, values.shape[1]))
         floats = values.astype(np.float64)
-        for start in tqdm(range(0, self.n_resamples, _BLOCK), desc="Resampling", unit=" blocks", disable=None):
+        starts = range(0, self.n_resamples, _BLOCK)
+        # Of the usual size it is done before a bar could be read.
+        for start in tqdm(starts, desc="Resampling", unit=" blocks", disable=None, delay=2, leave=False):
             block = sums[start : start + _BLOCK]
             weights = np.zeros((len(block), n_docs))
             for row in weights:

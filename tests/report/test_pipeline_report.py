@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import numpy as np
@@ -121,6 +122,28 @@ def test_the_page_holds_everything_and_needs_nothing(written):
     assert "prefers-color-scheme: dark" in page
     assert "<b>NEW" not in page
     assert "&lt;b&gt;NEW&lt;/b&gt;" in page
+
+
+class Nesting(HTMLParser):
+    """Checks that every element is closed where it should be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_elements_are_closed(written):
+    nesting = Nesting()
+    nesting.feed(written.path.read_text(encoding="utf-8"))
+    nesting.close()
+    assert nesting.open == []
 
 
 def test_pictures_have_ids_of_their_own_and_follow_the_theme(written):

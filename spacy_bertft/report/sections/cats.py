@@ -85,7 +85,7 @@ def _list_mistakes(example: Example, answers: Sequence[Answer]) -> list[Mistake]
 def _list_notes(pipe: CategoryPipe, strange: Sequence[str], n_unknown: int) -> tuple[str, ...]:
     notes = ["Each text has one class." if pipe.is_exclusive else f"A label holds from {pipe.threshold:g} on."]
     if n_unknown:
-        notes.append(f"{n_unknown:,} texts without a gold label are left out.")
+        notes.append(f"Texts without a gold label, left out: {n_unknown:,}.")
     if strange:
         notes.append(f"Gold labels that the pipeline does not know: {', '.join(strange)}.")
     return tuple(notes)

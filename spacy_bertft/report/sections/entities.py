@@ -69,7 +69,7 @@ def measure_entities(
         probs=probs,
         is_right=is_right,
         mistakes=pick_surest([_list_mistakes(doc) for doc in known], n_mistakes),
-        notes=_list_notes(pipe, labels, elsewhere),
+        notes=_list_notes(pipe, labels, elsewhere, len(docs) - len(known)),
     )
 
 
@@ -150,8 +150,10 @@ _KIND_NAMES: dict[EntityKind, str] = {
 }
 
 
-def _list_notes(pipe: BertNer, labels: Sequence[str], elsewhere: Collection[str]) -> tuple[str, ...]:
+def _list_notes(pipe: BertNer, labels: Sequence[str], elsewhere: Collection[str], n_unknown: int) -> tuple[str, ...]:
     notes = ["An entity is right with both ends and its label; a token with its BIO tag."]
+    if n_unknown:
+        notes.append(f"Documents without annotated entities, left out: {n_unknown:,}.")
     if strange := sorted(set(labels) - set(pipe.labels)):
         notes.append(f"Gold labels that the component does not know: {', '.join(strange)}.")
     if elsewhere:

@@ -83,7 +83,7 @@ def test_the_surest_mistakes():
         (0.6, "taken for a; the gold annotation has b"),
     ]
     assert section.mistakes[0].excerpts[0].text.strip() == "sure"
-    assert "1 texts without a gold label are left out." in section.notes
+    assert "Texts without a gold label, left out: 1." in section.notes
     assert section.levels[0].counts.is_known.tolist() == [True, True, True, False]
 
 

@@ -149,6 +149,14 @@ def test_the_surest_mistake_of_each_document_is_shown_with_its_text():
     assert len(measure([one, two, right], n_mistakes=1).mistakes) == 1
 
 
+def test_documents_without_annotation_are_left_out():
+    section = measure([make_example(None, ["B-A"]), make_example(["O"], ["B-A"])])
+    assert section.levels[0].counts.is_known.tolist() == [False, True]
+    assert [level.counts.by_doc[0].sum() for level in section.levels] == [0, 0]
+    assert section.probs.tolist() == [0.5]
+    assert "Documents without annotated entities, left out: 1." in section.notes
+
+
 def test_labels_of_other_components_are_left_out():
     example = make_example(["B-A", "B-B"], ["B-A", "O"])
     section = measure([example], elsewhere={"B"})
