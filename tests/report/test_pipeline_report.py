@@ -115,6 +115,8 @@ def test_the_page_holds_everything_and_needs_nothing(written):
     ):
         assert re.search(rf"<h[123]>{heading}</h[123]>", page), heading
     assert 'per text</th><th scope="col">words</th><th scope="col">pieces' in page
+    assert re.search(r"<p>Tokens with the right BIO tag, [a-z ]+: [\d.]+ \([\d.]+ to [\d.]+\) %\.</p>", page)
+    assert re.search(r"<p>Texts with all labels right: [\d.]+ \([\d.]+ to [\d.]+\) %\.</p>", page)
     assert "No document has gold tags, so there is nothing to measure." in page
     assert '<th scope="row">7</th><td>12.25</td><td>12.25</td><td>2.50</td>' in page
     assert "<script" not in page

@@ -119,7 +119,8 @@ def _format_level(level: Level, resampling: Resampling, draw: _Drawer, *, has_ch
     figures = measure_figures(level.counts, resampling)
     parts = [f"<h3>{level.name.capitalize()}</h3>"]
     if level.accuracy is not None:
-        parts.append(_paragraph(f"{_format_accuracy(level.accuracy, resampling)} of {level.accuracy_name}."))
+        name = level.accuracy_name[0].upper() + level.accuracy_name[1:]
+        parts.append(_paragraph(f"{name}: {_format_accuracy(level.accuracy, resampling)}."))
     table = _table(format_figures(figures, level.name))
     if has_chart:
         return [*parts, draw(partial(draw_f1, figures), f"F1 of {level.name} with its interval"), table]
@@ -128,7 +129,7 @@ def _format_level(level: Level, resampling: Resampling, draw: _Drawer, *, has_ch
 
 def _format_accuracy(accuracy: Counts, resampling: Resampling) -> str:
     figures = measure_figures(accuracy, resampling)
-    return f"Right: {format_share(float(figures.shares[0, 0]), figures.intervals[0, 0])} %"
+    return f"{format_share(float(figures.shares[0, 0]), figures.intervals[0, 0])} %"
 
 
 def _format_confusion(confusion: Confusion, draw: _Drawer) -> list[str]:
@@ -146,6 +147,8 @@ def _format_mistakes(section: Section) -> list[str]:
     note = "At most one of each document, with the probability that it was given."
     if section.kind == "entities":
         note += " Missed entities have no probability; they are seen where gold and predicted differ."
+    if section.factory == "bert_textcat_multilabel":
+        note += " That of a label which is not predicted is the probability that it does not hold."
     return [heading, _paragraph(note), format_mistakes(section.mistakes)]
 
 

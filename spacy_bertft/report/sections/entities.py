@@ -61,7 +61,7 @@ def measure_entities(
                 "tokens",
                 count_answers(tags, tokens),
                 count_shares([None if doc is None else [left == right for left, right in doc] for doc in tokens]),
-                "BIO tags of all tokens, those outside entities among them",
+                "tokens with the right BIO tag, those outside entities among them",
             ),
         ),
         confusion=count_confusions(labels, pairs, has_nothing=True),

@@ -59,7 +59,7 @@ class Level(NamedTuple):
         name: Such as `entities` or `tokens`.
         counts: Answers by label.
         accuracy: Whether answers are right, whatever their label; nothing where that has no meaning.
-        accuracy_name: What the share of right answers is a share of.
+        accuracy_name: What is right then, such as `texts with the right class`.
     """
 
     name: str
