@@ -12,12 +12,13 @@ RESULTS := benchmarks/results
 # A process per core, each with one thread: torch's own threads would get into each other's way.
 PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: help quickstart textcat test check benchmark test-spacy-transformers clean
+.PHONY: help quickstart textcat test test-tracking check benchmark test-spacy-transformers clean
 
 help:
 	@echo "make quickstart               from BIO files to an installed pipeline, with the corpus in assets/"
 	@echo "make textcat                  from labelled texts to a packaged classifier, with the corpus in assets/"
 	@echo "make test                     all tests, in the default environment"
+	@echo "make test-tracking            a training run in MLflow, with the extra tracking (200 MB more)"
 	@echo "make test-spacy-transformers  all tests, beside spacy-transformers and transformers 4"
 	@echo "make check                    format, lint, types, floors"
 	@echo "make benchmark                speed, latency, training, memory, sharing, start-up, ways to fine-tune;"
@@ -32,6 +33,10 @@ textcat: $(DEFAULT)/ready
 
 test: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && $(PYTEST)
+
+test-tracking: $(DEFAULT)/ready
+	$(DEFAULT)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[tracking]'
+	. $(DEFAULT)/bin/activate && python -m pytest tests/test_tracking.py
 
 test-spacy-transformers: $(STOCK)/ready
 	. $(STOCK)/bin/activate && $(PYTEST)

@@ -20,6 +20,7 @@ from .evaluate import evaluate_command
 from .export_hf import export_hf_command
 from .import_hf import import_hf_command
 from .package import package_command
+from .report import report_command
 from .stats import stats_command
 from .suggest import suggest_command
 
@@ -50,6 +51,7 @@ app.command("stats")(stats_command)
 app.command("encoder")(encoder_command)
 app.command("adapt")(adapt_command)
 app.command("evaluate")(evaluate_command)
+app.command("report")(report_command)
 app.command("import-hf")(import_hf_command)
 app.command("export-hf")(export_hf_command)
 app.command("calibrate")(calibrate_command)

@@ -33,7 +33,7 @@ def draw_lengths(stats: CorpusStats, output_path: Path | str) -> None:
         SettingError: The name ends in none of these.
         MissingExtraError: matplotlib is not installed.
     """
-    write_plot(partial(_draw, stats), Path(output_path), _make_page(stats))
+    write_plot(partial(draw_histograms, stats), Path(output_path), _make_page(stats))
 
 
 def _make_page(stats: CorpusStats) -> Page:
@@ -44,7 +44,8 @@ def _make_page(stats: CorpusStats) -> Page:
     return Page(f"{names}: lengths and labels", names, stats.format_notes(), "Histogram of text lengths", tables)
 
 
-def _draw(stats: CorpusStats) -> Figure:
+def draw_histograms(stats: CorpusStats) -> Figure:
+    """Draw a histogram of the lengths in each unit."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 

@@ -119,7 +119,8 @@ def build_bert_encoder(
         init=partial(init_encoder, settings),
         shims=shims,
         dims={"nO": None},
-        attrs={"outputs": [], "read_head": partial(read_head, name)},  # a function, so it is not stored
+        # Functions, so they are not stored.
+        attrs={"outputs": [], "read_head": partial(read_head, name), "find_window": partial(find_window, settings)},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ImageFormat = Literal["png", "svg"]
+
+_TAG = re.compile(r"<[^<>]+>")
+# Where an id stands, and where one is referred to.
+_OWN_ID = re.compile(r'(?: id="| (?:xlink:)?href="#|url\(#)')
 
 
 def render(draw: Callable[[], Figure], image_format: ImageFormat, background: str = COLORS["paper"]) -> bytes:
@@ -32,14 +37,21 @@ def render(draw: Callable[[], Figure], image_format: ImageFormat, background: st
     return buffer.getvalue()
 
 
-def render_element(draw: Callable[[], Figure]) -> str:
+def render_element(draw: Callable[[], Figure], prefix: str = "") -> str:
     """Render a figure as an element of a page, which follows the reader's light or dark theme.
 
     Args:
         draw: Makes the figure.
+        prefix: Put before every id within it, so that a page may hold several figures.
     """
     svg = render(draw, "svg", "none").decode("utf-8")
-    for name, color in COLORS.items():
-        svg = svg.replace(color, f"var(--{name})")
+    svg = _TAG.sub(lambda tag: _adapt(tag[0], prefix), svg)
     # A page wants the element alone, without the XML prologue of a file of its own.
     return svg[svg.index("<svg") :]
+
+
+def _adapt(tag: str, prefix: str) -> str:
+    tag = _OWN_ID.sub(rf"\g<0>{prefix}", tag)
+    for name, color in COLORS.items():
+        tag = tag.replace(color, f"var(--{name})")
+    return tag

@@ -50,27 +50,45 @@ def format_page(page: Page, svg: str) -> str:
         page: The texts.
         svg: The picture, an `<svg>` element whose colours are CSS variables.
     """
-    labelled = svg.replace("<svg", f'<svg role="img" aria-label="{escape(page.picture_name)}"', 1)
-    tables = "\n".join(_format_table(table) for table in page.tables)
+    parts = [
+        f"<h1>{escape(page.heading)}</h1>",
+        f"<p>{escape(page.notes)}</p>",
+        label_picture(svg, page.picture_name),
+        *map(format_table, page.tables),
+    ]
+    return format_html(page.title, "\n".join(parts), format_style(is_wide=page.is_wide))
+
+
+def format_html(title: str, body: str, style: str) -> str:
+    """Format a whole HTML file.
+
+    Args:
+        title: The title of the window.
+        body: The elements of the page.
+        style: Its style sheet.
+    """
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(page.title)}</title>
-<style>{format_style(is_wide=page.is_wide)}</style>
+<title>{escape(title)}</title>
+<style>{style}</style>
 </head>
 <body>
-<h1>{escape(page.heading)}</h1>
-<p>{escape(page.notes)}</p>
-{labelled}
-{tables}
+{body}
 </body>
 </html>
 """
 
 
-def _format_table(table: Table) -> str:
+def label_picture(svg: str, name: str) -> str:
+    """Name a picture for readers who do not see it."""
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(name)}"', 1)
+
+
+def format_table(table: Table) -> str:
+    """Format a table, under its heading."""
     heading = f"<h2>{escape(table.heading)}</h2>\n" if table.heading else ""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.rows[0])
     body = "\n".join(

@@ -65,19 +65,46 @@ def measure_categories(
 def _measure_exclusive(
     pipe: CategoryPipe, scores: Mapping[str, Any], examples: Iterable[Example], strange: Sequence[str]
 ) -> Categories:
-    pairs = []
-    n_unknown = 0
+    pairs = pair_classes(pipe, examples, strange)
+    confusion = count_confusions([*pipe.labels, *strange], [pair for pair in pairs if pair])
+    return Categories(pipe, scores, confusion.accuracy, confusion.support, pairs.count(None), confusion)
+
+
+def pair_classes(
+    pipe: CategoryPipe, examples: Iterable[Example], strange: Sequence[str]
+) -> list[tuple[str, str] | None]:
+    """Pair the gold class of each document with the predicted one; nothing where there is no gold class.
+
+    Args:
+        pipe: A component whose labels exclude each other.
+        examples: With predictions.
+        strange: Gold labels that no component knows.
+
+    Raises:
+        DataError: The component has predicted no class for a document that has one.
+    """
+    pairs: list[tuple[str, str] | None] = []
     for example in examples:
         gold = _find_class(example.reference.cats, pipe.labels) or _find_class(example.reference.cats, strange)
-        if gold is None:
-            n_unknown += 1
-            continue
         predicted = _find_class(example.predicted.cats, pipe.labels)
-        if predicted is None:
+        if gold is not None and predicted is None:
             raise DataError(f"{example.text!r} has no category from {pipe.name}. Expected one, as from other texts.")
-        pairs.append((gold, predicted))
-    confusion = count_confusions([*pipe.labels, *strange], pairs)
-    return Categories(pipe, scores, confusion.accuracy, confusion.support, n_unknown, confusion)
+        pairs.append((gold, predicted) if gold is not None and predicted is not None else None)
+    return pairs
+
+
+def compare_labels(pipe: CategoryPipe, example: Example) -> dict[str, tuple[bool, bool]] | None:
+    """Tell of each label whether it holds and whether it is predicted to; nothing where no label has a gold value.
+
+    A label without a gold value is unknown, not absent.
+
+    Args:
+        pipe: A component whose labels may hold together.
+        example: With predictions.
+    """
+    gold, predicted = example.reference.cats, example.predicted.cats
+    known = [label for label in pipe.labels if label in gold]
+    return {label: (gold[label] > 0, predicted.get(label, 0.0) >= pipe.threshold) for label in known} or None
 
 
 def _find_class(cats: Mapping[str, float], labels: Collection[str]) -> str | None:
@@ -93,13 +120,10 @@ def _measure_multilabel(
     is_right = []
     n_unknown = 0
     for example in examples:
-        predicted, cats = example.predicted.cats, example.reference.cats
         for label in support:
-            support[label] += cats.get(label, 0.0) > 0
-        # A label without a gold value is unknown, not absent.
-        known = [label for label in pipe.labels if label in cats]
-        if known:
-            is_right.append(all((predicted.get(label, 0.0) >= pipe.threshold) == (cats[label] > 0) for label in known))
+            support[label] += example.reference.cats.get(label, 0.0) > 0
+        if compared := compare_labels(pipe, example):
+            is_right.append(all(holds == is_predicted for holds, is_predicted in compared.values()))
         else:
             n_unknown += 1
     accuracy = sum(is_right) / len(is_right) if is_right else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.training import Example
 
-from ..components.calibration import find_calibrated
+from ..components.calibration import CalibratedComponent, find_calibrated
 from ..components.gold import judge_spans, read_gold_entities
 from ..components.ner import BertNer
 from ..components.text_component import TextComponent
@@ -27,11 +28,27 @@ def measure_calibration_errors(nlp: Language, examples: Sequence[Example]) -> di
     """
     errors = {}
     for name, pipe in find_calibrated(nlp).items():
-        judged = _judge_entities(name, examples) if isinstance(pipe, BertNer) else _judge_cats(pipe, examples)
-        if judged:
-            probs, is_right = (np.array(column) for column in zip(*judged, strict=True))
+        probs, is_right = judge(name, pipe, examples)
+        if len(probs):
             errors[name] = measure_reliability(probs, is_right).calibration_error
     return errors
+
+
+def judge(
+    name: str, pipe: CalibratedComponent, examples: Sequence[Example]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Collect the probabilities of the answers of a component, and whether each is right.
+
+    Args:
+        name: Its name.
+        pipe: The component.
+        examples: With its predictions and gold annotation.
+
+    Returns:
+        `(n,)` probabilities and `(n,)` verdicts, of answers of which the annotation says something.
+    """
+    judged = _judge_entities(name, examples) if isinstance(pipe, BertNer) else _judge_cats(pipe, examples)
+    return np.array([prob for prob, _ in judged]), np.array([is_right for _, is_right in judged], dtype=np.bool_)
 
 
 def _judge_entities(name: str, examples: Iterable[Example]) -> Judged:

@@ -21,10 +21,22 @@ class Confusion:
     Attributes:
         labels: The classes, `L` of them.
         counts: `(L, L)` documents; rows are the gold class, columns the predicted one.
+        has_nothing: Whether the last class stands for none: its row holds what is spurious, its column what was missed.
     """
 
     labels: tuple[str, ...]
     counts: NDArray[np.int64]
+    has_nothing: bool = False
+
+    @property
+    def row_names(self) -> tuple[str, ...]:
+        """What the rows are called."""
+        return (*self.labels[:-1], "spurious") if self.has_nothing else self.labels
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """What the columns are called."""
+        return (*self.labels[:-1], "missed") if self.has_nothing else self.labels
 
     @property
     def n_docs(self) -> int:
@@ -57,8 +69,8 @@ class Confusion:
         return self._format_matrix() if len(self.labels) <= _MAX_COLUMNS else self._format_mistakes()
 
     def _format_matrix(self) -> list[tuple[str, ...]]:
-        rows = [("gold \\ predicted", *self.labels)]
-        for label, counts in zip(self.labels, self.counts, strict=True):
+        rows = [("gold \\ predicted", *self.column_names)]
+        for label, counts in zip(self.row_names, self.counts, strict=True):
             rows.append((label, *(f"{count:,}" for count in counts)))
         return rows
 
@@ -69,23 +81,29 @@ class Confusion:
         rows = []
         for row, column in zip(*np.unravel_index(order, mistakes.shape), strict=True):
             share = f"{100 * self.row_shares[row, column]:.2f}"
-            rows.append((self.labels[row], self.labels[column], f"{mistakes[row, column]:,}", share))
-        return [("most frequent mistakes: gold", "predicted", "documents", "% of gold"), *rows] if rows else []
+            rows.append((self.row_names[row], self.column_names[column], f"{mistakes[row, column]:,}", share))
+        unit = "count" if self.has_nothing else "documents"
+        return [("most frequent mistakes: gold", "predicted", unit, "% of gold"), *rows] if rows else []
 
 
-def count_confusions(labels: Sequence[str], pairs: Iterable[tuple[str, str]]) -> Confusion:
+def count_confusions(
+    labels: Sequence[str], pairs: Iterable[tuple[str | None, str | None]], *, has_nothing: bool = False
+) -> Confusion:
     """Count which class was taken for which.
 
     Args:
         labels: All classes.
-        pairs: The gold and the predicted class of each document.
+        pairs: The gold and the predicted class of each document, or of whatever else has one.
+        has_nothing: Whether either of the two may be missing.
 
     Example:
         >>> count_confusions(["ham", "spam"], [("ham", "ham"), ("ham", "spam"), ("spam", "spam")]).counts.tolist()
         [[1, 1], [0, 1]]
     """
-    index = {label: place for place, label in enumerate(labels)}
+    index: dict[str | None, int] = {label: place for place, label in enumerate(labels)}
+    if has_nothing:
+        index[None] = len(index)
     counts = np.zeros((len(index), len(index)), dtype=np.int64)
     for gold, predicted in pairs:
         counts[index[gold], index[predicted]] += 1
-    return Confusion(tuple(labels), counts)
+    return Confusion((*labels, "") if has_nothing else tuple(labels), counts, has_nothing)

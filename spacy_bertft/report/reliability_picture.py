@@ -23,14 +23,15 @@ def draw_reliability(figures: Sequence[Confidence]) -> Figure:
     figure = Figure(figsize=(11, 4.2 * len(figures)), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15))
     grid = figure.subplots(len(figures), 3, squeeze=False)
     for (before, after, curve), one in zip(grid, figures, strict=True):
-        _draw_bins(before, one.before, f"{one.component} on {one.data.name}, before")
-        _draw_bins(after, one.after, "after")
+        draw_bins(before, one.before, f"{one.component} on {one.data.name}, before")
+        draw_bins(after, one.after, "after")
         _draw_sweep(curve, one.sweep)
     return figure
 
 
-def _draw_bins(axes: Axes, reliability: Reliability, title: str) -> None:
-    _style(axes, title)
+def draw_bins(axes: Axes, reliability: Reliability, title: str) -> None:
+    """Draw the share of right answers by probability, and how many answers there are."""
+    style_axes(axes, title)
     middle = (np.arange(N_BINS) + 0.5) / N_BINS
     axes.bar(middle, reliability.accuracy, width=0.9 / N_BINS, color=COLORS["bar"], alpha=0.6, linewidth=0)
     axes.plot([0, 1], [0, 1], color=COLORS["muted"], linewidth=1, linestyle=(0, (4, 3)))
@@ -46,7 +47,7 @@ def _draw_bins(axes: Axes, reliability: Reliability, title: str) -> None:
 
 
 def _draw_sweep(axes: Axes, sweep: Sweep) -> None:
-    _style(axes, "answers kept by min_score")
+    style_axes(axes, "answers kept by min_score")
     for values, name, color in ((sweep.precision, "precision", "bar"), (sweep.recall, "recall", "mark")):
         axes.plot(sweep.min_score, values, color=COLORS[color], linewidth=1.6, label=name)
     axes.legend(frameon=False, labelcolor=COLORS["ink"], loc="lower left", fontsize="small")
@@ -54,7 +55,8 @@ def _draw_sweep(axes: Axes, sweep: Sweep) -> None:
     axes.set_xlabel("min_score", color=COLORS["muted"])
 
 
-def _style(axes: Axes, title: str) -> None:
+def style_axes(axes: Axes, title: str) -> None:
+    """Give axes a title, one spine and a quiet grid."""
     axes.set_title(title, loc="left", color=COLORS["ink"], fontweight="bold", fontsize="medium")
     axes.set_facecolor("none")
     axes.spines[:].set_visible(False)

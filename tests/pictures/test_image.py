@@ -54,3 +54,25 @@ def test_settings_do_not_stay() -> None:
     before = rcParams["font.size"], rcParams["svg.fonttype"]
     render(draw, "svg")
     assert (rcParams["font.size"], rcParams["svg.fonttype"]) == before
+
+
+def test_ids_get_a_prefix_and_texts_stay_as_they_are() -> None:
+    text = 'a id="b" is #2f6db5 & href="#c"'
+
+    def draw_marked() -> Figure:
+        from matplotlib.figure import Figure
+
+        figure = Figure()
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], "o", color=COLORS["bar"])
+        axes.set_title(text)
+        return figure
+
+    plain, prefixed = render_element(draw_marked), render_element(draw_marked, "p1-")
+    assert text.replace("&", "&amp;") in prefixed
+    ids = re.findall(r'<[^<>]* id="([^"]+)"', prefixed)
+    assert [f"p1-{each}" for each in re.findall(r'<[^<>]* id="([^"]+)"', plain)] == ids
+    assert len(ids) > 3
+    used = set(re.findall(r'<[^<>]*(?:href="#|url\(#)([^")]+)', prefixed))
+    assert used
+    assert used <= set(ids)

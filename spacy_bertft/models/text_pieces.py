@@ -1,0 +1,33 @@
+"""What cuts texts into pieces for an encoder, and how many of them go into a window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spacy.tokens import Doc
+from thinc.api import Model
+
+from ..pieces import PieceTokenizer
+from .shared import SharedEncoder
+from .shim import get_shim
+
+
+def find_pieces(model: Model[list[Doc], Any]) -> tuple[PieceTokenizer, int] | None:
+    """Find what cuts texts into pieces, and how many of them a window holds, special pieces included.
+
+    Args:
+        model: An initialized head over an encoder, its own or a shared one.
+
+    Returns:
+        Nothing for an encoder that is not ours.
+    """
+    encoder = model.layers[0]
+    if isinstance(encoder, SharedEncoder):
+        encoder = encoder.get_encoder()
+    find = encoder.attrs.get("find_window")
+    if find is None:
+        return None
+    shim = get_shim(encoder)
+    tokenizer: PieceTokenizer = shim.module.tokenizer
+    size, _ = find(shim.module, shim.spec["config"])
+    return tokenizer, size + tokenizer.n_special
