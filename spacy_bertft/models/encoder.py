@@ -119,7 +119,8 @@ def build_bert_encoder(
         init=partial(init_encoder, settings),
         shims=shims,
         dims={"nO": None},
-        attrs={"outputs": [], "read_head": partial(read_head, name)},  # a function, so it is not stored
+        # Neither a function nor our own settings are stored.
+        attrs={"outputs": [], "read_head": partial(read_head, name), "settings": settings},
     )
 
 
