@@ -115,9 +115,7 @@ def weigh_tokens(
         total += float(part.weights.sum())
         baseline_score += part.baseline_score
     weights = sum_by_token(by_piece, pieces, read_tokens([doc]))
-    return TokenWeights(
-        weights, total - float(weights.sum()), score, baseline_score if method == "gradients" else None
-    )
+    return TokenWeights(weights, total - float(weights.sum()), score, baseline_score if method == "gradients" else None)
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,8 @@ def _attend(module: BertModule, plan: EncodingPlan, readout: Readout, *, is_roll
     layers = module.read_attentions(*_lay_out(module, plan, readout.window))
     if not layers:
         raise UnsupportedError(
-            f"An encoder of type '{module.bert.config.model_type}' does not tell its attention. Use the method gradients."
+            f"An encoder of type '{module.bert.config.model_type}' does not tell its attention. "
+            "Use the method gradients."
         )
     by_layer = [layer[0].double().mean(dim=0).cpu().numpy() for layer in layers]
     reached = roll_out(by_layer) if is_rollout else by_layer[-1]

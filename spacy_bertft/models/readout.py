@@ -168,5 +168,3 @@ def read_entity(model: Model[Any, Any], answer: EntityAnswer, plan: EncodingPlan
 
 def _keep(features: torch.Tensor) -> torch.Tensor:
     return features
-
-

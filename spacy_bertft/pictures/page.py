@@ -52,19 +52,30 @@ def format_page(page: Page, svg: str) -> str:
     """
     labelled = svg.replace("<svg", f'<svg role="img" aria-label="{escape(page.picture_name)}"', 1)
     tables = "\n".join(_format_table(table) for table in page.tables)
+    body = f"<p>{escape(page.notes)}</p>\n{labelled}\n{tables}"
+    return format_document(page.title, page.heading, body, is_wide=page.is_wide)
+
+
+def format_document(title: str, heading: str, body: str, *, is_wide: bool = False) -> str:
+    """Format what every page has around its body.
+
+    Args:
+        title: The title of the window.
+        heading: The heading of the page.
+        body: The HTML below it.
+        is_wide: Whether a picture keeps its own width, rather than fill the column of the text.
+    """
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(page.title)}</title>
-<style>{format_style(is_wide=page.is_wide)}</style>
+<title>{escape(title)}</title>
+<style>{format_style(is_wide=is_wide)}</style>
 </head>
 <body>
-<h1>{escape(page.heading)}</h1>
-<p>{escape(page.notes)}</p>
-{labelled}
-{tables}
+<h1>{escape(heading)}</h1>
+{body}
 </body>
 </html>
 """

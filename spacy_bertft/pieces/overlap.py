@@ -60,4 +60,6 @@ def sum_by_token(values: NDArray[np.floating], pieces: PieceBatch, tokens: Token
     """
     token, piece = find_overlaps(pieces, tokens)
     n_tokens = np.bincount(piece, minlength=len(values))
-    return np.bincount(token, values[piece] / n_tokens[piece], minlength=len(tokens.char_start))
+    parts: NDArray[np.float64] = values[piece] / n_tokens[piece]
+    summed: NDArray[np.float64] = np.bincount(token, parts, minlength=len(tokens.char_start)).astype(np.float64)
+    return summed
