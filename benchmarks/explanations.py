@@ -2,7 +2,7 @@
 
     python benchmarks/explanations.py PIPELINE TEST.spacy [--n-texts 100] [--n-steps 64]
 
-`PIPELINE` is a trained pipeline with a `bert_textcat` or a `bert_textcat_multilabel`. The most probable category of each
+`PIPELINE` is a trained pipeline with a `bert_textcat` or a `bert_textcat_multilabel`. The best category of each
 text is explained. The completeness gap is the distance between the sum of the weights and the difference of the two
 logits, with the words and without, as a share of that difference.
 """

@@ -1,4 +1,7 @@
-"""Texts with one keyword each, which alone makes their class; so a right explanation is known."""
+"""Texts whose class one keyword makes, alone; so a right explanation is known.
+
+Some texts have none, and a class of their own: otherwise a class could be told by what is missing.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from thinc.api import fix_random_seed
 
 from spacy_bertft.training.optimizer import configure_adamw
 
-KEYWORDS = {"barrymore": "ACTOR", "godfather": "TITLE", "plot": "OTHER"}
+KEYWORDS = {"barrymore": "ACTOR", "godfather": "TITLE", "plot": "TOPIC"}
+NO_KEYWORD = "NONE"
 _OTHERS = sorted({word for word in WORDS if word.isalpha() and word.isascii()} - KEYWORDS.keys())
 
 
@@ -27,7 +31,13 @@ def plant(n_texts: int, seed: int) -> list[tuple[str, str]]:
 
 
 def make_cats(label: str) -> dict[str, float]:
-    return {each: float(each == label) for each in KEYWORDS.values()}
+    return {each: float(each == label) for each in (*KEYWORDS.values(), NO_KEYWORD)}
+
+
+def make_plain_example(nlp: Language, text: str, keyword: str) -> Example:
+    """Make an example without its keyword."""
+    plain = " ".join(word for word in text.split() if word != keyword)
+    return Example.from_dict(nlp.make_doc(plain), {"cats": make_cats(NO_KEYWORD), "entities": []})
 
 
 def make_example(nlp: Language, text: str, keyword: str) -> Example:
@@ -44,7 +54,8 @@ def make_planted_pipeline(checkpoint: str) -> Language:
     settings = {"encoder": {"name": checkpoint, "precision": "fp32"}}
     nlp.add_pipe("bert_textcat", config={"model": {"pooling": "mean", **settings}})
     nlp.add_pipe("bert_ner", config={"model": settings})
-    examples = [make_example(nlp, *each) for each in plant(300, seed=1)]
+    texts = plant(300, seed=1)
+    examples = [(make_plain_example if i % 3 == 0 else make_example)(nlp, *each) for i, each in enumerate(texts)]
     nlp.initialize(lambda: examples)
     optimizer = configure_adamw(3e-3)
     for step in range(60):

@@ -127,7 +127,7 @@ def test_what_cannot_be_read(planted, annotated, tmp_path):
 
 def test_documents_without_gold(planted, nlp, tmp_path):
     path = write_docs(tmp_path / "bare.spacy", [nlp.make_doc(TEXTS[0])])
-    with pytest.raises(DataError, match=r"no document has gold categories among ACTOR, OTHER, TITLE\. Expected"):
+    with pytest.raises(DataError, match=r"no document has gold categories among ACTOR, NONE, TITLE, TOPIC\. Expected"):
         explain_data(planted, path, **ATTENTION)
     with pytest.raises(DataError, match="no document has gold entities"):
         explain_data(planted, path, component="bert_ner", **ATTENTION)
