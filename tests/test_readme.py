@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+from planted_words import make_planted_pipeline
 from small_checkpoints import make_checkpoint
 from spacy.util import load_config
 from thinc.api import Config, fix_random_seed
@@ -47,7 +48,7 @@ def test_pairs_of_texts(encoder, capsys):
 
 def test_every_code_block_is_known():
     """A new block needs a test of its own. The last one is run by `tests/smoke.py`."""
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
     assert BLOCKS[3] == 'nlp = spacy.load("en_bert_movie_ner")\n'
 
 
@@ -58,6 +59,15 @@ def test_a_head_of_the_hub(tmp_path):
     exec(BLOCKS[2].replace("dslim/bert-base-NER", checkpoint), {"nlp": nlp})
     assert nlp.get_pipe("bert_ner").labels == ("PER",)
     assert nlp("who directed the godfather").has_annotation("ENT_IOB")
+
+
+def test_an_explanation(checkpoint):
+    pytest.importorskip("captum", reason="the extra explain is not installed")
+    [code] = [block for block in BLOCKS if "explain" in block]
+    names = {"nlp": make_planted_pipeline(checkpoint)}
+    exec(code, names)
+    assert (names["found"].component, names["found"].target) == ("bert_ner", "ACTOR")
+    assert "barrymore</span>" in names["html"]
 
 
 def test_the_shared_encoder(checkpoint):

@@ -17,6 +17,7 @@ from .calibrate import calibrate_command
 from .convert import convert_command
 from .encoder import encoder_command
 from .evaluate import evaluate_command
+from .explain import explain_command
 from .export_hf import export_hf_command
 from .import_hf import import_hf_command
 from .package import package_command
@@ -58,6 +59,7 @@ app.command("calibrate")(calibrate_command)
 app.command("accelerate")(accelerate_command)
 app.command("package")(package_command)
 app.command("suggest")(suggest_command)
+app.command("explain")(explain_command)
 
 
 def mount_in_spacy() -> None:

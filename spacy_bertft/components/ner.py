@@ -132,6 +132,10 @@ class BertNer(TokenComponent):
         allowed[known] = False
         allowed[known, self._find_columns(tags[row] for row in known.tolist())] = True
 
+    def spell(self, label: str, n_tokens: int) -> list[int]:
+        """Return the outputs of the model that spell an entity of some tokens, one for each."""
+        return self._find_columns(spell_spans([TagSpan(0, n_tokens, label)], n_tokens, get_scheme(self.model)))
+
     def _find_columns(self, tags: Iterable[str]) -> list[int]:
         column = {tag: index for index, tag in enumerate(self.model.attrs["tags"])}
         tags = list(tags)

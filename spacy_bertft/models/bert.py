@@ -17,7 +17,7 @@ from ..training.layers import count_layers, find_depth
 from .adapter import add_adapter_names, inject_adapter, is_adapter
 from .attention import LEAST_PIECES, AlignedAttention
 from .dropout import speed_up_dropout
-from .features import Layers, count_features, select_states
+from .features import Layers, count_features, count_read, select_states
 from .fused import FusedLayers
 from .shared import SharedEncoder
 from .shim import TorchShim
@@ -92,14 +92,49 @@ class BertModule(torch.nn.Module):
         Returns:
             `(W, P, F)` features.
         """
-        inputs: dict[str, Any] = {"input_ids": ids}
-        if self._sees_neighbours:
-            inputs = {"inputs_embeds": self.bert.get_input_embeddings()(ids) * mask[:, :, None]}
-        if self.has_types:
-            inputs["token_type_ids"] = types
-        has_all = self.layers != "last"
+        inputs = {"inputs_embeds": self.embed(ids) * mask[:, :, None]} if self._sees_neighbours else {"input_ids": ids}
         with AlignedAttention() if self._is_worth_aligning(ids) else nullcontext():
-            output = self.bert(**inputs, attention_mask=mask, output_hidden_states=has_all, return_dict=True)
+            return self._make_features(self._run(inputs, mask, types))
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """Look up the vectors of pieces, `(W, P)` → `(W, P, E)`; positions and segments are not in them yet."""
+        vectors: torch.Tensor = self.bert.get_input_embeddings()(ids)
+        return vectors
+
+    def run_embedded(self, vectors: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
+        """Run the encoder on vectors in the place of pieces, without padding.
+
+        Args:
+            vectors: `(W, P, E)`, as `embed` makes them.
+            types: `(W, P)` segment ids.
+
+        Returns:
+            `(W, P, F)` features.
+        """
+        return self._make_features(self._run({"inputs_embeds": vectors}, torch.ones_like(types), types))
+
+    def read_attentions(self, ids: torch.Tensor, types: torch.Tensor) -> list[torch.Tensor]:
+        """Run the encoder and read the attention of the layers below the features, bottom up, without padding.
+
+        Args:
+            ids: `(W, P)` piece ids.
+            types: `(W, P)` segment ids.
+
+        Returns:
+            For each layer `(W, A, P, P)`: how much each piece, by row, attends to each, by column. None where the
+            model does not tell, as where its attention is not computed in the way that transformers calls eager.
+        """
+        output = self._run({"input_ids": ids}, torch.ones_like(ids), types, output_attentions=True)
+        found = [each for each in output.attentions or () if each is not None]
+        return found[: count_read(self.layers, self.n_layers)] if len(found) == self.n_layers else []
+
+    def _run(self, inputs: dict[str, Any], mask: torch.Tensor, types: torch.Tensor, **wanted: bool) -> Any:
+        if self.has_types:
+            inputs = {**inputs, "token_type_ids": types}
+        has_all = self.layers != "last"
+        return self.bert(**inputs, attention_mask=mask, output_hidden_states=has_all, return_dict=True, **wanted)
+
+    def _make_features(self, output: Any) -> torch.Tensor:
         states: torch.Tensor = output.last_hidden_state
         return states if self.layers == "last" else select_states(output.hidden_states, self.layers)
 

@@ -119,8 +119,8 @@ def build_bert_encoder(
         init=partial(init_encoder, settings),
         shims=shims,
         dims={"nO": None},
-        # Functions, so they are not stored.
-        attrs={"outputs": [], "read_head": partial(read_head, name), "find_window": partial(find_window, settings)},
+        # Neither functions nor our own settings are stored.
+        attrs={"outputs": [], "read_head": partial(read_head, name), "settings": settings},
     )
 
 

@@ -37,6 +37,11 @@ def count_features(layers: Layers, width: int, n_layers: int) -> int:
     return width * {"concat_last_four": 4, "scalar_mix": n_layers + 1}.get(layers, 1)
 
 
+def count_read(layers: Layers, n_layers: int) -> int:
+    """Count the layers, bottom up, that features depend on."""
+    return n_layers - 1 if layers == "second_to_last" else n_layers
+
+
 def select_states(states: Sequence[torch.Tensor], layers: Layers) -> torch.Tensor:
     """Make features of the hidden states of all layers.
 

@@ -37,8 +37,8 @@ def make_inference_copy(module: BertModule, precision: Precision, backend: Backe
     if backend == "onnx":
         if module.device.type != "cpu":
             raise SettingError("backend", backend, f"torch on {module.device.type}")
-        return make_onnx_encoder(_copy(module, torch.float32), is_quantized=precision == "int8")
-    copied = _copy(module, find_dtype(precision, module.device))
+        return make_onnx_encoder(copy_bert(module, torch.float32), is_quantized=precision == "int8")
+    copied = copy_bert(module, find_dtype(precision, module.device))
     if can_pack(next(copied.parameters())):
         for parent in list(copied.bert.modules()):
             pack_children(parent)
@@ -47,7 +47,8 @@ def make_inference_copy(module: BertModule, precision: Precision, backend: Backe
     return copied
 
 
-def _copy(module: BertModule, dtype: torch.dtype) -> BertModule:
+def copy_bert(module: BertModule, dtype: torch.dtype) -> BertModule:
+    """Copy a module to predict with, the weights of an adapter added; what has the number format already is shared."""
     shared: dict[int, Any] = {id(module.tokenizer): module.tokenizer}
     for parameter in module.parameters():
         converted = parameter.detach().to(dtype)

@@ -75,7 +75,7 @@ def build_text_classifier(
     check_head(dropout, head_lr_scale)
     settings = TextHeadSettings(pooling, windows, dropout)
     ask_for(encoder, settings.vector)
-    attrs: dict[str, Any] = {"n_labels": 0}
+    attrs: dict[str, Any] = {"n_labels": 0, "settings": settings}  # which are not stored
     if dropout is None:
         attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
     return Model(

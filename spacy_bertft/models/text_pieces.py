@@ -8,6 +8,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 
 from ..pieces import PieceTokenizer
+from .encoder import EncoderSettings, find_window
 from .shared import SharedEncoder
 from .shim import get_shim
 
@@ -24,10 +25,10 @@ def find_pieces(model: Model[list[Doc], Any]) -> tuple[PieceTokenizer, int] | No
     encoder = model.layers[0]
     if isinstance(encoder, SharedEncoder):
         encoder = encoder.get_encoder()
-    find = encoder.attrs.get("find_window")
-    if find is None:
+    settings = encoder.attrs.get("settings")
+    if not isinstance(settings, EncoderSettings):
         return None
     shim = get_shim(encoder)
     tokenizer: PieceTokenizer = shim.module.tokenizer
-    size, _ = find(shim.module, shim.spec["config"])
+    size, _ = find_window(settings, shim.module, shim.spec["config"])
     return tokenizer, size + tokenizer.n_special

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .batch import Ints, PieceBatch, TokenBatch
 
@@ -38,3 +39,27 @@ def find_overlaps(pieces: PieceBatch, tokens: TokenBatch) -> tuple[Ints, Ints]:
     n_tokens = last - first + 1
     offset = np.arange(n_tokens.sum()) - np.repeat(np.cumsum(n_tokens) - n_tokens, n_tokens)
     return np.repeat(first, n_tokens) + offset, np.repeat(visible, n_tokens)
+
+
+def sum_by_token(values: NDArray[np.floating], pieces: PieceBatch, tokens: TokenBatch) -> NDArray[np.float64]:
+    """Sum values of pieces to those of tokens; a piece that reaches into several tokens is parted equally.
+
+    Args:
+        values: `(P,)` a value of each piece.
+        pieces: The pieces of a batch of texts.
+        tokens: The tokens of the same texts, which open at character 0 of each.
+
+    Returns:
+        `(T,)`; what belongs to pieces that stand for no character is left out.
+
+    Example:
+        >>> pieces = PieceBatch(*(np.array(a) for a in ([7, 8, 9], [0, 5, 9], [4, 9, 14], [3])))
+        >>> tokens = TokenBatch(*(np.array(a) for a in ([0, 5, 10], [4, 10, 14], [3])))
+        >>> sum_by_token(np.array([1.0, 2.0, 4.0]), pieces, tokens).tolist()
+        [1.0, 4.0, 2.0]
+    """
+    token, piece = find_overlaps(pieces, tokens)
+    n_tokens = np.bincount(piece, minlength=len(values))
+    parts: NDArray[np.float64] = values[piece] / n_tokens[piece]
+    summed: NDArray[np.float64] = np.bincount(token, parts, minlength=len(tokens.char_start)).astype(np.float64)
+    return summed

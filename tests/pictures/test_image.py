@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import re
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pytest
+from commands import run
 
 from spacy_bertft.pictures.colors import COLORS
 from spacy_bertft.pictures.image import render, render_element
@@ -31,8 +32,13 @@ def test_images_of_both_formats() -> None:
     assert svg.startswith("<?xml")
     assert "a &lt; b" in svg
     assert COLORS["paper"] in svg
-    # The object API of matplotlib only: pyplot would choose a window system.
-    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_only_the_object_api_of_matplotlib_is_used(tmp_path: Path) -> None:
+    """Pyplot would choose a window system. A process of its own, since Captum imports it too."""
+    code = "import sys; from matplotlib.figure import Figure; from spacy_bertft.pictures.image import render"
+    printed = run("-c", f"{code}; render(Figure, 'svg'); print('matplotlib.pyplot' in sys.modules)", cwd=tmp_path)
+    assert printed == "False\n"
 
 
 @pytest.mark.parametrize("image_format", ["png", "svg"])
