@@ -77,11 +77,14 @@ def test_the_planted_word_comes_first(nlp):
 
 @needs_captum
 def test_the_planted_word_speaks_against_other_labels(nlp):
-    text, keyword = FRESH[0]
-    other = next(label for label in KEYWORDS.values() if label != KEYWORDS[keyword])
-    found = attribute(nlp, nlp.make_doc(text), other)
-    assert found.words[int(found.weights.argmin())] == keyword
-    assert found.prob < 0.5
+    differences = []
+    for text, keyword in FRESH[:20]:
+        other = next(label for label in KEYWORDS.values() if label != KEYWORDS[keyword])
+        for_own, for_other = (attribute(nlp, nlp.make_doc(text), label) for label in (KEYWORDS[keyword], other))
+        place = for_own.words.index(keyword)
+        differences.append(for_own.weights[place] - for_other.weights[place])
+        assert for_other.prob < 0.5
+    assert np.mean(np.array(differences) > 0) >= 0.95
 
 
 @needs_captum
