@@ -144,7 +144,7 @@ def test_experiments(tmp_path):
     pytest.importorskip("matplotlib")
     results, movie = tmp_path / "runs.jsonl", tmp_path / "movie.spacy"
     convert(MOVIE / "test.bio", movie)
-    encoder = make_checkpoint(tmp_path / "checkpoint", "bert", 3, "token")
+    encoder = make_checkpoint(tmp_path / "checkpoint", "bert", 3, "token", max_position_embeddings=128)
     settings = ["training.optimizer.learn_rate.total_steps=2", "training.eval_frequency=1"]
     for limit in ("40", "80"):
         files = [str(movie), str(movie), "--encoder", str(encoder), "--test", str(movie), "--save", str(results)]

@@ -18,7 +18,7 @@ CONFIG = ROOT / "configs" / "ner.cfg"
 def folder(tmp_path_factory) -> Path:
     """A folder with a small encoder, a converted part of our corpus, and a pipeline trained on it by `spacy train`."""
     folder = tmp_path_factory.mktemp("project")
-    make_checkpoint(folder / "encoder")
+    make_checkpoint(folder / "encoder", max_position_embeddings=128)
     lines = (ROOT / "assets" / "movie" / "train.bio").read_text(encoding="utf-8").split("\n\n")
     (folder / "train.bio").write_text("\n\n".join(lines[:150]), encoding="utf-8")
     command = ["-m", "spacy_bertft", "convert", "train.bio", "train.spacy", "--dev", "0.2", "--dev-path", "dev.spacy"]

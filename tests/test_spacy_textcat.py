@@ -34,7 +34,7 @@ def paths(kind: str) -> list[str]:
 def folder(tmp_path_factory) -> Path:
     """A folder with a small encoder, converted texts, and a pipeline of each kind trained on them."""
     folder = tmp_path_factory.mktemp("texts")
-    make_checkpoint(folder / "encoder")
+    make_checkpoint(folder / "encoder", max_position_embeddings=128)
     texts = [f"{colour} {animal} {n}" for n in range(16) for colour in COLOURS for animal in ANIMALS]
     with (folder / "colours.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *((text, text.split()[0]) for text in texts)])

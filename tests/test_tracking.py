@@ -45,7 +45,7 @@ def read_shown() -> dict:
 def test_a_training_run_in_mlflow(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     monkeypatch.setenv("DO_NOT_TRACK", "true")
-    make_checkpoint(tmp_path / "encoder")
+    make_checkpoint(tmp_path / "encoder", max_position_embeddings=128)
     lines = (ROOT / "assets" / "movie" / "train.bio").read_text(encoding="utf-8").split("\n\n")
     (tmp_path / "train.bio").write_text("\n\n".join(lines[:20]), encoding="utf-8")
     run("-m", "spacy_bertft", "convert", "train.bio", "train.spacy", cwd=tmp_path)
