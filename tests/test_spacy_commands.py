@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import spacy
 import srsly
 from commands import run
 from small_checkpoints import make_checkpoint
+from spacy.training import Corpus
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "configs" / "ner.cfg"
@@ -77,6 +79,30 @@ def test_train_a_tagger(folder):
     assert [token.pos_ for token in doc] == [token.tag_ for token in doc] == ["VERB", "DET", "NOUN"]
     output = run("-m", "spacy_bertft", "evaluate", "tagger/model-best", "tags.spacy", cwd=folder)
     assert "tag accuracy 100.00 %" in output
+
+
+def test_a_student_of_few_labels_and_many_texts(folder):
+    """The commands of the README: one pipeline annotates texts, another learns from a folder of both."""
+    texts = [{"text": "show me films with drew barrymore"}, {"text": "who directed the godfather"}]
+    srsly.write_jsonl(folder / "texts.jsonl", texts)
+    (folder / "corpus").mkdir()
+    shutil.copy(folder / "dev.spacy", folder / "corpus" / "few.spacy")
+    run("-m", "spacy", "apply", "training/model-best", "texts.jsonl", "corpus/silver.spacy", cwd=folder)
+    command = [
+        "-m",
+        "spacy",
+        "train",
+        ROOT / "configs" / "ner_few.cfg",
+        "--output",
+        "student",
+        "--paths.train",
+        "corpus",
+    ]
+    once = ["--training.max_steps=1", "--training.eval_frequency=1"]
+    run(*command, *paths()[2:], *once, cwd=folder)
+    docs = list(Corpus(folder / "corpus")(spacy.blank("en")))
+    assert len(docs) == len(list(Corpus(folder / "dev.spacy")(spacy.blank("en")))) + len(texts)
+    assert set(spacy.load(folder / "student" / "model-last").get_pipe("ner").labels) >= {"ACTOR", "TITLE"}
 
 
 def test_train_on_from_a_trained_component(folder):
