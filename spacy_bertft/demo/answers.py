@@ -92,7 +92,7 @@ def _format_explanation(nlp: Language, doc: Doc, name: str, question: Question) 
     except BertftError as error:
         return _format_error(error)
     legend = format_legend(has_against=question.method == "gradients")
-    return f'<p class="note">Why: {legend}</p>\n{render(found)}'
+    return f'<div class="legend">Why: {legend}</div>\n{render(found)}'
 
 
 def _format_prob(prob: float) -> str:

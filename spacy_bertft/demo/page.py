@@ -25,7 +25,7 @@ _STYLE = """
   border-bottom: 1px solid var(--grid); }
 .bertft h3 { color: var(--muted); font-size: .9rem; font-weight: 600; margin: 1.25rem 0 .25rem; }
 .bertft .note { color: var(--muted); font-size: .85rem; margin: 1rem 0 .25rem; }
-.bertft .note span { color: var(--ink) !important; }
+.bertft .legend { font-size: .85rem; margin: 1rem 0 .25rem; }
 .bertft .note[role=alert] { color: var(--mark); }
 .bertft .bars { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 .bertft .bars, .bertft .bars * { border: 0; }

@@ -7,6 +7,7 @@ from ...pictures.style import format_style
 
 _STYLE = """
 h2 { font-size: 1.3rem; border-top: 1px solid var(--grid); padding-top: 1.5rem; }
+h2 small { color: var(--muted); font-weight: 400; margin-left: .25rem; }
 h3 { font-size: 1rem; margin: 2rem 0 .5rem; }
 h3 + table, h3 + svg, summary + table { margin-top: .5rem; }
 details { margin-top: 1rem; }
