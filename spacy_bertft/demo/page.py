@@ -50,7 +50,8 @@ def build_page(pipelines: Mapping[str, Language]) -> Blocks:
         question = Question(text, method, target or None)
         return [_format_column(name, format_answers(nlp, question)) for name, nlp in pipelines.items()]
 
-    with gradio.Blocks(title=", ".join(pipelines), analytics_enabled=False) as page:
+    page: Blocks = gradio.Blocks(title=", ".join(pipelines), analytics_enabled=False)
+    with page:
         text = gradio.Textbox(label="Text", lines=2, max_lines=12, autofocus=True)
         with gradio.Row():
             method = gradio.Radio(list(METHODS), value=METHODS[0], label="Explain by")
