@@ -21,7 +21,7 @@ from spacy.tokens import DocBin
 from taught_pipelines import GOLD, make_examples, make_taught_pipeline
 
 pytestmark = pytest.mark.skipif(
-    bool(find_missing()), reason=f"missing: {', '.join(find_missing())}; `make browser` installs Debian's Chromium"
+    bool(find_missing()), reason=f"missing: {', '.join(find_missing())}; `make test` installs it where it can"
 )
 
 # A server that may listen, and talk to itself, but tells whom else it would talk to.
