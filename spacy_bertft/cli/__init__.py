@@ -15,6 +15,7 @@ from .accelerate import accelerate_command
 from .adapt import adapt_command
 from .calibrate import calibrate_command
 from .convert import convert_command
+from .demo import demo_command
 from .encoder import encoder_command
 from .evaluate import evaluate_command
 from .explain import explain_command
@@ -60,6 +61,7 @@ app.command("accelerate")(accelerate_command)
 app.command("package")(package_command)
 app.command("suggest")(suggest_command)
 app.command("explain")(explain_command)
+app.command("demo")(demo_command)
 
 
 def mount_in_spacy() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import spacy
@@ -28,6 +28,12 @@ def load_pipeline(pipeline: Path | str) -> Language:
             f"{pipeline} is no pipeline. Expected a folder such as training/model-best, or the name of an installed "
             "pipeline."
         ) from error
+
+
+def name_pipelines(pipelines: Sequence[Path | str]) -> tuple[str, ...]:
+    """Name pipelines by their folders; where two have one name, such as `model-best`, all by their whole paths."""
+    names = tuple(Path(pipeline).name for pipeline in pipelines)
+    return names if len(set(names)) == len(names) else tuple(map(str, pipelines))
 
 
 def find_pipeline_dir(nlp: Language) -> Path:

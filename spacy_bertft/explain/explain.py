@@ -84,6 +84,28 @@ def attribute_entities(
     return [attribute(nlp, doc, entity, method, name, n_steps) for entity in entities]
 
 
+def attribute_answers(
+    nlp: Language,
+    doc: Doc,
+    label: str | None = None,
+    method: Method = "gradients",
+    component: str | None = None,
+    n_steps: int = DEFAULT_STEPS,
+) -> list[Attribution]:
+    """Weigh the words of a document in what a component answers: one category, or each entity; see `attribute`.
+
+    Raises:
+        SettingError: As in `attribute`.
+        DataError: There is no such entity in the document.
+        UnsupportedError: The encoder cannot be explained in this way.
+        MissingExtraError: Captum is not installed.
+    """
+    name, pipe = find_explained(nlp, label, component)
+    if isinstance(pipe, BertNer):
+        return attribute_entities(nlp, doc, label, method, name, n_steps)
+    return [attribute(nlp, doc, label, method, name, n_steps)]
+
+
 def check_explaining(method: Method, n_steps: int = DEFAULT_STEPS) -> None:
     """Check what is set, before any work is done for it.
 

@@ -51,7 +51,7 @@ def write_page(path: Path, title: str, notes: str, sections: Sequence[Section]) 
     """
     check_page(path)
     has_against = any(entry.method == "gradients" for section in sections for _, entry in section.entries)
-    legend = f'<p class="legend">{format_legend(has_against=has_against)}</p>'
+    legend = f'<div class="legend">{format_legend(has_against=has_against)}</div>'
     head = f"<h1>{escape(title)}</h1>\n<p>{escape(notes)}</p>"
     body = "\n".join([head, legend, *map(_format_section, sections)])
     with replace_when_done(path) as temporary_path:

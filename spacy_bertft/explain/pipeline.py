@@ -8,13 +8,12 @@ from pathlib import Path
 from spacy.language import Language
 from tqdm import tqdm
 
-from ..components.ner import BertNer
 from ..components.pipelines import load_pipeline
 from ..corpus.lines import check_is_file
 from ..errors import DataError, SettingError
 from .answers import find_explained
 from .attribution import Attribution, Method
-from .explain import DEFAULT_STEPS, attribute, attribute_entities, check_explaining
+from .explain import DEFAULT_STEPS, attribute, attribute_answers, check_explaining
 from .judged import JudgedAnswer, choose_answers, judge_answers
 from .page import Section, check_page, write_page
 
@@ -54,12 +53,9 @@ def explain_text(
     if not text.strip():
         raise DataError("The text is empty. Expected a text with words, or the path of a .spacy file.")
     nlp = load_pipeline(pipeline)
-    name, pipe = find_explained(nlp, target, component)
+    name, _ = find_explained(nlp, target, component)
     doc = nlp(text)
-    if isinstance(pipe, BertNer):
-        found = attribute_entities(nlp, doc, target, method, name, n_steps)
-    else:
-        found = [attribute(nlp, doc, target, method, name, n_steps)]
+    found = attribute_answers(nlp, doc, target, method, name, n_steps)
     if html_path is not None:
         write_page(html_path, Path(pipeline).name, "", [Section("", [("", each) for each in found])])
     return found

@@ -39,8 +39,9 @@ def format_style(*, is_wide: bool) -> str:
             of the text.
     """
     layout = _WIDE if is_wide else _COLUMN
-    return _STYLE % {"light": _format_variables(COLORS), "dark": _format_variables(DARK_COLORS), "layout": layout}
+    return _STYLE % {"light": format_variables(COLORS), "dark": format_variables(DARK_COLORS), "layout": layout}
 
 
-def _format_variables(colors: Mapping[str, str]) -> str:
+def format_variables(colors: Mapping[str, str]) -> str:
+    """Format colours as variables of a style sheet."""
     return " ".join(f"--{name}: {color};" for name, color in colors.items())

@@ -12,6 +12,7 @@ from spacy.training import Example
 from tqdm import tqdm
 
 from ..components.ner import BertNer
+from ..components.pipelines import name_pipelines
 from ..components.tagger import BertTagger
 from ..components.text_component import TextComponent
 from ..corpus.stats import CorpusStats, StatsKind, measure_corpus
@@ -106,7 +107,7 @@ def report(
     found_log = find_log(pipeline, log_path)
     log = None if found_log is None else read_training_log(found_log)
     nlp, sections, n_docs = _measure(pipeline, data_path, n_errors)
-    names, pairs = _name(pipeline, against), []
+    names, pairs = name_pipelines([pipeline] if against is None else [pipeline, against]), []
     if against is not None:
         pairs = match_sections(sections, _measure(against, data_path, 0)[1], (names[0], names[1]))
     lengths = _measure_lengths(nlp, Path(data_path), next(each for each in sections if each.has_gold))
@@ -122,14 +123,6 @@ def _check_output(output: Path) -> None:
     if output.is_dir():
         raise SettingError("output", str(output), "the path of a file; a folder stands there")
     check_plot(output)
-
-
-def _name(pipeline: Path | str, against: Path | str | None) -> tuple[str, ...]:
-    """Name pipelines by their folders; two of one name, such as `model-best`, by their whole paths."""
-    if against is None:
-        return (Path(pipeline).name,)
-    names = (Path(pipeline).name, Path(against).name)
-    return names if names[0] != names[1] else (str(pipeline), str(against))
 
 
 def _measure(pipeline: Path | str, data_path: Path | str, n_errors: int) -> tuple[Language, list[Section], int]:

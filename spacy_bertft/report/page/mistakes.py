@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from spacy import displacy
-
+from ...pictures.entities import format_entities
 from ..sections.section import Excerpt, Mistake
-
-# displaCy's own template has its colours inside, which would not follow a dark theme.
-_TEMPLATE = '<mark class="entity">{text}<span>{label}</span></mark>'
 
 
 def format_mistakes(mistakes: Sequence[Mistake]) -> str:
@@ -24,9 +20,5 @@ def _format_mistake(mistake: Mistake) -> str:
 
 
 def _format_excerpt(excerpt: Excerpt) -> str:
-    # displaCy escapes the text, but not the labels.
-    ents = [{"start": mark.char_start, "end": mark.char_end, "label": escape(mark.label)} for mark in excerpt.marks]
-    drawn = displacy.render(
-        {"text": excerpt.text, "ents": ents}, style="ent", manual=True, jupyter=False, options={"template": _TEMPLATE}
-    )
+    drawn = format_entities(excerpt.text, excerpt.marks)
     return f"<figure><figcaption>{escape(excerpt.caption)}</figcaption>{drawn}</figure>"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ...pictures.entities import ENTITIES_STYLE
 from ...pictures.style import format_style
 
 _STYLE = """
 h2 { font-size: 1.3rem; border-top: 1px solid var(--grid); padding-top: 1.5rem; }
+h2 small { color: var(--muted); font-weight: 400; margin-left: .25rem; }
 h3 { font-size: 1rem; margin: 2rem 0 .5rem; }
 h3 + table, h3 + svg, summary + table { margin-top: .5rem; }
 details { margin-top: 1rem; }
@@ -17,13 +19,9 @@ li { margin-top: 1.25rem; }
 li p { color: var(--ink); }
 figure { margin: .5rem 0; }
 figcaption { color: var(--muted); font-size: .8rem; }
-.entities { overflow-wrap: anywhere; }
-.entity { background: color-mix(in srgb, var(--bar) 22%, transparent); border-radius: .3rem; color: inherit;
-  padding: .1rem .3rem; }
-.entity span { color: var(--bar); font-size: .75em; font-weight: 700; margin-left: .35rem; }
 """
 
 
 def format_report_style() -> str:
     """Format the style sheet of a report."""
-    return format_style(is_wide=True) + _STYLE
+    return format_style(is_wide=True) + _STYLE + ENTITIES_STYLE

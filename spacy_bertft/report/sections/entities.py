@@ -10,12 +10,13 @@ from spacy.training import Example
 
 from ...components.ner import BertNer
 from ...components.scorers import pair_token_tags
+from ...pictures.entities import Mark
 from ...tags import TagSpan
 from ..confidence import judge
 from ..confusion import count_confusions
 from ..counts import Answer, count_answers, count_shares
 from ..entity_errors import KINDS, EntityKind, EntityMatch, match_entities
-from .section import Excerpt, Level, Mark, Mistake, Section, cut_excerpt, pick_surest
+from .section import Excerpt, Level, Mistake, Section, cut_excerpt, pick_surest
 
 _OUTSIDE = ""
 

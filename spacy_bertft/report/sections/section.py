@@ -8,20 +8,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...pictures.entities import Mark
 from ..bootstrap import Floats
 from ..confusion import Confusion
 from ..counts import Counts
 
 Kind = Literal["entities", "categories", "tags"]
 _LONGEST_EXCERPT = 600
-
-
-class Mark(NamedTuple):
-    """A label on a range of characters."""
-
-    char_start: int
-    char_end: int
-    label: str
 
 
 class Excerpt(NamedTuple):

@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spacy_bertft.pictures.entities import Mark
 from spacy_bertft.report.page.mistakes import format_mistakes
-from spacy_bertft.report.sections.section import Excerpt, Mark, Mistake
+from spacy_bertft.report.sections.section import Excerpt, Mistake
 
 evil = st.lists(st.sampled_from(["<script>", "</mark>", "&amp;", '"', "'", "{text}", "<b>", "x", "\n", "é", "{0}"]))
 texts = evil.map("".join)

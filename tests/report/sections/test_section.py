@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.report.sections.section import Mark, cut_excerpt
+from spacy_bertft.pictures.entities import Mark
+from spacy_bertft.report.sections.section import cut_excerpt
 
 
 @given(st.integers(0, 3000), st.integers(1, 900), st.lists(st.tuples(st.integers(0, 80), st.integers(1, 40))))

@@ -1,0 +1,26 @@
+"""`spacy-bertft demo`."""
+
+from typing import Annotated
+
+import typer
+
+from .tables import print_notes
+
+
+def demo_command(
+    pipelines: Annotated[
+        list[str],
+        typer.Argument(metavar="PIPELINE", help="Trained pipelines, side by side: folders, or installed ones by name."),
+    ],
+    port: Annotated[int, typer.Option(help="Where the page is, on this machine only.")] = 7860,
+    browser: Annotated[bool, typer.Option(help="Show the page in a browser.")] = True,
+) -> None:
+    """Open a local page to type a text and see what pipelines answer, and why.
+
+    Entities with their probabilities, categories as bars, and the words that each answer rests on.
+    """
+    from ..demo.server import open_demo
+
+    demo = open_demo(pipelines, port, open_browser=browser)
+    print_notes(f"Open on {demo.url}, until Ctrl+C.")
+    demo.wait()

@@ -1,0 +1,150 @@
+"""Runs the page on this machine and for this machine only."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spacy.language import Language
+from tqdm import tqdm
+
+from ..components.pipelines import load_pipeline, name_pipelines
+from ..errors import MissingExtraError, SettingError
+from ..explain.answers import find_explained
+from .page import build_page, format_page_style
+
+if TYPE_CHECKING:
+    from gradio import Blocks
+    from gradio.themes import Base
+
+DEFAULT_PORT = 7860
+_HOST = "127.0.0.1"
+# A browser obeys this whatever a release of Gradio may ask it for: fonts, scripts or news from elsewhere.
+_POLICY = (
+    b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; connect-src 'self'; form-action 'self'; "
+    b"frame-ancestors 'none'"
+)
+
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+
+
+class Demo:
+    """A page that is open.
+
+    Attributes:
+        url: Where.
+    """
+
+    def __init__(self, page: Blocks, url: str) -> None:
+        self._page = page
+        self.url = url
+
+    def wait(self) -> None:
+        """Wait until Ctrl+C, and close the page."""
+        self._page.block_thread()
+
+    def close(self) -> None:
+        """Close the page."""
+        self._page.close(verbose=False)
+
+
+def open_demo(pipelines: Sequence[Path | str], port: int = DEFAULT_PORT, *, open_browser: bool = False) -> Demo:
+    """Open a page where a person types a text and sees what each pipeline answers, and why.
+
+    Args:
+        pipelines: Folders, or names of installed pipelines.
+        port: Where the page is; on this machine only.
+        open_browser: Whether to show it in a browser.
+
+    Raises:
+        DataError: There is no such pipeline.
+        SettingError: A pipeline has no component whose answers could be shown, one is named twice, or the port cannot
+            be used.
+        MissingExtraError: Gradio is not installed.
+    """
+    _check_gradio()
+    _check_port(port)
+    named = _load(pipelines)
+    page = build_page(named)
+    page.launch(
+        server_name=_HOST,
+        server_port=port,
+        inbrowser=open_browser,
+        share=False,
+        prevent_thread_lock=True,
+        quiet=True,
+        footer_links=[],
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        theme=_make_theme(),
+        css=format_page_style(),
+        app_kwargs={"middleware": [_make_middleware()]},
+    )
+    return Demo(page, f"http://{_HOST}:{port}")
+
+
+class _LocalOnly:
+    """Tells browsers to ask nobody but this server."""
+
+    def __init__(self, app: Callable[[_Message, _Receive, _Send], Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+        async def send_with_policy(message: _Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"content-security-policy", _POLICY)]
+            await send(message)
+
+        await self._app(scope, receive, send_with_policy)
+
+
+def _make_middleware() -> Any:
+    from starlette.middleware import Middleware
+
+    return Middleware(_LocalOnly)
+
+
+def _check_gradio() -> None:
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported
+    try:
+        import gradio  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("The demo", "demo") from error
+
+
+def _check_port(port: int) -> None:
+    if not 1 <= port <= 65535:
+        raise SettingError("port", port, "a number from 1 to 65535")
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((_HOST, port))
+        except OSError as error:
+            expected = f"a port that is free; this one cannot be used ({error.strerror})"
+            raise SettingError("port", port, expected) from error
+
+
+def _load(pipelines: Sequence[Path | str]) -> dict[str, Language]:
+    names = name_pipelines(pipelines)
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingError("pipelines", name, "each pipeline once")
+    loaded = {}
+    for name, pipeline in zip(tqdm(names, "Loading", unit=" pipelines", disable=None), pipelines, strict=True):
+        loaded[name] = load_pipeline(pipeline)
+        find_explained(loaded[name])  # raises where there is nothing to be shown
+    return loaded
+
+
+def _make_theme() -> Base:
+    """Make a theme without Gradio's own fonts, which come from a host of Google's."""
+    from gradio.themes import Base
+
+    return Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
