@@ -156,6 +156,8 @@ def test_experiments(tmp_path):
     words = " ".join(ElementTree.parse(tmp_path / "curve.svg").getroot().itertext())
     assert "few" in words
     assert "80" in words
+    output = run("accuracy/experiment.py", *files, "--limit", "40", "--teach", "--name", "taught", "--set", *settings)
+    assert srsly.json_loads(output.splitlines()[-1])["name"] == "taught"
 
 
 def write_movie_pipeline(folder: Path) -> tuple[Path, Path]:

