@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..pictures.colors import COLORS
-
-if TYPE_CHECKING:
-    from .attribution import Attribution
 
 # Strong enough to be seen, weak enough for words on it: the contrast stays above 4.5, on a light and on a dark page.
 MAX_ALPHA = 0.5
@@ -20,7 +18,30 @@ _FAINT = 0.05  # of the largest weight; less is not shaded
 _WORD = "border-radius: .25em; padding: .1em .15em; color: inherit;"
 
 
-def render(attributions: Attribution | Iterable[Attribution]) -> str:
+class WeighedWords(Protocol):
+    """What can be drawn: the part of an `Attribution` that is seen; its text is the caption."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """`(T,)` the tokens."""
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """`(T,)` the whitespace behind each."""
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """`(T,)` how much each counts."""
+
+    @property
+    def entity(self) -> tuple[int, int] | None:
+        """First token of the entity that is explained, and one past its last."""
+
+    def format_weight(self, index: int) -> str:
+        """Format the weight of a token."""
+
+
+def render(attributions: WeighedWords | Iterable[WeighedWords]) -> str:
     """Render one explanation or several as HTML that carries its own style and follows a light or dark page.
 
     Blue words count for the answer, orange and dotted ones against it; the darker, the more. An entity that is
@@ -30,13 +51,13 @@ def render(attributions: Attribution | Iterable[Attribution]) -> str:
     return "\n".join(_render_one(each) for each in several)
 
 
-def _render_one(attribution: Attribution) -> str:
+def _render_one(attribution: WeighedWords) -> str:
     note = f'<div style="font-size: .85em; opacity: .75;">{escape(str(attribution))}</div>'
     parts = f"{note}\n{render_words(attribution)}"
     return f'<div class="spacy-bertft-explanation" style="margin: 0 0 1.5em;">\n{parts}\n</div>'
 
 
-def render_words(attribution: Attribution) -> str:
+def render_words(attribution: WeighedWords) -> str:
     """Render the words alone."""
     shades = measure_shades(attribution)
     parts = []
@@ -50,7 +71,7 @@ def render_words(attribution: Attribution) -> str:
     return f'<div style="line-height: 2; white-space: pre-wrap; overflow-wrap: anywhere;">{words}</div>'
 
 
-def measure_shades(attribution: Attribution) -> list[float]:
+def measure_shades(attribution: WeighedWords) -> list[float]:
     """Scale weights so that the largest is 1 or −1; those that hardly count are 0, as is whitespace."""
     is_word = np.array([bool(word.strip()) for word in attribution.words], dtype=np.bool_)
     weights = np.where(is_word, attribution.weights, 0.0)
