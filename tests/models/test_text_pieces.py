@@ -27,5 +27,5 @@ def test_the_tokenizer_and_the_window_of_an_encoder(checkpoint, tmp_path):
 def test_an_encoder_that_is_not_ours(checkpoint):
     nlp = make_taught_pipeline(checkpoint, {"bert_ner": GOLD["bert_ner"]})
     model = nlp.get_pipe("bert_ner").model
-    model.layers[0].attrs.pop("find_window")
+    model.layers[0].attrs.pop("settings")
     assert find_pieces(model) is None

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from commands import run
 
+import spacy_bertft
 from spacy_bertft.pictures.colors import COLORS
 from spacy_bertft.pictures.image import render, render_element
 
@@ -39,6 +40,8 @@ def test_only_the_object_api_of_matplotlib_is_used(tmp_path: Path) -> None:
     code = "import sys; from matplotlib.figure import Figure; from spacy_bertft.pictures.image import render"
     printed = run("-c", f"{code}; render(Figure, 'svg'); print('matplotlib.pyplot' in sys.modules)", cwd=tmp_path)
     assert printed == "False\n"
+    package = Path(spacy_bertft.__file__).parent
+    assert [path.name for path in package.rglob("*.py") if "pyplot" in path.read_text(encoding="utf-8")] == []
 
 
 @pytest.mark.parametrize("image_format", ["png", "svg"])
