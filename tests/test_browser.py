@@ -26,7 +26,10 @@ pytestmark = pytest.mark.skipif(
 
 # A server that may listen, and talk to itself, but tells whom else it would talk to.
 SERVE = """
-import socket, sys
+import signal, socket, sys
+
+# A process that was started in the background may have been told to ignore Ctrl+C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def watch(name):
     ask = getattr(socket.socket, name)
@@ -132,8 +135,8 @@ def test_a_person_tries_two_pipelines(browser, pipeline):
         with pytest.raises(ConnectionRefusedError):  # on this machine, but under another of its addresses
             socket.create_connection(("127.0.0.2", port), timeout=5)
         process.send_signal(signal.SIGINT)
-        said = process.stdout.read()
-        assert process.wait(30) == 0, said
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said
         assert "asked" not in said
         assert "Traceback" not in said
 
