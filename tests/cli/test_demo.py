@@ -1,4 +1,4 @@
-"""What `demo` says before a page is open; the page itself is driven by `tests/demo/test_browser.py`."""
+"""What `demo` says before a page is open; the page itself is driven by `tests/test_browser.py`."""
 
 from __future__ import annotations
 
