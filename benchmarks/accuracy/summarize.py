@@ -87,9 +87,10 @@ def draw_curve(runs: Sequence[Run]) -> Figure:
         axes.fill_between(limits, [min(v) for v in values], [max(v) for v in values], color=COLORS[color], alpha=0.2)
         axes.plot(limits, means, "o-", color=COLORS[color], label=name)
         for x, y in zip(limits, means, strict=True):
-            axes.annotate(f"{y:.1f}", (x, y), (0, 6), textcoords="offset points", ha="center", color=COLORS["ink"])
+            axes.annotate(f"{y:.1f}", (x, y), (-4, 6), textcoords="offset points", ha="right", color=COLORS["ink"])
     axes.set_xscale("log")
-    axes.set_xticks(limits, [f"{limit:,}" for limit in limits])
+    all_limits = sorted({run["limit"] for run in runs})
+    axes.set_xticks(all_limits, [f"{limit:,}" for limit in all_limits])
     axes.minorticks_off()
     axes.set_xlabel("training sentences", color=COLORS["muted"])
     axes.set_ylabel("entity F1 on the test part, %", color=COLORS["muted"])
