@@ -53,10 +53,12 @@ check: $(DEFAULT)/ready
 	$(DEFAULT)/bin/mypy
 	$(DEFAULT)/bin/lint-imports
 
-# Where it cannot be installed, tests that need it are skipped.
+# Where it cannot be installed, tests that need it are skipped; without a network apt should not wait for long.
+IMPATIENT := -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20
 browser:
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null \
-		|| { apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium chromium-driver; } \
+		|| { apt-get update -qq $(IMPATIENT) \
+			&& apt-get install -qq --yes --no-install-recommends $(IMPATIENT) chromium chromium-driver; } \
 		|| echo "No Chromium: tests in a browser will be skipped. On Debian, as root: apt-get install chromium chromium-driver"
 
 benchmark: $(STOCK)/ready $(DEFAULT)/ready
