@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from spacy.attrs import ENT_IOB, IDX, LENGTH
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
 from ..tags import TagSpan
@@ -54,6 +54,20 @@ def judge_spans(spans: Iterable[TagSpan], gold: GoldEntities) -> list[bool | Non
         is_known = is_right or bool(gold.is_known[span.token_start : span.token_end].all())
         judged.append(is_right if is_known else None)
     return judged
+
+
+def judge_group(group: SpanGroup, gold: GoldEntities) -> list[tuple[Span, float, bool]]:
+    """List the entities that a component has found, with their probabilities and whether each is right.
+
+    Those of which the annotation says nothing are left out.
+
+    Args:
+        group: `doc.spans` of the component, on a predicted document.
+        gold: What the annotation says of that document.
+    """
+    verdicts = judge_spans([TagSpan(span.start, span.end, span.label_) for span in group], gold)
+    rows = zip(group, group.attrs["scores"], verdicts, strict=True)
+    return [(span, prob, is_right) for span, prob, is_right in rows if is_right is not None]
 
 
 def _has_same_tokens(left: Doc, right: Doc) -> bool:

@@ -12,7 +12,7 @@ from spacy.training import Example
 from tqdm import tqdm
 
 from ..components.calibration import CalibratedComponent
-from ..components.gold import judge_spans, read_gold_entities
+from ..components.gold import judge_group, read_gold_entities
 from ..components.ner import BertNer
 from ..components.text_component import TextComponent
 from ..corpus.docs import read_docs
@@ -127,14 +127,11 @@ def _judge_each(pipe: TextComponent, example: Example) -> Iterator[JudgedAnswer]
 
 def _judge_entities(name: str, example: Example) -> Iterator[JudgedAnswer]:
     doc, gold = example.predicted, read_gold_entities(example)
-    group = doc.spans[name]
-    verdicts = judge_spans([TagSpan(span.start, span.end, span.label_) for span in group], gold)
-    for span, score, is_right in zip(group, group.attrs["scores"], verdicts, strict=True):
-        if is_right is not None:
-            touching = [each for each in gold.spans if each.token_start < span.end and span.start < each.token_end]
-            names = [_name(doc, each) for each in touching]
-            predicted = _name(doc, TagSpan(span.start, span.end, span.label_))
-            yield JudgedAnswer(doc, span, predicted, ", ".join(names) or NOTHING, score, is_right)
+    for span, prob, is_right in judge_group(doc.spans[name], gold):
+        touching = [each for each in gold.spans if each.token_start < span.end and span.start < each.token_end]
+        names = [_name(doc, each) for each in touching]
+        predicted = _name(doc, TagSpan(span.start, span.end, span.label_))
+        yield JudgedAnswer(doc, span, predicted, ", ".join(names) or NOTHING, prob, is_right)
 
 
 def _name(doc: Doc, span: TagSpan) -> str:

@@ -10,10 +10,9 @@ from spacy.language import Language
 from spacy.training import Example
 
 from ..components.calibration import CalibratedComponent, find_calibrated
-from ..components.gold import judge_spans, read_gold_entities
+from ..components.gold import judge_group, read_gold_entities
 from ..components.ner import BertNer
 from ..components.text_component import TextComponent
-from ..tags import TagSpan
 from .reliability import measure_reliability
 
 Judged = list[tuple[float, bool]]
@@ -52,14 +51,11 @@ def judge(
 
 
 def _judge_entities(name: str, examples: Iterable[Example]) -> Judged:
-    judged = []
-    for example in examples:
-        group = example.predicted.spans[name]
-        spans = [TagSpan(span.start, span.end, span.label_) for span in group]
-        verdicts = judge_spans(spans, read_gold_entities(example))
-        rows = zip(group.attrs["scores"], verdicts, strict=True)
-        judged += [(prob, is_right) for prob, is_right in rows if is_right is not None]
-    return judged
+    return [
+        (prob, is_right)
+        for example in examples
+        for _, prob, is_right in judge_group(example.predicted.spans[name], read_gold_entities(example))
+    ]
 
 
 def _judge_cats(pipe: TextComponent, examples: Iterable[Example]) -> Judged:
