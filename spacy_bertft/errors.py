@@ -11,6 +11,7 @@ BertftError
 ├── SettingError (ValueError)         a setting outside what is allowed
 ├── NotInitializedError (RuntimeError)
 ├── DivergedError (ArithmeticError)   training gave weights that are no numbers
+├── WorkerError (RuntimeError)        a process that works for this one could not go on
 ├── UnsupportedError (NotImplementedError)
 └── MissingExtraError (ImportError)   an optional dependency is not installed
 ```
@@ -121,6 +122,20 @@ class DivergedError(BertftError, ArithmeticError):
         super().__init__(
             f"Training diverged: the gradient is not finite at a learning rate of {learn_rate:g}. "
             "Lower the rate, or set precision to fp32."
+        )
+
+
+class WorkerError(BertftError, RuntimeError):
+    """A process that works for this one could not go on.
+
+    Args:
+        reason: What happened to it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"A process that annotates could not go on: {reason}. What is done is kept; run the same again."
         )
 
 

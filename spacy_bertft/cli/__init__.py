@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from ..errors import BertftError
 from .accelerate import accelerate_command
 from .adapt import adapt_command
+from .annotate import annotate_command
 from .calibrate import calibrate_command
 from .convert import convert_command
 from .demo import demo_command
@@ -60,6 +61,7 @@ app.command("calibrate")(calibrate_command)
 app.command("accelerate")(accelerate_command)
 app.command("package")(package_command)
 app.command("suggest")(suggest_command)
+app.command("annotate")(annotate_command)
 app.command("explain")(explain_command)
 app.command("demo")(demo_command)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spacy.tokens import Span
+from spacy.tokens import Doc, Span
 
 
 def register_score() -> None:
@@ -16,11 +16,20 @@ def find_score(span: Span) -> float | None:
 
     The scores stand in the attributes of `doc.spans[<component>]`, so they survive a `DocBin`.
     """
-    for group in span.doc.spans.values():
-        scores = group.attrs.get("scores")
-        if scores is None:
-            continue
-        for stored, score in zip(group, scores, strict=False):
-            if (stored.start, stored.end, stored.label) == (span.start, span.end, span.label):
-                return float(score)
-    return None
+    return map_scores(span.doc).get((span.start, span.end, span.label))
+
+
+def map_scores(doc: Doc) -> dict[tuple[int, int, int], float]:
+    """Map the tokens and the label of every entity to its probability, where a component of ours has found it.
+
+    Args:
+        doc: The document.
+
+    Returns:
+        By first token, token after the last, and hash of the label.
+    """
+    scores: dict[tuple[int, int, int], float] = {}
+    for group in doc.spans.values():
+        for stored, score in zip(group, group.attrs.get("scores") or (), strict=False):
+            scores.setdefault((stored.start, stored.end, stored.label), float(score))
+    return scores

@@ -44,7 +44,7 @@ def read_raw_lines(path: Path) -> Iterator[str]:
     # Binary files split at `\n` only, and a bad byte is met at its own line.
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):
-            line = _decode(raw, path, number)
+            line = decode_line(raw, path, number)
             yield line.removeprefix(_BOM) if number == 1 else line
 
 
@@ -59,7 +59,17 @@ def check_is_file(path: Path) -> None:
         raise DataError(f"{path}: {problem}. Expected the path of a file.")
 
 
-def _decode(raw: bytes, path: Path, number: int) -> str:
+def decode_line(raw: bytes, path: Path | str, number: int) -> str:
+    """Decode a line.
+
+    Args:
+        raw: The line.
+        path: The file, for the error.
+        number: Number of the line, from 1, for the error.
+
+    Raises:
+        ColumnFormatError: It is not UTF-8, or holds a NUL.
+    """
     try:
         line = raw.decode("utf-8")
     except UnicodeDecodeError as error:

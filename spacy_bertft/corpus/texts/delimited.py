@@ -14,7 +14,7 @@ from .rows import Row, RowTally
 
 DelimitedFormat = Literal["csv", "tsv"]
 
-_DELIMITERS: dict[DelimitedFormat, str] = {"csv": ",", "tsv": "\t"}
+DELIMITERS: dict[DelimitedFormat, str] = {"csv": ",", "tsv": "\t"}
 
 # What the errors of the csv module mean, by a part of their text.
 _CSV_PROBLEMS = {
@@ -74,7 +74,7 @@ def _read_cells(
 ) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(
         read_raw_lines(path),
-        delimiter=_DELIMITERS[file_format],
+        delimiter=DELIMITERS[file_format],
         quoting=csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE,
         # Otherwise `"a" b` would be read as `a b`, and an open quote would take the rest of the file without a word.
         strict=True,
@@ -86,7 +86,7 @@ def _read_cells(
         except StopIteration:
             return
         except csv.Error as error:
-            raise ColumnFormatError(path, line, _name_problem(error), _CSV_ADVICE) from error
+            raise ColumnFormatError(path, line, name_csv_problem(error), _CSV_ADVICE) from error
         tally.n_lines += reader.line_num - n_lines_before
         if len(cells) <= 1 and not "".join(cells).strip():
             tally.n_empty_lines += 1
@@ -94,7 +94,8 @@ def _read_cells(
             yield line, cells
 
 
-def _name_problem(error: csv.Error) -> str:
+def name_csv_problem(error: csv.Error) -> str:
+    """Say what an error of the csv module means."""
     problems = (text for part, text in _CSV_PROBLEMS.items() if part in str(error))
     return next(problems, str(error)).format(limit=csv.field_size_limit())
 

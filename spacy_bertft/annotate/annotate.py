@@ -1,0 +1,178 @@
+"""Documents of any number → shards with what a pipeline finds in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+
+import srsly
+from spacy.language import Language
+
+from ..corpus.choices import parse_choice
+from ..errors import DataError, SettingError
+from .annotator import Annotator, load_on_device
+from .answers import list_answers
+from .engines.cluster import run_on_ray
+from .engines.local import run_local
+from .inputs import Inputs, find_inputs
+from .kinds import find_kinds
+from .ledger import Ledger
+from .progress import ProgressBar
+from .reading.cutter import cut_source, cut_unfinished
+from .report import AnnotateReport
+from .rows import Row, parse_rows
+from .settings import ENGINES, OUTPUT_FORMATS, AnnotateSettings, Engine, WorkerSettings
+from .shard_report import ShardReport
+from .storage import OutputDir, is_in_memory, make_absolute
+
+_SAMPLE = 1000  # rows from which the schema of JSON objects is found
+
+
+def annotate(
+    pipeline: Path | str,
+    inputs: Sequence[Path | str],
+    output: Path | str,
+    *,
+    engine: str = "local",
+    n_process: int | None = None,
+    device: str = "cpu",
+    address: str | None = None,
+    output_format: str = "jsonl",
+    text_column: str = "text",
+    prefix: str = "",
+    shard_rows: int = 5000,
+    shard_mb: float = 4.0,
+    max_chars: int | None = None,
+    batch_size: int | None = None,
+    strict: bool = False,
+) -> AnnotateReport:
+    """Run a pipeline over files of texts, and write what it finds in shards.
+
+    Each shard holds rows of one file, in order: `part-00002-000013` is the fourteenth of the third file. It has its
+    name only once it is whole. A run that was killed goes on when it is started again, by either engine.
+
+    Args:
+        pipeline: A folder, or the name of an installed pipeline.
+        inputs: Files and folders, or URLs of them that fsspec knows: `.jsonl`, `.csv`, `.tsv`, `.txt` with a text on
+            each line, these also with `.gz` or `.zst`; `.parquet`; `.spacy`.
+        output: A folder, new or with the beginning of the same run, or the URL of one.
+        engine: `local` for this machine, `ray` for Ray, here or on a cluster.
+        n_process: Processes, or actors of Ray; None for one, or for as many as Ray finds room for.
+        device: `cpu`, `cuda` or `cuda:N`.
+        address: Of a cluster of Ray; None to start Ray on this machine.
+        output_format: `jsonl`, `parquet` or `docbin`.
+        text_column: The column of the texts, where a file has columns.
+        prefix: What the names of the new columns `ents`, `cats`, `tags` start with.
+        shard_rows: Most rows of a shard.
+        shard_mb: Megabytes of input from which on a shard ends before that.
+        max_chars: Longer texts are not annotated; None for the limit of the pipeline.
+        batch_size: Documents of a batch; None for that of the pipeline.
+        strict: Stop at the first row that cannot be annotated.
+
+    Returns:
+        Counts of rows; those that could not be annotated stand in `errors.jsonl` in the output, with file, line and
+        reason.
+
+    Raises:
+        DataError: There is no such pipeline or input; or no row could be annotated; or with `strict`, one could not.
+        SettingError: A setting is outside what is allowed, or the output holds another run.
+        MissingExtraError: A package is missing for a format or for Ray.
+        WorkerError: A process could not go on; what is done stays, and the same call goes on.
+    """
+    chosen = parse_choice("engine", engine, ENGINES)
+    settings = AnnotateSettings(
+        parse_choice("format", output_format, OUTPUT_FORMATS), text_column, shard_rows, shard_mb, max_chars
+    )
+    output_dir = OutputDir(str(output))
+    worker = WorkerSettings(str(pipeline), output_dir.url, device, batch_size, strict)
+    names = [str(name) for name in inputs]
+    _check_places(names, str(output), chosen, n_process)
+    found = find_inputs(names)
+    ledger = Ledger(output_dir)
+    # On Ray it is others that annotate; this machine may have no GPU.
+    nlp = load_on_device(worker if chosen == "local" else replace(worker, device="cpu"))
+    settings = _complete(settings, found, nlp, prefix, worker.pipeline)
+    start = monotonic()
+    counts = ledger.begin(found, settings, _identify(nlp))
+    n_before = 0
+    if counts is None:
+        before = {report.shard: report.weight for report in ledger.read_reports()}
+        n_before = len(before)
+        if chosen == "ray":
+            reports = run_on_ray(settings, worker, found.sources, before, n_process=n_process, address=address)
+        else:
+            chunks = cut_unfinished(found.sources, settings, before)
+            reports = run_local(Annotator(settings, worker, nlp), chunks, n_process or 1)
+        with ProgressBar(found.n_bytes, sum(before.values())) as bar, closing(reports):
+            for shard in reports:
+                if strict and shard.problems:
+                    raise DataError(f"{_locate(shard)}: {shard.problems[0].reason}")
+                bar.move(shard)
+        counts = ledger.finish()
+    report = AnnotateReport(
+        output=str(output),
+        n_read=counts["read"],
+        n_written=counts["written"],
+        n_failed=counts["failed"],
+        n_empty=counts["empty_lines"],
+        n_shards=counts["shards"],
+        n_shards_before=n_before,
+        left_out=found.left_out,
+        seconds=monotonic() - start,
+    )
+    if report.n_failed and not report.n_written:
+        raise DataError(f"None of {report.n_read:,} rows could be annotated; {output}/errors.jsonl says why.")
+    return report
+
+
+def _complete(
+    settings: AnnotateSettings, inputs: Inputs, nlp: Language, prefix: str, pipeline: str
+) -> AnnotateSettings:
+    """Complete settings by what the pipeline finds and what the input holds.
+
+    Raises:
+        SettingError: The pipeline finds nothing that could be written.
+        MissingExtraError: pyarrow is not installed, and the output is Parquet.
+    """
+    answers = {answer: f"{prefix}{answer}" for answer in list_answers(nlp)}
+    if not answers and settings.output_format != "docbin":
+        expected = "one that finds entities, categories or tags; for anything else pass --format docbin"
+        raise SettingError("pipeline", pipeline, expected)
+    settings = replace(settings, answers=answers)
+    source = next((source for source in inputs.sources if source.format == "jsonl"), None)
+    if settings.output_format != "parquet" or source is None:
+        return settings
+    chunk = next(cut_source(source, settings), None)
+    rows = parse_rows(chunk, settings, nlp.vocab, nlp.max_length) if chunk else iter(())
+    kinds = find_kinds((row.columns for row in islice(rows, _SAMPLE) if isinstance(row, Row)), settings.text_column)
+    return replace(settings, kinds=kinds)
+
+
+def _identify(nlp: Language) -> dict[str, str]:
+    """Return what a pipeline is known by: its name, and a digest of its meta data, its scores among them."""
+    meta = srsly.json_dumps(nlp.meta, sort_keys=True)
+    name = f"{nlp.meta['lang']}_{nlp.meta['name']}-{nlp.meta['version']}"
+    return {"name": name, "meta": blake2b(meta.encode("utf-8"), digest_size=16).hexdigest()}
+
+
+def _locate(report: ShardReport) -> str:
+    line = report.problems[0].line
+    return report.source if line is None else f"{report.source}, line {line}"
+
+
+def _check_places(inputs: Sequence[str], output: str, engine: Engine, n_process: int | None) -> None:
+    """Check that every process can reach input and output, and that the output is not read as input."""
+    if n_process is not None and n_process < 1:
+        raise SettingError("n_process", n_process, "a number above 0")
+    if engine == "ray" or (n_process or 1) > 1:
+        for setting, name in [*(("inputs", name) for name in inputs if engine == "ray"), ("output", output)]:
+            if is_in_memory(name):
+                raise SettingError(setting, name, "a place that other processes can reach")
+    for name in inputs:
+        if f"{make_absolute(output)}/".startswith(f"{make_absolute(name).rstrip('/')}/"):
+            raise SettingError("output", output, "a folder outside of the input")

@@ -1,0 +1,145 @@
+"""One worker: a pipeline that is loaded once, and annotates chunk after chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from spacy.language import Language
+from spacy.tokens import Doc
+from thinc.api import require_gpu
+
+from ..components.pipelines import load_pipeline
+from ..errors import SettingError
+from .chunks import Chunk, Problem
+from .rows import Row, parse_rows
+from .settings import AnnotateSettings, WorkerSettings
+from .shard_report import ShardReport
+from .storage import OutputDir
+from .writing.writer import make_writer
+
+
+@dataclass
+class _Results:
+    """What has become of the rows of a chunk so far.
+
+    Attributes:
+        written: What the writer has taken from each row, by line.
+        problems: Rows that could not be annotated.
+    """
+
+    written: dict[int, object] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+class Annotator:
+    """Annotates chunks, and writes each to its shard.
+
+    Sent to another process, an annotator loads its pipeline there.
+
+    Args:
+        settings: What decides what is written.
+        worker: How this worker does it.
+        nlp: Its pipeline, where that is loaded already.
+
+    Raises:
+        DataError: There is no such pipeline.
+        SettingError: There is no such device.
+        MissingExtraError: A package is missing for the output.
+    """
+
+    def __init__(self, settings: AnnotateSettings, worker: WorkerSettings, nlp: Language | None = None) -> None:
+        self.settings = settings
+        self.worker = worker
+        self.nlp = load_on_device(worker) if nlp is None else nlp
+        handler: Any = self._note_failure  # its type says that a handler never returns; spaCy's own `warn` does
+        self.nlp.set_error_handler(handler)
+        self._max_chars = settings.max_chars or self.nlp.max_length
+        self.nlp.max_length = max(self.nlp.max_length, self._max_chars)
+        self._failure = ""
+        self._writer = make_writer(settings)
+        self._output = OutputDir(worker.output_url)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Annotator, (self.settings, self.worker)
+
+    def __call__(self, chunk: Chunk) -> ShardReport:
+        """Annotate a chunk, and write its shard and its report; where problems are not allowed, only without any.
+
+        Args:
+            chunk: The rows.
+        """
+        # spaCy keeps every new word of a stream for good, unless it is told where the stream may be forgotten.
+        with self.nlp.memory_zone():
+            results = self._annotate(chunk)
+            lines = sorted(results.written)
+            rows = [results.written[line] for line in lines]
+            content = self._writer.format_shard(rows, lines, chunk) if rows else b""
+            del results.written, rows
+        report = ShardReport(
+            shard=chunk.shard,
+            source=chunk.source,
+            n_written=len(lines),
+            n_empty=chunk.n_empty,
+            weight=chunk.weight,
+            problems=tuple(sorted(results.problems, key=lambda problem: problem.line or 0)),
+        )
+        if not (report.problems and self.worker.is_strict):
+            if lines:
+                self._output.write(f"{chunk.shard}{self._writer.suffix}", content)
+            report.write(self._output)
+        return report
+
+    def _annotate(self, chunk: Chunk) -> _Results:
+        results = _Results()
+        rows: list[Row] = []
+        for row in parse_rows(chunk, self.settings, self.nlp.vocab, self._max_chars):
+            if isinstance(row, Row):
+                rows.append(row)
+            else:
+                results.problems.append(row)
+        self._run(rows, results)
+        # spaCy leaves out a batch whole, perhaps because of one document in it.
+        for row in rows:
+            if row.line not in results.written:
+                self._failure = ""
+                self._run([row], results)
+                if row.line not in results.written:
+                    results.problems.append(Problem(row.line, self._failure))
+        return results
+
+    def _run(self, rows: Sequence[Row], results: _Results) -> None:
+        docs = ((doc, row) for row in rows if (doc := self._make_doc(row)) is not None)
+        for doc, row in self.nlp.pipe(docs, as_tuples=True, batch_size=self.worker.batch_size):
+            results.written[row.line] = self._writer.format_row(row, doc)
+
+    def _make_doc(self, row: Row) -> Doc | None:
+        if isinstance(row.text, Doc):
+            return row.text
+        try:
+            return self.nlp.make_doc(row.text)
+        except ValueError as error:
+            self._note_failure("tokenizer", None, (), error)
+            return None
+
+    def _note_failure(self, name: str, component: object, docs: Sequence[Doc], error: Exception) -> None:
+        """Note why documents could not be annotated, in the place of spaCy's handler, which would raise."""
+        self._failure = f"{name!r} failed: {type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def load_on_device(worker: WorkerSettings) -> Language:
+    """Load a pipeline on the CPU or a GPU.
+
+    Raises:
+        DataError: There is no such pipeline.
+        SettingError: There is no such GPU.
+    """
+    gpu = worker.find_gpu()
+    if gpu is not None:
+        try:
+            require_gpu(gpu)
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            raise SettingError("device", worker.device, f"cpu, or a GPU that thinc can use ({reason})") from error
+    return load_pipeline(worker.pipeline)

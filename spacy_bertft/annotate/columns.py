@@ -1,0 +1,25 @@
+"""The columns that rows come with, and those that are added."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from .settings import AnnotateSettings
+
+
+def find_column_problem(columns: Collection[str], settings: AnnotateSettings) -> str | None:
+    """Return why rows with some columns cannot be annotated, if so.
+
+    Args:
+        columns: Names of the columns.
+        settings: Which one holds the texts, and which ones are to be added.
+    """
+    if settings.text_column not in columns:
+        found = ", ".join(repr(name[:40]) for name in columns) or "none"
+        return (
+            f"there is no column {settings.text_column!r} among {found}. Pass --text-column with the name of a column."
+        )
+    for name in settings.answers.values():
+        if name in columns:
+            return f"there is a column {name!r} already. Pass --prefix, so that new columns get other names."
+    return None

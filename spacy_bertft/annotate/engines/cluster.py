@@ -1,0 +1,146 @@
+"""Ray: on this machine, or on a cluster that runs already.
+
+Scheduling, transport, back pressure and what happens when a worker dies are Ray's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ...errors import BertftError, SettingError, WorkerError
+from ..annotator import Annotator
+from ..chunks import Chunk
+from ..extras import import_ray
+from ..inputs import Source
+from ..reading.cutter import cut_unfinished
+from ..settings import AnnotateSettings, WorkerSettings
+from ..shard_report import ShardReport
+
+_N_READERS = 8  # files that are read at once; one reader feeds hundreds of annotators
+
+
+def run_on_ray(
+    settings: AnnotateSettings,
+    worker: WorkerSettings,
+    sources: Sequence[Source],
+    finished: Collection[str],
+    *,
+    n_process: int | None,
+    address: str | None,
+) -> Generator[ShardReport]:
+    """Annotate files.
+
+    Args:
+        settings: What decides what is written.
+        worker: How each actor annotates.
+        sources: The files; every machine of the cluster must be able to read them.
+        finished: Names of shards that are done.
+        n_process: Number of actors; None for as many as Ray finds room for.
+        address: Of a running cluster; None to start Ray on this machine.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        SettingError: A GPU is wanted, and this machine has none.
+        WorkerError: An actor could not write, or go on for another reason.
+    """
+    ray = import_ray()
+    with _connect(ray, n_process, address):
+        if worker.find_gpu() is not None and not address and not ray.cluster_resources().get("GPU"):
+            raise SettingError("device", worker.device, "cpu: Ray finds no GPU on this machine")
+        yield from _stream(ray, settings, worker, sources, frozenset(finished), n_process)
+
+
+def _stream(
+    ray: Any,
+    settings: AnnotateSettings,
+    worker: WorkerSettings,
+    sources: Sequence[Source],
+    finished: frozenset[str],
+    n_process: int | None,
+) -> Generator[ShardReport]:
+    def read(row: dict[str, Any]) -> Iterator[dict[str, bytes]]:
+        for chunk in cut_unfinished([sources[row["number"]]], settings, finished):
+            yield {"chunk": chunk.to_bytes()}
+
+    files = [{"number": number} for number in range(len(sources))]
+    pool = {"size": n_process} if n_process else {"min_size": 1}
+    reports = (
+        ray.data.from_items(files, override_num_blocks=len(files))
+        # Without a CPU of its own a reader never waits for the annotators, and is not made one with them.
+        .flat_map(read, num_cpus=0, concurrency=min(_N_READERS, len(files)))
+        .map_batches(
+            RayAnnotator,
+            fn_constructor_args=(settings, worker),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(**pool),
+            num_cpus=1,
+            num_gpus=0 if worker.find_gpu() is None else 1,
+        )
+    )
+    for row in reports.iter_rows():
+        if row["error"]:
+            raise WorkerError(row["error"])
+        yield ShardReport.from_json(row["report"])
+
+
+class RayAnnotator:
+    """An actor: the pipeline is loaded once, when it starts.
+
+    Args:
+        settings: What decides what is written.
+        worker: How this worker does it.
+    """
+
+    def __init__(self, settings: AnnotateSettings, worker: WorkerSettings) -> None:
+        self._annotator = Annotator(settings, worker)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+        """Annotate a chunk, which is a row for Ray; a failure that is no fault of Ray's is told, and not wrapped."""
+        try:
+            report = self._annotator(Chunk.from_bytes(batch["chunk"][0]))
+        except (BertftError, OSError) as error:
+            return {"report": [""], "error": [str(error)]}
+        return {"report": [report.to_json()], "error": [""]}
+
+
+@contextmanager
+def _connect(ray: Any, n_process: int | None, address: str | None) -> Iterator[None]:
+    """Use the Ray of this process, that of a cluster, or a new one on this machine."""
+    if ray.is_initialized():
+        with _quiet(ray):
+            yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    # What Ray says of its inner life stands in its own log files, whatever its level here.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    options: dict[str, Any] = {"address": address} if address else {"num_cpus": n_process, "include_dashboard": False}
+    ray.init(**options, logging_level="error", log_to_driver=False)
+    try:
+        with _quiet(ray):
+            yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _quiet(ray: Any) -> Iterator[None]:
+    """Make one block of each chunk, so that it is annotated as soon as it is read; progress is shown by our own bar."""
+    context = ray.data.DataContext.get_current()
+    before = context.target_max_block_size, context.enable_progress_bars
+    logger = logging.getLogger("ray.data")
+    level = logger.level
+    context.target_max_block_size, context.enable_progress_bars = 1, False
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # That a file does not keep all actors busy.
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"ray\.data")
+            yield
+    finally:
+        context.target_max_block_size, context.enable_progress_bars = before
+        logger.setLevel(level)

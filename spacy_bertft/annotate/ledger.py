@@ -1,0 +1,127 @@
+"""What of a run is done: kept in the folder of its output, so that the same command can go on after it was killed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ..errors import DataError, SettingError
+from .inputs import Inputs
+from .settings import AnnotateSettings
+from .shard_report import ShardReport
+from .storage import OutputDir
+
+_VERSION = 1
+_AT_ONCE = 500  # small files that are read side by side
+
+
+class Ledger:
+    """The state of a run.
+
+    A shard is done once its report is there, which is written after the shard itself. At the end `errors.jsonl` is made
+    of the reports, `run.json` says that the run is over, and the reports are removed, in this order.
+
+    Args:
+        output: The folder of the output.
+
+    Raises:
+        SettingError: A file stands there.
+        DataError: Something else than a run is in the folder.
+    """
+
+    RUN = "run.json"
+    ERRORS = "errors.jsonl"
+
+    def __init__(self, output: OutputDir) -> None:
+        self.output = output
+        if output.is_file():
+            raise SettingError("output", output.url, "a folder; a file stands there")
+        self._has_begun = output.exists(self.RUN) and not self._has_failed()
+        if not output.exists(self.RUN) and output.list_names():
+            raise DataError(f"{output.url} is not empty, and holds no run to go on with. Expected a new folder.")
+
+    def begin(self, inputs: Inputs, settings: AnnotateSettings, pipeline: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Begin a run, or go on with it.
+
+        Args:
+            inputs: What is annotated.
+            settings: How.
+            pipeline: What the pipeline is known by.
+
+        Returns:
+            The counts of a run that is over; None for one that is not.
+
+        Raises:
+            SettingError: The folder holds a run over another input, with other settings, or by another pipeline.
+        """
+        plan = {
+            "version": _VERSION,
+            "pipeline": dict(pipeline),
+            "inputs": [[source.name, source.n_bytes] for source in inputs.sources],
+            "settings": asdict(settings),
+        }
+        if not self._has_begun:
+            self._write({**plan, "done": None})
+            return None
+        earlier = json.loads(self.output.read(self.RUN))
+        for setting, value in _flatten(json.loads(json.dumps(plan))).items():
+            if _flatten(earlier).get(setting) != value:
+                raise SettingError(
+                    "output",
+                    self.output.url,
+                    f"a new folder: this one holds a run with another {setting.replace('_', ' ')}",
+                )
+        done: dict[str, Any] | None = earlier["done"]
+        if done is not None:
+            self.output.remove_temporary()
+        return done
+
+    def read_reports(self) -> Iterator[ShardReport]:
+        """Read what is done, in the order of the input."""
+        names = [name for name in self.output.list_names(OutputDir.TEMPORARY) if not name.startswith(".")]
+        for start in range(0, len(names), _AT_ONCE):
+            part = names[start : start + _AT_ONCE]
+            contents = self.output.read_all([f"{OutputDir.TEMPORARY}/{name}" for name in part])
+            yield from map(ShardReport.from_json, contents)
+
+    def finish(self) -> dict[str, Any]:
+        """Collect the problems of all shards, and say that the run is over.
+
+        Returns:
+            Counts of rows and shards.
+        """
+        counts = dict.fromkeys(("read", "written", "failed", "empty_lines", "shards"), 0)
+        for report in self.read_reports():
+            counts["read"] += report.n_read
+            counts["written"] += report.n_written
+            counts["failed"] += len(report.problems)
+            counts["empty_lines"] += report.n_empty
+            counts["shards"] += report.n_written > 0
+        if counts["failed"]:
+            with self.output.replace_when_done(self.ERRORS) as file:
+                file.writelines(_format_problems(self.read_reports()))
+        self._write({**json.loads(self.output.read(self.RUN)), "done": counts})
+        self.output.remove_temporary()
+        return counts
+
+    def _has_failed(self) -> bool:
+        """Return whether a run is over that could annotate nothing: a mistake in the command, which is tried again."""
+        done = json.loads(self.output.read(self.RUN))["done"]
+        return done is not None and not done["written"]
+
+    def _write(self, run: Mapping[str, Any]) -> None:
+        self.output.write(self.RUN, json.dumps(run, ensure_ascii=False, indent=2).encode("utf-8"))
+
+
+def _format_problems(reports: Iterable[ShardReport]) -> Iterator[bytes]:
+    for report in reports:
+        for line, reason in report.problems:
+            problem = {"file": report.source, "line": line, "reason": reason}
+            yield f"{json.dumps(problem, ensure_ascii=False)}\n".encode()
+
+
+def _flatten(plan: Mapping[str, Any]) -> dict[str, Any]:
+    settings = plan["settings"]
+    return {**settings, **{name: value for name, value in plan.items() if name not in ("settings", "done")}}

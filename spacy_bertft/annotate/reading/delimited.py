@@ -1,0 +1,119 @@
+"""CSV and TSV files → chunks. A row that cannot be read takes no other one with it."""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from ...corpus.lines import decode_line
+from ...corpus.texts.delimited import DELIMITERS, name_csv_problem
+from ...errors import ColumnFormatError
+from ..chunks import Chunk, Empty, Problem, RawRow, collect_rows
+from ..columns import find_column_problem
+from ..inputs import Source
+from ..settings import AnnotateSettings
+from ..storage import open_source
+from .lines import read_raw_rows
+
+
+def cut_delimited(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
+    """Cut a CSV or TSV file, whose first row names its columns, into chunks."""
+    columns: list[str] = []
+    delimiter = DELIMITERS["tsv" if source.format == "tsv" else "csv"]
+    with open_source(source) as (file, tell):
+        records = _Records(read_raw_rows(file), source, delimiter)
+        yield from collect_rows(_take_header(records, columns, settings), source, settings, tell, columns)
+
+
+def _take_header(
+    records: Iterable[RawRow | Problem | Empty], columns: list[str], settings: AnnotateSettings
+) -> Iterator[RawRow | Problem | Empty]:
+    """Take the names of the columns off the first row; without them, nothing else can be read."""
+    for record in records:
+        if columns or isinstance(record, Empty):
+            yield record
+        elif isinstance(record, Problem):
+            yield Problem(record.line, f"{record.reason} This row names the columns; the rest of the file is left out.")
+            return
+        else:
+            columns.extend(str(cell).strip() for cell in record.content)
+            problem = find_column_problem(columns, settings)
+            if len(set(columns)) < len(columns):
+                problem = "a column is named twice. Expected a first row that names each column once."
+            if problem is not None:
+                yield Problem(record.line, f"{problem} The rest of the file is left out.")
+                return
+
+
+class _Records:
+    """Rows of cells, which may span lines. Of a row that makes no sense, all lines but the first are read again.
+
+    Otherwise a quote that is never closed would take the rows after it.
+    """
+
+    def __init__(self, lines: Iterable[RawRow | Problem | Empty], source: Source, delimiter: str) -> None:
+        self._lines = iter(lines)
+        self._name = source.name
+        self._delimiter = delimiter
+        self._waiting: deque[RawRow] = deque()  # lines to be read again
+        self._taken: list[RawRow] = []  # lines of this row
+        self._problems: list[Problem] = []  # lines that could not be read, and end this row
+        self._n_cells = 0
+
+    def __iter__(self) -> Iterator[RawRow | Problem | Empty]:
+        while (first := self._take()) is not None:
+            if not isinstance(first, RawRow):
+                yield first
+                continue
+            self._taken, self._problems = [first], []
+            record = self._parse()
+            yield record
+            yield from self._problems
+            if isinstance(record, Problem):
+                self._waiting.extendleft(reversed(self._taken[1:]))
+
+    def _parse(self) -> RawRow | Problem | Empty:
+        line = self._taken[0].line
+        try:
+            cells = next(csv.reader(self._feed(), delimiter=self._delimiter, strict=True))
+        except csv.Error as error:
+            return Problem(line, f"{name_csv_problem(error)}. Expected a row of cells, with quotes in pairs.")
+        if not cells:
+            return Empty(line)
+        for row in self._taken:
+            try:
+                decode_line(_get_bytes(row), self._name, row.line)
+            except ColumnFormatError as error:
+                return Problem(line, f"{error.problem}. {error.expected}")
+        if self._n_cells and len(cells) != self._n_cells:
+            plural = "s" if len(cells) > 1 else ""
+            return Problem(
+                line, f"the row has {len(cells)} cell{plural}. Expected {self._n_cells}, as in the first row."
+            )
+        self._n_cells = len(cells)
+        return RawRow(line, cells, sum(row.n_bytes for row in self._taken))
+
+    def _feed(self) -> Iterator[str]:
+        """Give the first line of a row, and as many more as are asked for."""
+        yield _decode(self._taken[0])
+        while (row := self._take()) is not None:
+            if isinstance(row, Problem):
+                self._problems.append(row)
+                return
+            line = RawRow(row.line, b"\n", 1) if isinstance(row, Empty) else row
+            self._taken.append(line)
+            yield _decode(line)
+
+    def _take(self) -> RawRow | Problem | Empty | None:
+        return self._waiting.popleft() if self._waiting else next(self._lines, None)
+
+
+def _decode(row: RawRow) -> str:
+    """Decode a line, whatever it holds: it is checked once its row is whole."""
+    return _get_bytes(row).decode("utf-8", "surrogateescape")
+
+
+def _get_bytes(row: RawRow) -> bytes:
+    assert isinstance(row.content, bytes)
+    return row.content

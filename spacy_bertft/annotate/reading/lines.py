@@ -1,0 +1,52 @@
+"""Lines of a file, of texts or JSON objects, as bytes: what they hold is found out where they are annotated."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import IO
+
+from ..chunks import Chunk, Empty, Problem, RawRow, collect_rows
+from ..inputs import Source
+from ..settings import AnnotateSettings
+from ..storage import open_source
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+# What damaged files raise, plain or compressed. pyarrow's own errors of zstd are OSErrors.
+READ_ERRORS = (OSError, EOFError, zlib.error)
+_BOM = b"\xef\xbb\xbf"
+
+
+def cut_lines(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
+    """Cut a file with a text or a JSON object on each line into chunks."""
+    with open_source(source) as (file, tell):
+        yield from collect_rows(read_raw_rows(file), source, settings, tell, [])
+
+
+def read_raw_rows(file: IO[bytes]) -> Iterator[RawRow | Problem | Empty]:
+    """Read a file line by line, never more than `MAX_LINE_BYTES` of a line.
+
+    Args:
+        file: The file. A byte order mark at its start is passed over.
+
+    Yields:
+        Each line with its end. A line that is too long, and the place from where on the file cannot be read, are
+            problems.
+    """
+    number = 0
+    try:
+        while line := file.readline(MAX_LINE_BYTES):
+            number += 1
+            if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
+                _skip_line(file)
+                yield Problem(number, f"the line is longer than {MAX_LINE_BYTES:,} bytes. Expected shorter ones.")
+                continue
+            content = line.removeprefix(_BOM) if number == 1 else line
+            yield RawRow(number, content, len(line)) if content.strip() else Empty(number)
+    except READ_ERRORS as error:
+        yield Problem(number + 1, f"the file cannot be read from here on ({error}). Expected a whole file.")
+
+
+def _skip_line(file: IO[bytes]) -> None:
+    while (part := file.readline(1 << 20)) and not part.endswith(b"\n"):
+        pass

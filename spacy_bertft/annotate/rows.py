@@ -1,0 +1,136 @@
+"""Chunks → rows with a text, and what is wrong with the others."""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spacy.tokens import Doc, DocBin
+from spacy.vocab import Vocab
+
+from ..corpus.lines import decode_line
+from ..corpus.texts.jsonl import Fields
+from ..errors import ColumnFormatError
+from .chunks import Chunk, Problem
+from .columns import find_column_problem
+from .extras import import_pyarrow
+from .settings import AnnotateSettings
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row with a text.
+
+    Attributes:
+        line: Where it starts in its file, from 1.
+        text: The text, or the document that it is already.
+        columns: All that the row holds, the text among it, by name.
+    """
+
+    line: int
+    text: str | Doc
+    columns: Mapping[str, object] = field(default_factory=dict)
+
+
+def parse_rows(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab, max_chars: int) -> Iterator[Row | Problem]:
+    """Parse the rows of a chunk, in order; after them come the problems that were found when the file was read.
+
+    Args:
+        chunk: The chunk.
+        settings: Which column holds the texts.
+        vocab: Of the pipeline.
+        max_chars: Longer texts are problems.
+    """
+    for row in _PARSERS[chunk.format](chunk, settings, vocab):
+        yield row if isinstance(row, Problem) else _check_length(row, max_chars)
+    yield from chunk.problems
+
+
+def _check_length(row: Row, max_chars: int) -> Row | Problem:
+    n_chars = len(row.text) if isinstance(row.text, str) else len(row.text.text)
+    if n_chars <= max_chars:
+        return row
+    return Problem(row.line, f"the text has {n_chars:,} characters. Expected {max_chars:,} at most; see --max-chars.")
+
+
+def _parse_texts(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
+    for number, content in chunk.rows:
+        line = _decode(content, chunk, number)
+        yield line if isinstance(line, Problem) else Row(number, line, {settings.text_column: line})
+
+
+def _parse_objects(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
+    for number, content in chunk.rows:
+        line = _decode(content, chunk, number)
+        if isinstance(line, Problem):
+            yield line
+            continue
+        try:
+            values = Fields(Path(chunk.source), number, line).values
+        except ColumnFormatError as error:
+            yield Problem(number, f"{error.problem}. {error.expected}")
+            continue
+        yield _make_row(number, values, settings)
+
+
+def _parse_cells(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
+    for number, cells in chunk.rows:
+        yield _make_row(number, dict(zip(chunk.columns, map(str, cells), strict=True)), settings)
+
+
+def _parse_table(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
+    batches = import_pyarrow("Parquet").ipc.open_stream(chunk.table)
+    for number, values in enumerate(batches.read_all().to_pylist(), start=chunk.first_row):
+        yield _make_row(number, values, settings)
+
+
+def _parse_docs(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
+    for number, doc in enumerate(DocBin().from_bytes(chunk.table).get_docs(vocab), start=chunk.first_row):
+        yield Row(number, doc, {settings.text_column: doc.text})
+
+
+_PARSERS: dict[str, Callable[[Chunk, AnnotateSettings, Vocab], Iterator[Row | Problem]]] = {
+    "text": _parse_texts,
+    "jsonl": _parse_objects,
+    "csv": _parse_cells,
+    "tsv": _parse_cells,
+    "parquet": _parse_table,
+    "docbin": _parse_docs,
+}
+
+
+def _decode(content: bytes | list[str], chunk: Chunk, number: int) -> str | Problem:
+    assert isinstance(content, bytes)
+    try:
+        return decode_line(content, chunk.source, number).rstrip("\r\n")
+    except ColumnFormatError as error:
+        return Problem(number, f"{error.problem}. {error.expected}")
+
+
+def _make_row(number: int, values: Mapping[str, object], settings: AnnotateSettings) -> Row | Problem:
+    problem = find_column_problem(values, settings)
+    if problem is not None:
+        return Problem(number, problem)
+    text = values[settings.text_column]
+    if not isinstance(text, str):
+        return Problem(number, f"{settings.text_column!r} holds {str(text)[:40]}. Expected a string.")
+    return Row(number, text, values)
+
+
+def simplify(value: Any) -> Any:
+    """Return a value of a Parquet column as JSON has it: dates in ISO 8601, bytes in base64, NaN as null."""
+    if isinstance(value, Mapping):
+        return {str(key): simplify(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [simplify(each) for each in value]
+    if isinstance(value, bytes):
+        return b64encode(value).decode("ascii")
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,148 @@
+"""Files on a disk or anywhere else that fsspec reaches."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
+
+import fsspec
+
+from ..errors import SettingError
+from .extras import import_pyarrow
+
+if TYPE_CHECKING:
+    from .inputs import Source
+
+_READ_AHEAD = 1 << 20  # bytes
+
+
+def find_file_system(name: str, setting: str) -> tuple[Any, str]:
+    """Return the file system of a path or URL, and the path in it.
+
+    Args:
+        name: A path, or a URL that fsspec knows.
+        setting: Where it was given, for the error.
+
+    Raises:
+        SettingError: fsspec does not know the protocol, or lacks the package for it.
+    """
+    try:
+        file_system, path = fsspec.core.url_to_fs(name)
+    except (ValueError, ImportError) as error:
+        raise SettingError(setting, name, f"a path, or a URL that fsspec can open ({error})") from error
+    return file_system, path
+
+
+def make_absolute(name: str) -> str:
+    """Return a path as it is called from any folder; a URL is that already."""
+    return name if "://" in name else str(Path(name).absolute())
+
+
+def is_in_memory(name: str) -> bool:
+    """Return whether a URL means the memory of this process, which no other one sees."""
+    return name.startswith("memory://")
+
+
+@contextmanager
+def open_source(source: Source) -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
+    """Open a file of the input, decompressed.
+
+    Args:
+        source: The file.
+
+    Yields:
+        The file, and a function that tells how many bytes of it are read so far, as they are stored.
+
+    Raises:
+        MissingExtraError: It is compressed by zstd, and pyarrow is not installed.
+    """
+    file_system, path = find_file_system(source.url, "inputs")
+    with file_system.open(path, "rb") as stored:
+        if source.compression == "gzip":
+            yield io.BufferedReader(gzip.GzipFile(fileobj=stored), _READ_AHEAD), stored.tell
+        elif source.compression == "zstd":
+            stream = import_pyarrow("zstd").CompressedInputStream(stored, "zstd")
+            yield io.BufferedReader(stream, _READ_AHEAD), stored.tell
+        else:
+            yield stored, stored.tell
+
+
+class OutputDir:
+    """A folder to write to.
+
+    Args:
+        url: A path, or a URL that fsspec knows.
+
+    Attributes:
+        url: The same, from anywhere.
+
+    Raises:
+        SettingError: fsspec cannot open it.
+    """
+
+    TEMPORARY = "_unfinished"  # a folder in it, which is gone at the end
+
+    def __init__(self, url: str) -> None:
+        self.url = make_absolute(url)
+        self._file_system, self._path = find_file_system(self.url, "output")
+
+    def list_names(self, folder: str = "") -> list[str]:
+        """List the names of what is in a folder of it; none where it does not exist."""
+        path = self._locate(folder)
+        if not self._file_system.isdir(path):
+            return []
+        self._file_system.invalidate_cache(path)
+        paths = self._file_system.ls(path, detail=False)
+        return sorted(each.rstrip("/").rpartition("/")[2] for each in paths)
+
+    def exists(self, name: str) -> bool:
+        """Return whether something has that name in it."""
+        return bool(self._file_system.exists(self._locate(name)))
+
+    def is_file(self) -> bool:
+        """Return whether a file stands in the place of the folder."""
+        return bool(self._file_system.isfile(self._path))
+
+    def read(self, name: str) -> bytes:
+        """Read a file."""
+        content: bytes = self._file_system.cat_file(self._locate(name))
+        return content
+
+    def read_all(self, names: Sequence[str]) -> list[bytes]:
+        """Read many small files, side by side where the file system can."""
+        contents = self._file_system.cat([self._locate(name) for name in names]) if names else {}
+        if isinstance(contents, bytes):  # of one file
+            return [contents]
+        return [contents[key] for key in sorted(contents)] if contents else []
+
+    @contextmanager
+    def replace_when_done(self, name: str) -> Iterator[IO[bytes]]:
+        """Give a file to write to, which has its name only once all is written.
+
+        Args:
+            name: Of the file in the folder.
+        """
+        temporary = self._locate(f"{self.TEMPORARY}/.{Path(name).name}.{uuid4().hex}")
+        self._file_system.makedirs(self._locate(self.TEMPORARY), exist_ok=True)
+        with self._file_system.open(temporary, "wb") as file:
+            yield file
+        self._file_system.mv(temporary, self._locate(name))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file that is either whole or not there."""
+        with self.replace_when_done(name) as file:
+            file.write(content)
+
+    def remove_temporary(self) -> None:
+        """Remove what was written on the way."""
+        path = self._locate(self.TEMPORARY)
+        if self._file_system.exists(path):
+            self._file_system.rm(path, recursive=True)
+
+    def _locate(self, name: str) -> str:
+        return f"{self._path.rstrip('/')}/{name}" if name else str(self._path)

@@ -1,0 +1,31 @@
+"""Shards of JSON objects, one a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from spacy.tokens import Doc
+
+from ..answers import read_answers
+from ..chunks import Chunk
+from ..rows import Row, simplify
+from ..settings import AnnotateSettings
+
+
+class JsonlWriter:
+    """Writes the columns of a row as they came, and the answers after them."""
+
+    suffix = ".jsonl"
+
+    def __init__(self, settings: AnnotateSettings) -> None:
+        self._answers = settings.answers
+
+    def format_row(self, row: Row, doc: Doc) -> str:
+        """Format a line."""
+        values = {**row.columns, **read_answers(doc, self._answers)}
+        return json.dumps(values, ensure_ascii=False, default=simplify)
+
+    def format_shard(self, rows: Sequence[object], lines: Sequence[int], chunk: Chunk) -> bytes:
+        """Join the lines."""
+        return "".join(f"{row}\n" for row in rows).encode("utf-8")
