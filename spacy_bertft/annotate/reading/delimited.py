@@ -10,7 +10,7 @@ from ...corpus.lines import decode_line
 from ...corpus.texts.delimited import DELIMITERS, name_csv_problem
 from ...errors import ColumnFormatError
 from ..chunks import Chunk, Empty, Problem, RawRow, collect_rows
-from ..columns import find_column_problem
+from ..columns import find_header_problem
 from ..inputs import Source
 from ..settings import AnnotateSettings
 from ..storage import open_source
@@ -38,9 +38,7 @@ def _take_header(
             return
         else:
             columns.extend(str(cell).strip() for cell in record.content)
-            problem = find_column_problem(columns, settings)
-            if len(set(columns)) < len(columns):
-                problem = "a column is named twice. Expected a first row that names each column once."
+            problem = find_header_problem(columns, settings)
             if problem is not None:
                 yield Problem(record.line, f"{problem} The rest of the file is left out.")
                 return
