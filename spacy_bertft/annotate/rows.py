@@ -45,7 +45,9 @@ def parse_rows(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab, max_chars
         vocab: Of the pipeline.
         max_chars: Longer texts are problems.
     """
-    for row in _PARSERS[chunk.format](chunk, settings, vocab):
+    # A file that cannot be read at all has no rows.
+    rows = _PARSERS[chunk.format](chunk, settings, vocab) if chunk.rows or chunk.table else ()
+    for row in rows:
         yield row if isinstance(row, Problem) else _check_length(row, max_chars)
     yield from chunk.problems
 
