@@ -85,9 +85,32 @@ def _parse_cells(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iter
 
 
 def _parse_table(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
-    batches = import_pyarrow("Parquet").ipc.open_stream(chunk.table)
-    for number, values in enumerate(batches.read_all().to_pylist(), start=chunk.first_row):
-        yield _make_row(number, values, settings)
+    table = import_pyarrow("Parquet").ipc.open_stream(chunk.table).read_all()
+    columns = [_list_values(column) for column in table.columns]
+    for number, values in enumerate(zip(*columns, strict=True), start=chunk.first_row):
+        yield _make_row(number, dict(zip(table.column_names, values, strict=True)), settings)
+
+
+def _list_values(column: Any) -> list[Any]:
+    """List the values of a Parquet column."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        return [_read_value(scalar) for scalar in column]
+    return values
+
+
+def _read_value(scalar: Any) -> Any:
+    """Read a value of a Parquet column; those that Python has no type for, such as nanoseconds, as they are spelled."""
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        if isinstance(scalar, Sequence):  # a list, or a map, which is one of keys and values
+            elements: Any = scalar
+            return [_read_value(each) for each in elements.values]
+        if isinstance(scalar, Mapping):
+            return {name: _read_value(scalar[name]) for name in scalar}
+        return str(scalar.cast("string"))
 
 
 def _parse_docs(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
