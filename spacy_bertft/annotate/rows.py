@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,14 @@ def _make_row(number: int, values: Mapping[str, object], settings: AnnotateSetti
     if not isinstance(text, str):
         return Problem(number, f"{settings.text_column!r} holds {str(text)[:40]}. Expected a string.")
     return Row(number, text, values)
+
+
+def format_json(values: Mapping[str, object]) -> str:
+    """Format values as a JSON object that any reader takes: JSON has no word for NaN."""
+    try:
+        return json.dumps(values, ensure_ascii=False, allow_nan=False, default=simplify)
+    except ValueError:
+        return json.dumps(simplify(values), ensure_ascii=False)
 
 
 def simplify(value: Any) -> Any:
