@@ -54,8 +54,8 @@ class ParquetWriter:
         return content
 
     def _format_columns(self, rows: Sequence[Mapping[str, object]], chunk: Chunk) -> dict[str, Any]:
-        kinds = self._settings.kinds if chunk.format == "jsonl" else dict.fromkeys(chunk.columns, "string")
-        kinds = kinds or {self._settings.text_column: "string"}
+        names = chunk.columns or [self._settings.text_column]
+        kinds = self._settings.kinds if chunk.format == "jsonl" else dict.fromkeys(names, "string")
         arrays = {}
         for name, kind in kinds.items():
             values = [row[name] if name in row and fits(row[name], kind) else None for row in rows]
