@@ -140,6 +140,11 @@ class OutputDir:
         with self.replace_when_done(name) as file:
             file.write(content)
 
+    def remove(self, name: str) -> None:
+        """Remove a file, if there is one."""
+        if self.exists(name):
+            self._file_system.rm_file(self._locate(name))
+
     def remove_temporary(self) -> None:
         """Remove what was written on the way."""
         path = self._locate(self.TEMPORARY)
