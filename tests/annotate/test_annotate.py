@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
 import spacy
 import torch
+from odd_texts import PARTS
 from row_files import format_jsonl, read_shards, write_rows
 from small_checkpoints import TEXTS, make_sentences
+from spacy.tokens import DocBin
 from spacy.training import Example
 
 from spacy_bertft.annotate.annotate import annotate
@@ -66,6 +69,29 @@ def test_order_holds_and_nothing_is_lost(ruler, tmp_path):
     report = annotate(ruler, inputs, tmp_path / "out", shard_rows=40, shard_mb=0.004, batch_size=7)
     assert [row["text"] for row in read_shards(tmp_path / "out")] == texts
     assert (report.n_written, report.n_empty) == (500, 300 + 199)
+
+
+@pytest.mark.parametrize("output_format", ["jsonl", "docbin", "parquet"])
+def test_odd_texts_come_back_as_they_were(pipeline, tmp_path, output_format):
+    if output_format == "parquet":
+        pytest.importorskip("pyarrow")
+    texts = [*PARTS, "".join(PARTS), *(f"show me {part} films" for part in PARTS)]
+    # Half of them spelled as JSON may: in ASCII, with surrogates in pairs.
+    lines = [json.dumps({"text": text}, ensure_ascii=number % 2 == 0) for number, text in enumerate(texts)]
+    (tmp_path / "a.jsonl").write_bytes("\n".join(lines).encode())
+    report = annotate(pipeline, [tmp_path / "a.jsonl"], tmp_path / "out", output_format=output_format, shard_rows=30)
+    assert report.n_failed == 0
+    paths = sorted((tmp_path / "out").glob("part-*"))
+    if output_format == "docbin":
+        vocab = spacy.blank("en").vocab
+        found = [doc.text for path in paths for doc in DocBin().from_disk(path).get_docs(vocab)]
+    elif output_format == "parquet":
+        import pyarrow.parquet
+
+        found = [text for path in paths for text in pyarrow.parquet.read_table(path)["text"].to_pylist()]
+    else:
+        found = [row["text"] for row in read_shards(tmp_path / "out")]
+    assert found == texts
 
 
 def test_empty_texts_are_rows(ruler, tmp_path):
@@ -131,7 +157,7 @@ def test_a_pipeline_that_finds_nothing_that_could_be_written(tmp_path):
     assert "finds entities, categories or tags; for anything else pass --format docbin" in str(caught.value)
     assert not (tmp_path / "out").exists()
     annotate(tmp_path / "model", [tmp_path / "a.txt"], tmp_path / "out", output_format="docbin")
-    [doc] = spacy.tokens.DocBin().from_disk(tmp_path / "out" / "part-00000-000000.spacy").get_docs(nlp.vocab)
+    [doc] = DocBin().from_disk(tmp_path / "out" / "part-00000-000000.spacy").get_docs(nlp.vocab)
     assert [sent.text for sent in doc.sents] == ["A film.", "Two."]
 
 
