@@ -136,13 +136,17 @@ def _complete(
     """Complete settings by what the pipeline finds and what the input holds.
 
     Raises:
-        SettingError: The pipeline finds nothing that could be written.
+        SettingError: The pipeline finds nothing that could be written, or what it finds has the name of the texts.
         MissingExtraError: pyarrow is not installed, and the output is Parquet.
     """
     answers = {answer: f"{prefix}{answer}" for answer in list_answers(nlp)}
     if not answers and settings.output_format != "docbin":
         expected = "one that finds entities, categories or tags; for anything else pass --format docbin"
         raise SettingError("pipeline", pipeline, expected)
+    if settings.text_column in answers.values():
+        raise SettingError(
+            "text_column", settings.text_column, f"a name beside {', '.join(answers.values())}; see prefix"
+        )
     settings = replace(settings, answers=answers)
     source = next((source for source in inputs.sources if source.format == "jsonl"), None)
     if settings.output_format != "parquet" or source is None:

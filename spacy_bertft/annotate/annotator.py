@@ -110,22 +110,29 @@ class Annotator:
         return results
 
     def _run(self, rows: Sequence[Row], results: _Results) -> None:
-        docs = ((doc, row) for row in rows if (doc := self._make_doc(row)) is not None)
-        for doc, row in self.nlp.pipe(docs, as_tuples=True, batch_size=self.worker.batch_size):
-            results.written[row.line] = self._writer.format_row(row, doc)
+        docs = (doc for row in rows if (doc := self._make_doc(row)) is not None)
+        for doc in self.nlp.pipe(docs, batch_size=self.worker.batch_size):
+            if doc is None:  # spaCy's rules give that in the place of a document on which they have failed
+                continue
+            row, doc._context = doc._context, None
+            try:
+                results.written[row.line] = self._writer.format_row(row, doc)
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
+                self._note_failure(self.settings.output_format, None, (), error)
 
     def _make_doc(self, row: Row) -> Doc | None:
-        if isinstance(row.text, Doc):
-            return row.text
         try:
-            return self.nlp.make_doc(row.text)
+            doc = row.text if isinstance(row.text, Doc) else self.nlp.make_doc(row.text)
         except ValueError as error:
             self._note_failure("tokenizer", None, (), error)
             return None
+        doc._context = row  # as `nlp.pipe` itself does with tuples
+        return doc
 
     def _note_failure(self, name: str, component: object, docs: Sequence[Doc], error: Exception) -> None:
         """Note why documents could not be annotated, in the place of spaCy's handler, which would raise."""
-        self._failure = f"{name!r} failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        # What comes after the first one may have come of it.
+        self._failure = self._failure or f"{name!r} failed: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def load_on_device(worker: WorkerSettings) -> Language:

@@ -47,9 +47,11 @@ class Empty(NamedTuple):
 
     Attributes:
         line: Its number, from 1.
+        content: Its blanks and its end, which within a cell of CSV do mean something.
     """
 
     line: int
+    content: bytes = b""
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from .settings import AnnotateSettings
 
@@ -23,3 +23,15 @@ def find_column_problem(columns: Collection[str], settings: AnnotateSettings) ->
         if name in columns:
             return f"there is a column {name!r} already. Pass --prefix, so that new columns get other names."
     return None
+
+
+def find_header_problem(columns: Sequence[str], settings: AnnotateSettings) -> str | None:
+    """Return why a file with some columns cannot be annotated, if so.
+
+    Args:
+        columns: Names of the columns, in order.
+        settings: Which one holds the texts, and which ones are to be added.
+    """
+    if len(set(columns)) < len(columns):
+        return "a column is named twice. Expected each name once."
+    return find_column_problem(columns, settings)

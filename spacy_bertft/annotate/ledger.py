@@ -63,6 +63,7 @@ class Ledger:
             "settings": asdict(settings),
         }
         if not self._has_begun:
+            self.output.remove(self.ERRORS)  # of a run that could annotate nothing
             self._write({**plan, "done": None})
             return None
         earlier = json.loads(self.output.read(self.RUN))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ def parse_rows(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab, max_chars
         vocab: Of the pipeline.
         max_chars: Longer texts are problems.
     """
-    for row in _PARSERS[chunk.format](chunk, settings, vocab):
+    # A file that cannot be read at all has no rows.
+    rows = _PARSERS[chunk.format](chunk, settings, vocab) if chunk.rows or chunk.table else ()
+    for row in rows:
         yield row if isinstance(row, Problem) else _check_length(row, max_chars)
     yield from chunk.problems
 
@@ -83,9 +86,32 @@ def _parse_cells(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iter
 
 
 def _parse_table(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
-    batches = import_pyarrow("Parquet").ipc.open_stream(chunk.table)
-    for number, values in enumerate(batches.read_all().to_pylist(), start=chunk.first_row):
-        yield _make_row(number, values, settings)
+    table = import_pyarrow("Parquet").ipc.open_stream(chunk.table).read_all()
+    columns = [_list_values(column) for column in table.columns]
+    for number, values in enumerate(zip(*columns, strict=True), start=chunk.first_row):
+        yield _make_row(number, dict(zip(table.column_names, values, strict=True)), settings)
+
+
+def _list_values(column: Any) -> list[Any]:
+    """List the values of a Parquet column."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        return [_read_value(scalar) for scalar in column]
+    return values
+
+
+def _read_value(scalar: Any) -> Any:
+    """Read a value of a Parquet column; those that Python has no type for, such as nanoseconds, as they are spelled."""
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        if isinstance(scalar, Sequence):  # a list, or a map, which is one of keys and values
+            elements: Any = scalar
+            return [_read_value(each) for each in elements.values]
+        if isinstance(scalar, Mapping):
+            return {name: _read_value(scalar[name]) for name in scalar}
+        return str(scalar.cast("string"))
 
 
 def _parse_docs(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
@@ -119,6 +145,14 @@ def _make_row(number: int, values: Mapping[str, object], settings: AnnotateSetti
     if not isinstance(text, str):
         return Problem(number, f"{settings.text_column!r} holds {str(text)[:40]}. Expected a string.")
     return Row(number, text, values)
+
+
+def format_json(values: Mapping[str, object]) -> str:
+    """Format values as a JSON object that any reader takes: JSON has no word for NaN."""
+    try:
+        return json.dumps(values, ensure_ascii=False, allow_nan=False, default=simplify)
+    except ValueError:
+        return json.dumps(simplify(values), ensure_ascii=False)
 
 
 def simplify(value: Any) -> Any:

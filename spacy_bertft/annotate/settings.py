@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -42,13 +43,13 @@ class AnnotateSettings:
     def __post_init__(self) -> None:
         for name in ("shard_rows", "shard_mb", "max_chars"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise SettingError(name, value, "a number above 0")
 
     @property
     def shard_bytes(self) -> int:
         """Bytes of input after which a shard ends."""
-        return int(self.shard_mb * 1_000_000)
+        return max(1, int(self.shard_mb * 1_000_000))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from .extras import import_pyarrow
 if TYPE_CHECKING:
     from .inputs import Source
 
-_READ_AHEAD = 1 << 20  # bytes
+_READ_AHEAD = 1 << 12  # bytes; where a file is damaged, so much before it is lost
 
 
 def find_file_system(name: str, setting: str) -> tuple[Any, str]:
@@ -64,7 +64,9 @@ def open_source(source: Source) -> Iterator[tuple[IO[bytes], Callable[[], int]]]
     file_system, path = find_file_system(source.url, "inputs")
     with file_system.open(path, "rb") as stored:
         if source.compression == "gzip":
-            yield io.BufferedReader(gzip.GzipFile(fileobj=stored), _READ_AHEAD), stored.tell
+            # It has a buffer inside; one more around it would lose what was good before a damage.
+            with gzip.open(stored, "rb") as file:
+                yield file, stored.tell
         elif source.compression == "zstd":
             stream = import_pyarrow("zstd").CompressedInputStream(stored, "zstd")
             yield io.BufferedReader(stream, _READ_AHEAD), stored.tell
@@ -137,6 +139,11 @@ class OutputDir:
         """Write a file that is either whole or not there."""
         with self.replace_when_done(name) as file:
             file.write(content)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if there is one."""
+        if self.exists(name):
+            self._file_system.rm_file(self._locate(name))
 
     def remove_temporary(self) -> None:
         """Remove what was written on the way."""

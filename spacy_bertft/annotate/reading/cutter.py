@@ -28,7 +28,6 @@ def cut_source(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
     """Cut a file into chunks. A file that cannot be read is a chunk with that problem, after those that could.
 
     Raises:
-        SettingError: The file has no column of texts, or one has the name of a column to come.
         MissingExtraError: A package is missing for it.
     """
     return _CUTTERS[source.format](source, settings)
@@ -43,7 +42,6 @@ def cut_unfinished(sources: Iterable[Source], settings: AnnotateSettings, finish
         finished: Names of shards.
 
     Raises:
-        SettingError: A file has no column of texts, or one has the name of a column to come.
         MissingExtraError: A package is missing for a file.
     """
     return (chunk for source in sources for chunk in cut_source(source, settings) if chunk.shard not in finished)

@@ -10,7 +10,7 @@ from ...corpus.lines import decode_line
 from ...corpus.texts.delimited import DELIMITERS, name_csv_problem
 from ...errors import ColumnFormatError
 from ..chunks import Chunk, Empty, Problem, RawRow, collect_rows
-from ..columns import find_column_problem
+from ..columns import find_header_problem
 from ..inputs import Source
 from ..settings import AnnotateSettings
 from ..storage import open_source
@@ -38,9 +38,7 @@ def _take_header(
             return
         else:
             columns.extend(str(cell).strip() for cell in record.content)
-            problem = find_column_problem(columns, settings)
-            if len(set(columns)) < len(columns):
-                problem = "a column is named twice. Expected a first row that names each column once."
+            problem = find_header_problem(columns, settings)
             if problem is not None:
                 yield Problem(record.line, f"{problem} The rest of the file is left out.")
                 return
@@ -56,9 +54,8 @@ class _Records:
         self._lines = iter(lines)
         self._name = source.name
         self._delimiter = delimiter
-        self._waiting: deque[RawRow] = deque()  # lines to be read again
-        self._taken: list[RawRow] = []  # lines of this row
-        self._problems: list[Problem] = []  # lines that could not be read, and end this row
+        self._waiting: deque[RawRow | Problem | Empty] = deque()  # lines to be read again
+        self._taken: list[RawRow | Empty] = []  # lines of this row
         self._n_cells = 0
 
     def __iter__(self) -> Iterator[RawRow | Problem | Empty]:
@@ -66,10 +63,9 @@ class _Records:
             if not isinstance(first, RawRow):
                 yield first
                 continue
-            self._taken, self._problems = [first], []
+            self._taken = [first]
             record = self._parse()
             yield record
-            yield from self._problems
             if isinstance(record, Problem):
                 self._waiting.extendleft(reversed(self._taken[1:]))
 
@@ -92,28 +88,27 @@ class _Records:
                 line, f"the row has {len(cells)} cell{plural}. Expected {self._n_cells}, as in the first row."
             )
         self._n_cells = len(cells)
-        return RawRow(line, cells, sum(row.n_bytes for row in self._taken))
+        return RawRow(line, cells, sum(len(_get_bytes(row)) for row in self._taken))
 
     def _feed(self) -> Iterator[str]:
         """Give the first line of a row, and as many more as are asked for."""
         yield _decode(self._taken[0])
         while (row := self._take()) is not None:
             if isinstance(row, Problem):
-                self._problems.append(row)
+                self._waiting.appendleft(row)
                 return
-            line = RawRow(row.line, b"\n", 1) if isinstance(row, Empty) else row
-            self._taken.append(line)
-            yield _decode(line)
+            self._taken.append(row)
+            yield _decode(row)
 
     def _take(self) -> RawRow | Problem | Empty | None:
         return self._waiting.popleft() if self._waiting else next(self._lines, None)
 
 
-def _decode(row: RawRow) -> str:
+def _decode(row: RawRow | Empty) -> str:
     """Decode a line, whatever it holds: it is checked once its row is whole."""
     return _get_bytes(row).decode("utf-8", "surrogateescape")
 
 
-def _get_bytes(row: RawRow) -> bytes:
+def _get_bytes(row: RawRow | Empty) -> bytes:
     assert isinstance(row.content, bytes)
     return row.content

@@ -42,7 +42,7 @@ def read_raw_rows(file: IO[bytes]) -> Iterator[RawRow | Problem | Empty]:
                 yield Problem(number, f"the line is longer than {MAX_LINE_BYTES:,} bytes. Expected shorter ones.")
                 continue
             content = line.removeprefix(_BOM) if number == 1 else line
-            yield RawRow(number, content, len(line)) if content.strip() else Empty(number)
+            yield RawRow(number, content, len(line)) if content.strip() else Empty(number, content)
     except READ_ERRORS as error:
         yield Problem(number + 1, f"the file cannot be read from here on ({error}). Expected a whole file.")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..chunks import Chunk, ChunkNames, Problem, Weights
-from ..columns import find_column_problem
+from ..columns import find_header_problem
 from ..extras import import_pyarrow
 from ..inputs import Source
 from ..settings import AnnotateSettings
@@ -25,7 +25,7 @@ def cut_table(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
     with open_source(source) as (file, _):
         try:
             table = pyarrow.parquet.ParquetFile(file)
-            problem = find_column_problem(table.schema_arrow.names, settings)
+            problem = find_header_problem(table.schema_arrow.names, settings)
             if problem is not None:
                 yield _report(names, weights, source, f"{problem} The file is left out.")
                 return

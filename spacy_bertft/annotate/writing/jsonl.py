@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from spacy.tokens import Doc
 
 from ..answers import read_answers
 from ..chunks import Chunk
-from ..rows import Row, simplify
+from ..rows import Row, format_json
 from ..settings import AnnotateSettings
 
 
@@ -23,8 +22,7 @@ class JsonlWriter:
 
     def format_row(self, row: Row, doc: Doc) -> str:
         """Format a line."""
-        values = {**row.columns, **read_answers(doc, self._answers)}
-        return json.dumps(values, ensure_ascii=False, default=simplify)
+        return format_json({**row.columns, **read_answers(doc, self._answers)})
 
     def format_shard(self, rows: Sequence[object], lines: Sequence[int], chunk: Chunk) -> bytes:
         """Join the lines."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from ..answers import read_answers
 from ..chunks import Chunk
 from ..extras import import_pyarrow
 from ..kinds import EXTRA, fits
-from ..rows import Row
+from ..rows import Row, format_json
 from ..settings import AnnotateSettings
 
 
@@ -55,8 +54,8 @@ class ParquetWriter:
         return content
 
     def _format_columns(self, rows: Sequence[Mapping[str, object]], chunk: Chunk) -> dict[str, Any]:
-        kinds = self._settings.kinds if chunk.format == "jsonl" else dict.fromkeys(chunk.columns, "string")
-        kinds = kinds or {self._settings.text_column: "string"}
+        names = chunk.columns or [self._settings.text_column]
+        kinds = self._settings.kinds if chunk.format == "jsonl" else dict.fromkeys(names, "string")
         arrays = {}
         for name, kind in kinds.items():
             values = [row[name] if name in row and fits(row[name], kind) else None for row in rows]
@@ -68,7 +67,7 @@ class ParquetWriter:
 
 def _format_extra(row: Mapping[str, object], kinds: Mapping[str, str]) -> str | None:
     extra = {name: value for name, value in row.items() if name not in kinds or not fits(value, kinds[name])}
-    return json.dumps(extra, ensure_ascii=False) if extra else None
+    return format_json(extra) if extra else None
 
 
 def _list_types(pyarrow: Any) -> dict[str, Any]:

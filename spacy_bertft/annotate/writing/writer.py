@@ -25,7 +25,13 @@ class ShardWriter(Protocol):
     suffix: str
 
     def format_row(self, row: Row, doc: Doc) -> object:
-        """Take from a row and its document what is to be written; the document is forgotten after that."""
+        """Take from a row and its document what is to be written; the document is forgotten after that.
+
+        Raises:
+            TypeError: They hold something that cannot be written.
+            ValueError: The same.
+            RecursionError: A column is nested too deeply.
+        """
 
     def format_shard(self, rows: Sequence[object], lines: Sequence[int], chunk: Chunk) -> bytes:
         """Format a shard.

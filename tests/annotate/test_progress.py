@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import io
+import sys
+
+from spacy_bertft.annotate.progress import ProgressBar
+from spacy_bertft.annotate.shard_report import ShardReport
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def show(stream, monkeypatch) -> str:
+    monkeypatch.setattr(sys, "stderr", stream)
+    with ProgressBar(1000, 250) as bar:
+        bar.move(ShardReport("a", "a", 1234, 0, 500, ()))
+        bar._bar.refresh()
+    return stream.getvalue()
+
+
+def test_a_bar_on_a_terminal(monkeypatch):
+    shown = show(Terminal(), monkeypatch)
+    assert "Annotating:  25%|" in shown
+    assert "Annotating:  75%|" in shown
+    assert "1,234 docs, " in shown
+    assert "docs/s" in shown
+    assert "left]" in shown
+
+
+def test_nothing_in_a_pipe(monkeypatch):
+    assert show(io.StringIO(), monkeypatch) == ""
