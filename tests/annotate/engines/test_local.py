@@ -3,17 +3,21 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 from time import sleep
 
 import psutil
 import pytest
 import spacy
+import torch
 from annotated_runs import N_BAD, SHARD_ROWS, read_files, wait_until, write_inputs
 from fsspec import register_implementation
 from fsspec.implementations.local import LocalFileSystem
+from typer.testing import CliRunner
 
 from spacy_bertft.annotate.annotate import annotate
+from spacy_bertft.cli import app
 from spacy_bertft.errors import SettingError
 
 N_ROWS = 9000
@@ -146,3 +150,14 @@ def test_a_run_of_two_processes_that_ends_early_leaves_no_child_behind_and_goes_
 def test_the_memory_of_one_process_is_no_place_for_two(task):
     with pytest.raises(SettingError, match="a place that other processes can reach"):
         annotate(task.pipeline, task.inputs, "memory://output", n_process=2, shard_rows=SHARD_ROWS)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_gpu_that_is_missing_is_one_line(task, device):
+    arguments = [task.pipeline, *task.inputs, task.output, "--device", device]
+    done = CliRunner().invoke(app, ["annotate", *map(str, arguments)])
+    assert done.exit_code == 1
+    assert re.fullmatch(r"Error: .*\n", done.stderr)
+    assert f"device = '{device}'. Expected cpu, or a GPU that thinc can use" in done.stderr
+    assert not task.output.exists()
