@@ -39,7 +39,8 @@ class Ledger:
         if output.is_file():
             raise SettingError("output", output.url, "a folder; a file stands there")
         self._has_begun = output.exists(self.RUN) and not self._has_failed()
-        if not output.exists(self.RUN) and output.list_names():
+        # A run that was killed before it had begun has left nothing else.
+        if not output.exists(self.RUN) and output.list_names() not in ([], [OutputDir.TEMPORARY]):
             raise DataError(f"{output.url} is not empty, and holds no run to go on with. Expected a new folder.")
 
     def begin(self, inputs: Inputs, settings: AnnotateSettings, pipeline: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -63,6 +64,7 @@ class Ledger:
             "settings": asdict(settings),
         }
         if not self._has_begun:
+            self.output.remove_temporary()
             self.output.remove(self.ERRORS)  # of a run that could annotate nothing
             self._write({**plan, "done": None})
             return None

@@ -46,7 +46,7 @@ def run_on_ray(
     Raises:
         MissingExtraError: Ray is not installed.
         SettingError: A GPU is wanted, and this machine has none.
-        WorkerError: An actor could not write, or go on for another reason.
+        WorkerError: A file could not be read any more; an actor could not load the pipeline, or not write.
     """
     ray = import_ray()
     with _connect(ray, n_process, address):
@@ -63,9 +63,12 @@ def _stream(
     finished: frozenset[str],
     n_process: int | None,
 ) -> Generator[ShardReport]:
-    def read(row: dict[str, Any]) -> Iterator[dict[str, bytes]]:
-        for chunk in cut_unfinished([sources[row["number"]]], settings, finished):
-            yield {"chunk": chunk.to_bytes()}
+    def read(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        try:
+            for chunk in cut_unfinished([sources[row["number"]]], settings, finished):
+                yield {"chunk": chunk.to_bytes(), "error": ""}
+        except (BertftError, OSError) as error:
+            yield {"chunk": b"", "error": str(error)}
 
     files = [{"number": number} for number in range(len(sources))]
     pool = {"size": n_process} if n_process else {"min_size": 1}
@@ -84,12 +87,14 @@ def _stream(
     )
     for row in reports.iter_rows():
         if row["error"]:
-            raise WorkerError(row["error"])
+            raise WorkerError(row["error"].rstrip("."))
         yield ShardReport.from_json(row["report"])
 
 
 class RayAnnotator:
     """An actor: the pipeline is loaded once, when it starts.
+
+    A failure that is no fault of Ray's is told, and not raised: Ray would wrap it, and print pages of traceback.
 
     Args:
         settings: What decides what is written.
@@ -97,10 +102,17 @@ class RayAnnotator:
     """
 
     def __init__(self, settings: AnnotateSettings, worker: WorkerSettings) -> None:
-        self._annotator = Annotator(settings, worker)
+        self._failure = ""
+        try:
+            self._annotator = Annotator(settings, worker)
+        except (BertftError, OSError) as error:  # this machine of the cluster lacks what another one has
+            self._failure = str(error)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Annotate a chunk, which is a row for Ray; a failure that is no fault of Ray's is told, and not wrapped."""
+        """Annotate a chunk, which is a row for Ray, unless it could not be read."""
+        failure = self._failure or batch["error"][0]
+        if failure:
+            return {"report": [""], "error": [failure]}
         try:
             report = self._annotator(Chunk.from_bytes(batch["chunk"][0]))
         except (BertftError, OSError) as error:

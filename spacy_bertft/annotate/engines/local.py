@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from threading import Thread
 
 from ...errors import WorkerError
 from ..annotator import Annotator
@@ -57,6 +60,17 @@ def _run_in_pool(pool: ProcessPoolExecutor, chunks: Iterator[Chunk], n_ahead: in
 def _adopt(annotator: Annotator) -> None:
     global _annotator
     _annotator = annotator
+    # Ctrl+C goes to the children too. It ends them without a word; what they were writing has no name yet.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    """End this child when its parent is gone; a parent that is killed tells nobody, and the child would wait forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _annotate(chunk: Chunk) -> ShardReport:
