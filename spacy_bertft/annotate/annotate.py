@@ -16,19 +16,19 @@ from spacy.language import Language
 from ..corpus.choices import parse_choice
 from ..errors import DataError, SettingError
 from .annotator import Annotator, load_on_device
-from .answers import list_answers
 from .engines.cluster import run_on_ray
 from .engines.local import run_local
-from .inputs import Inputs, find_inputs
-from .kinds import find_kinds
 from .ledger import Ledger
 from .progress import ProgressBar
 from .reading.cutter import cut_source, cut_unfinished
+from .reading.inputs import Inputs, find_inputs
+from .reading.rows import Row, parse_rows
 from .report import AnnotateReport
-from .rows import Row, parse_rows
 from .settings import ENGINES, OUTPUT_FORMATS, AnnotateSettings, Engine, WorkerSettings
 from .shard_report import ShardReport
 from .storage import OutputDir, is_in_memory, make_absolute
+from .writing.answers import list_answers
+from .writing.kinds import find_kinds
 
 _SAMPLE = 1000  # rows from which the schema of JSON objects is found
 

@@ -13,7 +13,7 @@ from thinc.api import require_gpu
 from ..components.pipelines import load_pipeline
 from ..errors import SettingError
 from .chunks import Chunk, Problem
-from .rows import Row, parse_rows
+from .reading.rows import Row, parse_rows
 from .settings import AnnotateSettings, WorkerSettings
 from .shard_report import ShardReport
 from .storage import OutputDir

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import srsly
 
-from .inputs import InputFormat, Source
+from .reading.inputs import InputFormat, Source
 from .settings import AnnotateSettings
 
 

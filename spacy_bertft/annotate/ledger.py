@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..errors import DataError, SettingError
-from .inputs import Inputs
+from .reading.inputs import Inputs
 from .settings import AnnotateSettings
 from .shard_report import ShardReport
 from .storage import OutputDir

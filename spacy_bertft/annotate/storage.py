@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any, Literal
 from uuid import uuid4
 
 import fsspec
@@ -15,8 +15,7 @@ import fsspec
 from ..errors import SettingError
 from .extras import import_pyarrow
 
-if TYPE_CHECKING:
-    from .inputs import Source
+Compression = Literal["gzip", "zstd"]
 
 _READ_AHEAD = 1 << 12  # bytes; where a file is damaged, so much before it is lost
 
@@ -40,7 +39,7 @@ def find_file_system(name: str, setting: str) -> tuple[Any, str]:
 
 def make_absolute(name: str) -> str:
     """Return a path as it is called from any folder; a URL is that already."""
-    return name if "://" in name else str(Path(name).absolute())
+    return name if "://" in name else str(Path(name).resolve())
 
 
 def is_in_memory(name: str) -> bool:
@@ -49,11 +48,12 @@ def is_in_memory(name: str) -> bool:
 
 
 @contextmanager
-def open_source(source: Source) -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
+def open_input(url: str, compression: Compression | None = None) -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
     """Open a file of the input, decompressed.
 
     Args:
-        source: The file.
+        url: A path, or a URL that fsspec knows.
+        compression: How the file is compressed, if it is.
 
     Yields:
         The file, and a function that tells how many bytes of it are read so far, as they are stored.
@@ -61,13 +61,13 @@ def open_source(source: Source) -> Iterator[tuple[IO[bytes], Callable[[], int]]]
     Raises:
         MissingExtraError: It is compressed by zstd, and pyarrow is not installed.
     """
-    file_system, path = find_file_system(source.url, "inputs")
+    file_system, path = find_file_system(url, "inputs")
     with file_system.open(path, "rb") as stored:
-        if source.compression == "gzip":
+        if compression == "gzip":
             # It has a buffer inside; one more around it would lose what was good before a damage.
             with gzip.open(stored, "rb") as file:
                 yield file, stored.tell
-        elif source.compression == "zstd":
+        elif compression == "zstd":
             stream = import_pyarrow("zstd").CompressedInputStream(stored, "zstd")
             yield io.BufferedReader(stream, _READ_AHEAD), stored.tell
         else:

@@ -16,8 +16,8 @@ from ...errors import BertftError, SettingError, WorkerError
 from ..annotator import Annotator
 from ..chunks import Chunk
 from ..extras import import_ray
-from ..inputs import Source
 from ..reading.cutter import cut_unfinished
+from ..reading.inputs import Source
 from ..settings import AnnotateSettings, WorkerSettings
 from ..shard_report import ShardReport
 

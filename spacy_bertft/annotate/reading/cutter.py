@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from ..chunks import Chunk
-from ..inputs import InputFormat, Source
 from ..settings import AnnotateSettings
 from .delimited import cut_delimited
 from .docs import cut_docs
+from .inputs import InputFormat, Source
 from .lines import cut_lines
 from .table import cut_table
 

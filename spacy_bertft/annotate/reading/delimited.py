@@ -10,10 +10,10 @@ from ...corpus.lines import decode_line
 from ...corpus.texts.delimited import DELIMITERS, name_csv_problem
 from ...errors import ColumnFormatError
 from ..chunks import Chunk, Empty, Problem, RawRow, collect_rows
-from ..columns import find_header_problem
-from ..inputs import Source
 from ..settings import AnnotateSettings
-from ..storage import open_source
+from ..storage import open_input
+from .columns import find_header_problem
+from .inputs import Source
 from .lines import read_raw_rows
 
 
@@ -21,7 +21,7 @@ def cut_delimited(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]
     """Cut a CSV or TSV file, whose first row names its columns, into chunks."""
     columns: list[str] = []
     delimiter = DELIMITERS["tsv" if source.format == "tsv" else "csv"]
-    with open_source(source) as (file, tell):
+    with open_input(source.url, source.compression) as (file, tell):
         records = _Records(read_raw_rows(file), source, delimiter)
         yield from collect_rows(_take_header(records, columns, settings), source, settings, tell, columns)
 
@@ -74,7 +74,7 @@ class _Records:
         try:
             cells = next(csv.reader(self._feed(), delimiter=self._delimiter, strict=True))
         except csv.Error as error:
-            return Problem(line, f"{name_csv_problem(error)}. Expected a row of cells, with quotes in pairs.")
+            return Problem(line, f"{name_csv_problem(error)}. Expected pairs of quotes; JSONL takes longer cells.")
         if not cells:
             return Empty(line)
         for row in self._taken:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from spacy.tokens import DocBin
 
 from ..chunks import Chunk, ChunkNames, Problem, Weights
-from ..inputs import Source
 from ..settings import AnnotateSettings
-from ..storage import open_source
+from ..storage import open_input
+from .inputs import Source
 
 # A token's text, spaces and attributes in such a file, in bytes; it holds no plain text that could be counted.
 _TOKEN_BYTES = 8
@@ -19,7 +19,7 @@ _TOKEN_BYTES = 8
 def cut_docs(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
     """Cut a `.spacy` file into chunks. Such a file is read whole."""
     names, weights = ChunkNames(source), Weights(source)
-    with open_source(source) as (file, _):
+    with open_input(source.url, source.compression) as (file, _):
         content = file.read()
     try:
         whole = DocBin().from_bytes(content)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import IO
 
 from ..chunks import Chunk, Empty, Problem, RawRow, collect_rows
-from ..inputs import Source
 from ..settings import AnnotateSettings
-from ..storage import open_source
+from ..storage import open_input
+from .inputs import Source
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 # What damaged files raise, plain or compressed. pyarrow's own errors of zstd are OSErrors.
@@ -19,7 +19,7 @@ _BOM = b"\xef\xbb\xbf"
 
 def cut_lines(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
     """Cut a file with a text or a JSON object on each line into chunks."""
-    with open_source(source) as (file, tell):
+    with open_input(source.url, source.compression) as (file, tell):
         yield from collect_rows(read_raw_rows(file), source, settings, tell, [])
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..chunks import Chunk, ChunkNames, Problem, Weights
-from ..columns import find_header_problem
 from ..extras import import_pyarrow
-from ..inputs import Source
 from ..settings import AnnotateSettings
-from ..storage import open_source
+from ..storage import open_input
+from .columns import find_header_problem
+from .inputs import Source
 
 
 def cut_table(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
@@ -22,7 +22,7 @@ def cut_table(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
     pyarrow = import_pyarrow("Parquet")
     names, weights = ChunkNames(source), Weights(source)
     first_row = 1
-    with open_source(source) as (file, _):
+    with open_input(source.url, source.compression) as (file, _):
         try:
             table = pyarrow.parquet.ParquetFile(file)
             problem = find_header_problem(table.schema_arrow.names, settings)

@@ -9,8 +9,9 @@ import srsly
 from spacy.tokens import Doc, DocBin
 
 from ..chunks import Chunk
-from ..rows import Row, simplify
+from ..reading.rows import Row
 from ..settings import AnnotateSettings
+from .values import simplify
 
 
 class DocsWriter:

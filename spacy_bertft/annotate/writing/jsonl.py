@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from spacy.tokens import Doc
 
-from ..answers import read_answers
 from ..chunks import Chunk
-from ..rows import Row, format_json
+from ..reading.rows import Row
 from ..settings import AnnotateSettings
+from .answers import read_answers
+from .values import format_json
 
 
 class JsonlWriter:

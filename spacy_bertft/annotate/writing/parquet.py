@@ -7,12 +7,13 @@ from typing import Any
 
 from spacy.tokens import Doc
 
-from ..answers import read_answers
 from ..chunks import Chunk
 from ..extras import import_pyarrow
-from ..kinds import EXTRA, fits
-from ..rows import Row, format_json
+from ..reading.rows import Row
 from ..settings import AnnotateSettings
+from .answers import read_answers
+from .kinds import EXTRA, fits
+from .values import format_json
 
 
 class ParquetWriter:

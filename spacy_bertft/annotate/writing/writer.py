@@ -8,7 +8,7 @@ from typing import Protocol
 from spacy.tokens import Doc
 
 from ..chunks import Chunk
-from ..rows import Row
+from ..reading.rows import Row
 from ..settings import AnnotateSettings, OutputFormat
 from .docs import DocsWriter
 from .jsonl import JsonlWriter

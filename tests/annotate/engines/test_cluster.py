@@ -33,7 +33,7 @@ import ray
 
 from spacy_bertft.annotate.annotate import annotate
 from spacy_bertft.annotate.engines.cluster import run_on_ray
-from spacy_bertft.annotate.inputs import find_inputs
+from spacy_bertft.annotate.reading.inputs import find_inputs
 from spacy_bertft.annotate.settings import AnnotateSettings, WorkerSettings
 
 if __name__ == "__main__":

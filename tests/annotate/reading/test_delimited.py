@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bertft.annotate.chunks import Problem
-from spacy_bertft.annotate.inputs import find_inputs
 from spacy_bertft.annotate.reading import lines
 from spacy_bertft.annotate.reading.cutter import cut_source
+from spacy_bertft.annotate.reading.inputs import find_inputs
 from spacy_bertft.annotate.settings import AnnotateSettings
 
 
@@ -22,16 +22,18 @@ def read(folder, content: str | bytes, **settings) -> tuple[list, list[Problem]]
 
 
 BAD = {
-    '"never closed,1': "a quote opens a cell and is never closed. Expected a row of cells, with quotes in pairs.",
-    '"closed" early,1': "a quote is closed before its cell ends. Expected a row of cells, with quotes in pairs.",
+    '"never closed,1': "a quote opens a cell and is never closed. Expected pairs of quotes; JSONL takes longer cells.",
+    '"closed" early,1': "a quote is closed before its cell ends. Expected pairs of quotes; JSONL takes longer cells.",
     "carriage\rreturn,1": (
-        "a carriage return stands in a cell without quotes. Expected a row of cells, with quotes in pairs."
+        "a carriage return stands in a cell without quotes. Expected pairs of quotes; JSONL takes longer cells."
     ),
     "few": "the row has 1 cell. Expected 2, as in the first row.",
     "a,b,c": "the row has 3 cells. Expected 2, as in the first row.",
     "\udcff,1": "byte 0xff at position 1 of the line is not UTF-8. Expected UTF-8; convert the file first.",
     "\0,1": "the line holds a NUL. Expected text; is this a binary file?",
-    "x" * 200_000 + ",1": ("a cell has more than 131,072 characters. Expected a row of cells, with quotes in pairs."),
+    "x" * 200_000 + ",1": (
+        "a cell has more than 131,072 characters. Expected pairs of quotes; JSONL takes longer cells."
+    ),
 }
 
 
@@ -81,7 +83,11 @@ def test_a_line_that_is_too_long_within_a_cell(tmp_path, monkeypatch):
         ("body,id", 1, "there is no column 'text' among 'body', 'id'. Pass --text-column with the name of a column."),
         ("text,id,id", 1, "a column is named twice. Expected each name once."),
         ("ents,text", 1, "there is a column 'ents' already. Pass --prefix, so that new columns get other names."),
-        ('\n"text" ,id', 2, "a quote is closed before its cell ends. Expected a row of cells, with quotes in pairs."),
+        (
+            '\n"text" ,id',
+            2,
+            "a quote is closed before its cell ends. Expected pairs of quotes; JSONL takes longer cells.",
+        ),
     ],
 )
 def test_columns_that_make_no_sense(tmp_path, header, line, problem):

@@ -7,9 +7,9 @@ import pytest
 from row_files import compress
 
 from spacy_bertft.annotate.chunks import Problem
-from spacy_bertft.annotate.inputs import find_inputs
 from spacy_bertft.annotate.reading import lines
 from spacy_bertft.annotate.reading.cutter import cut_source
+from spacy_bertft.annotate.reading.inputs import find_inputs
 from spacy_bertft.annotate.settings import AnnotateSettings
 
 # Words that hardly shrink.

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..errors import DataError, SettingError
-from .storage import find_file_system, make_absolute
+from ...errors import DataError, SettingError
+from ..storage import Compression, find_file_system, make_absolute
 
 InputFormat = Literal["jsonl", "csv", "tsv", "text", "parquet", "docbin"]
-Compression = Literal["gzip", "zstd"]
 
 _FORMATS: dict[str, InputFormat] = {
     ".jsonl": "jsonl",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from .settings import AnnotateSettings
+from ..settings import AnnotateSettings
 
 
 def find_column_problem(columns: Collection[str], settings: AnnotateSettings) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..components.score import map_scores
+from ...components.score import map_scores
 
 _DIGITS = 6  # of a probability
 
