@@ -138,6 +138,7 @@ def watch_stream(pipeline: Path, texts_path: Path, n_docs: int, n_words: int, ou
     command = [sys.executable, "-m", "spacy_bertft", "annotate", str(pipeline), str(texts_path), str(output_dir)]
     process = subprocess.Popen(command)
     begun = early = late = 0.0
+    sizes: list[tuple[int, float]] = []  # shards that are done, and megabytes at that time
     while process.poll() is None:
         sleep(0.5)
         n_done = sum(1 for _ in output_dir.glob("part-*"))
@@ -145,6 +146,8 @@ def watch_stream(pipeline: Path, texts_path: Path, n_docs: int, n_words: int, ou
         late = max(late, read_status(process.pid, "VmHWM:"))
         if n_done <= n_shards // 10:
             early = late
+        elif size := read_status(process.pid, "VmRSS:"):
+            sizes.append((n_done, size))
         ended = monotonic()
     assert process.returncode == 0
     rate = (n_words - n_words / n_shards) / max(1e-9, ended - begun)
@@ -152,7 +155,12 @@ def watch_stream(pipeline: Path, texts_path: Path, n_docs: int, n_words: int, ou
         f"stream of {n_docs:,}: {rate:,.0f} words/s; "
         f"peak {early:.1f} MB after the first tenth, {late:.1f} MB at the end"
     )
-    print(f"growth {100 * (late / early - 1):+.2f} %")
+    print(f"growth of the peak {100 * (late / early - 1):+.2f} %")
+    tenths = [
+        statistics.mean([size for n_done, size in sizes if tenth <= 10 * n_done / n_shards <= tenth + 1] or [0.0])
+        for tenth in range(1, 10)
+    ]
+    print(f"mean of the second tenth to the last, MB: {', '.join(f'{size:.0f}' for size in tenths)}")
     return [
         Row(f"peak of the first {n_docs // 10:,} texts", early, "MB", 1.0),
         Row(f"peak of all {n_docs:,}", late, "MB", late / early),

@@ -71,7 +71,7 @@ def annotate(
         shard_rows: Most rows of a shard.
         shard_mb: Megabytes of input from which on a shard ends before that.
         max_chars: Longer texts are not annotated; None for the limit of the pipeline.
-        batch_size: Documents of a batch; None for that of the pipeline.
+        batch_size: Documents of a batch; None for more of short ones and fewer of long ones.
         strict: Stop at the first row that cannot be annotated.
 
     Returns:

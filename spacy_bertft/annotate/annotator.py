@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ from .settings import AnnotateSettings, WorkerSettings
 from .shard_report import ShardReport
 from .storage import OutputDir
 from .writing.writer import make_writer
+
+_BATCH_CHARS = 100_000  # some twenty passes of a BERT
 
 
 @dataclass
@@ -99,7 +101,8 @@ class Annotator:
                 rows.append(row)
             else:
                 results.problems.append(row)
-        self._run(rows, results)
+        for batch in self._make_batches(rows):
+            self._run(batch, results)
         # spaCy leaves out a batch whole, perhaps because of one document in it.
         for row in rows:
             if row.line not in results.written:
@@ -109,9 +112,22 @@ class Annotator:
                     results.problems.append(Problem(row.line, self._failure))
         return results
 
+    def _make_batches(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+        """Split rows into batches of about the same size, so that both short and long ones fill the passes of BERT."""
+        n_rows = self.worker.batch_size
+        if n_rows is not None:
+            yield from (rows[start : start + n_rows] for start in range(0, len(rows), n_rows))
+            return
+        start = n_chars = 0
+        for end, row in enumerate(rows, start=1):
+            n_chars += len(row.text) if isinstance(row.text, str) else len(row.text.text)
+            if n_chars >= _BATCH_CHARS or end == len(rows):
+                yield rows[start:end]
+                start, n_chars = end, 0
+
     def _run(self, rows: Sequence[Row], results: _Results) -> None:
         docs = (doc for row in rows if (doc := self._make_doc(row)) is not None)
-        for doc in self.nlp.pipe(docs, batch_size=self.worker.batch_size):
+        for doc in self.nlp.pipe(docs, batch_size=len(rows)):
             if doc is None:  # spaCy's rules give that in the place of a document on which they have failed
                 continue
             row, doc._context = doc._context, None

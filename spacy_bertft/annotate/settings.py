@@ -60,7 +60,7 @@ class WorkerSettings:
         pipeline: A folder, or the name of an installed pipeline.
         output_url: Where the shards go.
         device: `cpu`, `cuda`, or `cuda:1` for the second GPU.
-        batch_size: Documents of a batch; None for that of the pipeline.
+        batch_size: Documents of a batch; None for more of short ones and fewer of long ones.
         is_strict: Whether a shard with problems is not written.
     """
 

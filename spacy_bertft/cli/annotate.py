@@ -42,7 +42,7 @@ def annotate_command(
         typer.Option(help="Longer texts are not annotated.", show_default="the limit of the pipeline, 1,000,000"),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Documents of a batch.", show_default="that of the pipeline")
+        int | None, typer.Option(help="Documents of a batch.", show_default="more of short ones, fewer of long ones")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first row that cannot be annotated.")] = False,
 ) -> None:
