@@ -13,6 +13,7 @@ from thinc.api import require_gpu
 from ..components.pipelines import load_pipeline
 from ..errors import SettingError
 from .chunks import Chunk, Problem
+from .memory import give_back_memory, keep_large_blocks_apart
 from .reading.rows import Row, parse_rows
 from .settings import AnnotateSettings, WorkerSettings
 from .shard_report import ShardReport
@@ -59,6 +60,7 @@ class Annotator:
         self.nlp.set_error_handler(handler)
         self._max_chars = settings.max_chars or self.nlp.max_length
         self.nlp.max_length = max(self.nlp.max_length, self._max_chars)
+        keep_large_blocks_apart()
         self._failure = ""
         self._writer = make_writer(settings)
         self._output = OutputDir(worker.output_url)
@@ -79,6 +81,7 @@ class Annotator:
             rows = [results.written[line] for line in lines]
             content = self._writer.format_shard(rows, lines, chunk) if rows else b""
             del results.written, rows
+        give_back_memory()
         report = ShardReport(
             shard=chunk.shard,
             source=chunk.source,
