@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from .shard_report import ShardReport
 
-_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {postfix}[{elapsed}, {remaining} left]"
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} ({remaining} left{postfix})"
 
 
 class ProgressBar:
@@ -37,5 +37,5 @@ class ProgressBar:
         """Count a shard that is done."""
         self._n_docs += report.n_written
         rate = self._n_docs / max(1e-9, monotonic() - self._start)
-        self._bar.set_postfix_str(f"{self._n_docs:,} docs, {rate:,.0f} docs/s ", refresh=False)
+        self._bar.set_postfix_str(f"{self._n_docs:,} docs, {rate:,.0f} docs/s", refresh=False)
         self._bar.update(report.weight)
