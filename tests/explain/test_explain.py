@@ -72,8 +72,7 @@ def test_the_planted_word_comes_first(nlp):
     assert [each.target for each in found] == [KEYWORDS[keyword] for _, keyword in FRESH]
     is_first = [doc[each.rank()[0]].text == keyword for doc, each, (_, keyword) in zip(docs, found, FRESH, strict=True)]
     assert np.mean(is_first) >= 0.95
-    # Where another word comes first, it may also speak against the answer.
-    assert all(each.weights[each.rank()[0]] > 0 for each, first in zip(found, is_first, strict=True) if first)
+    assert all(each.weights[each.rank()[0]] > 0 for each in found)
 
 
 @needs_captum
