@@ -51,11 +51,8 @@ def train(config: Config, output_dir: Path, *, gpu_id: int = -1, overwrite: bool
     """
     if (output_dir / FOLDER).exists():
         if not overwrite:
-            raise SettingError(
-                "output",
-                str(output_dir),
-                f"a folder without unfinished training: `spacy-bertft resume {output_dir}` ends it, --overwrite drops it",
-            )
+            expected = f"a folder without unfinished training; `spacy-bertft resume {output_dir}` ends it"
+            raise SettingError("output", str(output_dir), f"{expected}, --overwrite drops it")
         shutil.rmtree(output_dir / FOLDER)
     return _Run(config, output_dir, gpu_id, None).go()
 
