@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import srsly
 import torch
 from spacy.language import Language
 from thinc.api import Config, Optimizer
@@ -22,8 +22,7 @@ from .randomness import RandomState, get_random_state, get_torch_states, set_ran
 
 FORMAT = 1
 FOLDER = "snapshot"
-_CONFIG, _PIPELINE, _OPTIMIZER, _RANDOM, _PROGRESS = (
-    "config.cfg",
+_PIPELINE, _OPTIMIZER, _RANDOM, _PROGRESS = (
     "pipeline",
     "optimizer.safetensors",
     "torch_random.safetensors",
@@ -85,14 +84,18 @@ def write_snapshot(folder: Path, config: Config, nlp: Language, optimizer: Optim
         progress: How far the training has come.
     """
     with replace_folder_when_done(folder) as new:
-        config.to_disk(new / _CONFIG, interpolate=False)
         with keep_adapters(pipe.model for _, pipe in nlp.pipeline if isinstance(pipe, BertPipe)):
             nlp.to_disk(new / _PIPELINE)
         write_weight_file(new / _OPTIMIZER, read_optimizer(optimizer, nlp))
         write_weight_file(new / _RANDOM, get_torch_states())
-        srsly.write_json(
-            new / _PROGRESS, {"format": FORMAT, "random": get_random_state(), "progress": _to_plain(asdict(progress))}
-        )
+        content = {
+            "format": FORMAT,
+            "config": config.to_str(interpolate=False),
+            "random": get_random_state(),
+            "progress": _to_plain(asdict(progress)),
+        }
+        # Python's own: srsly rounds, and a score that is not the same to the bit may not be the best any more.
+        (new / _PROGRESS).write_text(json.dumps(content), encoding="utf-8")
 
 
 class Snapshot:
@@ -117,7 +120,7 @@ class Snapshot:
                 "writing to when it was stopped, after its first look at the development set."
             )
         try:
-            content = srsly.read_json(folder / _PROGRESS)
+            content = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
             if content["format"] > FORMAT:
                 raise CheckpointError(
                     f"{folder} was written by a newer version of spacy-bertft (format {content['format']}, known here: "
@@ -127,7 +130,7 @@ class Snapshot:
             stored = content["progress"]
             evaluations = [Evaluation(**each) for each in stored.pop("evaluations")]
             self.progress = Progress(evaluations=evaluations, **stored)
-            self.config = Config().from_disk(folder / _CONFIG, interpolate=False)
+            self.config = Config().from_str(content["config"], interpolate=False)
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, CheckpointError):
                 raise
