@@ -10,6 +10,7 @@ from typing import Any
 from spacy.language import Language
 from spacy.training.loop import subdivide_batch
 from thinc.api import Model, Optimizer
+from tqdm import tqdm
 
 from ..errors import DataError
 from ..models.encoder import keeps_states
@@ -62,7 +63,9 @@ class Replay:
             DataError: The training data are not those of before.
         """
         if self._past:
-            for epoch, batch in islice(self._batches, self._past[-1].step + 1):
+            n_steps = self._past[-1].step + 1
+            past = islice(self._batches, n_steps)
+            for epoch, batch in tqdm(past, desc="Reading what was learned", total=n_steps, leave=False, disable=None):
                 self._fill_caches(batch)
                 yield epoch, []
             self.end()
