@@ -18,6 +18,7 @@ from .calibrate import calibrate_command
 from .convert import convert_command
 from .demo import demo_command
 from .encoder import encoder_command
+from .ending import clean_up_when_terminated
 from .evaluate import evaluate_command
 from .explain import explain_command
 from .export_hf import export_hf_command
@@ -36,7 +37,8 @@ class OneLineErrors(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            with clean_up_when_terminated():
+                return super().invoke(ctx)
         except (BertftError, OSError) as error:
             # A disk that is full, a folder that may not be written. An error may quote another one, of many lines.
             typer.echo(f"Error: {' '.join(str(error).splitlines())}", err=True)
