@@ -337,14 +337,17 @@ def _create(path: Path) -> None:
 
 def _remove_file(path: Path) -> None:
     with suppress(OSError):
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        finally:
+            path.unlink(missing_ok=True)  # a signal may have broken the first try
 
 
 def _remove_folder(folder: Path) -> None:
     try:
         shutil.rmtree(folder, ignore_errors=True)
     finally:
-        if folder.exists():  # a signal may have broken the first try
+        if folder.exists():  # the same
             shutil.rmtree(folder, ignore_errors=True)
 
 
