@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 import spacy
 from resumed_runs import check_same, make_config, make_data
 
-KILLS = int(os.environ.get("KILLS", "1"))
+N_KILLS = 20
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +37,13 @@ def wait_for_a_row(process: subprocess.Popen[str], step: int) -> None:
             return
 
 
-@pytest.mark.parametrize("seed", range(KILLS))
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_training(folder, tmp_path, seed, sign):
-    rng = random.Random(f"{seed} {sign}")
-    output = tmp_path / "killed"
+def test_a_killed_training(folder, tmp_path, choose, sign):
+    for seed in choose(N_KILLS):
+        kill_and_resume(folder, tmp_path / f"killed {seed}", random.Random(f"{seed} {sign}"), sign)
+
+
+def kill_and_resume(folder: Path, output: Path, rng: random.Random, sign: signal.Signals) -> None:
     process = start(folder, "train", "config.cfg", "--output", str(output))
     wait_for_a_row(process, rng.choice([0, 10, 20]))
     time.sleep(rng.uniform(0, 0.5))
@@ -52,10 +53,9 @@ def test_a_killed_training(folder, tmp_path, seed, sign):
         if (output / name).exists():
             spacy.load(output / name)
     if (output / "snapshot").exists():
-        arguments = ["resume", str(output)]
+        process = start(folder, "resume", str(output))
     else:  # the first one was not there yet, or the end was
-        arguments = ["train", "config.cfg", "--output", str(output)]
-    process = start(folder, *arguments)
+        process = start(folder, "train", "config.cfg", "--output", str(output))
     printed, _ = process.communicate()
     assert process.returncode == 0, printed
     check_same(folder / "unbroken", output)
