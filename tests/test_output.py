@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft import output
 from spacy_bertft.output import (
+    folders,
     name_path,
     replace_all_when_done,
     replace_folder_when_done,
@@ -112,7 +112,7 @@ def read_folder(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("can_exchange", [True, False])
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path, monkeypatch, can_exchange: bool) -> None:
     if not can_exchange:
-        monkeypatch.setattr(output, "exchange", lambda one, other: False)
+        monkeypatch.setattr(folders, "exchange", lambda one, other: False)
     folder = tmp_path / "model"
     for content in ("first", "second"):
         write_folder(folder, content)
@@ -133,7 +133,7 @@ def test_a_folder_that_was_moved_aside_is_put_back_first(tmp_path: Path) -> None
 
 
 def test_a_folder_that_cannot_be_moved_stays(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(output, "exchange", lambda one, other: False)
+    monkeypatch.setattr(folders, "exchange", lambda one, other: False)
     folder = tmp_path / "model"
     write_folder(folder, "old")
     rename = Path.rename
@@ -154,13 +154,13 @@ WRITE = """
 import sys
 from pathlib import Path
 from faulty_disk import FaultyDisk
-from spacy_bertft import output
+from spacy_bertft.output import folders
 root, has_exchange, at = Path(sys.argv[1]), sys.argv[2] == "True", int(sys.argv[3])
 if not has_exchange:
-    output.exchange = lambda one, other: False
+    folders.exchange = lambda one, other: False
 disk = FaultyDisk(str(root), "kill" if at else "", at)
 disk.install()
-with output.replace_folder_when_done(root / "model") as folder:
+with folders.replace_folder_when_done(root / "model") as folder:
     for name in ("a", "b"):
         (folder / name).write_text("new")
 print("\\n".join(disk.changes))
