@@ -65,14 +65,14 @@ class FaultyDisk:
         pathlib.Path.open = open_path  # type: ignore[method-assign, assignment]
         os.fsync = faulty_fsync
         shutil._USE_CP_SENDFILE = False  # type: ignore[attr-defined]
-        output = importlib.import_module("spacy_bertft.output")
-        real_exchange = output.exchange
+        folders = importlib.import_module("spacy_bertft.output.folders")
+        real_exchange = folders.exchange
 
         def faulty_exchange(one: Path, other: Path) -> bool:
             self._change("exchange", other)
             return bool(real_exchange(one, other))
 
-        output.exchange = faulty_exchange  # type: ignore[attr-defined]
+        folders.exchange = faulty_exchange  # type: ignore[attr-defined]
 
     def write(self, file: Any, data: Any) -> int:
         """Write to a file; where the disk fails just then, half of it."""

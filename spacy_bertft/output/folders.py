@@ -91,13 +91,24 @@ def replace_folder(folder: Path, new: Path) -> None:
     """
     target = folder.resolve()
     flush(new)
-    if not target.exists():
-        new.rename(target)
+    if not target.exists() and _move(new, target):
+        pass
     elif exchange(new, target):
         remove_folder(new)
     else:
         _replace_in_two_steps(target, new)
     flush_folder(target.parent)
+
+
+def _move(new: Path, target: Path) -> bool:
+    """Move a folder to where nothing stands, and tell whether that held: another thread may be faster."""
+    try:
+        new.rename(target)
+    except OSError:
+        if target.exists():
+            return False
+        raise
+    return True
 
 
 def _replace_in_two_steps(target: Path, new: Path) -> None:
