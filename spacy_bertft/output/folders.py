@@ -91,12 +91,11 @@ def replace_folder(folder: Path, new: Path) -> None:
     """
     target = folder.resolve()
     flush(new)
-    if not target.exists() and _move(new, target):
-        pass
-    elif exchange(new, target):
-        remove_folder(new)
-    else:
-        _replace_in_two_steps(target, new)
+    if target.exists() or not _move(new, target):
+        if exchange(new, target):
+            remove_folder(new)
+        else:
+            _replace_in_two_steps(target, new)
     flush_folder(target.parent)
 
 
