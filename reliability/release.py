@@ -149,7 +149,7 @@ class Release:
 
     def check_citation(self) -> str:
         """See that the citation file is valid, and that one version stands everywhere."""
-        run(sys.executable, "-m", "cffconvert.cli.cli", "--validate", "--infile", ROOT / "CITATION.cff", cwd=self.folder)
+        run(Path(sys.executable).with_name("cffconvert"), "--validate", "--infile", ROOT / "CITATION.cff")
         version = self.wheel.name.split("-")[1]
         for name, pattern in (("CITATION.cff", r"^version: (\S+)$"), ("CHANGELOG.md", r"^## (\S+)")):
             found = re.search(pattern, (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -158,7 +158,7 @@ class Release:
         return f"version {version} in all"
 
     def check_audit(self) -> str:
-        """Ask for known vulnerabilities of every pinned package; one that nobody knows fails too."""
+        """Ask for known vulnerabilities of every pinned package; a package that the service does not know is an error."""
         quiet = ("--no-deps", "--disable-pip", "--strict", "--progress-spinner", "off")
         run(sys.executable, "-m", "pip_audit", "--requirement", PINS, *quiet, *self.audit)
         return f"nothing known against {len(read_pins())} pinned packages"
@@ -212,12 +212,12 @@ def run(*command: str | Path, **settings: object) -> str:
     """Run a command and return what it printed.
 
     Raises:
-        CheckError: It failed; with the end of what it printed.
+        CheckError: It failed; with the last lines that it printed, the very last one first.
     """
     process = subprocess.run([str(part) for part in command], capture_output=True, text=True, **settings)  # type: ignore[call-overload]
     if process.returncode:
         output = [line.strip() for line in (process.stdout + process.stderr).splitlines() if line.strip()]
-        raise CheckError("\n".join(output[-8:]) or f"exit code {process.returncode}")
+        raise CheckError("\n".join(output[-4:][::-1]) or f"exit code {process.returncode}")
     return str(process.stdout)
 
 
@@ -229,14 +229,14 @@ def build(release: Release, tree: Path, out: Path, *kinds: str, is_disguised: bo
         tree: The folder.
         out: Where the results go.
         kinds: What to build; without any, the sdist and from it the wheel.
-        is_disguised: Whether files get other times and modes than they have in the commit.
+        is_disguised: Whether files get other times than they have in the commit, and are for their owner only.
     """
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
     with tarfile.open(fileobj=BytesIO(archive)) as files:
         files.extractall(tree, filter="data")
     if is_disguised:
         for path in tree.rglob("*"):
-            path.chmod(0o777)
+            path.chmod(path.stat().st_mode & 0o700)
             os.utime(path, (1e9, 1e9))
     environment = {**os.environ, "SOURCE_DATE_EPOCH": release.epoch}
     options = ("--no-isolation", "--outdir", out, *kinds)
