@@ -158,7 +158,7 @@ class Release:
         return f"version {version} in all"
 
     def check_audit(self) -> str:
-        """Ask for known vulnerabilities of every pinned package; a package that the service does not know is an error."""
+        """Ask for known vulnerabilities of every pinned package; one that the service does not know is an error."""
         quiet = ("--no-deps", "--disable-pip", "--strict", "--progress-spinner", "off")
         run(sys.executable, "-m", "pip_audit", "--requirement", PINS, *quiet, *self.audit)
         return f"nothing known against {len(read_pins())} pinned packages"
@@ -169,7 +169,7 @@ class Release:
         run(self.python, "-m", "pip", "install", "--quiet", "-c", PINS, self.wheel)
         run(self.python, "-m", "pip", "check")
         listed = json.loads(run(self.python, "-m", "pip", "list", "--format", "json"))
-        installed = {canonicalize_name(each["name"]): Version(each["version"]).public for each in listed}
+        installed = {canonicalize_name(each["name"]): get_public(each["version"]) for each in listed}
         loose = installed.items() - read_pins().items()
         loose = {name for name, _ in loose} - TOOLS - {"spacy-bertft"}
         if loose:
@@ -214,7 +214,8 @@ def run(*command: str | Path, **settings: object) -> str:
     Raises:
         CheckError: It failed; with the last lines that it printed, the very last one first.
     """
-    process = subprocess.run([str(part) for part in command], capture_output=True, text=True, **settings)  # type: ignore[call-overload]
+    parts = [str(part) for part in command]
+    process = subprocess.run(parts, capture_output=True, text=True, **settings)  # type: ignore[call-overload]
     if process.returncode:
         output = [line.strip() for line in (process.stdout + process.stderr).splitlines() if line.strip()]
         raise CheckError("\n".join(output[-4:][::-1]) or f"exit code {process.returncode}")
@@ -269,7 +270,12 @@ def read_pins() -> dict[str, str]:
     """Read the pinned set: `canonical name → version`."""
     lines = (line.partition("#")[0].strip() for line in PINS.read_text(encoding="utf-8").splitlines())
     requirements = [Requirement(line) for line in lines if line]
-    return {canonicalize_name(each.name): Version(str(each.specifier).removeprefix("==")).public for each in requirements}
+    return {canonicalize_name(each.name): get_public(str(each.specifier).removeprefix("==")) for each in requirements}
+
+
+def get_public(version: str) -> str:
+    """Get a version without what only its builder calls it, such as `+cpu`."""
+    return Version(version).public
 
 
 def report(name: str, check: Callable[[], str]) -> bool:
