@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(find_spec("mypy") is None, reason="needs mypy, w
 PACKAGE = Path(spacy_bertft.__file__).parent
 
 # What mypy has to say of a line stands behind it.
-SCRIPT = '''
+SCRIPT = """
 from pathlib import Path
 
 import spacy
@@ -55,7 +55,7 @@ except ColumnFormatError as error:
 annotate("a", ["b.jsonl"], "c", n_proces=2)  # Unexpected keyword argument "n_proces"
 attribute(nlp, doc, method="gradient")  # Argument "method" to "attribute" has incompatible type
 convert("train.bio", 3)  # Argument 2 to "convert" has incompatible type "int"
-'''
+"""
 
 
 @pytest.fixture
