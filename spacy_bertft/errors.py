@@ -1,4 +1,6 @@
-"""Every error of the package, one tree::
+"""Every error of the package, one tree.
+
+::
 
     BertftError
     ├── DataError (ValueError)            a file or a document does not hold what was expected

@@ -120,11 +120,11 @@ def shown(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def folder(shown, tmp_path, monkeypatch) -> Iterator[Path]:
+def folder(shown, tmp_path, monkeypatch) -> Path:
     """Stand in a fresh copy of that folder."""
     shutil.copytree(shown, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
-    yield tmp_path / "copy"
+    return tmp_path / "copy"
 
 
 def run_in_shell(command: str) -> None:

@@ -37,7 +37,7 @@ from spacy_bertft.training.optimizer import configure_adamw
 nlp = spacy.blank("en")
 doc = make_pair(nlp, "he left early", "he went away")
 reveal_type(doc)  # spacy.tokens.doc.Doc
-reveal_type(convert([Path("train.bio")], Path("train.spacy"), dev=0.1))  # spacy_bertft.corpus.columns.report.ColumnReport
+reveal_type(convert([Path("a.bio")], Path("a.spacy"), dev=0.1))  # spacy_bertft.corpus.columns.report.ColumnReport
 reveal_type(convert_texts(["a.csv"], "a.spacy").n_docs)  # int
 reveal_type(import_hf("a", "b").labels)  # tuple[str, ...]
 reveal_type(annotate("a", ["b.jsonl"], "c").n_written)  # int
@@ -48,7 +48,7 @@ reveal_type(evaluate("a", "b.spacy").scores)  # dict[str, Any]
 reveal_type(suggest("a", "b.jsonl").report.n_suggested)  # int
 reveal_type(configure_adamw(1e-4))  # spacy_bertft.training.optimizer.AdamW
 try:
-    convert(["train.bio"], "train.spacy")
+    convert(["a.bio"], "a.spacy")
 except ColumnFormatError as error:
     reveal_type(error.line)  # int
     base: BertftError = error
