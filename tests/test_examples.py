@@ -51,6 +51,7 @@ ELSEWHERE = {
     r"export MLFLOW_TRACKING_URI=": "test_tracking.py sets it",
     r"python -m spacy train my\.cfg ": "test_tracking.py runs it, beside the extra tracking",
     r"spacy-bertft accelerate ": "tests/exchange/test_accelerate.py runs it, beside spacy-transformers",
+    r"spacy-bertft resume ": "goes on from a training that was killed; tests/resume kills it before",
     r"spacy-bertft demo ": "serves until it is stopped; tests/demo drives it in a browser",
     r"spacy-bertft annotate \S+ s3://": "needs a bucket and a cluster, that is a network",
 }
@@ -63,7 +64,7 @@ EXTRAS = {
 }
 # Smaller than shown: a training of two steps, fewer processes; a wheel needs what a package index has.
 SMALLER = {
-    r"(python -m spacy train .*)": r"\1 --training.max_steps 2 --training.eval_frequency 2",
+    r"((?:python -m spacy|spacy-bertft) train .*)": r"\1 --training.max_steps 2 --training.eval_frequency 2",
     r"--n-process 8": "--n-process 2",
     r"--build wheel": "--build none",
 }
