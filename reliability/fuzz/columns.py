@@ -11,6 +11,7 @@ from spacy.vocab import Vocab
 from spacy_bertft.corpus import convert
 from spacy_bertft.corpus.columns.report import ColumnReport
 
+from .blanks import remember_blanks
 from .laws import check, expect_clear_errors
 
 DICTIONARY = (
@@ -26,7 +27,7 @@ def fuzz_one(data: bytes) -> None:
     with TemporaryDirectory() as folder:
         source, output = Path(folder, "a.bio"), Path(folder, "a.spacy")
         source.write_bytes(content)
-        with expect_clear_errors():
+        with remember_blanks(), expect_clear_errors():
             report = convert(
                 source,
                 output,

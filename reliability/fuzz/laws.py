@@ -10,7 +10,7 @@ from spacy_bertft.errors import BertftError
 LONGEST_ERROR = 1000  # characters
 
 
-class BrokenLaw(AssertionError):
+class BrokenLawError(AssertionError):
     """Something that should always hold does not."""
 
 
@@ -18,10 +18,10 @@ def check(holds: bool, law: str) -> None:
     """Check a law, also where Python runs without assertions.
 
     Raises:
-        BrokenLaw: It does not hold.
+        BrokenLawError: It does not hold.
     """
     if not holds:
-        raise BrokenLaw(law)
+        raise BrokenLawError(law)
 
 
 @contextmanager
