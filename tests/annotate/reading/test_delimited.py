@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bertft.annotate.chunks import Problem
-from spacy_bertft.annotate.reading import lines
 from spacy_bertft.annotate.reading.cutter import cut_source
 from spacy_bertft.annotate.reading.inputs import find_inputs
 from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.corpus import lines
 
 
 def read(folder, content: str | bytes, **settings) -> tuple[list, list[Problem]]:
