@@ -21,8 +21,26 @@ from .blanks import get_blank
 from .laws import LONGEST_ERROR, check, expect_clear_errors
 
 DICTIONARY = (
-    *(b"\xa7version", b"\xa5attrs", b"\xa6tokens", b"\xa6spaces", b"\xa7lengths", b"\xa7strings", b"\xa4cats", b"\xa5flags"),
-    *(b"\xabspan_groups", b"\xa9user_data", b"\xc0", b"\xc3", b"\x80", b"\x90", b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff"),
+    *(
+        b"\xa7version",
+        b"\xa5attrs",
+        b"\xa6tokens",
+        b"\xa6spaces",
+        b"\xa7lengths",
+        b"\xa7strings",
+        b"\xa4cats",
+        b"\xa5flags",
+    ),
+    *(
+        b"\xabspan_groups",
+        b"\xa9user_data",
+        b"\xc0",
+        b"\xc3",
+        b"\x80",
+        b"\x90",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xc6\xff\xff\xff\xff",
+    ),
     *(b"\xdf\xff\xff\xff\xff", b"\xcb\x7f\xf8\0\0\0\0\0\0", b"\xd3\x80\0\0\0\0\0\0\0", b"\xed\xa0\x80"),
 )
 _ANSWERS = {name: name for name in ("ents", "cats", "tags")}

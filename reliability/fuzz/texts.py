@@ -19,10 +19,40 @@ from .blanks import remember_blanks
 from .laws import check, expect_clear_errors
 
 DICTIONARY = (
-    *(b"text", b"label", b"labels", b"cats", b"second", b'"text": "', b'"label": "a"', b"text,label\n", b"text\tlabel\n"),
-    *(b'{"text": "a", "label": "b"}\n', b'{"a": 0.5}', b'["a", "b"]', b"[[[[", b"NaN", b"1e999", b"-0", b"null", b"true"),
+    *(
+        b"text",
+        b"label",
+        b"labels",
+        b"cats",
+        b"second",
+        b'"text": "',
+        b'"label": "a"',
+        b"text,label\n",
+        b"text\tlabel\n",
+    ),
+    *(
+        b'{"text": "a", "label": "b"}\n',
+        b'{"a": 0.5}',
+        b'["a", "b"]',
+        b"[[[[",
+        b"NaN",
+        b"1e999",
+        b"-0",
+        b"null",
+        b"true",
+    ),
     *(b"\\ud800", b"\\u0000", b"\\u001f", b'""', b'"', b"a,x\n", b",", b"\t", b";", b"\n", b"\r\n", b"\r", b"\0"),
-    *(b"\x1f", b"\xef\xbb\xbf", b"\xc2\x85", b"\xe2\x80\xa8", b"\xf0\x9f\x98\x80", b"\xed\xa0\x80", b"\xff", b"1", b"2"),
+    *(
+        b"\x1f",
+        b"\xef\xbb\xbf",
+        b"\xc2\x85",
+        b"\xe2\x80\xa8",
+        b"\xf0\x9f\x98\x80",
+        b"\xed\xa0\x80",
+        b"\xff",
+        b"1",
+        b"2",
+    ),
 )
 _FORMATS: tuple[TextFormat, ...] = ("csv", "tsv", "jsonl", "jsonl")
 
@@ -53,7 +83,9 @@ def fuzz_one(data: bytes) -> None:
             texts = [[doc.text for doc in DocBin().from_disk(part.path).get_docs(Vocab())] for part in report.parts]
             check([len(part) for part in texts] == [part.n_docs for part in report.parts], "what is counted is written")
             if not has_pairs:
-                _check_nothing_is_lost(report, sorted(text for part in texts for text in part), file_format, content, choice)
+                _check_nothing_is_lost(
+                    report, sorted(text for part in texts for text in part), file_format, content, choice
+                )
             return
         check(sorted(Path(folder).iterdir()) == [source], "after an error nothing is written")
 
