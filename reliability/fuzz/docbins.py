@@ -1,5 +1,6 @@
-"""`.spacy` files: one byte of an input chooses who reads it, the rest is the file or, so that more gets through, what
-is packed in it.
+"""`.spacy` files: one byte of an input chooses who reads it, the rest is the file.
+
+Or else the rest is what is packed in the file: few changes of packed bytes get through.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`convert` of labelled texts: two bytes of an input choose format and settings, the rest is the CSV, TSV or JSONL file."""
+"""`convert` of labelled texts: two bytes of an input choose format and settings, the rest is the file."""
 
 from __future__ import annotations
 

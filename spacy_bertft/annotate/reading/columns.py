@@ -16,8 +16,10 @@ def find_column_problem(columns: Collection[str], settings: AnnotateSettings) ->
         settings: Which one holds the texts, and which ones are to be added.
     """
     if settings.text_column not in columns:
-        found = ", ".join(repr(name[:40]) for name in columns) or "none"
-        return f"there is no column {settings.text_column!r} among {shorten(found)}. Pass --text-column with the name of a column."
+        found = shorten(", ".join(repr(name[:40]) for name in columns) or "none")
+        return (
+            f"there is no column {settings.text_column!r} among {found}. Pass --text-column with the name of a column."
+        )
     for name in settings.answers.values():
         if name in columns:
             return f"there is a column {name!r} already. Pass --prefix, so that new columns get other names."
