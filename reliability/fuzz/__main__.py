@@ -24,7 +24,7 @@ from time import monotonic
 CORPUS = Path(__file__).with_name("corpus")
 FOUND = Path("build", "fuzz")
 TARGETS = tuple(sorted(path.name for path in CORPUS.iterdir() if path.is_dir()))
-MAX_SECONDS_PER_INPUT = 20
+MAX_SECONDS_PER_INPUT = 60
 MAX_MEGABYTES = 3000
 LARGEST_KEPT = 2048  # bytes
 
@@ -75,7 +75,7 @@ def fuzz(target: str, seconds: int, *, keep: bool = False) -> Outcome:
             subprocess.run(
                 [
                     *(sys.executable, "-m", "reliability.fuzz.engine", target, new_dir, str(kept)),
-                    *(f"-max_total_time={seconds}", f"-timeout={MAX_SECONDS_PER_INPUT}"),
+                    *(f"-max_total_time={seconds}", "-len_control=20", f"-timeout={MAX_SECONDS_PER_INPUT}"),
                     *(f"-rss_limit_mb={MAX_MEGABYTES}", f"-artifact_prefix={found}/", "-print_final_stats=1"),
                 ],
                 stdout=log,

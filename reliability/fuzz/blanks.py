@@ -11,7 +11,7 @@ import spacy
 from spacy.language import Language
 
 _make_blank = spacy.blank
-_USES = 2000  # after so many a pipeline is made anew: its vocabulary keeps every word that it has seen
+_USES = 10_000  # after so many a pipeline is made anew: its vocabulary keeps every word that it has seen
 
 
 @contextmanager
