@@ -41,6 +41,24 @@ def name_damage(problem: str, advice: str = "") -> Iterator[None]:
             gc.enable()  # srsly turns it off to read msgpack, and leaves it so after an error
 
 
+@contextmanager
+def name_source(source: str, advice: str = "") -> Iterator[None]:
+    """Within this context everything that is wrong with content, by our own checks too, says where it was.
+
+    Args:
+        source: What is read, such as a file.
+        advice: What to do where it cannot be read.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    try:
+        with name_damage("It cannot be read", advice):
+            yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{source}: {error}") from error
+
+
 def read_reason(error: BaseException) -> str:
     """Return the first line of what another library says, shortened, or the kind of its error where it says nothing."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

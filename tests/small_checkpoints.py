@@ -148,21 +148,6 @@ def make_checkpoint(
     return folder
 
 
-def make_tiny_checkpoint(folder: Path, n_labels: int = 0, task: str = "token", **changes: object) -> Path:
-    """Save a BERT of a few hundred numbers over letters, so that it can be damaged many times."""
-    sizes: dict[str, object] = {
-        "vocab_size": 23,
-        "hidden_size": 4,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 4,
-        "max_position_embeddings": 16,
-    }
-    make_checkpoint(folder, "bert", n_labels, task, **(sizes | changes))
-    make_word_level().save(str(folder / "tokenizer.json"))
-    return folder
-
-
 def find_first_pieces(pieces: PieceBatch, doc: Doc) -> list[int]:
     """Find the first piece that starts in each token of one text, the slow way."""
     spans = list(enumerate(zip(pieces.char_start.tolist(), pieces.char_end.tolist(), strict=True)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import srsly
 
-from ..damage import check_file, name_damage
+from ..damage import check_file, name_damage, name_source
 from ..errors import CheckpointError
 from ..pieces import PieceTokenizer
 from .config import clean_config, find_max_positions
@@ -133,7 +133,8 @@ def _read_tokenizer(folder: Path) -> PieceTokenizer:
     check_file(path)
     with name_damage(f"{path} is not text in UTF-8"):
         content = path.read_text(encoding="utf-8")
-    return PieceTokenizer(content)
+    with name_source(str(folder)):
+        return PieceTokenizer(content)
 
 
 def _convert_slow_tokenizer(folder: Path) -> str:

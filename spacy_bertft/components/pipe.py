@@ -3,7 +3,7 @@
 # No `from __future__ import annotations`: spaCy reads signatures at run time.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -15,7 +15,7 @@ from spacy.pipeline import TrainablePipe
 from spacy.training import Example
 from spacy.vocab import Vocab
 
-from ..damage import check_file, name_damage, parse_message
+from ..damage import check_file, name_source, parse_message
 from ..errors import CheckpointError, UnsupportedError
 from ..models.adapter import keep_adapter_apart, read_adapter, write_adapter
 from ..models.stored import keep_on_error, read_model
@@ -169,13 +169,8 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
 
         return {part: partial(read, part) for part in readers}
 
-    @contextmanager
-    def _name_part(self, where: str) -> Iterator[None]:
-        try:
-            with name_damage("It cannot be read", _ADVICE):
-                yield
-        except CheckpointError as error:
-            raise CheckpointError(f"{self.name}: {where}: {error}") from error
+    def _name_part(self, where: str) -> AbstractContextManager[None]:
+        return name_source(f"{self.name}: {where}", _ADVICE)
 
     def list_stored(self) -> dict[str, Any]:
         """List what is stored beside the weights, as it stands in the file `cfg`."""

@@ -11,7 +11,7 @@ from thinc.api import Model
 from thinc.shims import Shim
 
 from ..checkpoints import Checkpoint, Weights, find_window_size, read_checkpoint, read_head
-from ..damage import name_damage
+from ..damage import name_source
 from ..errors import CheckpointError, SettingError
 from ..training.layers import FrozenLayers, count_frozen, find_depth, find_lr_scale
 from ..training.lora import Lora
@@ -164,7 +164,7 @@ def attach_checkpoint(model: Model[Any, Any], checkpoint: Checkpoint, adapter: L
         CheckpointError: Weights are missing or misshapen, or the configuration is not theirs.
     """
     description = describe_bert(checkpoint, adapter.spec if adapter else None)
-    with name_damage(f"{checkpoint.name} cannot be used"), SizeLimit(checkpoint.weights, checkpoint.name):
+    with name_source(checkpoint.name), SizeLimit(checkpoint.weights, checkpoint.name):
         module: BertModule = get_shim(model).attach(description)
     load_bert(module, checkpoint)
     model.set_dim("nO", module.feature_width, force=True)

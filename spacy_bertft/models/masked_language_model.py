@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..checkpoints import Checkpoint, Weights, load_weights
-from ..damage import name_damage
+from ..damage import name_damage, name_source
 from ..errors import CheckpointError
 from .attention import LEAST_PIECES, AlignedAttention
 from .bert import configure_transformer, rename_old
@@ -89,7 +89,7 @@ def load_masked_language_model(checkpoint: Checkpoint) -> tuple[MaskedLanguageMo
     Raises:
         CheckpointError: Weights of the encoder are missing or misshapen, or part of the head is missing.
     """
-    with name_damage(f"{checkpoint.name} cannot be used"), SizeLimit(checkpoint.weights, checkpoint.name):
+    with name_source(checkpoint.name), SizeLimit(checkpoint.weights, checkpoint.name):
         model = MaskedLanguageModel(checkpoint.config)
     bert, prefix = model.bert, f"{model.bert.base_model_prefix}."
     own = bert.state_dict()

@@ -17,54 +17,19 @@ from damaged import DAMAGES, Canary, expect_named, is_refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import torch as safetensors
-from small_checkpoints import make_tiny_checkpoint
 from spacy.language import Language
-from spacy.training import Example
-from thinc.api import fix_random_seed
 
+from reliability.fuzz.tiny import FACTORIES, annotate, make_tiny_checkpoint, make_tiny_pipeline
 from spacy_bertft.models.shim import get_shim
 
-TEXTS = ["a b c d", "e f g a b c h i j k l m n o p q r s t", ""]
-SHARED = {"@architectures": "spacy-bertft.SharedEncoder.v1"}
-FACTORIES = ("bert_ner", "bert_tagger", "bert_textcat", "bert_textcat_multilabel", "bert_encoder")
-Answers = list[Any]
+TEXT = "a b c d"
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def make(tiny: Path) -> Callable[..., Language]:
+def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Language]:
     """Give what makes a pipeline of one component of ours, and of a head that listens where it is an encoder."""
-
-    def make_pipeline(factory: str, seed: int = 0, **encoder: Any) -> Language:
-        nlp = spacy.blank("en")
-        encoder = {"name": str(tiny), "precision": "fp32", **encoder}
-        if factory == "bert_encoder":
-            nlp.add_pipe(factory, config={"model": encoder}).initialize(lambda: [])
-            encoder, factory = SHARED, "bert_textcat"
-        pipe = nlp.add_pipe(factory, config={"model": {"encoder": encoder}})
-        fix_random_seed(seed)
-        doc = nlp.make_doc(TEXTS[0])
-        pipe.initialize(lambda: [Example(doc, doc)], nlp=nlp, labels=["X", "Y", "Z"])
-        if seed:  # the encoder of another pipeline has other weights too
-            for shim in (shim for node in nlp.get_pipe(nlp.pipe_names[0]).model.walk() for shim in node.shims):
-                for parameter in shim.module.parameters():
-                    parameter.data.normal_()
-        return nlp
-
-    return make_pipeline
-
-
-def annotate(nlp: Language) -> Answers:
-    """Annotate texts that no pipeline has seen before, so that no state is kept from a time before."""
-    docs = list(nlp.pipe(TEXTS))
-    return [
-        (doc.cats, [token.tag_ for token in doc], [(s.start, s.end, s.label_) for s in doc.spans.get("bert_ner", [])])
-        for doc in docs
-    ]
+    checkpoint = make_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
+    return lambda factory, **settings: make_tiny_pipeline(factory, checkpoint, **settings)
 
 
 def list_files(nlp: Language, folder: Path) -> list[str]:
@@ -303,7 +268,7 @@ def test_a_head_over_an_encoder_of_another_width_says_so(make, tmp_path):
     shutil.copyfile(tmp_path / "stored" / "model", tmp_path / "pipeline" / "bert_encoder" / "model")
     mixed = spacy.load(tmp_path / "pipeline")
     with pytest.raises(ValueError, match=r"the states of the encoder has shape .* Expected a width of 4, as trained"):
-        mixed(TEXTS[0])
+        mixed(TEXT)
     assert get_shim(mixed.get_pipe("bert_encoder").model).module.width == 8
 
 
