@@ -26,6 +26,7 @@ from .package import package_command
 from .report import report_command
 from .stats import stats_command
 from .suggest import suggest_command
+from .train import resume_command, train_command
 
 
 class OneLineErrors(TyperGroup):
@@ -53,6 +54,8 @@ app.command("convert")(convert_command)
 app.command("stats")(stats_command)
 app.command("encoder")(encoder_command)
 app.command("adapt")(adapt_command)
+app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train_command)
+app.command("resume")(resume_command)
 app.command("evaluate")(evaluate_command)
 app.command("report")(report_command)
 app.command("import-hf")(import_hf_command)
