@@ -121,8 +121,9 @@ def check_vocab_size(name: str, config: Mapping[str, Any], tokenizer: PieceToken
         raise CheckpointError(f"The config.json of {name} has the vocab_size {n_known!r}. Expected a number.")
     if tokenizer.vocab_size > n_known:
         raise CheckpointError(f"The tokenizer of {name} has {tokenizer.vocab_size} pieces, its model only {n_known}.")
-    pad_id = config.get("pad_token_id") or 0
-    if not isinstance(pad_id, int) or not 0 <= pad_id < n_known:
+    pad_id = config.get("pad_token_id")
+    pad_id = 0 if pad_id is None else pad_id
+    if type(pad_id) is not int or not 0 <= pad_id < n_known:
         raise CheckpointError(f"The config.json of {name} has the pad_token_id {pad_id!r}. Expected one of {n_known}.")
 
 

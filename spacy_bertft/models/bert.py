@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from inspect import signature
@@ -178,7 +179,7 @@ def build_bert(spec: dict[str, Any], layers: Layers = "last") -> BertModule:
     """
     config, tokenizer = clean_config(spec["config"]), PieceTokenizer(spec["tokenizer"])
     module = BertModule(config, tokenizer, has_pooler=spec["has_pooler"], layers=layers)
-    known = {"vocab_size": getattr(module.bert.config, "vocab_size", None), "pad_token_id": module.pad_id}
+    known = {"vocab_size": getattr(module.bert.config, "vocab_size", None), "pad_token_id": config.get("pad_token_id")}
     check_vocab_size("the encoder", known, tokenizer)
     if adapter := spec.get("adapter"):
         inject_adapter(module.bert, adapter)
@@ -254,7 +255,7 @@ def configure_transformer(config: dict[str, Any]) -> Any:
         config: The content of a cleaned `config.json`.
 
     Raises:
-        CheckpointError: It counts something that a model must have, such as layers, with a number that is none.
+        CheckpointError: It holds what is of no use, such as a billion layers, or a name for a number.
     """
     from transformers import AutoConfig
 
@@ -264,7 +265,18 @@ def configure_transformer(config: dict[str, Any]) -> Any:
         if is_count and not 1 <= value <= _MOST:
             raise CheckpointError(f"Its configuration has {name} = {value}. Expected a number from 1 to {_MOST:,}.")
     check_padding(config)
+    for name, default in AutoConfig.for_model(config["model_type"]).to_dict().items():
+        if not _is_like(default, fields.get(name, default), name):
+            raise CheckpointError(f"Its configuration has {name} = {fields[name]!r}. Expected one like {default!r}.")
     return AutoConfig.for_model(config["model_type"], **fields)
+
+
+def _is_like(default: Any, value: Any, name: str) -> bool:
+    """Tell whether a value is of the kind of the family's own; transformers 4 would not see that before it computes."""
+    if isinstance(default, float):
+        return type(value) in (int, float) and math.isfinite(value)
+    may_lack = not name.endswith(("act", "activation"))
+    return not isinstance(default, str) or isinstance(value, str) or (value is None and may_lack)
 
 
 def _build_transformer(config: dict[str, Any]) -> Any:
