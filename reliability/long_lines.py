@@ -1,4 +1,4 @@
-"""Files that are one endless line: what `convert` and `annotate` say of them, how long it takes, and in how much memory.
+"""A line of a gigabyte: what `convert` and `annotate` say of it, how long that takes, and how much memory.
 
     python -m reliability.long_lines [--megabytes 1000]
 

@@ -75,7 +75,12 @@ def fuzz(target: str, seconds: int, *, keep: bool = False) -> Outcome:
             subprocess.run(
                 [
                     *(sys.executable, "-m", "reliability.fuzz.engine", target, new_dir, str(kept)),
-                    *(f"-max_total_time={seconds}", "-len_control=20", f"-timeout={MAX_SECONDS_PER_INPUT}"),
+                    *(
+                        f"-max_total_time={seconds}",
+                        "-len_control=20",
+                        f"-timeout={MAX_SECONDS_PER_INPUT}",
+                        f"-report_slow_units={MAX_SECONDS_PER_INPUT}",
+                    ),
                     *(f"-rss_limit_mb={MAX_MEGABYTES}", f"-artifact_prefix={found}/", "-print_final_stats=1"),
                 ],
                 stdout=log,
