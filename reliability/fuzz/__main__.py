@@ -107,6 +107,8 @@ def minimise(target: str, folders: Sequence[Path]) -> None:
     with TemporaryDirectory() as small_dir:
         command = [sys.executable, "-m", "reliability.fuzz.engine", target, "-merge=1", small_dir, *map(str, folders)]
         subprocess.run([*command, f"-max_len={LARGEST_KEPT}"], check=True, capture_output=True)
+        if not any(Path(small_dir).iterdir()):
+            raise SystemExit(f"{target}: nothing came of the merge; the kept inputs stay as they are.")
         shutil.rmtree(kept)
         kept.mkdir()
         for path in Path(small_dir).iterdir():
