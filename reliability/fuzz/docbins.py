@@ -6,9 +6,13 @@ Or else the rest is what is packed in the file: few changes of packed bytes get 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import srsly
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
@@ -44,6 +48,29 @@ DICTIONARY = (
     ),
     *(b"\xdf\xff\xff\xff\xff", b"\xcb\x7f\xf8\0\0\0\0\0\0", b"\xd3\x80\0\0\0\0\0\0\0", b"\xed\xa0\x80"),
 )
+_ODD_VALUES = (
+    None,
+    True,
+    -1,
+    0,
+    65,
+    2**63,
+    1.5,
+    float("nan"),
+    "",
+    "a",
+    "\n",
+    b"",
+    b"\x90",
+    [],
+    [1],
+    {},
+    {"a": "b"},
+    {1: 0.5},
+)
+_ODD_NUMBERS = tuple(
+    number.to_bytes(8, "little", signed=number < 0) for number in (0, 1, 2, 3, 79, 2**31, 2**63, -1, -2)
+)
 _ANSWERS = {name: name for name in ("ents", "cats", "tags")}
 
 
@@ -75,3 +102,44 @@ def fuzz_one(data: bytes) -> None:
     if not any(problem.line is None for problem in problems):
         n_docs = len(DocBin().from_bytes(zlib.compress(content) if choice & 2 else content))
         check(n_docs == n_written + len(problems), "every document is written or a problem")
+
+
+def mutate(data: bytes, max_bytes: int, seed: int) -> bytes:
+    """Change one of the things that are packed in a file, mostly: what is no longer packed well is refused at once."""
+    import atheris
+
+    random = Random(seed)
+    choice, content = (data[0], data[1:]) if data else (0, b"")
+    try:
+        values = srsly.msgpack_loads(content if choice & 2 else zlib.decompress(content))
+        name = random.choice(list(values))
+        values[name] = _change(values[name], random, lambda part: bytes(atheris.Mutate(part, len(part) + 8)))
+        changed = srsly.msgpack_dumps(values)
+    except Exception:  # noqa: BLE001 - it is not packed well by now
+        changed = b""
+    if not changed or random.random() < 0.2:
+        return bytes(atheris.Mutate(data, max_bytes))
+    return bytes([choice]) + (changed if choice & 2 else zlib.compress(changed, 1))[: max_bytes - 1]
+
+
+def _change(value: Any, random: Random, mutate_bytes: Callable[[bytes], bytes]) -> Any:
+    """Change a value, or something in it."""
+    if random.random() < 0.1:
+        return random.choice(_ODD_VALUES)
+    if isinstance(value, bytes) and len(value) >= 8 and random.random() < 0.5:
+        # Numbers of 8 or 4 bytes stand there.
+        at = random.randrange(0, len(value) - 3, 4)
+        return value[:at] + random.choice(_ODD_NUMBERS)[: len(value) - at] + value[at + 8 :]
+    if isinstance(value, bytes):
+        return mutate_bytes(value)
+    if isinstance(value, list) and value:
+        at = random.randrange(len(value))
+        return [
+            *value[:at],
+            *random.choice(([], [_change(value[at], random, mutate_bytes)], [value[at]] * 2)),
+            *value[at + 1 :],
+        ]
+    if isinstance(value, dict) and value:
+        name = random.choice(list(value))
+        return {**value, name: _change(value[name], random, mutate_bytes)}
+    return random.choice(_ODD_VALUES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import ModuleType
 
@@ -19,7 +18,9 @@ def main() -> None:
         file.writelines(f'"{_escape(word)}"\n' for word in getattr(target, "DICTIONARY", ()))
         file.flush()
         arguments = [f"-max_len={getattr(target, 'MAX_BYTES', 4096)}", f"-dict={file.name}", *arguments]
-        atheris.Setup([str(Path(__file__)), *arguments], target.fuzz_one, **_find_mutator(target))
+        # To merge, libFuzzer runs this again, by a shell.
+        command = f"{sys.executable} -m reliability.fuzz.engine {name}"
+        atheris.Setup([command, *arguments], target.fuzz_one, **_find_mutator(target))
         atheris.Fuzz()
 
 

@@ -64,7 +64,8 @@ def fuzz_one(data: bytes) -> None:
     is_csv = file_format != "jsonl"
     has_header, has_pairs = not choice & 4, bool(choice & 16)
     with TemporaryDirectory() as folder:
-        source, output = Path(folder, "a"), Path(folder, "a.spacy")
+        source, names, output = Path(folder, "a"), Path(folder, "names"), Path(folder, "a.spacy")
+        names.write_text("ham\nspam\n")
         source.write_bytes(content)
         with remember_blanks(), expect_clear_errors():
             report = convert_texts(
@@ -77,6 +78,7 @@ def fuzz_one(data: bytes) -> None:
                 label_column="2" if is_csv and not has_header else "label" if more & 1 else None,
                 second_text_column=("second" if has_header or not is_csv else "3") if has_pairs else None,
                 label_separator=";" if choice & 32 else None,
+                label_names=names if more & 2 else None,
                 dev=0.3 if choice & 64 else 0.0,
                 lang="xx" if choice & 128 else "en",
             )
@@ -87,7 +89,7 @@ def fuzz_one(data: bytes) -> None:
                     report, sorted(text for part in texts for text in part), file_format, content, choice
                 )
             return
-        check(sorted(Path(folder).iterdir()) == [source], "after an error nothing is written")
+        check(sorted(Path(folder).iterdir()) == [source, names], "after an error nothing is written")
 
 
 def _check_nothing_is_lost(

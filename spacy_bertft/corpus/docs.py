@@ -101,9 +101,8 @@ def _check_doc(doc: Doc) -> None:
     """Look up what spaCy looks up only when somebody asks for it."""
     doc.text.encode("utf-8")
     for token in doc:
-        _ = token.tag_
-    for ent in doc.ents:
-        _ = ent.label_
+        _ = token.tag_, token.ent_type_
+    _ = doc.ents
     for label, value in doc.cats.items():
         if not isinstance(label, str) or not isinstance(value, (int, float)):
             raise ValueError(f"the category {label!r} is {value!r}")

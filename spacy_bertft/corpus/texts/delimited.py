@@ -9,7 +9,7 @@ from typing import Literal
 
 from ...errors import ColumnFormatError
 from ..lines import read_raw_lines
-from .options import TextOptions, check_columns_differ
+from .options import TextOptions, check_columns_differ, read_number
 from .rows import Row, RowTally
 
 DelimitedFormat = Literal["csv", "tsv"]
@@ -148,8 +148,8 @@ def _find_columns(path: Path, line: int, cells: Sequence[str], options: TextOpti
             raise ColumnFormatError(path, line, problem, f"Pass {option} with the number of the column, from 1.")
         if column in names:
             places[setting] = names.index(column)
-        elif column.isdecimal() and 1 <= int(column) <= len(cells):
-            places[setting] = int(column) - 1
+        elif (number := read_number(column)) is not None and 1 <= number <= len(cells):
+            places[setting] = number - 1
         else:
             problem = f"there is no column {column!r} among {_describe(names, len(cells))}"
             raise ColumnFormatError(path, line, problem, _advise(option, options))
