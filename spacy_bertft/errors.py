@@ -25,6 +25,7 @@ from __future__ import annotations
 from pathlib import Path
 
 _LONGEST = 300  # characters of one part of a sentence
+_LONGEST_LINE = 900  # of a whole one about a checkpoint
 
 
 def shorten(text: str) -> str:
@@ -95,7 +96,18 @@ class ShapeError(BertftError, ValueError):
 
 
 class CheckpointError(BertftError, ValueError):
-    """A checkpoint cannot be used as it is."""
+    """A checkpoint cannot be used as it is.
+
+    Args:
+        message: What is wrong. Characters of names in a file that would not be seen, such as the end of a line, are
+            spelled out, and what is too long is cut in the middle.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+        if len(line) > _LONGEST_LINE:
+            line = f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
+        super().__init__(line)
 
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
