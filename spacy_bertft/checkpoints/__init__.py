@@ -1,7 +1,7 @@
 """Hugging Face folders ↔ configuration, tokenizer, weights and head in memory. What is written is safetensors."""
 
-from .checkpoint import Checkpoint, read_checkpoint, read_config, read_tokenizer, write_checkpoint
-from .config import clean_config, find_max_positions, find_window_size
+from .checkpoint import Checkpoint, check_vocab_size, read_checkpoint, read_config, read_tokenizer, write_checkpoint
+from .config import check_padding, clean_config, find_max_positions, find_window_size
 from .heads import (
     Activation,
     CheckpointHead,
@@ -12,7 +12,7 @@ from .heads import (
     find_task,
     read_head,
 )
-from .source import MODEL_CARD, check_replaceable, copy_checkpoint, find_checkpoint_dir, read_first_line
+from .source import MODEL_CARD, check_replaceable, copy_checkpoint, find_checkpoint_dir
 from .weights import (
     Weights,
     load_weights,
@@ -30,7 +30,9 @@ __all__ = [
     "HeadLayout",
     "Task",
     "Weights",
+    "check_padding",
     "check_replaceable",
+    "check_vocab_size",
     "clean_config",
     "copy_checkpoint",
     "describe_head",
@@ -42,7 +44,6 @@ __all__ = [
     "load_weights",
     "read_checkpoint",
     "read_config",
-    "read_first_line",
     "read_head",
     "read_tokenizer",
     "read_weight_file",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import srsly
 
+from ..damage import check_file, name_damage, name_source
 from ..errors import CheckpointError
 from ..pieces import PieceTokenizer
 from .config import clean_config, find_max_positions
-from .source import find_checkpoint_dir, read_first_line
+from .source import find_checkpoint_dir
 from .weights import Weights, read_weights, write_weight_file
 
 # From one of these transformers makes the tokenizer of a checkpoint without a tokenizer.json.
@@ -45,7 +47,7 @@ def read_checkpoint(name: str) -> Checkpoint:
     folder = find_checkpoint_dir(name)
     config = read_config(folder)
     tokenizer = _read_tokenizer(folder)
-    _check_vocab_size(name, config, tokenizer)
+    check_vocab_size(name, config, tokenizer)
     return Checkpoint(name, config, tokenizer, read_weights(folder))
 
 
@@ -83,13 +85,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise CheckpointError(f"{folder} holds no config.json. Expected a folder written by save_pretrained().")
-    try:
+    with name_damage(f"{path} is not JSON"):
         config = srsly.read_json(path)
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not JSON: {error}.") from error
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise CheckpointError(f"{path} names no model_type. Expected the config.json of a transformers model.")
-    return clean_config(config)
+    with name_damage(f"{path} is no configuration"):
+        return clean_config(config)
 
 
 def read_tokenizer(name: str) -> PieceTokenizer:
@@ -102,23 +103,39 @@ def read_tokenizer(name: str) -> PieceTokenizer:
     return _read_tokenizer(find_checkpoint_dir(name))
 
 
-def _check_vocab_size(name: str, config: dict[str, Any], tokenizer: PieceTokenizer) -> None:
-    """Check that the model knows every id that its tokenizer can give."""
-    n_known = config.get("vocab_size", tokenizer.vocab_size)
+def check_vocab_size(name: str, config: Mapping[str, Any], tokenizer: PieceTokenizer) -> None:
+    """Raise unless a model knows every id that its tokenizer can give, and that of padding.
+
+    Args:
+        name: The checkpoint.
+        config: `vocab_size`, if the model has a vocabulary, and `pad_token_id`.
+        tokenizer: Its tokenizer.
+
+    Raises:
+        CheckpointError: There is one that it does not know.
+    """
+    n_known = config.get("vocab_size")
+    if n_known is None:
+        return
     if not isinstance(n_known, int):
         raise CheckpointError(f"The config.json of {name} has the vocab_size {n_known!r}. Expected a number.")
     if tokenizer.vocab_size > n_known:
         raise CheckpointError(f"The tokenizer of {name} has {tokenizer.vocab_size} pieces, its model only {n_known}.")
+    pad_id = config.get("pad_token_id")
+    pad_id = 0 if pad_id is None else pad_id
+    if type(pad_id) is not int or not 0 <= pad_id < n_known:
+        raise CheckpointError(f"The config.json of {name} has the pad_token_id {pad_id!r}. Expected one of {n_known}.")
 
 
 def _read_tokenizer(folder: Path) -> PieceTokenizer:
     path = folder / "tokenizer.json"
-    if not path.is_file():
+    if not path.exists():
         return PieceTokenizer(_convert_slow_tokenizer(folder))
-    try:
-        return PieceTokenizer(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path} is not text in UTF-8: {error}.") from error
+    check_file(path)
+    with name_damage(f"{path} is not text in UTF-8"):
+        content = path.read_text(encoding="utf-8")
+    with name_source(str(folder)):
+        return PieceTokenizer(content)
 
 
 def _convert_slow_tokenizer(folder: Path) -> str:
@@ -131,12 +148,10 @@ def _convert_slow_tokenizer(folder: Path) -> str:
     if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
         expected = ", ".join(_VOCABULARIES)
         raise CheckpointError(f"{folder} holds no tokenizer.json, and none could be made: there is none of {expected}.")
-    try:
+    with name_damage(f"{folder} holds no tokenizer.json, and none could be made"):
         tokenizer = AutoTokenizer.from_pretrained(str(folder), use_fast=True, trust_remote_code=False)
         json: str = tokenizer.backend_tokenizer.to_str()
-    except (OSError, ValueError, AttributeError, ImportError) as error:
-        reason = read_first_line(error)
-        raise CheckpointError(f"{folder} holds no tokenizer.json, and none could be made: {reason}") from error
-    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        has_words = len(tokenizer) > len(tokenizer.all_special_ids)
+    if not has_words:
         raise CheckpointError(f"{folder} holds no tokenizer.json, and its vocabulary has special pieces only.")
     return json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import SettingError
+from ..errors import CheckpointError, SettingError
 
 # Fields that make transformers import, download or choose code, or change the type of the weights. Every field that
 # opens with an underscore goes too: those are transformers' own notes, `_attn_implementation` among them.
@@ -86,6 +86,17 @@ def find_max_positions(config: Mapping[str, Any]) -> int | None:
     if config.get("model_type") in _OFFSET_POSITIONS:
         positions -= int(config.get("pad_token_id") or 0) + 1
     return positions
+
+
+def check_padding(config: Mapping[str, Any]) -> None:
+    """Raise where a family that numbers its positions from the id of padding has none.
+
+    Raises:
+        CheckpointError: It has none.
+    """
+    family = config.get("model_type")
+    if family in _OFFSET_POSITIONS and config.get("pad_token_id", 0) is None:
+        raise CheckpointError(f"The configuration has no pad_token_id, from which {family} numbers positions.")
 
 
 def find_window_size(name: str, config: Mapping[str, Any], window: int | None, n_special: int) -> int:

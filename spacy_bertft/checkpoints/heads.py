@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -17,6 +18,7 @@ ACTIVATIONS: tuple[Activation, ...] = ("tanh", "relu", "gelu")
 
 _CLASSES: dict[Task, str] = {"token": "ForTokenClassification", "text": "ForSequenceClassification"}
 _MULTILABEL = "multi_label_classification"
+_SURROGATE = re.compile("[\ud800-\udfff]")  # which no string of spaCy may hold
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,10 @@ def read_head(name: str, task: Task) -> CheckpointHead | None:
     problem = config.get("problem_type")
     if problem == "regression":
         raise CheckpointError(f"{name} predicts numbers, not labels (problem_type = regression).")
-    labels = _read_labels(name, config, len(weights["linear.bias"]))
+    shape = weights["linear.bias"].shape
+    if len(shape) != 1:
+        raise CheckpointError(f"The head of {name} has a bias of shape {tuple(shape)}. Expected one number per label.")
+    labels = _read_labels(name, config, shape[0])
     return CheckpointHead(name, task, labels, None if problem is None else problem == _MULTILABEL, weights)
 
 
@@ -195,6 +200,8 @@ def _read_labels(name: str, config: Mapping[str, Any], n_labels: int) -> tuple[s
 
 
 def _check_differ(name: str, labels: Sequence[str]) -> None:
+    if any(_SURROGATE.search(label) for label in labels):
+        raise CheckpointError(f"{name} has a label with half of a surrogate pair. Rename it.")
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise CheckpointError(f"{name} gives the label {', '.join(twice)} to two outputs. Rename one of them.")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from ..damage import check_file, read_reason
 from ..errors import CheckpointError, CheckpointNotFoundError
 from ..output import replace_folder_when_done
 
@@ -99,7 +100,8 @@ def copy_checkpoint(name: str, output_dir: Path) -> list[Path]:
 
     Raises:
         CheckpointNotFoundError: Nothing stands under this name.
-        CheckpointError: The checkpoint is in that folder already, or something else is, which would be lost.
+        CheckpointError: The checkpoint is in that folder already, or something else is, which would be lost; or what
+            should be a file of it is none.
     """
     folder = find_checkpoint_dir(name)
     if output_dir.resolve() == folder.resolve():
@@ -108,6 +110,7 @@ def copy_checkpoint(name: str, output_dir: Path) -> list[Path]:
     patterns = HUB_FILES if _has_safetensors(folder) else HUB_FILES + TORCH_FILES
     with replace_folder_when_done(output_dir) as temporary_dir:
         for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+            check_file(path)
             shutil.copyfile(path, temporary_dir / path.name)
     return sorted(output_dir.iterdir())
 
@@ -160,12 +163,6 @@ def _fetch_from_hub(name: str) -> Path:
             folder = Path(snapshot_download(name, allow_patterns=list(HUB_FILES + TORCH_FILES)))
         return folder
     except (HFValidationError, http_error, LocalEntryNotFoundError, OSError) as error:
-        reason = read_first_line(error).rstrip(".")
         raise CheckpointNotFoundError(
-            name, f"It is no folder, and the hub answered: {reason}. Check the name, or give a folder."
+            name, f"It is no folder, and the hub answered: {read_reason(error)}. Check the name, or give a folder."
         ) from error
-
-
-def read_first_line(error: BaseException) -> str:
-    """Return the first line of an error of another library, or its kind where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -5,19 +5,25 @@ A checkpoint that has no safetensors is read from `pytorch_model.bin` by torch's
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile, is_zipfile
 
 import srsly
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors import torch as safetensors
 
+from ..damage import name_damage
 from ..errors import CheckpointError
 from ..output import replace_when_done
 
 Weights = dict[str, torch.Tensor]
+
+_ADVICE = "Save the model with save_pretrained() again."
+_MOST_NAMED = 5
 
 
 def list_weights(folder: Path) -> set[str]:
@@ -54,36 +60,54 @@ def read_weight_file(path: Path, names: Collection[str] | None = None) -> Weight
     if path.suffix == ".bin":
         weights = _read_torch_file(path)
         return weights if names is None else {name: weights[name] for name in weights if name in names}
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys() if names is None or name in names}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
+    with _open_safetensors(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys() if names is None or name in names}  # noqa: SIM118
 
 
 def _list_file(path: Path) -> list[str]:
     if path.suffix == ".bin":
         return list(_read_torch_file(path))
-    try:
+    with _open_safetensors(path) as file:
+        return list(file.keys())
+
+
+@contextmanager
+def _open_safetensors(path: Path) -> Iterator[Any]:
+    with name_damage(f"{path} cannot be read as safetensors", _ADVICE):
+        _check_opens(path)
         with safe_open(path, framework="pt") as file:
-            return list(file.keys())
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
+            yield file
 
 
 def _read_torch_file(path: Path) -> Weights:
     """Read what `torch.save` wrote of a state; torch itself refuses anything but tensors and plain values."""
-    try:
+    problem = f"{path} holds more than tensors, or is damaged, and was not read"
+    with name_damage(problem, "Save the model with save_pretrained() as safetensors."):
+        _check_opens(path)
+        _check_uncompressed(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()
-        raise CheckpointError(
-            f"{path} holds more than tensors, or is damaged, and was not read: {reason[0] if reason else error!r} "
-            "Save the model with save_pretrained() as safetensors."
-        ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds no state of a model. Save the model with save_pretrained() again.")
-    return {name: tensor for name, tensor in content.items() if isinstance(tensor, torch.Tensor)}
+    return {
+        name: tensor for name, tensor in content.items() if isinstance(name, str) and isinstance(tensor, torch.Tensor)
+    }
+
+
+def _check_opens(path: Path) -> None:
+    """Raise what the system says where a file cannot be opened; to open a pipe may never end."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is no file")
+    path.open("rb").close()
+
+
+def _check_uncompressed(path: Path) -> None:
+    """Raise where the parts of a file are compressed: torch writes none, and of few bytes they could make very many."""
+    if is_zipfile(path):
+        with ZipFile(path) as archive:
+            if any(
+                part.compress_type != ZIP_STORED or part.file_size > part.compress_size for part in archive.filelist
+            ):
+                raise ValueError("its parts are compressed, which torch never does")
 
 
 def write_weight_file(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
@@ -111,10 +135,8 @@ def weights_from_bytes(content: bytes) -> Weights:
     Raises:
         CheckpointError: The bytes are no safetensors file.
     """
-    try:
+    with name_damage("The stored weights are damaged", "Train or export them again."):
         weights: Weights = safetensors.load(content)
-    except (SafetensorError, ValueError) as error:
-        raise CheckpointError(f"The stored weights are damaged: {error}. Train or export them again.") from error
     return weights
 
 
@@ -130,7 +152,7 @@ def load_weights(
         may_keep: Whether the module may keep the tensors themselves, because nobody else has them.
 
     Raises:
-        CheckpointError: Tensors are missing or misshapen; the error names them.
+        CheckpointError: Tensors are missing, misshapen or not of numbers; the error names them.
     """
     own = module.state_dict()
     missing = sorted(own.keys() - weights.keys())
@@ -140,15 +162,37 @@ def load_weights(
         if weights[name].shape != own[name].shape
     ]
     if missing or misshapen:
-        parts = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"misshapen: {', '.join(misshapen)}"] * bool(
-            misshapen
-        )
+        parts = [
+            f"{kind}: {_name_some(names)}" for kind, names in (("missing", missing), ("misshapen", misshapen)) if names
+        ]
         raise CheckpointError(f"The weights in {source} do not fit its configuration; {'; '.join(parts)}.")
-    fitting = {name: weights[name] for name in own}
+    fitting = {name: _convert(weights[name], own[name].dtype) for name in own}
+    broken = sorted(name for name, tensor in fitting.items() if tensor is None or not _is_finite(tensor))
+    if broken:
+        raise CheckpointError(
+            f"Weights in {source} are no numbers to compute with: {_name_some(broken)}. Expected dense tensors of "
+            "finite numbers; train or export the model again."
+        )
     if may_keep:
-        _keep_weights(module, {name: tensor.to(own[name].dtype) for name, tensor in fitting.items()})
+        _keep_weights(module, {name: tensor for name, tensor in fitting.items() if tensor is not None})
     else:
         module.load_state_dict(fitting)
+
+
+def _name_some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(name if len(name) < 150 else f"{name[:150]} …" for name in names[:_MOST_NAMED]) + more
+
+
+def _convert(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:
+    """Convert a tensor to a number format, or return nothing where its numbers are of another kind, or not there."""
+    is_dense = tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_quantized
+    return tensor.to(dtype) if is_dense and tensor.is_floating_point() == dtype.is_floating_point else None
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    # `aminmax` hands on what is no number, and is twenty times as fast as to look at each.
+    return not tensor.numel() or not tensor.is_floating_point() or bool(torch.stack(tensor.aminmax()).isfinite().all())
 
 
 def _keep_weights(module: torch.nn.Module, weights: Weights) -> None:
@@ -184,9 +228,5 @@ def _list_shards(folder: Path, index: Path) -> list[Path]:
 
 
 def _read_index(path: Path) -> set[str]:
-    try:
+    with name_damage(f"{path} cannot be read as an index of shards", _ADVICE):
         return set(srsly.read_json(path)["weight_map"].values())
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as an index of shards. Save the model with save_pretrained() again."
-        ) from error

@@ -2,6 +2,8 @@
 
 # No `from __future__ import annotations`: spaCy reads the signature of `initialize` at run time.
 
+import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,12 +12,14 @@ from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
 
 from ..checkpoints import CheckpointHead, Task
-from ..errors import CheckpointNotFoundError, DataError, SettingError, UnsupportedError
+from ..errors import CheckpointError, CheckpointNotFoundError, DataError, SettingError, UnsupportedError
 from ..models.head import find_pretrained_head, load_head
 from ..models.shim import has_weights
 from .pipe import BertPipe
 
 Scorer = Callable[..., dict[str, Any]]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # which no string of spaCy may hold
 
 
 class BertComponent(BertPipe):
@@ -156,8 +160,33 @@ class BertComponent(BertPipe):
 
     def _set_stored(self, stored: dict[str, Any]) -> None:
         super()._set_stored(stored)
+        check_labels(self.cfg["labels"])
+        temperature = self.cfg.get("temperature", 1.0)
+        if not isinstance(temperature, (int, float)) or not 0 < temperature < math.inf:
+            raise CheckpointError(f"The temperature is {temperature!r}. Expected a number above 0.")
         for label in self.labels:
             self.vocab.strings.add(label)
+
+    def _has_labels_of_model(self) -> bool:
+        """Tell whether the labels are those that the initialized model was made for."""
+        raise NotImplementedError
+
+    def _check_stored(self) -> None:
+        if has_weights(self.model) and not self._has_labels_of_model():
+            raise CheckpointError("The labels in cfg are not those of the model. Expected parts stored together.")
+
+
+def check_labels(labels: Any) -> None:
+    """Raise unless labels that were read are a list of different names.
+
+    Raises:
+        CheckpointError: They are not.
+    """
+    is_named = isinstance(labels, list) and all(isinstance(label, str) and label for label in labels)
+    if not is_named or len(set(labels)) < len(labels) or _SURROGATE.search("".join(labels)):
+        raise CheckpointError(
+            "The labels are no list of different names. Expected what a component of ours has stored."
+        )
 
 
 def check_known(name: str, label: str, labels: Iterable[str]) -> None:

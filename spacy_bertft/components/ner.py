@@ -86,6 +86,9 @@ class BertNer(TokenComponent):
         self._has_warned = False
         register_score()
 
+    def _has_labels_of_model(self) -> bool:
+        return set(self.labels) == set(get_grammar(self.model).labels) - {""}
+
     def _list_tags(self) -> list[str]:
         return ["O", *(f"{prefix}-{label}" for label in self.labels for prefix in ("B", "I"))]
 

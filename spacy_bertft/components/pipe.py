@@ -2,7 +2,9 @@
 
 # No `from __future__ import annotations`: spaCy reads signatures at run time.
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,13 @@ from spacy.pipeline import TrainablePipe
 from spacy.training import Example
 from spacy.vocab import Vocab
 
-from ..errors import UnsupportedError
+from ..damage import check_file, name_source, parse_message
+from ..errors import CheckpointError, UnsupportedError
 from ..models.adapter import keep_adapter_apart, read_adapter, write_adapter
+from ..models.stored import keep_on_error, read_model
 from ..output import update_folder_when_done
+
+_ADVICE = "Take another copy, or store the pipeline again."
 
 DEFAULT_ENCODER = {
     "@architectures": "spacy-bertft.BertEncoder.v1",
@@ -74,17 +80,22 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         return content
 
     def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> "BertPipe":
-        """Read the component.
+        """Read the component. After an error it is what it was before.
 
         Raises:
-            CheckpointError: The stored model is damaged.
+            CheckpointError: The bytes are damaged, or of another component.
         """
-        parts = {
+        parts: dict[str, Callable[[Any], Any]] = {
             "cfg": lambda content: self._set_stored(srsly.json_loads(content)),
-            "vocab": lambda content: self.vocab.from_bytes(content, exclude=exclude),
-            "model": self.model.from_bytes,
+            "model": lambda content: read_model(self.model, content),
+            "vocab": lambda content: self._read_vocab("from_bytes", content, exclude),
         }
-        util.from_bytes(bytes_data, parts, exclude)
+        with self._name_part("its bytes"):
+            stored = parse_message(bytes_data)
+            if not stored.keys() <= parts.keys():
+                raise CheckpointError(f"There is {', '.join(stored)}. Expected {', '.join(parts)}. {_ADVICE}")
+        with self._keep_on_error(exclude):
+            util.from_dict(stored, self._name_parts(parts, lambda part, _: f"'{part}' in its bytes"), exclude)
         return self
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
@@ -103,33 +114,83 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
             util.to_disk(folder, parts, exclude)
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "BertPipe":
-        """Read the component from a folder.
+        """Read the component from a folder. After an error it is what it was before.
 
         Raises:
-            CheckpointError: The stored model is damaged.
+            CheckpointError: A file is missing or damaged, or of another component.
         """
-        parts: dict[str, Any] = {
-            "cfg": lambda p: self._set_stored(srsly.read_json(p)),
-            "vocab": lambda p: self.vocab.from_disk(p, exclude=exclude),
+        parts: dict[str, Callable[[Any], Any]] = {
+            "cfg": self._read_cfg,
             "model": self._read_model,
             "adapter": lambda p: read_adapter(self.model, p),
+            "vocab": lambda p: self._read_vocab("from_disk", p, exclude),
         }
-        util.from_disk(path, parts, exclude)
+        with self._keep_on_error(exclude):
+            util.from_disk(path, self._name_parts(parts, lambda _, path: str(path)), exclude)
         return self
 
     def _write_model(self, path: Path) -> None:
         with keep_adapter_apart(self.model):
             self.model.to_disk(path)
 
+    def _read_cfg(self, path: Path) -> None:
+        check_file(path)
+        self._set_stored(srsly.read_json(path))
+
     def _read_model(self, path: Path) -> None:
+        check_file(path)
+        if not path.stat().st_size:
+            raise CheckpointError(f"It is empty. {_ADVICE}")
         # The file is looked at where the system keeps it; read into memory, it would be there once more.
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-            self.model.from_bytes(content)
+            read_model(self.model, content)
+
+    def _read_vocab(self, read: str, source: Any, exclude: Iterable[str]) -> None:
+        getattr(Vocab(), read)(source, exclude=exclude)  # raises before anything of the present one is lost
+        getattr(self.vocab, read)(source, exclude=exclude)
+
+    @contextmanager
+    def _keep_on_error(self, exclude: Iterable[str]) -> Iterator[None]:
+        """Read parts, see whether they fit each other, and go back to what was there if they cannot be read."""
+        before = dict(self.cfg)
+        try:
+            with keep_on_error(self.model):
+                yield
+                if not {"cfg", "model"} & set(exclude):
+                    with self._name_part("what was stored"):
+                        self._check_stored()
+        except BaseException:
+            self.cfg.clear()
+            self.cfg.update(before)
+            raise
+
+    def _name_parts(
+        self, readers: Mapping[str, Callable[[Any], Any]], name: Callable[[str, Any], str]
+    ) -> dict[str, Callable[[Any], Any]]:
+        """Let errors name the component and what was read, which `name` makes of a part and its source."""
+
+        def read(part: str, source: Any) -> None:
+            with self._name_part(name(part, source)):
+                readers[part](source)
+
+        return {part: partial(read, part) for part in readers}
+
+    def _name_part(self, where: str) -> AbstractContextManager[None]:
+        return name_source(f"{self.name}: {where}", _ADVICE)
 
     def list_stored(self) -> dict[str, Any]:
         """List what is stored beside the weights, as it stands in the file `cfg`."""
         return {key: self.cfg[key] for key in self.stored}
 
+    def _check_stored(self) -> None:
+        """Raise unless what was stored beside the weights fits them.
+
+        Raises:
+            CheckpointError: It does not.
+        """
+
     def _set_stored(self, stored: dict[str, Any]) -> None:
+        if unknown := sorted(stored.keys() - set(self.stored)):
+            raise CheckpointError(f"It holds {', '.join(unknown)}. Expected {', '.join(self.stored) or 'nothing'}.")
         # What an earlier version did not store yet stays as it is in a new component.
         self.cfg.update({key: stored[key] for key in self.stored if key in stored})

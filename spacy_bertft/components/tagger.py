@@ -76,6 +76,9 @@ class BertTagger(TokenComponent):
             )
         return super()._add_label(label)
 
+    def _has_labels_of_model(self) -> bool:
+        return bool(self.cfg["labels"] == self.model.attrs["tags"])
+
     def _list_tags(self) -> list[str]:
         return list(self.labels)
 

@@ -4,7 +4,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, Optional, Union
+from typing import Any, Literal, Optional, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 
 from ..checkpoints import CheckpointHead
-from ..errors import SettingError
+from ..errors import CheckpointError, SettingError
 from ..models.text_classifier import TextModel, set_labels
 from ..training.class_weights import find_class_weights
 from ..training.temperature import Answers
@@ -144,6 +144,16 @@ class TextComponent(BertComponent):
 
     def _set_outputs(self) -> None:
         set_labels(self.model, len(self.labels))
+
+    def _set_stored(self, stored: dict[str, Any]) -> None:
+        super()._set_stored(stored)
+        weights = self.cfg["label_weights"]
+        is_listed = isinstance(weights, list) and all(isinstance(weight, (int, float)) for weight in weights)
+        if not is_listed or len(weights) not in (0, len(self.labels)) or not np.isfinite(weights).all():
+            raise CheckpointError("label_weights is no list of numbers, one for each label.")
+
+    def _has_labels_of_model(self) -> bool:
+        return bool(len(self.labels) == self.model.attrs["n_labels"])
 
     def _find_weights(self, examples: Iterable[Example]) -> list[float]:
         counts: Counter[str] = Counter()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.training import Example
 
-from ..errors import DataError, SettingError
+from ..errors import CheckpointError, DataError, SettingError
 from ..models.text_classifier import TextModel
 from ..training.label_loss import softmax, softmax_loss
 from .text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
@@ -95,6 +95,12 @@ class BertTextcat(TextComponent):
         if positive_label is not None and (positive_label not in self.labels or len(self.labels) != 2):
             raise SettingError("positive_label", positive_label, f"one of two labels, not of {', '.join(self.labels)}")
         self.cfg["positive_label"] = positive_label
+
+    def _set_stored(self, stored: dict[str, Any]) -> None:
+        super()._set_stored(stored)
+        positive_label = self.cfg["positive_label"]
+        if positive_label is not None and positive_label not in self.labels:
+            raise CheckpointError(f"The positive_label is {positive_label!r}. Expected nothing, or one of the labels.")
 
     def _set_outputs(self) -> None:
         if len(self.labels) < 2:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from ..errors import ColumnFormatError, DataError
 
+# A longer line is none of text: the file is binary, or lacks its line ends. Reading it would take memory without end.
+MAX_LINE_BYTES = 64 * 1024 * 1024
 _BOM = "\ufeff"
 
 
@@ -24,7 +27,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
     Raises:
         DataError: There is no such file.
-        ColumnFormatError: A line is not UTF-8, or holds a NUL.
+        ColumnFormatError: A line is not UTF-8, holds a NUL, or is longer than `MAX_LINE_BYTES`.
     """
     for number, line in enumerate(read_raw_lines(path), start=1):
         yield number, line.rstrip("\r\n")
@@ -38,14 +41,37 @@ def read_raw_lines(path: Path) -> Iterator[str]:
 
     Raises:
         DataError: There is no such file.
-        ColumnFormatError: A line is not UTF-8, or holds a NUL.
+        ColumnFormatError: A line is not UTF-8, holds a NUL, or is longer than `MAX_LINE_BYTES`.
     """
     check_is_file(path)
     # Binary files split at `\n` only, and a bad byte is met at its own line.
     with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
+        for number, raw in enumerate(split_lines(file), start=1):
+            if raw is None:
+                raise ColumnFormatError(path, number, describe_long_line(), "Expected text; is this a binary file?")
             line = decode_line(raw, path, number)
             yield line.removeprefix(_BOM) if number == 1 else line
+
+
+def split_lines(file: IO[bytes]) -> Iterator[bytes | None]:
+    r"""Split a file at `\n`, and keep no more than `MAX_LINE_BYTES` of it in memory.
+
+    Yields:
+        Each line with its end, or None for a line that is too long; the rest of it is passed over.
+    """
+    while line := file.readline(MAX_LINE_BYTES):
+        if line.endswith(b"\n") or len(line) < MAX_LINE_BYTES:
+            yield line
+            continue
+        del line
+        yield None
+        while (part := file.readline(1 << 20)) and not part.endswith(b"\n"):
+            pass
+
+
+def describe_long_line() -> str:
+    """Say what is wrong with a line for which `split_lines` gives None."""
+    return f"the line is longer than {MAX_LINE_BYTES:,} bytes"
 
 
 def check_is_file(path: Path) -> None:

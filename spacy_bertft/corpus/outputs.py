@@ -11,7 +11,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
-from ..errors import SettingError
+from ..errors import SettingError, shorten
 from ..output import name_path
 from .report import PartReport
 
@@ -62,12 +62,14 @@ def make_blank(lang: str) -> Language:
     """Make the tokenizer and the vocabulary of a language.
 
     Raises:
-        SettingError: spaCy does not know the language.
+        SettingError: spaCy does not know the language, or lacks a package for it.
     """
     try:
         return spacy.blank(lang)
-    except ImportError as error:
-        raise SettingError("lang", lang, "a language code that spaCy knows, such as en or xx") from error
+    except (ImportError, AttributeError) as error:
+        # spaCy imports whatever module of its own has the name; and some languages need packages of their own.
+        reason = shorten(" ".join(str(error).split()))
+        raise SettingError("lang", lang, f"a language code that spaCy can use, such as en or xx ({reason})") from error
 
 
 class PartWriter:

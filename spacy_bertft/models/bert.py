@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from inspect import signature
@@ -10,7 +11,17 @@ from typing import Any
 import torch
 from thinc.api import Model
 
-from ..checkpoints import Activation, Checkpoint, Weights, clean_config, find_head_layout, load_weights, read_first_line
+from ..checkpoints import (
+    Activation,
+    Checkpoint,
+    Weights,
+    check_padding,
+    check_vocab_size,
+    clean_config,
+    find_head_layout,
+    load_weights,
+)
+from ..damage import name_damage
 from ..errors import CheckpointError
 from ..pieces import PieceTokenizer
 from ..training.layers import count_layers, find_depth
@@ -22,6 +33,11 @@ from .fused import FusedLayers
 from .shared import SharedEncoder
 from .shim import TorchShim
 
+# Of a number of labels transformers would make a table, however large it is.
+_NOT_OF_THE_ENCODER = {"id2label", "label2id", "model_type", "num_labels", "problem_type"}
+# What a model has several of, each of which takes time to build.
+_COUNTS = ("layers", "layer", "heads", "head", "groups", "group_num", "networks")
+_MOST = 1000
 # Old checkpoints name the weights of a normalization like TensorFlow did.
 _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
@@ -163,6 +179,8 @@ def build_bert(spec: dict[str, Any], layers: Layers = "last") -> BertModule:
     """
     config, tokenizer = clean_config(spec["config"]), PieceTokenizer(spec["tokenizer"])
     module = BertModule(config, tokenizer, has_pooler=spec["has_pooler"], layers=layers)
+    known = {"vocab_size": getattr(module.bert.config, "vocab_size", None), "pad_token_id": config.get("pad_token_id")}
+    check_vocab_size("the encoder", known, tokenizer)
     if adapter := spec.get("adapter"):
         inject_adapter(module.bert, adapter)
     return module
@@ -230,24 +248,51 @@ def find_activation(encoder: Model[Any, Any]) -> Activation:
     return "tanh" if layout is None else layout.activation
 
 
+def configure_transformer(config: dict[str, Any]) -> Any:
+    """Make the configuration that transformers builds a model from, its head left out.
+
+    Args:
+        config: The content of a cleaned `config.json`.
+
+    Raises:
+        CheckpointError: It holds what is of no use, such as a billion layers, or a name for a number.
+    """
+    from transformers import AutoConfig
+
+    fields = {name: value for name, value in config.items() if name not in _NOT_OF_THE_ENCODER}
+    for name, value in fields.items():
+        is_count = name.endswith(_COUNTS) and "decoder" not in name and type(value) in (int, float)
+        if is_count and not 1 <= value <= _MOST:
+            raise CheckpointError(f"Its configuration has {name} = {value}. Expected a number from 1 to {_MOST:,}.")
+    check_padding(config)
+    for name, default in AutoConfig.for_model(config["model_type"]).to_dict().items():
+        if not _is_like(default, fields.get(name, default), name):
+            raise CheckpointError(f"Its configuration has {name} = {fields[name]!r}. Expected one like {default!r}.")
+    return AutoConfig.for_model(config["model_type"], **fields)
+
+
+def _is_like(default: Any, value: Any, name: str) -> bool:
+    """Tell whether a value is of the kind of the family's own; transformers 4 would not see that before it computes."""
+    if isinstance(default, float):
+        return type(value) in (int, float) and math.isfinite(value)
+    may_lack = not name.endswith(("act", "activation"))
+    return not isinstance(default, str) or isinstance(value, str) or (value is None and may_lack)
+
+
 def _build_transformer(config: dict[str, Any]) -> Any:
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
     from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES, MODEL_MAPPING
 
-    fields = dict(config)
+    family = config["model_type"]
     # Other families may name further models in their configuration, which transformers would then fetch.
-    if config["model_type"] not in MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES:
+    if family not in MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES:
         raise CheckpointError(
-            f"'{config['model_type']}' is no encoder of text. Expected a family with a head for token classification, "
+            f"'{family}' is no encoder of text. Expected a family with a head for token classification, "
             "such as bert, distilbert, roberta or electra."
         )
-    try:
-        described: Any = AutoConfig.for_model(fields.pop("model_type"), **fields)
+    with name_damage(f"transformers cannot build an encoder of type '{family}'"):
+        described = configure_transformer(config)
         # The table gives the class alone; `from_config` of transformers 4 imports the configurations of all families.
         found: Any = MODEL_MAPPING[type(described)]
         has_choice = isinstance(found, tuple)  # Funnel has two models, and its configuration says which
         return (AutoModel.from_config if has_choice else found)(described).float()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"transformers cannot build an encoder of type '{config.get('model_type')}': {read_first_line(error)}"
-        ) from error

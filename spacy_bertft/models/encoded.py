@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from numpy.typing import NDArray
 from thinc.api import Model
+
+from ..errors import CheckpointError
 
 Pooling = Literal["first", "mean", "max"]
 Output = Literal["tokens", "first", "mean", "max"]
@@ -54,6 +56,17 @@ def ask_for(encoder: Model[Any, EncodedDocs], output: Output) -> None:
     asked = encoder.attrs.setdefault("outputs", [])
     if output not in asked:
         asked.append(output)
+
+
+def check_outputs(encoder: Model[Any, EncodedDocs]) -> None:
+    """Raise unless an encoder knows all that it is asked for.
+
+    Raises:
+        CheckpointError: What was stored asks for something else.
+    """
+    unknown = set(encoder.attrs["outputs"]) - set(get_args(Output))
+    if unknown:
+        raise CheckpointError(f"It asks its encoder for {', '.join(sorted(unknown))}, which is not known.")
 
 
 def backprop_encoded(encoded: EncodedDocs, gradient: EncodedGradient) -> None:

@@ -11,19 +11,22 @@ from thinc.api import Model
 from thinc.shims import Shim
 
 from ..checkpoints import Checkpoint, Weights, find_window_size, read_checkpoint, read_head
-from ..errors import SettingError
+from ..damage import name_source
+from ..errors import CheckpointError, SettingError
 from ..training.layers import FrozenLayers, count_frozen, find_depth, find_lr_scale
 from ..training.lora import Lora
 from .adapter import merge_adapter
 from .bert import BertModule, build_bert, describe_bert, load_bert
 from .cache import StateCache
-from .encoded import EncodedDocs, EncodedGradient, Output, backprop_encoded
+from .encoded import EncodedDocs, EncodedGradient, Output, backprop_encoded, check_outputs
 from .features import MIX_LR_SCALE, Layers, ScalarMix, build_mix, check_layers
 from .forks import adapt_to_fork, share_with_forks
 from .inference import make_inference_copy
+from .limit import SizeLimit
 from .plan import plan_encoding
 from .precision import Backend, Precision, check_precision, find_training_dtype
 from .shim import TorchShim, get_shim, has_weights
+from .stored import CHECK
 from .windowed import encode_windows
 
 # Then no piece is answered with less than 32 on either side, in windows of 256 and more.
@@ -120,7 +123,12 @@ def build_bert_encoder(
         shims=shims,
         dims={"nO": None},
         # Neither functions nor our own settings are stored.
-        attrs={"outputs": [], "read_head": partial(read_head, name), "settings": settings},
+        attrs={
+            "outputs": [],
+            "read_head": partial(read_head, name),
+            "settings": settings,
+            CHECK: partial(_check_stored, settings),
+        },
     )
 
 
@@ -153,9 +161,11 @@ def attach_checkpoint(model: Model[Any, Any], checkpoint: Checkpoint, adapter: L
         adapter: The adapter that is put beside its weights.
 
     Raises:
-        CheckpointError: Weights are missing or misshapen.
+        CheckpointError: Weights are missing or misshapen, or the configuration is not theirs.
     """
-    module: BertModule = get_shim(model).attach(describe_bert(checkpoint, adapter.spec if adapter else None))
+    description = describe_bert(checkpoint, adapter.spec if adapter else None)
+    with name_source(checkpoint.name), SizeLimit(checkpoint.weights, checkpoint.name):
+        module: BertModule = get_shim(model).attach(description)
     load_bert(module, checkpoint)
     model.set_dim("nO", module.feature_width, force=True)
     return module
@@ -218,6 +228,22 @@ def find_window(settings: EncoderSettings, module: BertModule, config: dict[str,
     if stride > size:
         raise SettingError("stride", stride, f"at most {size}, or pieces between two windows would be lost")
     return size, stride
+
+
+def _check_stored(settings: EncoderSettings, model: Model[Any, Any]) -> None:
+    check_outputs(model)
+    shim = get_shim(model)
+    if not shim.spec:
+        return
+    module: BertModule = shim.module
+    width = module.feature_width
+    if settings.layers == "scalar_mix":
+        width = module.width
+        mix: ScalarMix = cast(TorchShim, model.shims[1]).module
+        if len(mix.weights) != module.n_layers + 1:
+            raise CheckpointError(f"It mixes {len(mix.weights)} layers, but has {module.n_layers} and the embeddings.")
+    if model.maybe_get_dim("nO") != width:
+        raise CheckpointError(f"It says that its states are {model.maybe_get_dim('nO')} wide, but they are {width}.")
 
 
 def _get_mix_lr_scale(module: torch.nn.Module, name: str) -> float:

@@ -8,7 +8,7 @@ import torch
 from thinc.api import Model
 
 from ..checkpoints import CheckpointHead, Task, load_weights
-from ..errors import SettingError
+from ..errors import CheckpointError, SettingError, ShapeError
 from .shim import get_shim
 
 
@@ -35,6 +35,34 @@ def make_linear(width: int, n_outputs: int) -> torch.nn.Linear:
 def find_head_lr_scale(head_lr_scale: float, module: torch.nn.Module, name: str) -> float:
     """Return the factor on the learning rate of a parameter of a head: the same for all."""
     return head_lr_scale
+
+
+def check_stored_head(model: Model[Any, Any], n_outputs: int) -> None:
+    """Raise unless a head that was stored has the outputs that it should have, and fits its encoder.
+
+    Raises:
+        CheckpointError: It does not.
+    """
+    linear: torch.nn.Linear = get_shim(model).module.linear
+    if not linear.out_features == model.maybe_get_dim("nO") == n_outputs:
+        raise CheckpointError(f"Its head has {linear.out_features} outputs. Expected one for each of {n_outputs}.")
+    width = model.layers[0].maybe_get_dim("nO")
+    if width not in (None, linear.in_features):
+        raise CheckpointError(
+            f"Its head is for states of width {linear.in_features}; those of its encoder have {width}."
+        )
+
+
+def check_width(linear: torch.nn.Linear, vectors: torch.Tensor) -> None:
+    """Raise unless states have the width that a head is for; those of a shared encoder come from another component.
+
+    Raises:
+        ShapeError: They have another.
+    """
+    if vectors.shape[-1] != linear.in_features:
+        raise ShapeError(
+            "the states of the encoder", tuple(vectors.shape), f"a width of {linear.in_features}, as trained"
+        )
 
 
 def find_pretrained_head(model: Model[Any, Any], task: Task) -> CheckpointHead | None:

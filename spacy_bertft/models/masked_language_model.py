@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 
-from ..checkpoints import Checkpoint, Weights, load_weights, read_first_line
+from ..checkpoints import Checkpoint, Weights, load_weights
+from ..damage import name_damage, name_source
 from ..errors import CheckpointError
 from .attention import LEAST_PIECES, AlignedAttention
-from .bert import rename_old
+from .bert import configure_transformer, rename_old
 from .dropout import speed_up_dropout
+from .limit import SizeLimit
 
 # What a configuration says of a head of another kind.
 _HEAD_FIELDS = ("architectures", "id2label", "label2id", "num_labels", "problem_type", "finetuning_task")
@@ -87,7 +89,8 @@ def load_masked_language_model(checkpoint: Checkpoint) -> tuple[MaskedLanguageMo
     Raises:
         CheckpointError: Weights of the encoder are missing or misshapen, or part of the head is missing.
     """
-    model = MaskedLanguageModel(checkpoint.config)
+    with name_source(checkpoint.name), SizeLimit(checkpoint.weights, checkpoint.name):
+        model = MaskedLanguageModel(checkpoint.config)
     bert, prefix = model.bert, f"{model.bert.base_model_prefix}."
     own = bert.state_dict()
     found: Weights = {}
@@ -135,11 +138,9 @@ def _list_names(module: Any) -> list[list[str]]:
 
 
 def _build_transformer(config: dict[str, Any]) -> Any:
-    from transformers import AutoConfig
     from transformers.models.auto import modeling_auto
 
-    fields = dict(config)
-    family = fields.pop("model_type")
+    family = config["model_type"]
     known = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.keys()
     # Other families may name further models in their configuration, which transformers would then fetch.
     if family not in known & modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES.keys():
@@ -147,11 +148,7 @@ def _build_transformer(config: dict[str, Any]) -> Any:
             f"transformers has no head that guesses hidden pieces for '{family}'. Expected an encoder of text, such as "
             "bert, distilbert, roberta or electra."
         )
-    try:
-        described: Any = AutoConfig.for_model(family, **fields)
+    with name_damage(f"transformers cannot build an encoder of type '{family}'"):
+        described = configure_transformer(config)
         model_class: Any = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING[type(described)]
         return model_class(described).float()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"transformers cannot build an encoder of type '{family}': {read_first_line(error)}"
-        ) from error

@@ -15,7 +15,8 @@ from thinc.api import Model
 
 from ..errors import NotInitializedError
 from .cache import make_key
-from .encoded import EncodedDocs, EncodedGradient, ask_for, copy_encoded
+from .encoded import EncodedDocs, EncodedGradient, ask_for, check_outputs, copy_encoded
+from .stored import CHECK
 
 Backprop = Callable[[EncodedGradient], list[Doc]]
 EncoderModel = Model[list[Doc], EncodedDocs]
@@ -114,7 +115,7 @@ class SharedEncoder(EncoderModel):
             _forward,
             init=_init,
             dims={"nO": None},
-            attrs={"outputs": [], "read_head": self._read_head},
+            attrs={"outputs": [], "read_head": self._read_head, CHECK: check_outputs},
         )
         self.upstream_name = upstream_name
         self.states: SharedStates | None = None

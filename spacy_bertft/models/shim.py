@@ -15,10 +15,12 @@ from thinc.types import FloatsXd
 from thinc.util import torch2xp, xp2torch
 
 from ..checkpoints import Weights, load_weights, weights_from_bytes, weights_to_bytes
-from ..errors import CheckpointError, NotInitializedError
+from ..damage import name_damage, parse_message
+from ..errors import NotInitializedError
 from ..training.optimizer import AdamW, ScaledParameter
 from .empty import Spec, build_empty
 from .forks import adapt_to_spawn
+from .limit import SizeLimit
 
 Export = Callable[[Any, Spec], tuple[Spec, Weights]]
 FindLrScale = Callable[[torch.nn.Module, str], float]
@@ -183,17 +185,18 @@ class TorchShim(Shim):
         """
         if not data:
             return self
-        try:
-            message = srsly.msgpack_loads(data)
+        with name_damage("The stored model is damaged", "Train or export it again."):
+            message = parse_message(data)
             spec, weights = message["spec"], weights_from_bytes(message["weights"])
             is_whole = message.get("is_whole", True)
-        except (ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(f"The stored model is damaged: {error}. Train or export it again.") from error
-        # What is left out stays as it is made.
-        module = build_empty(self._build, spec) if is_whole else self._build(spec)
-        weights = weights if is_whole else module.state_dict() | weights
-        load_weights(module, weights, "the stored model", may_keep=True)
-        self._take(spec, module)
+            if not isinstance(spec, dict) or not spec:
+                raise ValueError("it has no description")
+            with SizeLimit(weights, "the stored model"):
+                # What is left out stays as it is made.
+                module = build_empty(self._build, spec) if is_whole else self._build(spec)
+            weights = weights if is_whole else module.state_dict() | weights
+            load_weights(module, weights, "the stored model", may_keep=True)
+            self._take(spec, module)
         return self
 
 

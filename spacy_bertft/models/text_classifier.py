@@ -15,8 +15,9 @@ from ..checkpoints import Activation
 from ..errors import NotInitializedError, SettingError
 from .bert import find_activation, find_pooler
 from .encoded import EncodedDocs, EncodedGradient, Pooling, ask_for
-from .head import check_head, find_head_lr_scale, make_linear
-from .shim import TorchShim, get_shim
+from .head import check_head, check_stored_head, check_width, find_head_lr_scale, make_linear
+from .shim import TorchShim, get_shim, has_weights
+from .stored import CHECK
 
 DocumentVector = Literal["cls", "first", "mean", "max"]
 WindowScores = Literal["mean", "max", "first"]
@@ -75,7 +76,7 @@ def build_text_classifier(
     check_head(dropout, head_lr_scale)
     settings = TextHeadSettings(pooling, windows, dropout)
     ask_for(encoder, settings.vector)
-    attrs: dict[str, Any] = {"n_labels": 0, "settings": settings}  # which are not stored
+    attrs: dict[str, Any] = {"n_labels": 0, "settings": settings, CHECK: _check_stored}
     if dropout is None:
         attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
     return Model(
@@ -149,6 +150,11 @@ def combine_windows(
     return combined.index_add(0, index, scores * torch.from_numpy(share).to(scores)[:, None])
 
 
+def _check_stored(model: TextModel) -> None:
+    if has_weights(model):
+        check_stored_head(model, model.attrs["n_labels"])
+
+
 def _build_head(spec: dict[str, Any]) -> TextHead:
     return TextHead(
         spec["width"], spec["n_labels"], has_pooler=spec["has_pooler"], activation=spec.get("activation", "tanh")
@@ -180,6 +186,7 @@ def _forward(
 ) -> tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], list[Doc]]]:
     encoder, head = model.layers[0], get_shim(model).module
     encoded, backprop_encoder = encoder(docs, is_train)
+    check_width(head.pooler or head.linear, encoded.window_vectors[settings.vector])
     vectors = encoded.window_vectors[settings.vector].detach().requires_grad_(is_train)
     rate = model.attrs["dropout_rate"] if settings.dropout is None else settings.dropout
     with torch.set_grad_enabled(is_train):

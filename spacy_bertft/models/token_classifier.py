@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import Model
 
-from ..errors import NotInitializedError, SettingError
+from ..errors import CheckpointError, NotInitializedError, SettingError, TagError
 from ..tags import (
     ChainGradient,
     LinearChain,
@@ -24,8 +24,9 @@ from ..tags import (
     build_grammar,
 )
 from .encoded import EncodedDocs, EncodedGradient, ask_for
-from .head import check_head, find_head_lr_scale, make_linear
-from .shim import TorchShim, get_shim
+from .head import check_head, check_stored_head, check_width, find_head_lr_scale, make_linear
+from .shim import TorchShim, get_shim, has_weights
+from .stored import CHECK
 
 Decoder = Literal["crf", "viterbi", "greedy"]
 DECODERS = ("crf", "viterbi", "greedy")
@@ -114,7 +115,7 @@ def build_token_classifier(
         raise SettingError("consistency", consistency, "a weight that is not negative, and 0 over a shared encoder")
     settings = HeadSettings(decoder, dropout, token_loss, label_smoothing, consistency)
     ask_for(encoder, "tokens")
-    attrs: dict[str, Any] = {"tags": [], "scheme": ""}
+    attrs: dict[str, Any] = {"tags": [], "scheme": "", CHECK: _check_stored}
     if dropout is None:
         attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
     return Model(
@@ -175,6 +176,19 @@ class TokenHead(torch.nn.Module):
             self.end = torch.nn.Parameter(torch.zeros(n_tags))
 
 
+def _check_stored(model: TokenModel) -> None:
+    if not has_weights(model):
+        return
+    tags, scheme = model.attrs["tags"], model.attrs["scheme"]
+    check_stored_head(model, len(tags))
+    if len(set(tags)) < len(tags):
+        raise CheckpointError("Two of its tags are the same.")
+    try:
+        get_grammar(model)
+    except TagError as error:
+        raise CheckpointError(f"Its tags are not of the scheme '{scheme}': {error}") from error
+
+
 def _build_head(decoder: str, spec: dict[str, Any]) -> TokenHead:
     return TokenHead(spec["width"], spec["n_tags"], has_chain=decoder == "crf")
 
@@ -196,6 +210,7 @@ def _forward(
     if is_train and settings.consistency:
         docs = [*docs, *docs]
     encoded, backprop_encoder = encoder(docs, is_train)
+    check_width(head.linear, encoded.token_vectors)
     vectors = encoded.token_vectors.detach().requires_grad_(is_train)
     rate = model.attrs["dropout_rate"] if settings.dropout is None else settings.dropout
     with torch.set_grad_enabled(is_train):

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CheckpointError, DataError
+from ..damage import name_damage
+from ..errors import DataError
 from .batch import Ints, PieceBatch
 
 if TYPE_CHECKING:
@@ -46,15 +47,13 @@ class PieceTokenizer:
     def __init__(self, content: str) -> None:
         from tokenizers import Tokenizer  # kept off the door: see "the door is light" in the README
 
-        try:
+        with name_damage("tokenizer.json cannot be read"):
             self._tokenizer = Tokenizer.from_str(content)
-        except Exception as error:
-            raise CheckpointError(f"tokenizer.json cannot be read: {error}") from error
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        self.json = content
-        self.prefix_ids, self.suffix_ids = self._find_special_ids()
-        self.middle_ids, self.second_type = self._find_middle()
+            self._tokenizer.no_padding()
+            self._tokenizer.no_truncation()
+            self.json = content
+            self.prefix_ids, self.suffix_ids = self._find_special_ids()
+            self.middle_ids, self.second_type = self._find_middle()
 
     def __reduce__(self) -> tuple[type[PieceTokenizer], tuple[str]]:
         return PieceTokenizer, (self.json,)

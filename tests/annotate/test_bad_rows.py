@@ -16,8 +16,8 @@ from spacy.pipeline import EntityRuler
 from spacy.tokens import Doc
 
 from spacy_bertft.annotate.annotate import annotate
-from spacy_bertft.annotate.reading import lines
 from spacy_bertft.components.ner import BertNer
+from spacy_bertft.corpus import lines
 from spacy_bertft.errors import DataError
 
 MAX_LINE_BYTES = 12_000_000

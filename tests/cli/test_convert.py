@@ -121,6 +121,38 @@ def test_options_of_another_kind_are_refused(
     assert result.stderr.endswith(f"Expected no such option with --as {kind}.\n")
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--lang", "zz"], "Can't import language zz"),
+        (["--lang", "punctuation"], "no attribute"),  # a module of spaCy's that has the place of a language
+        (["--lang", "ja"], "SudachiPy"),
+    ],
+)
+def test_a_language_that_spacy_cannot_use(source: Path, tmp_path: Path, options: list[str], reason: str) -> None:
+    result = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "b.spacy"), *options])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: lang = '{options[1]}'. Expected a language code that spaCy can use, such")
+    assert reason in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", ["1" * 20, "1" * 5000])
+def test_numbers_without_end(source: Path, tmp_path: Path, number: str) -> None:
+    output = str(tmp_path / "b.spacy")
+    # As many sentences as a file can hold, and more, go into one document.
+    result = CliRunner().invoke(app, ["convert", str(source), output, "--n-sents", "1" * 20])
+    assert result.exit_code == 0, result.output
+    texts, names = tmp_path / "a.csv", tmp_path / "names"
+    texts.write_text(f"text,label\na,{number}\n")
+    names.write_text("ham\nspam\n")
+    labels = CliRunner().invoke(app, ["convert", "--as", "cats", str(texts), output, "--label-names", str(names)])
+    assert labels.stderr.startswith(f"Error: {texts}, line 2: the label is '111111")
+    columns = CliRunner().invoke(app, ["convert", "--as", "cats", str(texts), output, "--text-column", number])
+    assert columns.stderr.startswith(f"Error: {texts}, line 1: there is no column '11111")
+    assert (labels.exit_code, columns.exit_code) == (1, 1)
+
+
 def test_an_unknown_kind(source: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "b.spacy"), "--as", "spans"])
     assert (result.exit_code, result.stderr) == (1, "Error: kind = 'spans'. Expected --as ents, tags or cats.\n")

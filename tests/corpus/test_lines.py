@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from spacy_bertft.corpus import lines
 from spacy_bertft.corpus.lines import read_lines, read_raw_lines
 from spacy_bertft.errors import ColumnFormatError, DataError
 
@@ -44,6 +45,15 @@ def test_what_is_no_text(tmp_path: Path, content: bytes, line: int, problem: str
         read(tmp_path / "a", content)
     assert (caught.value.path, caught.value.line) == (tmp_path / "a", line)
     assert caught.value.problem == problem
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\nb\n"])
+def test_a_line_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 10)
+    assert read(tmp_path / "a", b"a\n" + b"x" * 9 + end)[:2] == ["a", "x" * 9]
+    with pytest.raises(ColumnFormatError) as caught:
+        read(tmp_path / "a", b"a\n" + b"x" * 1000 + end)
+    assert (caught.value.line, caught.value.problem) == (2, "the line is longer than 10 bytes")
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:

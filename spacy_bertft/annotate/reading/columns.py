@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from ...errors import shorten
 from ..settings import AnnotateSettings
 
 
@@ -15,7 +16,7 @@ def find_column_problem(columns: Collection[str], settings: AnnotateSettings) ->
         settings: Which one holds the texts, and which ones are to be added.
     """
     if settings.text_column not in columns:
-        found = ", ".join(repr(name[:40]) for name in columns) or "none"
+        found = shorten(", ".join(repr(name[:40]) for name in columns) or "none")
         return (
             f"there is no column {settings.text_column!r} among {found}. Pass --text-column with the name of a column."
         )

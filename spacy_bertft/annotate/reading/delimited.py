@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from ...corpus.lines import decode_line
-from ...corpus.texts.delimited import DELIMITERS, name_csv_problem
+from ...corpus.texts.delimited import DELIMITERS, check_row, name_csv_problem
 from ...errors import ColumnFormatError
 from ..chunks import Chunk, Empty, Problem, RawRow, collect_rows
 from ..settings import AnnotateSettings
@@ -15,6 +15,11 @@ from ..storage import open_input
 from .columns import find_header_problem
 from .inputs import Source
 from .lines import read_raw_rows
+
+# Lines are read again for rows that make no sense: so many bytes, and some times as many as were read for good. With
+# stray quotes it is never more than that; a file made for it could take as long as the square of its size.
+_BYTES_AGAIN = 8 * 1024 * 1024
+_TIMES_AGAIN = 4
 
 
 def cut_delimited(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
@@ -57,6 +62,8 @@ class _Records:
         self._waiting: deque[RawRow | Problem | Empty] = deque()  # lines to be read again
         self._taken: list[RawRow | Empty] = []  # lines of this row
         self._n_cells = 0
+        self._n_bytes = 0  # read for good
+        self._n_bytes_again = 0
 
     def __iter__(self) -> Iterator[RawRow | Problem | Empty]:
         while (first := self._take()) is not None:
@@ -65,9 +72,19 @@ class _Records:
                 continue
             self._taken = [first]
             record = self._parse()
+            if not isinstance(record, Problem):
+                self._n_bytes += sum(map(_count_bytes, self._taken))
+                yield record
+                continue
+            self._n_bytes += _count_bytes(first)
+            self._n_bytes_again += sum(map(_count_bytes, self._taken[1:]))
+            if self._n_bytes_again > _BYTES_AGAIN + _TIMES_AGAIN * self._n_bytes:
+                yield Problem(
+                    record.line, f"{record.reason} Too many rows make no sense; the rest of the file is left out."
+                )
+                return
             yield record
-            if isinstance(record, Problem):
-                self._waiting.extendleft(reversed(self._taken[1:]))
+            self._waiting.extendleft(reversed(self._taken[1:]))
 
     def _parse(self) -> RawRow | Problem | Empty:
         line = self._taken[0].line
@@ -88,17 +105,23 @@ class _Records:
                 line, f"the row has {len(cells)} cell{plural}. Expected {self._n_cells}, as in the first row."
             )
         self._n_cells = len(cells)
-        return RawRow(line, cells, sum(len(_get_bytes(row)) for row in self._taken))
+        return RawRow(line, cells, sum(map(_count_bytes, self._taken)))
 
     def _feed(self) -> Iterator[str]:
         """Give the first line of a row, and as many more as are asked for."""
-        yield _decode(self._taken[0])
-        while (row := self._take()) is not None:
-            if isinstance(row, Problem):
-                self._waiting.appendleft(row)
-                return
-            self._taken.append(row)
+        n_chars, row = 0, self._taken[0]
+        while True:
+            n_chars += _count_bytes(row)
             yield _decode(row)
+            check_row(n_chars)
+            following = self._take()
+            if following is None:
+                return
+            if isinstance(following, Problem):
+                self._waiting.appendleft(following)
+                return
+            row = following
+            self._taken.append(row)
 
     def _take(self) -> RawRow | Problem | Empty | None:
         return self._waiting.popleft() if self._waiting else next(self._lines, None)
@@ -107,6 +130,10 @@ class _Records:
 def _decode(row: RawRow | Empty) -> str:
     """Decode a line, whatever it holds: it is checked once its row is whole."""
     return _get_bytes(row).decode("utf-8", "surrogateescape")
+
+
+def _count_bytes(row: RawRow | Empty) -> int:
+    return len(_get_bytes(row))
 
 
 def _get_bytes(row: RawRow | Empty) -> bytes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 
 from spacy.tokens import DocBin
 
+from ...corpus.docs import parse_docs, slice_docs
+from ...errors import DataError
 from ..chunks import Chunk, ChunkNames, Problem, Weights
 from ..settings import AnnotateSettings
 from ..storage import open_input
@@ -22,10 +23,9 @@ def cut_docs(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
     with open_input(source.url, source.compression) as (file, _):
         content = file.read()
     try:
-        whole = DocBin().from_bytes(content)
-    except (ValueError, KeyError, TypeError, AssertionError, zlib.error) as error:
-        reason = f"the file holds no Docs ({str(error) or type(error).__name__}). Expected what DocBin.to_disk wrote."
-        problems = [Problem(None, " ".join(reason.split()))]
+        whole = parse_docs(content)
+    except DataError as error:
+        problems = [Problem(None, str(error))]
         yield Chunk(names.make_next(), source.name, source.format, weight=source.n_bytes, problems=problems)
         return
     del content
@@ -37,7 +37,7 @@ def cut_docs(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
             source.name,
             source.format,
             weight=weights.share_out(source.n_bytes * end // len(whole)),
-            table=_slice(whole, start, end).to_bytes(),
+            table=slice_docs(whole, start, end).to_bytes(),
             first_row=start + 1,
         )
         start = end
@@ -49,12 +49,3 @@ def _find_end(whole: DocBin, start: int, settings: AnnotateSettings) -> int:
         n_bytes += _TOKEN_BYTES * len(whole.tokens[end])
         end += 1
     return end
-
-
-def _slice(whole: DocBin, start: int, end: int) -> DocBin:
-    part = DocBin(store_user_data=True)
-    part.attrs = whole.attrs
-    for name in ("tokens", "spaces", "cats", "span_groups", "flags", "user_data"):
-        setattr(part, name, getattr(whole, name)[start:end])
-    part.strings = whole.strings
-    return part

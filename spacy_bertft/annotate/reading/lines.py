@@ -6,12 +6,12 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
+from ...corpus.lines import describe_long_line, split_lines
 from ..chunks import Chunk, Empty, Problem, RawRow, collect_rows
 from ..settings import AnnotateSettings
 from ..storage import open_input
 from .inputs import Source
 
-MAX_LINE_BYTES = 64 * 1024 * 1024
 # What damaged files raise, plain or compressed. pyarrow's own errors of zstd are OSErrors.
 READ_ERRORS = (OSError, EOFError, zlib.error)
 _BOM = b"\xef\xbb\xbf"
@@ -24,7 +24,7 @@ def cut_lines(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
 
 
 def read_raw_rows(file: IO[bytes]) -> Iterator[RawRow | Problem | Empty]:
-    """Read a file line by line, never more than `MAX_LINE_BYTES` of a line.
+    """Read a file line by line, never more of a line than `split_lines` allows.
 
     Args:
         file: The file. A byte order mark at its start is passed over.
@@ -35,18 +35,11 @@ def read_raw_rows(file: IO[bytes]) -> Iterator[RawRow | Problem | Empty]:
     """
     number = 0
     try:
-        while line := file.readline(MAX_LINE_BYTES):
-            number += 1
-            if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
-                _skip_line(file)
-                yield Problem(number, f"the line is longer than {MAX_LINE_BYTES:,} bytes. Expected shorter ones.")
+        for number, line in enumerate(split_lines(file), start=1):
+            if line is None:
+                yield Problem(number, f"{describe_long_line()}. Expected shorter ones.")
                 continue
             content = line.removeprefix(_BOM) if number == 1 else line
             yield RawRow(number, content, len(line)) if content.strip() else Empty(number, content)
     except READ_ERRORS as error:
         yield Problem(number + 1, f"the file cannot be read from here on ({error}). Expected a whole file.")
-
-
-def _skip_line(file: IO[bytes]) -> None:
-    while (part := file.readline(1 << 20)) and not part.endswith(b"\n"):
-        pass

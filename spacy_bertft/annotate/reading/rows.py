@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
+from ...corpus.docs import parse_docs, unpack_docs
 from ...corpus.lines import decode_line
 from ...corpus.texts.jsonl import Fields
-from ...errors import ColumnFormatError
+from ...errors import ColumnFormatError, DataError
 from ..chunks import Chunk, Problem
 from ..extras import import_pyarrow
 from ..settings import AnnotateSettings
@@ -112,8 +113,11 @@ def _read_value(scalar: Any) -> Any:
 
 
 def _parse_docs(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
-    for number, doc in enumerate(DocBin().from_bytes(chunk.table).get_docs(vocab), start=chunk.first_row):
-        yield Row(number, doc, {settings.text_column: doc.text})
+    for number, doc in enumerate(unpack_docs(parse_docs(chunk.table), vocab), start=chunk.first_row):
+        if isinstance(doc, DataError):
+            yield Problem(number, str(doc))
+        else:
+            yield Row(number, doc, {settings.text_column: doc.text})
 
 
 _PARSERS: dict[str, Callable[[Chunk, AnnotateSettings, Vocab], Iterator[Row | Problem]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 
@@ -26,7 +27,7 @@ def make_gold_docs(vocab: Vocab, sentences: Iterable[GoldSentence], n_sents: int
     if n_sents < 1:
         raise SettingError("n_sents", n_sents, "a number from 1 on")
     for _, document in groupby(sentences, key=lambda sentence: sentence.document):
-        while group := list(islice(document, n_sents)):
+        while group := list(islice(document, min(n_sents, sys.maxsize))):
             yield make_gold_doc(vocab, group, mark_sentences=n_sents > 1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from .options import TextOptions
+from .options import TextOptions, read_number
 from .rows import Row
 
 # From this value on a text counts as having a label.
@@ -57,9 +57,9 @@ def _read_name(label: object, row: Row, options: TextOptions) -> str:
 
 
 def _look_up(number: str, row: Row, options: TextOptions) -> str:
-    n_names = len(options.label_names)
-    if number.isdecimal() and int(number) < n_names:
-        return options.label_names[int(number)]
+    n_names, index = len(options.label_names), read_number(number)
+    if index is not None and index < n_names:
+        return options.label_names[index]
     advice = "; pass --label-separator where a text has several" * (options.label_separator is None)
     raise row.error(
         f"the label is {number!r}", f"Expected a number from 0 to {n_names - 1}, counting label names{advice}."

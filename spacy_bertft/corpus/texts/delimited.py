@@ -9,16 +9,20 @@ from typing import Literal
 
 from ...errors import ColumnFormatError
 from ..lines import read_raw_lines
-from .options import TextOptions, check_columns_differ
+from .options import TextOptions, check_columns_differ, read_number
 from .rows import Row, RowTally
 
 DelimitedFormat = Literal["csv", "tsv"]
 
 DELIMITERS: dict[DelimitedFormat, str] = {"csv": ",", "tsv": "\t"}
 
-# What the errors of the csv module mean, by a part of their text.
+# A row that has so many characters goes on to no other line: cells of it may end at any time, but it never does.
+MAX_ROW_CHARS = 16 * 1024 * 1024
+
+# What the errors of the csv module mean, and ours, by a part of their text.
 _CSV_PROBLEMS = {
     "field larger": "a cell has more than {limit:,} characters",
+    "row larger": "a row has more than {row_limit:,} characters on several lines",
     "unexpected end": "a quote opens a cell and is never closed",
     "expected after": "a quote is closed before its cell ends",
     "new-line": "a carriage return stands in a cell without quotes",
@@ -72,8 +76,9 @@ def _make_row(path: Path, line: int, cells: Sequence[str], places: dict[str, int
 def _read_cells(
     path: Path, file_format: DelimitedFormat, *, is_quoted: bool, tally: RowTally
 ) -> Iterator[tuple[int, list[str]]]:
+    lines = _RowLines(read_raw_lines(path))
     reader = csv.reader(
-        read_raw_lines(path),
+        lines,
         delimiter=DELIMITERS[file_format],
         quoting=csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE,
         # Otherwise `"a" b` would be read as `a b`, and an open quote would take the rest of the file without a word.
@@ -81,6 +86,7 @@ def _read_cells(
     )
     while True:
         line, n_lines_before = reader.line_num + 1, reader.line_num
+        lines.n_chars = 0
         try:
             cells = next(reader)
         except StopIteration:
@@ -94,10 +100,41 @@ def _read_cells(
             yield line, cells
 
 
+class _RowLines:
+    """Lines for a reader of rows, no more of them for one row than `check_row` allows.
+
+    Attributes:
+        n_chars: Characters of the row so far; the user sets it to 0 where a row starts.
+    """
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self.n_chars = 0
+
+    def __iter__(self) -> _RowLines:
+        return self
+
+    def __next__(self) -> str:
+        check_row(self.n_chars)
+        line = next(self._lines)
+        self.n_chars += len(line)
+        return line
+
+
+def check_row(n_chars: int) -> None:
+    """Check that a row which has some characters already may go on to another line.
+
+    Raises:
+        csv.Error: It has too many.
+    """
+    if n_chars > MAX_ROW_CHARS:
+        raise csv.Error("row larger than limit")
+
+
 def name_csv_problem(error: csv.Error) -> str:
     """Say what an error of the csv module means."""
     problems = (text for part, text in _CSV_PROBLEMS.items() if part in str(error))
-    return next(problems, str(error)).format(limit=csv.field_size_limit())
+    return next(problems, str(error)).format(limit=csv.field_size_limit(), row_limit=MAX_ROW_CHARS)
 
 
 def _find_columns(path: Path, line: int, cells: Sequence[str], options: TextOptions) -> dict[str, int]:
@@ -111,8 +148,8 @@ def _find_columns(path: Path, line: int, cells: Sequence[str], options: TextOpti
             raise ColumnFormatError(path, line, problem, f"Pass {option} with the number of the column, from 1.")
         if column in names:
             places[setting] = names.index(column)
-        elif column.isdecimal() and 1 <= int(column) <= len(cells):
-            places[setting] = int(column) - 1
+        elif (number := read_number(column)) is not None and 1 <= number <= len(cells):
+            places[setting] = number - 1
         else:
             problem = f"there is no column {column!r} among {_describe(names, len(cells))}"
             raise ColumnFormatError(path, line, problem, _advise(option, options))

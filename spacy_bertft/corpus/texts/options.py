@@ -13,6 +13,7 @@ from ..lines import read_lines
 
 TextFormat = Literal["csv", "tsv", "jsonl"]
 
+_MOST_DIGITS = 18  # Python itself refuses to read thousands
 _FORMATS: tuple[TextFormat, ...] = ("csv", "tsv", "jsonl")
 
 # What texts with labels are stored under: as one class, as in `doc.cats`, or as a list.
@@ -121,6 +122,11 @@ def check_columns_differ(columns: Mapping[str, str], places: Mapping[str, Hashab
         other = settings.setdefault(place, setting)
         if other != setting:
             raise SettingError(setting, columns[setting], f"another column than {other}")
+
+
+def read_number(text: str) -> int | None:
+    """Read decimal digits; nothing where there are others, or more than the number of any column or label has."""
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 def read_label_names(path: Path) -> tuple[str, ...]:

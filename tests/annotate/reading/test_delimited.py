@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bertft.annotate.chunks import Problem
-from spacy_bertft.annotate.reading import lines
+from spacy_bertft.annotate.reading import delimited
 from spacy_bertft.annotate.reading.cutter import cut_source
 from spacy_bertft.annotate.reading.inputs import find_inputs
 from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.corpus import lines
+from spacy_bertft.corpus.texts import delimited as cells
 
 
 def read(folder, content: str | bytes, **settings) -> tuple[list, list[Problem]]:
@@ -75,6 +77,36 @@ def test_a_line_that_is_too_long_within_a_cell(tmp_path, monkeypatch):
     rows, problems = read(tmp_path, f'text,id\n"open,1\nb,2\n{"x" * 60}\nc,3\n', shard_rows=1)
     assert rows == [(3, ["b", "2"]), (5, ["c", "3"])]
     assert [problem.line for problem in problems] == [2, 4]
+
+
+def test_rows_that_start_anew_on_every_line_do_not_take_the_square_of_their_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "_BYTES_AGAIN", 100_000)
+    # Each line opens a cell that is never closed, and goes on with the row of the line before.
+    rows, problems = read(tmp_path, "text,id\n" + 'x","\n' * 20_000)
+    assert not rows
+    assert [problem.line for problem in problems] == [2, 3]
+    told = "a quote opens a cell and is never closed. Expected pairs of quotes; JSONL takes longer cells."
+    assert [problem.reason for problem in problems] == [
+        told,
+        f"{told} Too many rows make no sense; the rest of the file is left out.",
+    ]
+
+
+def test_stray_quotes_in_a_tenth_of_the_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "_BYTES_AGAIN", 1000)
+    written = [f'"open {number},x' if number % 10 == 5 else f"row {number},x" for number in range(5000)]
+    rows, problems = read(tmp_path, "\n".join(["text,id", *written]))
+    assert [cells for _, cells in rows] == [row.split(",") for row in written if row[0] != '"']
+    assert [problem.line for problem in problems] == list(range(7, 5002, 10))
+
+
+def test_a_row_that_never_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "MAX_ROW_CHARS", 1000)
+    rows, problems = read(tmp_path, "text,id\na,1\n" + "b,2\n" + '"\n",' * 300 + "1\nc,3\n")
+    assert [row for _, row in rows][:2] == [["a", "1"], ["b", "2"]]
+    assert rows[-1][1] == ["c", "3"]
+    assert problems[0].line == 4
+    assert problems[0].reason.startswith("a row has more than 1,000 characters on several lines. Expected pairs of")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spacy_bertft.corpus.texts import delimited
 from spacy_bertft.corpus.texts.delimited import read_delimited
 from spacy_bertft.corpus.texts.options import TextOptions, parse_text_options
 from spacy_bertft.corpus.texts.rows import Row, RowTally
@@ -122,6 +123,15 @@ def test_what_cannot_be_read(
 def test_a_cell_of_just_the_limit(tmp_path: Path) -> None:
     rows, _ = read(tmp_path / "a", "b" * LIMIT + ",x\n", NUMBERED)
     assert len(rows[0].text) == LIMIT
+
+
+def test_a_row_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "MAX_ROW_CHARS", 1000)
+    long = '"\n' + "b" * 990 + '\n",x\n'  # as long as a row may be before its last line
+    assert len(read(tmp_path / "a", "a,x\n" + 3 * long, NUMBERED)[0]) == 4
+    with pytest.raises(ColumnFormatError) as caught:
+        read(tmp_path / "a", "a,x\n" + '"\n",' * 300, NUMBERED)
+    assert (caught.value.line, caught.value.problem) == (2, "a row has more than 1,000 characters on several lines")
 
 
 def test_rows_are_read_one_by_one(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Long runs that try to break the package, and print their figures."""
