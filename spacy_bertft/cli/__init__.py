@@ -18,6 +18,7 @@ from .calibrate import calibrate_command
 from .convert import convert_command
 from .demo import demo_command
 from .encoder import encoder_command
+from .ending import clean_up_when_terminated
 from .evaluate import evaluate_command
 from .explain import explain_command
 from .export_hf import export_hf_command
@@ -26,6 +27,7 @@ from .package import package_command
 from .report import report_command
 from .stats import stats_command
 from .suggest import suggest_command
+from .train import resume_command, train_command
 
 
 class OneLineErrors(TyperGroup):
@@ -35,7 +37,8 @@ class OneLineErrors(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            with clean_up_when_terminated():
+                return super().invoke(ctx)
         except (BertftError, OSError) as error:
             # A disk that is full, a folder that may not be written. An error may quote another one, of many lines.
             typer.echo(f"Error: {' '.join(str(error).splitlines())}", err=True)
@@ -53,6 +56,8 @@ app.command("convert")(convert_command)
 app.command("stats")(stats_command)
 app.command("encoder")(encoder_command)
 app.command("adapt")(adapt_command)
+app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train_command)
+app.command("resume")(resume_command)
 app.command("evaluate")(evaluate_command)
 app.command("report")(report_command)
 app.command("import-hf")(import_hf_command)

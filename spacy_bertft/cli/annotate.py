@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from .arguments import Pipeline
+from .ending import end_at_once_when_terminated
 from .tables import print_notes
 
 
@@ -53,6 +54,7 @@ def annotate_command(
     """
     from ..annotate.annotate import annotate
 
+    end_at_once_when_terminated()  # a run may be killed at any moment and goes on later, and its processes with it
     report = annotate(
         pipeline,
         inputs,

@@ -15,6 +15,7 @@ from spacy.vocab import Vocab
 
 from ..errors import UnsupportedError
 from ..models.adapter import keep_adapter_apart, read_adapter, write_adapter
+from ..output import update_folder_when_done
 
 DEFAULT_ENCODER = {
     "@architectures": "spacy-bertft.BertEncoder.v1",
@@ -87,14 +88,19 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         return self
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Write the component into a folder."""
+        """Write the component into a folder, which holds all of the old one or all of the new one at any time.
+
+        That is so of each component of ours, also when a whole pipeline is saved over an earlier one. Where something
+        else stands in the folder, or a part is excluded, what is there stays, and the files are replaced one by one.
+        """
         parts = {
             "cfg": lambda p: srsly.write_json(p, self.list_stored()),
             "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
             "model": self._write_model,
             "adapter": lambda p: write_adapter(self.model, p),
         }
-        util.to_disk(path, parts, exclude)
+        with update_folder_when_done(Path(path)) as folder:
+            util.to_disk(folder, parts, exclude)
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "BertPipe":
         """Read the component from a folder.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,9 +21,12 @@ def load_pipeline(pipeline: Path | str) -> Language:
 
     Raises:
         DataError: There is none.
+        PermissionError: It may not be read.
     """
     try:
         return spacy.load(pipeline)
+    except PermissionError:
+        raise
     except OSError as error:
         raise DataError(
             f"{pipeline} is no pipeline. Expected a folder such as training/model-best, or the name of an installed "
@@ -46,6 +50,17 @@ def find_pipeline_dir(nlp: Language) -> Path:
     if folder is None or not (folder / "config.cfg").is_file():
         raise DataError("The pipeline is not a folder on a disk, so its other components cannot be copied.")
     return folder
+
+
+def copy_pipeline_dir(folder: Path, target: Path) -> None:
+    """Copy the folder of a pipeline, without what Python and killed processes have left in it.
+
+    Args:
+        folder: The folder.
+        target: The copy, a new folder or an empty one.
+    """
+    left = shutil.ignore_patterns("__pycache__", ".*.tmp", ".*.old")
+    shutil.copytree(folder, target, dirs_exist_ok=True, ignore=left)
 
 
 def check_replaceable_pipeline(output_dir: Path) -> None:

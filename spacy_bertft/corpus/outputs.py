@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
 from ..errors import SettingError, shorten
-from ..output import replace_when_done
+from ..output import name_path
 from .report import PartReport
 
 
@@ -77,7 +76,7 @@ class PartWriter:
     """Collects the Docs of one part, and counts them.
 
     Args:
-        path: The file to write.
+        path: Where the file is to stand.
         attrs: What is kept of a token beside its text. Only what was annotated.
     """
 
@@ -93,15 +92,16 @@ class PartWriter:
         self._label_counts.update(labels)
         self._n_tokens += len(doc)
 
-    def write(self, stack: ExitStack, labels: Iterable[str] = (), n_sentences: int = 0) -> PartReport:
-        """Write the file under a temporary name; the stack renames all of them once all are written.
+    def write(self, path: Path, labels: Iterable[str] = (), n_sentences: int = 0) -> PartReport:
+        """Write the file.
 
         Args:
-            stack: What to leave when all is well.
+            path: A temporary one, since all parts take their places together.
             labels: Labels to report even where no Doc has them.
             n_sentences: How many sentences the Docs hold, where that is known.
         """
-        self._doc_bin.to_disk(stack.enter_context(replace_when_done(self.path)))
+        with name_path(self.path):
+            self._doc_bin.to_disk(path)
         counts = {label: self._label_counts[label] for label in sorted({*labels, *self._label_counts})}
         return PartReport(self.path, n_sentences, len(self._doc_bin), self._n_tokens, counts)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +10,12 @@ from typing import Any
 from spacy.language import Language
 from spacy.util import load_config, registry
 
-from ..components.pipelines import check_replaceable_pipeline, find_pipeline_dir, load_pipeline
+from ..components.pipelines import (
+    check_replaceable_pipeline,
+    copy_pipeline_dir,
+    find_pipeline_dir,
+    load_pipeline,
+)
 from ..errors import DataError, MissingExtraError, SettingError
 from ..models.precision import Precision, check_precision
 from ..output import replace_folder_when_done
@@ -65,7 +69,7 @@ def accelerate(pipeline: Path | str, output_dir: Path | str, *, precision: Preci
     config = load_config(folder / "config.cfg")
     sections = config.interpolate()["components"]
     with replace_folder_when_done(output_dir) as temporary_dir:
-        shutil.copytree(folder, temporary_dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        copy_pipeline_dir(folder, temporary_dir)
         for name in names:
             changes = {"@architectures": _OURS, "precision": precision}
             config["components"][name]["model"] |= changes

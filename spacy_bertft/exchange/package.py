@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import srsly
@@ -16,10 +14,11 @@ from spacy.cli.package import package as package_folder
 from spacy.language import Language
 from thinc.api import Model
 
-from ..components.pipelines import find_pipeline_dir, load_pipeline
+from ..components.pipelines import copy_pipeline_dir, find_pipeline_dir, load_pipeline
 from ..errors import DataError, SettingError
 from ..models.adapter import keep_adapter_apart
 from ..models.storage import StoredPrecision, check_stored_precision, list_encoders, store_encoders
+from ..output import make_folder_beside, replace_folder
 
 BUILDS = ("sdist", "wheel", "none")
 
@@ -91,15 +90,12 @@ def package(
     target = output_dir / _find_package_name(folder, name, version)
     if target.exists() and not force:
         raise DataError(f"{target} is there already. Pass --force to replace it, or another --version.")
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=output_dir, prefix=".package-") as working:
-        copied = Path(working, "pipeline")
-        shutil.copytree(folder, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    with make_folder_beside(target) as working:
+        copied = working / "pipeline"
+        copy_pipeline_dir(folder, copied)
         components = _write_encoders(nlp, copied, precision)
         _package_folder(copied, name=name, version=version, builds=builds)
-        if target.exists():
-            shutil.rmtree(target)
-        Path(working, target.name).replace(target)
+        replace_folder(target, working / target.name)
         after = _count_bytes(copied, components)
     files = tuple(sorted((target / "dist").glob("*")))
     before = _count_bytes(folder, components)

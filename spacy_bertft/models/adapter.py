@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,19 @@ def keep_adapter_apart(model: Model[Any, Any]) -> Iterator[None]:
         yield
     finally:
         shim.is_left_out = None
+
+
+@contextmanager
+def keep_adapters(models: Iterable[Model[Any, Any]]) -> Iterator[None]:
+    """Write adapters beside their encoders for a while, also those that are to be written as one with them."""
+    merged = {shim: shim.export for model in models if (shim := _find_shim(model)) is not None}
+    for shim in merged:
+        shim.export = None
+    try:
+        yield
+    finally:
+        for shim, export in merged.items():
+            shim.export = export
 
 
 def _find_shim(model: Model[Any, Any]) -> TorchShim | None:

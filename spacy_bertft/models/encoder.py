@@ -23,7 +23,7 @@ from .forks import adapt_to_fork, share_with_forks
 from .inference import make_inference_copy
 from .plan import plan_encoding
 from .precision import Backend, Precision, check_precision, find_training_dtype
-from .shim import TorchShim, get_shim
+from .shim import TorchShim, get_shim, has_weights
 from .windowed import encode_windows
 
 # Then no piece is answered with less than 32 on either side, in windows of 256 and more.
@@ -245,6 +245,14 @@ def _forward(
         with torch.set_grad_enabled(is_train):
             encoded = _mix(cast(TorchShim, model.shims[1]).module, encoded)
     return encoded, partial(_backprop, encoded)
+
+
+def keeps_states(model: Model[Any, Any]) -> bool:
+    """Tell whether a model is an encoder that keeps the states of its training texts, because nothing of it learns."""
+    settings = model.attrs.get("settings")
+    if not isinstance(settings, EncoderSettings) or not has_weights(model):
+        return False
+    return settings.cache_mb > 0 and not get_shim(model).module.learns
 
 
 def _find_cache(settings: EncoderSettings, shim: TorchShim, is_train: bool) -> StateCache | None:

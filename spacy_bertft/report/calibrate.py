@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +12,9 @@ import srsly
 
 from ..components.calibration import CalibratedComponent, collect_answers, find_calibrated
 from ..components.calibration import calibrate as fit
-from ..components.pipelines import check_replaceable_pipeline, find_pipeline_dir
+from ..components.pipelines import check_replaceable_pipeline, copy_pipeline_dir, find_pipeline_dir
 from ..errors import SettingError
-from ..output import replace_folder_when_done, replace_when_done
+from ..output import replace_all_when_done, replace_folder_when_done
 from ..pictures.page import Page, Table
 from ..pictures.plot import check_plot, write_plot
 from ..training.temperature import may_fit
@@ -120,12 +119,12 @@ def _find_target(pipeline: Path | str, output_dir: Path | str | None) -> Path:
 def _write(source: Path, target: Path, pipes: Mapping[str, CalibratedComponent]) -> None:
     """Write what components store beside their weights; the weights, which are large, stay where they are."""
     if source.resolve() == target.resolve():
-        for name, pipe in pipes.items():
-            with replace_when_done(target / name / "cfg") as path:
+        with replace_all_when_done([target / name / "cfg" for name in pipes]) as paths:
+            for path, pipe in zip(paths, pipes.values(), strict=True):
                 srsly.write_json(path, pipe.list_stored())
         return
     with replace_folder_when_done(target) as folder:
-        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        copy_pipeline_dir(source, folder)
         for name, pipe in pipes.items():
             srsly.write_json(folder / name / "cfg", pipe.list_stored())
 

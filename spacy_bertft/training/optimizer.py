@@ -11,6 +11,7 @@ from thinc.types import FloatsXd, Generator
 from ..errors import DivergedError, SettingError
 
 FloatOrSchedule = Union[float, list[float], Generator]  # noqa: UP007 (confection reads this at run time)
+Moments = dict[tuple[int, str], dict[str, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class AdamW(Optimizer):
         self.average_decay = average_decay
         self._n_averaged: dict[int, int] = {}
         self._steppers: dict[int, torch.optim.AdamW] = {}
+        self._waiting: Moments = {}
 
     def __call__(
         self, key: tuple[int, str], weights: FloatsXd, gradient: FloatsXd, *, lr_scale: float = 1.0
@@ -110,14 +112,51 @@ class AdamW(Optimizer):
         if self.average_decay:
             self._average(model_id, scaled)
 
+    @property
+    def moments(self) -> Moments:
+        """What is known of the gradients of torch parameters, by the model and the name of each.
+
+        Set, it replaces all that is known; a parameter takes it over when it learns next.
+        """
+        known = {
+            (model_id, name): dict(stepper.state[parameter])
+            for model_id, stepper in self._steppers.items()
+            for group in stepper.param_groups
+            for name, parameter in zip(group["param_names"], group["params"], strict=True)
+            if parameter in stepper.state
+        }
+        return self._waiting | known
+
+    @moments.setter
+    def moments(self, moments: Moments) -> None:
+        self._steppers.clear()
+        self._waiting = dict(moments)
+
+    @property
+    def n_averaged(self) -> dict[int, int]:
+        """How many steps the averages of each torch model have seen."""
+        return dict(self._n_averaged)
+
+    @n_averaged.setter
+    def n_averaged(self, n_averaged: dict[int, int]) -> None:
+        self._n_averaged = dict(n_averaged)
+
     def _get_stepper(self, model_id: int, scaled: list[ScaledParameter]) -> torch.optim.AdamW:
         stepper = self._steppers.get(model_id)
+        known: set[int] = set()
+        if stepper is not None:
+            known = {id(parameter) for group in stepper.param_groups for parameter in group["params"]}
+        new = [item for item in scaled if id(item.parameter) not in known]
         if stepper is None:
-            stepper = self._steppers[model_id] = torch.optim.AdamW(_group(scaled), lr=0.0, fused=True)
-            return stepper
-        known = {id(parameter) for group in stepper.param_groups for parameter in group["params"]}
-        for group in _group([item for item in scaled if id(item.parameter) not in known]):
-            stepper.add_param_group(group)
+            stepper = self._steppers[model_id] = torch.optim.AdamW(_group(new), lr=0.0, fused=True)
+        else:
+            for group in _group(new):
+                stepper.add_param_group(group)
+        for item in new:
+            moments = self._waiting.pop((model_id, item.name), None)
+            if moments is not None:
+                device = item.parameter.device
+                stepper.state[item.parameter] = {kind: tensor.to(device) for kind, tensor in moments.items()}
         return stepper
 
     @torch.no_grad()
@@ -155,9 +194,9 @@ def configure_adamw(
 
 
 def _group(scaled: list[ScaledParameter]) -> list[dict[str, object]]:
-    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+    groups: dict[tuple[float, bool], list[tuple[str, torch.nn.Parameter]]] = {}
     for item in scaled:
-        groups.setdefault((item.lr_scale, item.parameter.ndim > 1), []).append(item.parameter)
+        groups.setdefault((item.lr_scale, item.parameter.ndim > 1), []).append((item.name, item.parameter))
     return [
         {"params": parameters, "lr_scale": lr_scale, "decays": decays}
         for (lr_scale, decays), parameters in groups.items()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from spacy.tokens import DocBin
 from spacy_bertft.corpus.outputs import PartWriter, list_paths, make_blank, plan_outputs
 from spacy_bertft.corpus.report import PartReport
 from spacy_bertft.errors import SettingError
+from spacy_bertft.output import replace_when_done
 
 
 def test_one_path_or_several() -> None:
@@ -42,8 +42,8 @@ def test_a_part_counts_what_it_is_given(tmp_path: Path) -> None:
     writer = PartWriter(tmp_path / "a.spacy")
     writer.add(nlp("a b"), ["y", "y"])
     writer.add(nlp("c"), [])
-    with ExitStack() as stack:
-        report = writer.write(stack, labels=["z", "x"])
+    with replace_when_done(writer.path) as path:
+        report = writer.write(path, labels=["z", "x"])
         assert not report.path.exists()
     assert report == PartReport(tmp_path / "a.spacy", 0, 2, 3, {"x": 0, "y": 2, "z": 0})
     assert [doc.text for doc in DocBin().from_disk(report.path).get_docs(nlp.vocab)] == ["a b", "c"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from spacy.tokens import Doc
@@ -11,6 +10,7 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from ...errors import DataError
+from ...output import replace_all_when_done
 from ..outputs import PartWriter, list_paths, make_blank, plan_outputs
 from ..report import PartReport
 from .docs import make_gold_docs
@@ -73,10 +73,10 @@ def convert(
     if not sentences:
         raise DataError(f"{', '.join(map(str, sources))}: no sentence. Expected lines of words and tags.")
     parts = split_sentences(sentences, plan.shares, seed)
-    with ExitStack() as stack:
+    with replace_all_when_done(list(plan.paths.values())) as temporary_paths:
         reports = {
-            name: _write_part(stack, path, part, vocab, n_sents, options.kind)
-            for (name, path), part in zip(plan.paths.items(), parts, strict=True)
+            name: _write_part(temporary_path, path, part, vocab, n_sents, options.kind)
+            for temporary_path, (name, path), part in zip(temporary_paths, plan.paths.items(), parts, strict=True)
         }
     return ColumnReport(
         paths=tuple(sources),
@@ -89,12 +89,12 @@ def convert(
 
 
 def _write_part(
-    stack: ExitStack, path: Path, sentences: Sequence[GoldSentence], vocab: Vocab, n_sents: int, kind: Kind
+    temporary_path: Path, path: Path, sentences: Sequence[GoldSentence], vocab: Vocab, n_sents: int, kind: Kind
 ) -> PartReport:
     writer = PartWriter(path, [*_ATTRS[kind], *(["SENT_START"] if n_sents > 1 else [])])
     for doc in make_gold_docs(vocab, sentences, n_sents):
         writer.add(doc, _list_labels(doc, kind))
-    return writer.write(stack, n_sentences=len(sentences))
+    return writer.write(temporary_path, n_sentences=len(sentences))
 
 
 def _list_labels(doc: Doc, kind: Kind) -> list[str]:

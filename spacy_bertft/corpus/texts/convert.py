@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from ...errors import DataError, SettingError
+from ...output import replace_all_when_done
 from ..outputs import PartWriter, list_paths, make_blank, plan_outputs
 from ..report import ConversionReport
 from .cats import list_present
@@ -82,8 +82,8 @@ def convert_texts(
     texts = tqdm(reader.read(), desc="Converting", unit=" texts", total=len(part_by_text), disable=None)
     for text, part in zip(texts, part_by_text, strict=True):
         writers[part].add(make_text_doc(nlp, text, survey.labels), list_present(text.cats))
-    with ExitStack() as stack:
-        reports = [writer.write(stack, labels=survey.labels) for writer in writers]
+    with replace_all_when_done(list(plan.paths.values())) as paths:
+        reports = [writer.write(path, labels=survey.labels) for writer, path in zip(writers, paths, strict=True)]
     return ConversionReport(
         paths=tuple(sources),
         n_lines=tally.n_lines,

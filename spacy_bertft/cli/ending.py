@@ -1,0 +1,62 @@
+"""How a command ends that is told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from types import FrameType
+
+# What `kill`, `timeout` and schedulers send, and what a terminal sends that is closed. Windows has none of these.
+_SIGNALS = [signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
+_AT_ONCE = 1.0  # seconds in which a signal is the same one again: it is sent to a process and to its group
+
+
+class TerminatedError(BaseException):
+    """A signal told this process to end."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(f"signal {number}")
+
+
+@contextmanager
+def clean_up_when_terminated() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise for a while, so that what is half written is removed; then end by that signal.
+
+    By themselves they would end Python on the spot. A signal that is ignored, as by `nohup`, or that has a handler
+    already, is left alone; and so are threads other than the main one, which cannot have handlers.
+    """
+    ours = [each for each in _SIGNALS if _is_main_thread() and signal.getsignal(each) is signal.SIG_DFL]
+    first = -_AT_ONCE
+
+    def end(number: int, _: FrameType | None) -> None:
+        nonlocal first
+        if monotonic() - first > _AT_ONCE:
+            first = monotonic()
+            raise TerminatedError(number)
+
+    for each in ours:
+        signal.signal(each, end)
+    try:
+        yield
+    except TerminatedError as error:
+        signal.signal(error.number, signal.SIG_DFL)
+        os.kill(os.getpid(), error.number)
+    finally:
+        for each in ours:
+            signal.signal(each, signal.SIG_DFL)
+
+
+def end_at_once_when_terminated() -> None:
+    """Let these signals end the process on the spot again, for what has nothing to clean up."""
+    for each in _SIGNALS if _is_main_thread() else ():
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, signal.SIG_DFL)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

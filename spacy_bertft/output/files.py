@@ -1,0 +1,91 @@
+"""Files that take their place when they are whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from .flush import flush, flush_folder
+from .hidden import make_beside, name_temporary, remove_file
+
+
+@contextmanager
+def replace_when_done(path: Path) -> Iterator[Path]:
+    """Give a temporary file to write to, and move it to `path` at the end.
+
+    After an error it is removed, and what stood at `path` before stands there still. What is no file, such as
+    `/dev/stdout`, is written to directly.
+
+    Args:
+        path: Where the file is to stand; the folder is made if it does not exist.
+
+    Yields:
+        Where to write it: in the same folder, since a file cannot be moved between disks in one step.
+
+    Raises:
+        OSError: It cannot be written; the error names `path`.
+    """
+    with replace_all_when_done([path]) as [temporary_path]:
+        yield temporary_path
+
+
+@contextmanager
+def replace_all_when_done(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Give temporary files to write to, and move all of them to their places at the end, or none.
+
+    Args:
+        paths: Where the files are to stand; as for `replace_when_done`.
+
+    Yields:
+        Where to write them, in the same order.
+
+    Raises:
+        OSError: One of them cannot be written; the error names its path.
+    """
+    with ExitStack() as stack:
+        temporary_paths = [stack.enter_context(_make_file(path)) for path in paths]
+        yield temporary_paths
+        moves = [(new, path.resolve()) for new, path in zip(temporary_paths, paths, strict=True) if new != path]
+        for new, _ in moves:
+            flush(new)
+        with ExitStack() as undo:
+            for new, target in moves:
+                if (new, target) != moves[-1]:  # after the last one nothing can go wrong
+                    undo.callback(_keep(target, stack))
+                new.replace(target)
+            undo.pop_all()
+        for folder in {target.parent for _, target in moves}:
+            flush_folder(folder)
+
+
+@contextmanager
+def _make_file(path: Path) -> Iterator[Path]:
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    with make_beside(path.resolve(), _create, remove_file) as temporary_path:
+        yield temporary_path
+
+
+def _keep(target: Path, stack: ExitStack) -> Callable[[], None]:
+    """Keep a file, until a stack is left, and return what puts it back."""
+    if not target.exists():
+        return lambda: target.unlink(missing_ok=True)
+    kept = name_temporary(target)
+    stack.callback(remove_file, kept)
+    try:
+        os.link(target, kept)
+    except OSError:  # a file system without links
+        shutil.copy2(target, kept)
+
+    def put_back() -> None:
+        kept.replace(target)
+
+    return put_back
+
+
+def _create(path: Path) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

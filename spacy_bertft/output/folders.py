@@ -1,0 +1,119 @@
+"""Folders that take their place when they are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from .exchange import exchange
+from .files import replace_all_when_done
+from .flush import flush, flush_folder
+from .hidden import make_beside, remove_folder, settle
+
+
+@contextmanager
+def replace_folder_when_done(folder: Path) -> Iterator[Path]:
+    """Give a new, empty folder to write to, and move it to `folder` at the end, in the place of what stood there.
+
+    After an error it is removed, and what stood there before stands there still.
+
+    Args:
+        folder: Where it is to stand; the folder above it is made if it does not exist.
+
+    Yields:
+        The folder to write to, on the same disk.
+
+    Raises:
+        OSError: It cannot be written; the error names `folder`.
+    """
+    with make_folder_beside(folder) as temporary_dir:
+        yield temporary_dir
+        replace_folder(folder, temporary_dir)
+
+
+@contextmanager
+def update_folder_when_done(folder: Path) -> Iterator[Path]:
+    """Give a new, empty folder to write to; at the end, what is in it takes its place in `folder`.
+
+    Where nothing else stands in `folder`, this is one step. Otherwise the rest stays, and the files are replaced one
+    by one.
+
+    Args:
+        folder: Where it is to stand; the folder above it is made if it does not exist.
+
+    Yields:
+        The folder to write to, on the same disk.
+
+    Raises:
+        OSError: It cannot be written; the error names what.
+    """
+    with make_folder_beside(folder) as temporary_dir:
+        yield temporary_dir
+        present = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        if present <= {path.name for path in temporary_dir.iterdir()}:
+            replace_folder(folder, temporary_dir)
+            return
+        files = [path for path in sorted(temporary_dir.rglob("*")) if path.is_file()]
+        with replace_all_when_done([folder / path.relative_to(temporary_dir) for path in files]) as places:
+            for path, place in zip(files, places, strict=True):
+                path.replace(place)
+
+
+@contextmanager
+def make_folder_beside(folder: Path) -> Iterator[Path]:
+    """Make a folder for what is on its way to `folder`; it is removed at the end, with what is in it by then.
+
+    Args:
+        folder: A folder, which need not exist.
+
+    Yields:
+        The temporary folder, on the same disk.
+
+    Raises:
+        OSError: It cannot be written; the error names `folder`.
+    """
+    target = folder.resolve()
+    with make_beside(target, Path.mkdir, remove_folder) as temporary_dir:
+        yield temporary_dir
+
+
+def replace_folder(folder: Path, new: Path) -> None:
+    """Move a new folder into the place of one that may stand there, and remove that.
+
+    Args:
+        folder: Where it is to stand.
+        new: The new one, on the same disk. It is not there any more afterwards.
+
+    Raises:
+        OSError: It cannot be moved; what stood there before stands there still.
+    """
+    target = folder.resolve()
+    flush(new)
+    if target.exists() or not _move(new, target):
+        if exchange(new, target):
+            remove_folder(new)
+        else:
+            _replace_in_two_steps(target, new)
+    flush_folder(target.parent)
+
+
+def _move(new: Path, target: Path) -> bool:
+    """Move a folder to where nothing stands, and tell whether that held: another thread may be faster."""
+    try:
+        new.rename(target)
+    except OSError:
+        if target.exists():
+            return False
+        raise
+    return True
+
+
+def _replace_in_two_steps(target: Path, new: Path) -> None:
+    old = target.with_name(f".{target.name}.{uuid4().hex}.old")
+    try:
+        target.rename(old)
+        new.rename(target)
+    finally:
+        settle(old, target)

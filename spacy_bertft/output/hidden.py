@@ -1,0 +1,133 @@
+"""What is on its way to its place: hidden names, locks on them, and what dead processes have left."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from errno import ENOTSUP
+from pathlib import Path
+from uuid import uuid4
+
+if sys.platform != "win32":
+    import fcntl
+
+
+@contextmanager
+def make_beside(target: Path, make: Callable[[Path], object], remove: Callable[[Path], object]) -> Iterator[Path]:
+    """Make a temporary file or folder, locked as long as it is in use, and remove what is left of it."""
+    with name_path(target), ExitStack() as stack:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # whatever cannot be removed is in nobody's way
+            _clear(target)
+        temporary = name_temporary(target)
+        try:
+            make(temporary)
+            while _is_taken(temporary, stack):
+                temporary = name_temporary(target)
+                make(temporary)
+            yield temporary
+        finally:
+            remove(temporary)
+
+
+@contextmanager
+def name_path(path: Path) -> Iterator[None]:
+    """Let errors of the disk name a path: where they name none, as that of a full disk does, or a temporary one.
+
+    Raises:
+        OSError: The same, with the path.
+    """
+    pattern = _match_hidden(path)
+    try:
+        yield
+    except shutil.Error as error:  # of a copied folder: a list of what could not be copied, and why
+        reason = str(error.args[0][0][2])
+        raise OSError(pattern.sub(lambda _: path.name, reason)) from error
+    except OSError as error:
+        if error.errno is None:
+            raise
+        name = error.filename if error.filename2 is None else error.filename2
+        named = str(path) if name is None else pattern.sub(lambda _: path.name, str(name))
+        raise OSError(error.errno, error.strerror, named) from error
+
+
+def name_temporary(target: Path) -> Path:
+    """Name a path beside another one that nobody else has named."""
+    return target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+
+
+def settle(old: Path, target: Path) -> None:
+    """Remove a folder that was replaced, or put it back where nothing stands in its place."""
+    if not old.exists():
+        return
+    if target.exists():
+        remove_folder(old)
+    else:
+        old.rename(target)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if that is possible."""
+    with suppress(OSError):
+        try:
+            path.unlink(missing_ok=True)
+        finally:
+            path.unlink(missing_ok=True)  # a signal may have broken the first try
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and what is in it, as far as that is possible."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        if folder.exists():  # a signal may have broken the first try
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_taken(temporary: Path, stack: ExitStack) -> bool:
+    """Lock what was just made, and return whether another process was faster and took it for left behind."""
+    try:
+        _lock(temporary, stack)
+    except (BlockingIOError, FileNotFoundError):
+        return True
+    except OSError:  # no locks here, so nobody else clears anything either
+        return False
+    return False
+
+
+def _clear(target: Path) -> None:
+    """Remove what processes that are dead now have left beside a path."""
+    pattern = _match_hidden(target)
+    for path in [path for path in target.parent.iterdir() if pattern.fullmatch(path.name)]:
+        with suppress(OSError), ExitStack() as stack:
+            _lock(path, stack)
+            if path.suffix == ".old":
+                settle(path, target)
+            elif path.is_dir():
+                remove_folder(path)
+            else:
+                remove_file(path)
+
+
+def _lock(path: Path, stack: ExitStack) -> None:
+    """Lock a file or folder until a stack is left, or this process is dead.
+
+    Raises:
+        BlockingIOError: It is locked.
+        FileNotFoundError: It is not there any more.
+        OSError: There are no locks here.
+    """
+    if sys.platform == "win32":
+        raise OSError(ENOTSUP, os.strerror(ENOTSUP), str(path))
+    descriptor = os.open(path, os.O_RDONLY)
+    stack.callback(os.close, descriptor)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    path.stat()  # it may have been removed before it was locked
+
+
+def _match_hidden(target: Path) -> re.Pattern[str]:
+    return re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}\.(tmp|old)")

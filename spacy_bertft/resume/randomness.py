@@ -1,0 +1,45 @@
+"""Where the generators of random numbers stand, as plain data."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+RandomState = dict[str, Any]  # what JSON can hold
+
+
+def get_random_state() -> RandomState:
+    """Tell where Python's and NumPy's random numbers stand."""
+    version, numbers, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": [version, list(numbers), gauss],
+        "numpy": [name, np.asarray(keys).tolist(), position, has_gauss, cached],
+    }
+
+
+def set_random_state(state: RandomState) -> None:
+    """Let Python's and NumPy's random numbers go on from where they stood."""
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
+
+
+def get_torch_states() -> dict[str, torch.Tensor]:
+    """Tell where torch's random numbers stand, by device."""
+    states = {"cpu": torch.get_rng_state()}
+    for index in range(torch.cuda.device_count()):
+        states[f"cuda:{index}"] = torch.cuda.get_rng_state(index)
+    return states
+
+
+def set_torch_states(states: dict[str, torch.Tensor]) -> None:
+    """Let torch's random numbers go on from where they stood; a device that is no longer there is left out."""
+    torch.set_rng_state(states["cpu"])
+    for index in range(torch.cuda.device_count()):
+        if f"cuda:{index}" in states:
+            torch.cuda.set_rng_state(states[f"cuda:{index}"], index)

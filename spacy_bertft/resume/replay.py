@@ -1,0 +1,121 @@
+"""The past of a training run, gone through once more without learning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from itertools import islice
+from typing import Any
+
+from spacy.language import Language
+from spacy.training.loop import subdivide_batch
+from thinc.api import Model, Optimizer
+from tqdm import tqdm
+
+from ..errors import DataError
+from ..models.encoder import keeps_states
+from .data_order import Batch, DataOrder
+from .snapshot import Evaluation, Snapshot
+
+Scores = tuple[float, dict[str, Any]]
+Evaluate = Callable[[], Scores]
+
+
+class Replay:
+    """Let spaCy's loop go to where a snapshot was made: empty batches, and the scores of the past.
+
+    With them its schedules, its patience and its best score come to be as they were. States that a frozen encoder keeps
+    are computed again, in the same batches, since in others they could differ in their last bits.
+
+    Args:
+        snapshot: Where to go; nothing for a training that begins.
+        nlp: The pipeline; it has the weights of the snapshot.
+        optimizer: Its optimizer.
+        batches: All batches from the first one on.
+        accumulate_gradient: Into how many parts spaCy cuts a batch.
+
+    Attributes:
+        evaluations: All looks at the development set so far.
+        is_over: Whether the past is over: what comes is learned.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot | None,
+        nlp: Language,
+        optimizer: Optimizer,
+        batches: DataOrder,
+        accumulate_gradient: int,
+    ) -> None:
+        self.evaluations: list[Evaluation] = []
+        self.is_over = snapshot is None
+        self._snapshot = snapshot
+        self._nlp = nlp
+        self._optimizer = optimizer
+        self._batches = batches
+        self._accumulate_gradient = accumulate_gradient
+        self._past = snapshot.progress.evaluations if snapshot else []
+
+    def draw(self) -> Iterator[tuple[int, Batch]]:
+        """Draw batches: empty ones up to the snapshot, then those that come next.
+
+        Raises:
+            DataError: The training data are not those of before.
+        """
+        if self._past:
+            n_steps = self._past[-1].step + 1
+            past = islice(self._batches, n_steps)
+            for epoch, batch in tqdm(past, desc="Reading what was learned", total=n_steps, leave=False, disable=None):
+                self._fill_caches(batch)
+                yield epoch, []
+            self.end()
+        yield from self._batches
+
+    def end(self) -> None:
+        """End the past, if it has not ended yet: from now on everything is as it was.
+
+        Raises:
+            DataError: The training data are not those of before.
+        """
+        if self._snapshot is None or self.is_over:
+            return
+        if self._batches.fingerprint != self._snapshot.progress.fingerprint:
+            raise DataError(
+                "The training data are not those that the training was begun with. Put them back, or begin it again "
+                "with --overwrite."
+            )
+        self._snapshot.put_state(self._nlp, self._optimizer)
+        self.is_over = True
+
+    def evaluate(self, evaluate: Evaluate) -> Scores:
+        """Return the next scores of the past, or look at the development set."""
+        index = len(self.evaluations)
+        if index >= len(self._past):
+            return evaluate()
+        if index == 0 and self._list_cached():
+            evaluate()
+        return self._past[index].score, self._past[index].other_scores
+
+    def note(self, info: dict[str, Any]) -> dict[str, Any]:
+        """Take down an evaluation as spaCy's loop tells it; one of the past is returned as it was."""
+        index = len(self.evaluations)
+        if index < len(self._past):
+            past = self._past[index]
+            info = info | {"losses": past.losses, "words": past.words, "seconds": past.seconds}
+        elif self._past:
+            last = self._past[-1]
+            info = info | {"words": info["words"] + last.words, "seconds": info["seconds"] + last.seconds}
+        self.evaluations.append(Evaluation(**{each.name: info[each.name] for each in fields(Evaluation)}))
+        return info
+
+    def _fill_caches(self, batch: Batch) -> None:
+        models = self._list_cached()
+        if models:
+            for part in subdivide_batch(batch, self._accumulate_gradient):  # type: ignore[no-untyped-call]
+                for model in models:
+                    model.begin_update([example.predicted for example in part])
+
+    def _list_cached(self) -> list[Model[Any, Any]]:
+        models = [getattr(pipe, "model", None) for _, pipe in self._nlp.pipeline]
+        nodes = [node for model in models if isinstance(model, Model) for node in model.walk()]
+        return [node for node in nodes if keeps_states(node)]

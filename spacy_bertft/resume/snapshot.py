@@ -1,0 +1,164 @@
+"""A training run on the disk: all that its next step depends on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from spacy.language import Language
+from thinc.api import Config, Optimizer
+
+from ..checkpoints import read_weight_file, write_weight_file
+from ..components.pipe import BertPipe
+from ..errors import CheckpointError
+from ..models.adapter import keep_adapters
+from ..output import replace_folder_when_done
+from .optimizer_state import put_optimizer, read_optimizer
+from .randomness import RandomState, get_random_state, get_torch_states, set_random_state, set_torch_states
+
+FORMAT = 1
+FOLDER = "snapshot"
+_PIPELINE, _OPTIMIZER, _RANDOM, _PROGRESS = (
+    "pipeline",
+    "optimizer.safetensors",
+    "torch_random.safetensors",
+    "progress.json",
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a look at the development set gave, and what stood in spaCy's log beside it.
+
+    Args:
+        step: After which step, from 0.
+        score: The score by which the best pipeline is chosen.
+        other_scores: All scores.
+        losses: Of each component since the last look.
+        words: How many words the training had seen.
+        seconds: How long it had lasted.
+    """
+
+    step: int
+    score: float
+    other_scores: dict[str, Any]
+    losses: dict[str, float]
+    words: int
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come.
+
+    Args:
+        data_start: Where the random numbers of the order of the data started.
+        fingerprint: Of all words that it has seen.
+        evaluations: All looks at the development set, the last one just before the snapshot.
+        versions: What `list_versions` gave.
+    """
+
+    data_start: RandomState
+    fingerprint: int
+    evaluations: list[Evaluation]
+    versions: dict[str, str]
+
+    @property
+    def step(self) -> int:
+        """The last step that was made, from 0."""
+        return self.evaluations[-1].step
+
+
+def write_snapshot(folder: Path, config: Config, nlp: Language, optimizer: Optimizer, progress: Progress) -> None:
+    """Write a snapshot in the place of the one before; at any moment one of the two is whole.
+
+    Args:
+        folder: Where it is to stand.
+        config: The config of the training, as it was given.
+        nlp: The pipeline, with the weights that learn next, not their averages.
+        optimizer: Its optimizer.
+        progress: How far the training has come.
+    """
+    with replace_folder_when_done(folder) as new:
+        with keep_adapters(pipe.model for _, pipe in nlp.pipeline if isinstance(pipe, BertPipe)):
+            nlp.to_disk(new / _PIPELINE)
+        write_weight_file(new / _OPTIMIZER, read_optimizer(optimizer, nlp))
+        write_weight_file(new / _RANDOM, get_torch_states())
+        content = {
+            "format": FORMAT,
+            "config": config.to_str(interpolate=False),
+            "random": get_random_state(),
+            "progress": _to_plain(asdict(progress)),
+        }
+        # Python's own: srsly rounds, and a score that is not the same to the bit may not be the best any more.
+        (new / _PROGRESS).write_text(json.dumps(content), encoding="utf-8")
+
+
+class Snapshot:
+    """A snapshot that was written.
+
+    Args:
+        folder: Where it stands.
+
+    Attributes:
+        config: The config of the training, as it was given.
+        progress: How far the training had come.
+
+    Raises:
+        CheckpointError: There is none, or it cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        if not (folder / _PROGRESS).is_file():
+            raise CheckpointError(
+                f"{folder.parent} holds no unfinished training. Expected a folder that `spacy-bertft train` was "
+                "writing to when it was stopped, after its first look at the development set."
+            )
+        try:
+            content = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
+            if content["format"] > FORMAT:
+                raise CheckpointError(
+                    f"{folder} was written by a newer version of spacy-bertft (format {content['format']}, known here: "
+                    f"up to {FORMAT}). Install that version, or begin the training again."
+                )
+            self._random = content["random"]
+            stored = content["progress"]
+            evaluations = [Evaluation(**each) for each in stored.pop("evaluations")]
+            self.progress = Progress(evaluations=evaluations, **stored)
+            self.config = Config().from_str(content["config"], interpolate=False)
+        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"{folder} is damaged: {error!r}. Begin the training again.") from error
+
+    def put_weights(self, nlp: Language) -> None:
+        """Give a pipeline the weights that it had."""
+        nlp.from_disk(self._folder / _PIPELINE)
+
+    def put_state(self, nlp: Language, optimizer: Optimizer) -> None:
+        """Give the optimizer its moments, and the generators their places in the order of random numbers."""
+        put_optimizer(optimizer, nlp, read_weight_file(self._folder / _OPTIMIZER))
+        set_torch_states(read_weight_file(self._folder / _RANDOM))
+        set_random_state(self._random)
+
+
+def list_versions() -> dict[str, str]:
+    """List what may change how numbers are rounded."""
+    return {
+        **{name: version(name) for name in ("spacy", "thinc", "torch", "transformers")},
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _to_plain(value: Any) -> Any:
+    """Make what JSON can hold of scores, which may be numbers of NumPy."""
+    if isinstance(value, dict):
+        return {str(key): _to_plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_plain(each) for each in value]
+    return value.item() if hasattr(value, "item") else value

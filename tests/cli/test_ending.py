@@ -1,0 +1,67 @@
+"""A command that is told to end removes what is unfinished, and ends by the signal."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from spacy_bertft.cli.ending import clean_up_when_terminated, end_at_once_when_terminated
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+
+WRITE = """
+import os, signal, sys, time
+from pathlib import Path
+from spacy_bertft.cli.ending import clean_up_when_terminated, end_at_once_when_terminated
+from spacy_bertft.output import replace_folder_when_done
+with clean_up_when_terminated():
+    try:
+        with replace_folder_when_done(Path(sys.argv[1])) as folder:
+            (folder / "a").write_text("half")
+            if sys.argv[2] == "at once":
+                end_at_once_when_terminated()
+            os.kill(os.getpid(), getattr(signal, sys.argv[3]))
+            time.sleep(60)
+    finally:
+        if sys.argv[2] == "twice":
+            os.kill(os.getpid(), getattr(signal, sys.argv[3]))
+        print("cleaned up", flush=True)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("how", ["once", "twice", "at once"])
+def test_what_is_half_written_is_removed(tmp_path: Path, how: str, name: str) -> None:
+    arguments = [sys.executable, "-c", WRITE, str(tmp_path / "model"), how, name]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == -signal.Signals[name]
+    assert done.stderr == ""
+    assert done.stdout == ("" if how == "at once" else "cleaned up\n")
+    assert len(list(tmp_path.iterdir())) == (how == "at once")
+
+
+def find_handler() -> object:
+    with clean_up_when_terminated():
+        return signal.getsignal(signal.SIGTERM)
+
+
+def test_handlers_of_others_are_left_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        assert callable(find_handler())
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(find_handler).result() is signal.SIG_DFL
+            pool.submit(end_at_once_when_terminated).result()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        assert find_handler() is signal.SIG_IGN
+        end_at_once_when_terminated()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
