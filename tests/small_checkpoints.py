@@ -61,8 +61,8 @@ def make_wordpiece() -> Tokenizer:
 def _learn_vocab(tokenizer: Tokenizer, special: list[str]) -> dict[str, int]:
     """Learn the pieces of our texts, the same in every process.
 
-    The trainer numbers letters inside of words as it meets them, in an order of chance, and breaks ties by number; those
-    that are given as special are numbered first.
+    The trainer numbers letters inside of words as it meets them, in an order of chance, and breaks ties by number.
+    Letters that are given as special are numbered before.
     """
     learner = Tokenizer.from_str(tokenizer.to_str())
     letters = sorted(set(learner.normalizer.normalize_str("".join(TEXTS))) - {" "})
