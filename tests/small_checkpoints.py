@@ -62,11 +62,11 @@ def _learn_vocab(tokenizer: Tokenizer, special: list[str]) -> dict[str, int]:
     """Learn the pieces of our texts, the same in every process.
 
     The trainer numbers letters inside of words as it meets them, in an order of chance, and breaks ties by number.
-    Letters that are given as special are numbered before.
+    Letters that are given as special are numbered in the order in which they are given.
     """
     learner = Tokenizer.from_str(tokenizer.to_str())
     letters = sorted(set(learner.normalizer.normalize_str("".join(TEXTS))) - {" "})
-    first = [*special, *(f"##{letter}" for letter in letters)]
+    first = [*special, *letters, *(f"##{letter}" for letter in letters)]
     learner.train_from_iterator(TEXTS, trainers.WordPieceTrainer(vocab_size=150, special_tokens=first))
     return learner.get_vocab()
 
