@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import torch
 from spacy.tokens import Doc
 
-from spacy_bertft.checkpoints import find_checkpoint_dir
+from spacy_bertft.checkpoints import find_checkpoint_dir, find_window_size, read_config, read_tokenizer
+from spacy_bertft.components.pipe import DEFAULT_ENCODER
 from spacy_bertft.models.plan import plan_encoding
-from spacy_bertft.pieces import PieceTokenizer, cut_buckets
-
-WINDOW, STRIDE, MAX_PIECES = 510, 446, 1024
+from spacy_bertft.pieces import choose_stride, cut_buckets
 
 Bucket = dict[str, torch.Tensor]
 
@@ -29,14 +28,16 @@ class BareTorch:
         from transformers import AutoModel
 
         folder = find_checkpoint_dir(encoder)
-        self.tokenizer = PieceTokenizer((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        self.tokenizer = read_tokenizer(encoder)
+        self.window = find_window_size(encoder, read_config(folder), None, self.tokenizer.n_special)
         self.model = AutoModel.from_pretrained(folder).to(dtype).eval()
         self.model.pooler = None  # no tagger looks at it
 
     def cut(self, docs: Sequence[Doc]) -> list[Bucket]:
         """Cut documents into pieces, windows and buckets; all windows are sorted by length at once."""
-        plan = plan_encoding(list(docs), self.tokenizer, WINDOW, STRIDE, has_tokens=False)
-        padded = [plan.layout.pad(bucket, 0) for bucket in cut_buckets(plan.layout.lengths, MAX_PIECES)]
+        plan = plan_encoding(list(docs), self.tokenizer, self.window, choose_stride(self.window), has_tokens=False)
+        buckets = cut_buckets(plan.layout.lengths, DEFAULT_ENCODER["max_pieces"])
+        padded = [plan.layout.pad(bucket, 0) for bucket in buckets]
         return [
             {
                 "input_ids": torch.from_numpy(each.ids),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import spacy
 from hypothesis import strategies as st
-from small_checkpoints import TEXTS, make_byte_level, make_wordpiece
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from small_checkpoints import learn_unigram, make_byte_level, make_wordpiece
+from tokenizers import Tokenizer, processors
 
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import CheckpointNotFoundError
@@ -60,11 +60,7 @@ def make_trimmed() -> Tokenizer:
 
 def make_metaspace() -> Tokenizer:
     """Make a tokenizer like those of SentencePiece."""
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=120, special_tokens=["<s>", "</s>", "<unk>"], unk_token="<unk>")
-    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer = learn_unigram(["<s>", "</s>", "<unk>"])
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return tokenizer
 

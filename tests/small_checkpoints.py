@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,8 @@ def make_wordpiece() -> Tokenizer:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(TEXTS, trainers.WordPieceTrainer(vocab_size=150, special_tokens=special))
+    tokenizer.model = models.WordPiece(_learn_vocab(tokenizer, special), unk_token="[UNK]")
+    tokenizer.add_special_tokens(special)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -54,6 +56,19 @@ def make_wordpiece() -> Tokenizer:
     tokenizer.enable_padding(length=128)
     tokenizer.enable_truncation(max_length=16)
     return tokenizer
+
+
+def _learn_vocab(tokenizer: Tokenizer, special: list[str]) -> dict[str, int]:
+    """Learn the pieces of our texts, the same in every process.
+
+    The trainer numbers letters inside of words as it meets them, in an order of chance, and breaks ties by number.
+    Letters that are given as special are numbered in the order in which they are given.
+    """
+    learner = Tokenizer.from_str(tokenizer.to_str())
+    letters = sorted(set(learner.normalizer.normalize_str("".join(TEXTS))) - {" "})
+    first = [*special, *letters, *(f"##{letter}" for letter in letters)]
+    learner.train_from_iterator(TEXTS, trainers.WordPieceTrainer(vocab_size=150, special_tokens=first))
+    return learner.get_vocab()
 
 
 def make_byte_level() -> Tokenizer:
@@ -70,15 +85,26 @@ def make_byte_level() -> Tokenizer:
 
 def make_unigram() -> Tokenizer:
     """Make a tokenizer like those that are converted from SentencePiece."""
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    trainer = trainers.UnigramTrainer(vocab_size=150, special_tokens=special, unk_token="<unk>", show_progress=False)
-    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer = learn_unigram(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
+    return tokenizer
+
+
+def learn_unigram(special: list[str]) -> Tokenizer:
+    """Learn the pieces of our texts, the same in every process.
+
+    The trainer sums in an order of chance, so it ranks pieces by the last digits of their scores.
+    """
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=150, special_tokens=special, unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    vocab = [(piece, round(score, 6)) for piece, score in json.loads(tokenizer.to_str())["model"]["vocab"]]
+    ranked = sorted(vocab[len(special) :], key=lambda pair: (-pair[1], pair[0]))
+    tokenizer.model = models.Unigram([*vocab[: len(special)], *ranked], unk_id=special.index("<unk>"))
     return tokenizer
 
 

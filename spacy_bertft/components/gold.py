@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,19 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
 from ..tags import TagSpan
+
+
+def list_gold_labels(cats: Mapping[str, float], labels: Collection[str], *, exclusive: bool) -> list[str]:
+    """List which labels hold, as spaCy's scorer takes gold values.
+
+    Args:
+        cats: The values, from 0 to 1. A label without one may hold or not, where labels do not exclude each other.
+        labels: Those that are asked for.
+        exclusive: Whether only one can hold: that of the highest value, of equal ones the first of the document.
+            Otherwise each above 0 holds. All 0 names none.
+    """
+    held = [label for label, value in cats.items() if label in labels and value > 0]
+    return [max(held, key=cats.__getitem__)] if held and exclusive else held
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ..models.text_classifier import TextModel, set_labels
 from ..training.class_weights import find_class_weights
 from ..training.temperature import Answers
 from .component import BertComponent, Scorer, check_known
+from .gold import list_gold_labels
 from .pipe import DEFAULT_ENCODER
 
 # confection reads this at run time.
@@ -161,7 +162,7 @@ class TextComponent(BertComponent):
         if self.class_weights == "balanced":
             for example in examples:
                 known.update(example.reference.cats.keys())
-                counts.update(label for label, value in example.reference.cats.items() if value >= 0.5)
+                counts.update(list_gold_labels(example.reference.cats, self.labels, exclusive=self.exclusive))
         by_label = ([counts[label] for label in self.labels], [known[label] for label in self.labels])
         weights = find_class_weights(self.class_weights, self.labels, *by_label, exclusive=self.exclusive)
         found: list[float] = weights.tolist()
@@ -192,6 +193,12 @@ class TextComponent(BertComponent):
                 is_known[row, column[label]] = True
         return targets, is_known
 
+    def _read_truth(self, examples: list[Example]) -> NDArray[np.bool_]:
+        """Read which labels hold, `(B, L)`."""
+        held = [list_gold_labels(each.reference.cats, self.labels, exclusive=self.exclusive) for each in examples]
+        rows = [[label in labels for label in self.labels] for labels in held]
+        return np.array(rows, dtype=np.bool_).reshape(len(examples), len(self.labels))
+
     def _pick_answers(
         self, scores: NDArray[np.float32], targets: NDArray[np.float64], is_known: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
@@ -210,10 +217,11 @@ class TextComponent(BertComponent):
         scores = self.model.predict([example.predicted for example in examples])
         targets, is_known = self._read_targets(examples)
         answered = self._pick_answers(scores, targets, is_known)
+        holds = self._read_truth(examples)
         return Answers(
             find_probs=lambda temperature: self._get_probs(scores / np.float32(temperature))[answered],
-            is_right=(targets >= 0.5)[answered],
-            n_gold=int((targets >= 0.5).sum()),
+            is_right=holds[answered],
+            n_gold=int(holds.sum()),
         )
 
     def predict(self, docs: Iterable[Doc]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from spacy.training import Example
 from tqdm import tqdm
 
 from ..components.calibration import CalibratedComponent
-from ..components.gold import judge_group, read_gold_entities
+from ..components.gold import judge_group, list_gold_labels, read_gold_entities
 from ..components.ner import BertNer
 from ..components.text_component import TextComponent
 from ..corpus.docs import read_docs
@@ -111,14 +111,15 @@ def _judge_best(pipe: TextComponent, example: Example) -> Iterator[JudgedAnswer]
     gold, doc = example.reference.cats, example.predicted
     if any(label in gold for label in pipe.labels):
         best = max(pipe.labels, key=doc.cats.__getitem__)
-        right = [label for label in pipe.labels if gold.get(label, 0.0) >= 0.5]
-        yield JudgedAnswer(doc, best, best, ", ".join(right) or NOTHING, doc.cats[best], best in right)
+        right = list_gold_labels(gold, pipe.labels, exclusive=True)
+        yield JudgedAnswer(doc, best, best, "".join(right) or NOTHING, doc.cats[best], best in right)
 
 
 def _judge_each(pipe: TextComponent, example: Example) -> Iterator[JudgedAnswer]:
     gold, doc = example.reference.cats, example.predicted
+    held = list_gold_labels(gold, pipe.labels, exclusive=False)
     for label in pipe.labels:
-        holds, is_predicted = gold.get(label, 0.0) >= 0.5, doc.cats[label] >= pipe.cfg["threshold"]
+        holds, is_predicted = label in held, doc.cats[label] >= pipe.cfg["threshold"]
         if label in gold and (holds or is_predicted):
             confidence = doc.cats[label] if is_predicted else 1 - doc.cats[label]
             predicted, right = (label if is_there else f"not {label}" for is_there in (is_predicted, holds))

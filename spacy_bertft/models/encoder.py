@@ -13,6 +13,7 @@ from thinc.shims import Shim
 from ..checkpoints import Checkpoint, Weights, find_window_size, read_checkpoint, read_head
 from ..damage import name_source
 from ..errors import CheckpointError, SettingError
+from ..pieces import choose_stride
 from ..training.layers import FrozenLayers, count_frozen, find_depth, find_lr_scale
 from ..training.lora import Lora
 from .adapter import merge_adapter
@@ -28,9 +29,6 @@ from .precision import Backend, Precision, check_precision, find_training_dtype
 from .shim import TorchShim, get_shim, has_weights
 from .stored import CHECK
 from .windowed import encode_windows
-
-# Then no piece is answered with less than 32 on either side, in windows of 256 and more.
-_MOST_SHARED = 64
 
 Encoded = TypeVar("Encoded")
 
@@ -224,7 +222,7 @@ def _merge(module: BertModule, spec: dict[str, Any]) -> tuple[dict[str, Any], We
 def find_window(settings: EncoderSettings, module: BertModule, config: dict[str, Any]) -> tuple[int, int]:
     """Return window and stride in pieces, special pieces left out."""
     size = find_window_size(settings.name, config, settings.window, module.tokenizer.n_special)
-    stride = settings.stride or size - min(size // 4, _MOST_SHARED)
+    stride = settings.stride or choose_stride(size)
     if stride > size:
         raise SettingError("stride", stride, f"at most {size}, or pieces between two windows would be lost")
     return size, stride

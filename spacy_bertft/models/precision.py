@@ -18,7 +18,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 Backend = Literal["torch", "onnx"]
 BACKENDS = ("torch", "onnx")
 
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def check_precision(precision: str, backend: str = "torch") -> None:
@@ -35,7 +35,7 @@ def check_precision(precision: str, backend: str = "torch") -> None:
     if backend == "torch" and precision == "int8":
         raise SettingError("precision", precision, 'backend = "onnx" beside it, which computes in int8')
     if backend == "onnx":
-        if precision in _DTYPES:
+        if precision not in ("auto", "fp32", "int8"):
             raise SettingError("precision", precision, "auto, fp32 or int8 with the backend onnx")
         if find_spec("onnxruntime") is None or find_spec("onnx") is None:
             raise MissingExtraError("backend = onnx", "onnx")
@@ -45,7 +45,7 @@ def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """Return the format that torch predicts in: with `auto`, bfloat16 where the hardware multiplies it natively."""
     if precision == "auto" and _is_bf16_native(device.type):
         return torch.bfloat16
-    return _DTYPES.get(precision, torch.float32)
+    return DTYPES.get(precision, torch.float32)
 
 
 def find_training_dtype(precision: Precision, device: torch.device) -> torch.dtype:

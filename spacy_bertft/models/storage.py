@@ -11,10 +11,10 @@ from thinc.api import Model
 
 from ..errors import SettingError
 from .bert import BertModule
+from .precision import DTYPES
 from .shim import TorchShim
 
 StoredPrecision = Literal["fp32", "bf16", "fp16"]
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def check_stored_precision(precision: str) -> None:
@@ -23,8 +23,8 @@ def check_stored_precision(precision: str) -> None:
     Raises:
         SettingError: They cannot.
     """
-    if precision not in _DTYPES:
-        raise SettingError("precision", precision, f"one of {', '.join(_DTYPES)}")
+    if precision not in DTYPES:
+        raise SettingError("precision", precision, f"one of {', '.join(DTYPES)}")
 
 
 def list_encoders(model: Model[Any, Any]) -> list[TorchShim]:
@@ -48,7 +48,7 @@ def store_encoders(model: Model[Any, Any], precision: StoredPrecision) -> Iterat
         SettingError: Weights are larger than the format can hold.
     """
     check_stored_precision(precision)
-    dtype = _DTYPES[precision]
+    dtype = DTYPES[precision]
     encoders = list_encoders(model)
     for shim in encoders:
         largest = max(float(parameter.detach().abs().max()) for parameter in shim.module.parameters())

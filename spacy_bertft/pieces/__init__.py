@@ -6,7 +6,7 @@ from .layout import PaddedWindows, WindowLayout
 from .masking import IGNORED, MaskedWindows, MaskingRule, mask_windows
 from .pairs import encode_pairs, fit_pair
 from .tokenizer import PieceTokenizer
-from .windows import Windows, cut_buckets, plan_windows
+from .windows import Windows, choose_stride, cut_buckets, plan_windows
 
 __all__ = [
     "IGNORED",
@@ -20,6 +20,7 @@ __all__ = [
     "WindowLayout",
     "Windows",
     "align",
+    "choose_stride",
     "cut_buckets",
     "encode_pairs",
     "fit_pair",

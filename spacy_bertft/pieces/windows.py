@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from .batch import Ints
 
+# Then no piece is answered with less than 32 on either side, in windows of 256 and more.
+_MOST_SHARED = 64
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -32,6 +35,19 @@ class Windows:
     def find_owners(self, pieces: Ints) -> Ints:
         """Return the window that owns each of the given pieces."""
         return np.searchsorted(self.owned_start, pieces, side="right") - 1
+
+
+def choose_stride(size: int) -> int:
+    """Choose how many pieces to go from one window to the next, so that two of them share a quarter, but 64 at most.
+
+    Args:
+        size: Pieces that a window holds at most, special pieces left out.
+
+    Example:
+        >>> choose_stride(510), choose_stride(62)
+        (446, 47)
+    """
+    return size - min(size // 4, _MOST_SHARED)
 
 
 def plan_windows(lengths: Ints, size: int, stride: int) -> Windows:

@@ -8,6 +8,7 @@ from typing import Any
 
 from spacy.training import Example
 
+from ..components.gold import list_gold_labels
 from ..errors import DataError
 from .category_pipes import CategoryPipe
 from .confusion import Confusion, count_confusions
@@ -104,13 +105,12 @@ def compare_labels(pipe: CategoryPipe, example: Example) -> dict[str, tuple[bool
     """
     gold, predicted = example.reference.cats, example.predicted.cats
     known = [label for label in pipe.labels if label in gold]
-    return {label: (gold[label] > 0, predicted.get(label, 0.0) >= pipe.threshold) for label in known} or None
+    held = list_gold_labels(gold, known, exclusive=False)
+    return {label: (label in held, predicted.get(label, 0.0) >= pipe.threshold) for label in known} or None
 
 
 def _find_class(cats: Mapping[str, float], labels: Collection[str]) -> str | None:
-    # Of equal values the first of the document, as in spaCy's scorer. All 0 names no class.
-    candidates = (label for label, value in cats.items() if label in labels and value > 0)
-    return max(candidates, key=cats.__getitem__, default=None)
+    return next(iter(list_gold_labels(cats, labels, exclusive=True)), None)
 
 
 def _measure_multilabel(
@@ -120,8 +120,8 @@ def _measure_multilabel(
     is_right = []
     n_unknown = 0
     for example in examples:
-        for label in support:
-            support[label] += example.reference.cats.get(label, 0.0) > 0
+        for label in list_gold_labels(example.reference.cats, support, exclusive=False):
+            support[label] += 1
         if compared := compare_labels(pipe, example):
             is_right.append(all(holds == is_predicted for holds, is_predicted in compared.values()))
         else:

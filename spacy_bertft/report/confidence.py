@@ -10,7 +10,7 @@ from spacy.language import Language
 from spacy.training import Example
 
 from ..components.calibration import CalibratedComponent, find_calibrated
-from ..components.gold import judge_group, read_gold_entities
+from ..components.gold import judge_group, list_gold_labels, read_gold_entities
 from ..components.ner import BertNer
 from ..components.text_component import TextComponent
 from .reliability import measure_reliability
@@ -65,5 +65,6 @@ def _judge_cats(pipe: TextComponent, examples: Iterable[Example]) -> Judged:
         known = [label for label in pipe.labels if label in gold]
         if pipe.exclusive and known:
             known = [max(pipe.labels, key=predicted.__getitem__)]
-        judged += [(predicted[label], gold.get(label, 0.0) >= 0.5) for label in known]
+        held = list_gold_labels(gold, pipe.labels, exclusive=pipe.exclusive)
+        judged += [(predicted[label], label in held) for label in known]
     return judged
