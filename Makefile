@@ -13,7 +13,7 @@ RESULTS := benchmarks/results
 # A process per core, each with one thread: torch's own threads would get into each other's way.
 PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: help quickstart textcat test test-demo test-tracking check browser benchmark test-spacy-transformers clean
+.PHONY: help quickstart textcat test test-demo test-tracking check browser benchmark test-spacy-transformers concurrency soak clean
 
 help:
 	@echo "make quickstart               from BIO files to an installed pipeline, with the corpus in assets/"
@@ -26,6 +26,8 @@ help:
 	@echo "make check                    format, lint, types, floors"
 	@echo "make benchmark                speed, latency, training, memory, sharing, start-up, ways to fine-tune;"
 	@echo "                              tables and pictures in $(RESULTS); TEXTS=… TRAIN=… for other BIO files"
+	@echo "make concurrency              many threads, processes, and two web servers asked by 200 clients for two minutes"
+	@echo "make soak                     memory over half an hour of texts, and over saving and loading; 45 minutes in all"
 	@echo "make clean                    remove the environments and all outputs"
 
 quickstart: $(DEFAULT)/ready
@@ -72,6 +74,15 @@ benchmark: $(STOCK)/ready $(DEFAULT)/ready
 	$(DEFAULT)/bin/python benchmarks/finetuning.py
 	$(DEFAULT)/bin/python benchmarks/features.py --train "$(TRAIN)" --test "$(TEXTS)"
 	$(DEFAULT)/bin/python benchmarks/draw.py $(RESULTS)
+
+concurrency: $(DEFAULT)/ready
+	. $(DEFAULT)/bin/activate && $(PYTEST) tests/concurrency tests/models/test_once.py tests/models/test_workers.py tests/models/test_forks.py
+	$(DEFAULT)/bin/python reliability/server.py --style def
+	$(DEFAULT)/bin/python reliability/server.py --style async
+
+soak: $(DEFAULT)/ready
+	$(DEFAULT)/bin/python reliability/soak.py
+	$(DEFAULT)/bin/python reliability/soak.py --backend onnx --minutes 0
 
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(PYTHON) -m venv $(DEFAULT)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from threading import Thread
 
 import numpy as np
 import torch
@@ -19,12 +18,7 @@ def main(method: str, folder: str, backend: str) -> None:
     torch.set_num_threads(2)
     nlp = load_all_heads(folder, precision="fp32", backend=backend)
     expected = [read_answer(doc) for doc in nlp.pipe(MIXED, batch_size=5)]
-    # As in a server: another thread is at work while this one starts processes.
-    texts = iter(MIXED)
-    thread = Thread(target=lambda: [nlp(text) for text in texts])
-    thread.start()
     answers = [read_answer(doc) for doc in nlp.pipe(MIXED, batch_size=5, n_process=2)]
-    thread.join()
     for answer, other in zip(answers, expected, strict=True):
         # A child has one thread of torch, so its batches are parted in another way.
         for name in ("text", "tags"):
