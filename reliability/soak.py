@@ -9,9 +9,9 @@ advises for services that run for long. Memory is what is resident, looked at tw
 oneDNN makes a kernel for every number of pieces, and keeps it: some hundred megabytes, some of which take long to be
 asked for. So texts of all lengths come first, before the clock starts; what they have added is told.
 
-In a cycle a pipeline of all heads is written to a folder and to bytes, loaded from both, and used; the next cycle starts
-from what was loaded. What is free is given back to the system before memory is looked at. The last pipeline has to
-answer as the first one, to the bit.
+In a cycle a pipeline of all heads is written to a folder and to bytes, loaded from both, and used; the next cycle
+starts from what was loaded. What is free is given back to the system before memory is looked at. The last pipeline has
+to answer as the first one, to the bit.
 
 Ends with an error where memory grows by more than one hundredth after the first tenth of the run or the first fifth of
 the cycles, or where a file or a thread is left.
