@@ -42,6 +42,8 @@ help:
 	@echo "make release                  sdist, wheel and bill of materials of the last commit, and what they promise"
 	@echo "make fuzz                     random bytes for readers, alignment and stored pipelines, SECONDS=$(SECONDS) for each"
 	@echo "                              target; a line of 1 GB"
+	@echo "make concurrency              many threads, processes, and two web servers asked by 200 clients for two minutes"
+	@echo "make soak                     memory over half an hour of texts, and over saving and loading; 45 minutes in all"
 	@echo "make clean                    remove the environments and all outputs"
 
 quickstart: $(DEFAULT)/ready
@@ -101,6 +103,15 @@ release: $(RELEASE)/ready
 fuzz: $(FUZZ)/ready
 	$(FUZZ)/bin/python -m reliability.fuzz --seconds $(SECONDS)
 	$(FUZZ)/bin/python -m reliability.long_lines
+
+concurrency: $(DEFAULT)/ready
+	. $(DEFAULT)/bin/activate && $(PYTEST) tests/concurrency tests/models/test_once.py tests/models/test_workers.py tests/models/test_forks.py
+	$(DEFAULT)/bin/python reliability/server.py --style def
+	$(DEFAULT)/bin/python reliability/server.py --style async
+
+soak: $(DEFAULT)/ready
+	$(DEFAULT)/bin/python reliability/soak.py
+	$(DEFAULT)/bin/python reliability/soak.py --backend onnx --minutes 0
 
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(PYTHON) -m venv $(DEFAULT)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from spacy.tokens import Doc, Span
 
 
 def register_score() -> None:
     """Add the extension attribute, unless somebody else has one of that name."""
-    if not Span.has_extension("score"):
+    with suppress(ValueError):  # there is one already, perhaps since another thread loads a pipeline too
         Span.set_extension("score", getter=find_score)
 
 

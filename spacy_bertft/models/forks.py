@@ -5,12 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable
+from threading import local
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 
+from .once import making
+
 _home = os.getpid()
+_adapted = local()  # `.pid`, the child that a thread has adapted to
 _prepare: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
 
 
@@ -20,11 +24,12 @@ def adapt_to_fork() -> None:
     The child inherits the bookkeeping of the parent's thread pool, but not its threads, and would wait for them
     forever. With one thread there is no pool to wait for; the parallelism lies in the processes.
     More threads would be safe only if the parent had never used its pool, and reading the weights uses it already.
+    The number is kept by thread, so each thread of the child takes one, the one that was forked above all.
     """
-    global _home
-    if os.getpid() == _home:
+    pid = os.getpid()
+    if pid == _home or getattr(_adapted, "pid", None) == pid:
         return
-    _home = os.getpid()
+    _adapted.pid = pid
     torch.set_num_threads(1)
     # The pool of `tokenizers` has the same trouble; it would fall back by itself, with a warning on every start.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -46,13 +51,15 @@ def share_with_forks(owner: Any, prepare: Callable[[Any], None]) -> None:
         owner: What it belongs to; when that is gone, nothing is made.
         prepare: Makes it, given the owner.
     """
-    _prepare[owner] = prepare
+    with making:
+        _prepare[owner] = prepare
 
 
 def _prepare_all() -> None:
     if os.getpid() == _home:  # children of children would have to adapt first
-        for owner, prepare in list(_prepare.items()):
-            prepare(owner)
+        with making:
+            for owner, prepare in list(_prepare.items()):
+                prepare(owner)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

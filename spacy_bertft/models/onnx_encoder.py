@@ -8,7 +8,6 @@ from __future__ import annotations
 import tempfile
 import warnings
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ import torch
 from ..errors import UnsupportedError
 from .bert import BertModule
 from .fused import FusedLayers, can_fuse
+from .once import make_once
 
 _INPUTS = ("ids", "mask", "types")
 _OPSET = 17
@@ -45,7 +45,6 @@ class OnnxEncoder:
         self.device = torch.device("cpu")
         self._content = content
         self._sessions: dict[int, Any] = {}
-        self._lock = Lock()
 
     def __call__(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         """Run the encoder.
@@ -65,10 +64,7 @@ class OnnxEncoder:
 
     def _get_session(self, n_threads: int) -> Any:
         """Return the session with as many threads as torch would take; side by side it is one for each pass."""
-        with self._lock:
-            if n_threads not in self._sessions:
-                self._sessions[n_threads] = _start(self._content, n_threads)
-            return self._sessions[n_threads]
+        return make_once(self._sessions, n_threads, lambda: _start(self._content, n_threads))
 
 
 def make_onnx_encoder(module: BertModule, *, is_quantized: bool) -> OnnxEncoder:

@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Callable, Hashable
+from threading import local
 from typing import Any, Optional, cast
 
 import torch
@@ -22,13 +23,25 @@ Backprop = Callable[[EncodedGradient], list[Doc]]
 EncoderModel = Model[list[Doc], EncodedDocs]
 
 
+class _Kept(local):
+    """The states of the last batch of a thread, what they depend on, and how many heads have had them."""
+
+    def __init__(self) -> None:
+        self.n_served = 0
+        self.forget()
+
+    def forget(self) -> None:
+        self.keys: list[Hashable] | None = None
+        self.encoded: EncodedDocs | None = None
+
+
 class SharedStates:
     """Run an encoder once for all heads that listen to it.
 
     In training the gradients of all heads are added up, and go through the encoder together, once the last of them has
-    come. spaCy may ask for a step of the optimizer before that; then the step waits. In prediction the states
-    of the last batch are kept until every head has had them; a head that sees another batch, or documents whose tokens
-    were changed in between, has them computed again.
+    come. spaCy may ask for a step of the optimizer before that; then the step waits. In prediction each thread keeps
+    the states of its last batch until every head has had them; a head that sees another batch, or documents whose
+    tokens were changed in between, has them computed again.
 
     Args:
         encoder: The encoder.
@@ -37,8 +50,7 @@ class SharedStates:
     def __init__(self, encoder: EncoderModel) -> None:
         self.encoder = encoder
         self.n_heads = 0
-        self._kept: tuple[list[Hashable], EncodedDocs] | None = None
-        self._n_served = 0
+        self._kept = _Kept()
         self._learning: tuple[list[Doc], EncodedDocs, Backprop] | None = None
         self._gradient: EncodedGradient | None = None
         self._n_gradients = 0
@@ -48,22 +60,30 @@ class SharedStates:
         """Leave out the states of the moment, when a process is given the encoder."""
         return {**self.__dict__, "_kept": None, "_learning": None, "_gradient": None, "_step": None}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take it over, in the process to which it was given."""
+        self.__dict__.update(state)
+        self._kept = _Kept()
+
     def predict(self, docs: list[Doc]) -> EncodedDocs:
         """Return the states of a batch, computing them for the first head that asks."""
         self.settle()
         keys = [make_key(doc, ["tokens"]) for doc in docs]
         kept = self._kept
-        if kept is None or kept[0] != keys:
-            kept, self._n_served = (keys, self.encoder.predict(docs)), 0
-        self._n_served += 1
-        self._kept = kept if self._n_served < self.n_heads else None
-        return kept[1]
+        encoded = kept.encoded if kept.keys == keys else None
+        if encoded is None:
+            encoded = self.encoder.predict(docs)
+            kept.keys, kept.encoded, kept.n_served = keys, encoded, 0
+        kept.n_served += 1
+        if kept.n_served >= self.n_heads:
+            kept.forget()
+        return encoded
 
     def begin_update(self, docs: list[Doc]) -> None:
         """Run the encoder on a batch to learn from."""
         self.settle()
         encoded, backprop = cast(tuple[EncodedDocs, Backprop], self.encoder.begin_update(docs))
-        self._kept = None
+        self._kept.forget()
         self._learning = docs, encoded, backprop
 
     def get_learning(self, docs: list[Doc]) -> EncodedDocs | None:

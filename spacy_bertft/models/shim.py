@@ -21,6 +21,7 @@ from ..training.optimizer import AdamW, ScaledParameter
 from .empty import Spec, build_empty
 from .forks import adapt_to_spawn
 from .limit import SizeLimit
+from .once import make_once
 
 Export = Callable[[Any, Spec], tuple[Spec, Weights]]
 FindLrScale = Callable[[torch.nn.Module, str], float]
@@ -83,9 +84,7 @@ class TorchShim(Shim):
             name: Its name.
             make: Makes it from the module.
         """
-        if name not in self.derived:
-            self.derived[name] = make(self.module)
-        return self.derived[name]
+        return make_once(self.derived, name, lambda: make(self.module))
 
     def attach(self, spec: Spec) -> Any:
         """Build the module from a description, on the device that thinc works on."""

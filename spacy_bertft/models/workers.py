@@ -8,19 +8,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from threading import Barrier
+from functools import partial
+from threading import Barrier, local
 from typing import TypeVar
 
 import torch
 
+from .once import make_once, making
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+_counted = local()  # `.has_number` once a thread has taken its number of threads of torch
 
 
 def count_workers(device: torch.device) -> int:
     """Return how many passes may run side by side: the threads of torch, on a CPU, where nothing is learned."""
-    return 1 if device.type != "cpu" or torch.is_grad_enabled() else torch.get_num_threads()
+    return 1 if device.type != "cpu" or torch.is_grad_enabled() else _count_threads()
 
 
 def run_side_by_side(run: Callable[[Item], Result], items: Sequence[Item], n_workers: int) -> list[Result]:
@@ -39,12 +44,21 @@ def run_side_by_side(run: Callable[[Item], Result], items: Sequence[Item], n_wor
         with torch.inference_mode(mode), torch.no_grad():  # in this order: inference_mode(False) turns gradients on
             return run(item)
 
-    return list(_get_pool(os.getpid(), n_workers).map(run_in_mode, items))
+    # The threads of another process would not be there any more.
+    pool = make_once(_pools, (os.getpid(), n_workers), partial(_start_pool, n_workers))
+    return list(pool.map(run_in_mode, items))
 
 
-@cache
-def _get_pool(pid: int, n_workers: int) -> ThreadPoolExecutor:
-    """Start the threads; those of another process would not be there any more."""
+def _count_threads() -> int:
+    """Return how many threads of torch the calling thread has."""
+    if not hasattr(_counted, "has_number"):
+        with making:  # not while a pool is started, which for a moment sets the number of threads to come
+            torch.get_num_threads()
+        _counted.has_number = True
+    return torch.get_num_threads()
+
+
+def _start_pool(n_workers: int) -> ThreadPoolExecutor:
     barrier = Barrier(n_workers)
 
     def start(_: int) -> None:

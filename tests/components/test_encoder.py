@@ -152,7 +152,7 @@ def test_the_encoder_runs_once_per_batch(batch_size, checkpoint):
     texts = [*TEXTS, "", *make_sentences(7)]
     docs = list(nlp.pipe(texts, batch_size=batch_size))
     assert sum(calls) == len(texts)
-    assert states._kept is None  # nothing is kept once both have had it
+    assert states._kept.encoded is None  # nothing is kept once both have had it
     check_same([read(doc) for doc in docs], [read(nlp(text)) for text in texts])
 
 

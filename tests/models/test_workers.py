@@ -1,9 +1,12 @@
 import multiprocessing
 import threading
+from time import sleep
 
 import pytest
 import torch
+from many_threads import N_THREADS, run_at_once
 
+from spacy_bertft.models import workers
 from spacy_bertft.models.workers import count_workers, run_side_by_side
 
 CPU = torch.device("cpu")
@@ -54,6 +57,27 @@ def test_an_error_reaches_the_caller_and_leaves_the_threads_at_work(two_threads)
     with pytest.raises(ZeroDivisionError):
         run_side_by_side(lambda item: 1 // item, [2, 1, 0], 2)
     assert run_side_by_side(lambda item: 2 * item, [1, 2, 3], 2) == [2, 4, 6]
+
+
+def test_threads_are_started_once_for_callers_that_come_at_once(two_threads, monkeypatch):
+    """While they are started, the number of threads to come is one for a moment; no caller may take it for its own."""
+    monkeypatch.setattr(workers, "_pools", {})
+    set_num_threads = torch.set_num_threads
+
+    def set_slowly(number: int) -> None:
+        set_num_threads(number)
+        sleep(0.05)
+
+    monkeypatch.setattr(torch, "set_num_threads", set_slowly)
+
+    def call(number: int) -> tuple[list[int], int]:
+        sleep(0.01 * number)
+        with torch.no_grad():
+            doubled = run_side_by_side(lambda item: 2 * item, [1, 2, 3], count_workers(CPU))
+        return doubled, torch.get_num_threads()
+
+    assert run_at_once(call) == [([2, 4, 6], 2)] * N_THREADS
+    assert len(workers._pools) == 1
 
 
 def multiply(queue) -> None:

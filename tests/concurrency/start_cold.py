@@ -1,0 +1,23 @@
+"""Run as a program: load a pipeline, and let many threads use it before anything else has.
+
+python start_cold.py FOLDER BACKEND TEXTS ANSWERS
+"""
+
+from __future__ import annotations
+
+import sys
+
+import srsly
+import torch
+from all_heads import load_all_heads, read_answer
+from many_threads import run_at_once
+
+
+def main(folder: str, backend: str, texts: str, answers: str) -> None:
+    torch.set_num_threads(2)
+    nlp = load_all_heads(folder, backend=backend)
+    srsly.write_json(answers, run_at_once(lambda _: [read_answer(nlp(text)) for text in srsly.json_loads(texts)]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,56 @@
+"""The long runs of `reliability/` for some seconds; how flat memory is, is what they take longer to find."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+RELIABILITY = Path(__file__).parent.parent.parent / "reliability"
+LIMIT = ("--limit", "0.5")
+BACKENDS = [
+    "torch",
+    pytest.param("onnx", marks=pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs the extra onnx")),
+]
+
+
+def run(name: str, *arguments: str) -> str:
+    command = [sys.executable, str(RELIABILITY / name), *arguments, *LIMIT]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(find_spec("fastapi") is None, reason="needs the group server")
+@pytest.mark.parametrize("style", ["def", "async"])
+def test_a_server_answers_many_clients(checkpoint, style):
+    few = ("--seconds", "4", "--clients", "20", "--texts", "40")
+    output = run("server.py", "--style", style, "--encoder", checkpoint, *few)
+    found = re.search(rf"^{style}: 20 clients, (\d+) right answers in 4 s, 0 wrong or none;", output, re.MULTILINE)
+    assert found
+    assert int(found[1]) > 0
+    assert len(re.findall(r"^quarter +\d +mean +[\d.]+ MB", output, re.MULTILINE)) == 4
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at memory as Linux tells it")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_stream_and_cycles_of_saving_and_loading(checkpoint, backend):
+    output = run("soak.py", "--encoder", checkpoint, "--backend", backend, "--minutes", "0.05", "--cycles", "10")
+    assert re.search(r"^[\d,]+ texts of [\d,]+ words in 0\.\d minutes$", output, re.MULTILINE)
+    assert len(re.findall(r"^tenth +\d+ +mean +[\d.]+ MB", output, re.MULTILINE)) == 10
+    assert re.search(r"^slope +[+-][\d.]+ kB a cycle", output, re.MULTILINE)
+    for name in ("files", "threads", "temporary"):
+        before, after = re.search(rf"^{name} +(\d+) → (\d+)$", output, re.MULTILINE).groups()
+        assert int(after) <= int(before)

@@ -1,0 +1,63 @@
+"""Processes that a pipeline is sent to, or that inherit it, answer as this one does, and do not wait forever."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import srsly
+import torch
+from all_heads import MIXED, load_all_heads, read_answer
+
+TESTS = Path(__file__).parent.parent
+PATIENCE = 300  # seconds; a machine may be busy, but a deadlock lasts
+BACKENDS = [
+    "torch",
+    pytest.param("onnx", marks=pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs the extra onnx")),
+]
+
+
+def run(name: str, *arguments: str) -> str:
+    """Run a program that stands beside this file."""
+    paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name(name)), *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_two_processes(folder, method, backend):
+    assert run("stream_in_processes.py", method, str(folder), backend) == f"{len(MIXED)} answers by {method}\n"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_threads_that_come_first(folder, backend, tmp_path):
+    """Whatever is made when it is first needed, all threads need at once."""
+    texts = MIXED[:8]
+    run("start_cold.py", str(folder), backend, srsly.json_dumps(texts), str(tmp_path / "answers.json"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    nlp = load_all_heads(folder, backend=backend)
+    expected = [read_answer(nlp(text)) for text in texts]
+    torch.set_num_threads(before)
+    for answers in srsly.read_json(tmp_path / "answers.json"):
+        assert answers == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_every_thread_of_a_forked_child_may_predict(folder):
+    """The pool of threads that the child has inherited is dead for the thread that was forked, whoever comes first."""
+    run("fork_after_threads.py", str(folder))

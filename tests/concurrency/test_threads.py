@@ -1,0 +1,109 @@
+"""A pipeline that many threads use at once answers each of them as it would answer one, to the bit."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+from all_heads import HEADS, MIXED, load_all_heads, read_answer
+from many_threads import N_THREADS, run_at_once
+from spacy.language import Language
+from spacy.util import minibatch
+
+needs_onnx = pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs the extra onnx")
+SETTINGS = [
+    pytest.param({"precision": "fp32"}, id="fp32"),
+    pytest.param({"precision": "auto"}, id="auto"),
+    pytest.param({"precision": "bf16"}, id="bf16"),
+    pytest.param({"precision": "auto", "backend": "onnx"}, id="onnx", marks=needs_onnx),
+    pytest.param({"precision": "int8", "backend": "onnx"}, id="onnx-int8", marks=needs_onnx),
+]
+MANY = MIXED * 3  # pieces enough for two passes
+
+
+def turn(texts: list[str], number: int) -> list[str]:
+    """Let each thread begin with another text."""
+    first = number * len(texts) // N_THREADS
+    return texts[first:] + texts[:first]
+
+
+def answer_one_by_one(nlp: Language, texts: list[str]) -> dict[str, dict]:
+    return {text: read_answer(nlp(text)) for text in texts}
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_texts_one_by_one(folder, settings):
+    expected = answer_one_by_one(load_all_heads(folder, **settings), MIXED)
+    nlp = load_all_heads(folder, **settings)  # so that what is made when it is first needed, is needed by all at once
+    for answers in run_at_once(lambda number: answer_one_by_one(nlp, turn(MIXED, number))):
+        assert answers == expected
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_streams(folder, settings):
+    """Each thread has a stream of its own, with batches of its own size."""
+
+    def answer(nlp: Language, number: int) -> list[dict]:
+        docs = nlp.pipe(turn(MIXED, number), batch_size=3 + 4 * number)
+        return [read_answer(doc) for doc in docs]
+
+    expected = [answer(load_all_heads(folder, **settings), number) for number in range(N_THREADS)]
+    nlp = load_all_heads(folder, **settings)
+    assert run_at_once(lambda number: answer(nlp, number)) == expected
+
+
+def test_passes_run_side_by_side_for_all_threads(folder, two_threads):
+    """Where torch has two threads, those that run the passes are started by the first stream that comes."""
+    expected = [read_answer(doc) for doc in load_all_heads(folder).pipe(MANY)]
+    nlp = load_all_heads(folder)
+    for answers in run_at_once(lambda _: [read_answer(doc) for doc in nlp.pipe(MANY)]):
+        assert answers == expected
+
+
+def test_one_stream_whose_batches_are_taken_by_many_threads(folder):
+    """As a server does that lets a pool of threads take the next item of a generator."""
+    nlp = load_all_heads(folder)
+    expected = [read_answer(doc) for doc in nlp.pipe(MIXED, batch_size=4)]
+    docs = nlp.pipe(MIXED, batch_size=4)
+    answers = []
+    while len(answers) < len(MIXED):
+        answers += run_at_once(lambda _: read_answer(next(docs)), n_threads=1)
+    assert answers == expected
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_some_pipes_are_switched_off(folder, head):
+    nlp = load_all_heads(folder)
+    with nlp.select_pipes(enable=["bert_encoder", head]):
+        expected = answer_one_by_one(nlp, MIXED)
+        for answers in run_at_once(lambda number: answer_one_by_one(nlp, turn(MIXED, number))):
+            assert answers == expected
+    assert any(expected[text] != answer for text, answer in answer_one_by_one(nlp, MIXED).items())
+
+
+def test_threads_within_a_memory_zone(folder):
+    """A zone ends what all threads have made within it, so it has to outlast them; spaCy allows no other one beside."""
+    nlp = load_all_heads(folder)
+    expected = answer_one_by_one(load_all_heads(folder), MIXED)
+    n_strings = len(nlp.vocab.strings)
+    for _ in range(3):
+        with nlp.memory_zone():
+            for answers in run_at_once(lambda number: answer_one_by_one(nlp, turn(MIXED, number))):
+                assert answers == expected
+        assert len(nlp.vocab.strings) == n_strings
+
+
+def test_a_shared_encoder_runs_once_per_batch_of_each_thread(folder):
+    nlp = load_all_heads(folder)
+    encoder = nlp.get_pipe("bert_encoder").states.encoder
+    forward, calls = encoder._func, []
+    encoder._func = lambda model, docs, is_train: calls.append(len(docs)) or forward(model, docs, is_train)
+    batches = list(minibatch(MIXED, 4))
+    run_at_once(lambda number: [list(nlp.pipe(turn(MIXED, number), batch_size=4)) for _ in range(3)])
+    assert len(calls) == 3 * N_THREADS * len(batches)
+
+
+def test_pipelines_are_loaded_at_once(folder):
+    expected = answer_one_by_one(load_all_heads(folder), MIXED[:8])
+    for answers in run_at_once(lambda _: answer_one_by_one(load_all_heads(folder), MIXED[:8])):
+        assert answers == expected
