@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import Any, cast
 
 import srsly
@@ -22,6 +23,9 @@ from .forks import adapt_to_spawn
 
 Export = Callable[[Any, Spec], tuple[Spec, Weights]]
 FindLrScale = Callable[[torch.nn.Module, str], float]
+# Of what `to_bytes` writes. Raise it where earlier versions could not read that any more, and keep a pipeline of the
+# new format in `tests/saved`.
+FORMAT = 1
 
 
 class TorchShim(Shim):
@@ -171,7 +175,8 @@ class TorchShim(Shim):
                 name: tensor.to(self.stored_dtype) if tensor.is_floating_point() else tensor
                 for name, tensor in weights.items()
             }
-        message = {"spec": spec, "weights": weights_to_bytes(weights), "is_whole": not self.is_left_out}
+        stored = weights_to_bytes(weights)
+        message = {"format": FORMAT, "spec": spec, "weights": stored, "is_whole": not self.is_left_out}
         content: bytes = srsly.msgpack_dumps(message)
         return content
 
@@ -179,16 +184,23 @@ class TorchShim(Shim):
         """Build the module that was written.
 
         Raises:
-            CheckpointError: The bytes are damaged, or the weights do not fit the description.
+            CheckpointError: The bytes are damaged, or of a later format, or the weights do not fit the description.
         """
         if not data:
             return self
         try:
             message = srsly.msgpack_loads(data)
-            spec, weights = message["spec"], weights_from_bytes(message["weights"])
-            is_whole = message.get("is_whole", True)
-        except (ValueError, TypeError, KeyError) as error:
+            found = message.get("format", 1)  # which did not say so at first
+            if is_known := found <= FORMAT:
+                spec, weights = message["spec"], weights_from_bytes(message["weights"])
+                is_whole = message.get("is_whole", True)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise CheckpointError(f"The stored model is damaged: {error}. Train or export it again.") from error
+        if not is_known:
+            raise CheckpointError(
+                f"The stored model has format {found}, but spacy-bertft {version('spacy-bertft')} reads formats up to "
+                f"{FORMAT}. Upgrade spacy-bertft to the version that stored it, or a later one."
+            )
         # What is left out stays as it is made.
         module = build_empty(self._build, spec) if is_whole else self._build(spec)
         weights = weights if is_whole else module.state_dict() | weights
