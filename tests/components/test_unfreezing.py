@@ -141,13 +141,15 @@ def run_spacy_train(tmp_path, encoder, n_steps, frozen="none", decay=0.0) -> Non
         "components.textcat.model.encoder.frozen_layers": frozen,
         "training.max_steps": n_steps - 1,  # spaCy counts from 0, and stops after it
         "training.eval_frequency": 1,
-        "training.optimizer.learn_rate": 0.01,
         "training.optimizer.weight_decay": 0.0,
         "training.optimizer.average_decay": decay,
-        "training.logger": {"@loggers": "test-recorder.v1"},
         "training.before_update": CALLBACK,
     }
-    nlp = init_nlp(load_config(CONFIG, overrides=settings))
+    config = load_config(CONFIG, overrides=settings)
+    # Sections are no settings to confection before 1.0.
+    config["training"]["optimizer"]["learn_rate"] = 0.01
+    config["training"]["logger"] = {"@loggers": "test-recorder.v1"}
+    nlp = init_nlp(config)
     train(nlp, tmp_path)
 
 

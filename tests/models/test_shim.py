@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 from thinc.api import Adam
 
 from spacy_bertft.errors import CheckpointError, NotInitializedError
-from spacy_bertft.models.shim import TorchShim
+from spacy_bertft.models.shim import FORMAT, TorchShim
 from spacy_bertft.training.optimizer import configure_adamw
 
 
@@ -55,6 +57,29 @@ def test_weights_that_do_not_fit_are_named():
     message["spec"]["width"] = 3
     with pytest.raises(CheckpointError, match=r"weight \(2, 4\) instead of \(2, 3\)"):
         make_shim().from_bytes(srsly.msgpack_dumps(message))
+
+
+def test_a_format_without_a_number_is_the_first():
+    shim = make_shim()
+    message = srsly.msgpack_loads(shim.to_bytes())
+    assert message.pop("format") == FORMAT
+    again = make_shim().from_bytes(srsly.msgpack_dumps(message))
+    assert torch.equal(again.module.weight, shim.module.weight)
+
+
+def test_a_format_to_come_is_named():
+    # Whatever else such a format may hold.
+    content = srsly.msgpack_dumps({"format": FORMAT + 1, "weights": {"weight": "in another way"}})
+    expected = rf"has format {FORMAT + 1}, but spacy-bertft {re.escape(version('spacy-bertft'))} reads .* {FORMAT}\."
+    with pytest.raises(CheckpointError, match=expected):
+        make_shim().from_bytes(content)
+
+
+@pytest.mark.parametrize("number", ["2", None, [2]])
+def test_a_format_that_is_no_number_is_damage(number):
+    message = srsly.msgpack_loads(make_shim().to_bytes())
+    with pytest.raises(CheckpointError, match="damaged"):
+        make_shim().from_bytes(srsly.msgpack_dumps({**message, "format": number}))
 
 
 def test_every_truncation_is_one_clear_error():
