@@ -13,7 +13,6 @@ from spacy.util import minibatch
 needs_onnx = pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs the extra onnx")
 SETTINGS = [
     pytest.param({"precision": "fp32"}, id="fp32"),
-    pytest.param({"precision": "auto"}, id="auto"),
     pytest.param({"precision": "bf16"}, id="bf16"),
     pytest.param({"precision": "auto", "backend": "onnx"}, id="onnx", marks=needs_onnx),
     pytest.param({"precision": "int8", "backend": "onnx"}, id="onnx-int8", marks=needs_onnx),
