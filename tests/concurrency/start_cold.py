@@ -5,9 +5,10 @@ python start_cold.py FOLDER BACKEND TEXTS ANSWERS
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
-import srsly
 import torch
 from all_heads import load_all_heads, read_answer
 from many_threads import run_at_once
@@ -16,7 +17,8 @@ from many_threads import run_at_once
 def main(folder: str, backend: str, texts: str, answers: str) -> None:
     torch.set_num_threads(2)
     nlp = load_all_heads(folder, backend=backend)
-    srsly.write_json(answers, run_at_once(lambda _: [read_answer(nlp(text)) for text in srsly.json_loads(texts)]))
+    found = run_at_once(lambda _: [read_answer(nlp(text)) for text in json.loads(texts)])
+    Path(answers).write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
