@@ -9,7 +9,7 @@ The server has two arenas of malloc (`MALLOC_ARENA_MAX=2`): glibc would give mos
 arena keeps what its largest text took.
 
 Every client asks again as soon as it is answered. In each text is a word that no other has; what comes back has to be
-what this process got from the same pipeline before, to the bit. The server is asked for every text three times before
+what this process got from the same pipeline before, to the bit. The server is asked for every text five times before
 its memory is watched. Ends with an error where an answer is wrong or none, or where memory grows by more than one
 hundredth after the first quarter.
 """
@@ -42,7 +42,7 @@ from spacy.language import Language
 N_PARTS = 4
 PATIENCE = 300  # most seconds that a client waits for an answer, the first one for the server to start too
 BACKLOG = 1024  # connections that wait to be taken
-N_ROUNDS = 3  # how often the server is asked for every text before its memory is watched
+N_ROUNDS = 5  # how often the server is asked for every text before its memory is watched
 _LONGEST_QUERY, _LONGEST_TEXT = 20, 600  # words
 Style = Literal["def", "async"]
 

@@ -15,7 +15,7 @@ import torch
 from all_heads import MIXED, load_all_heads, read_answer
 
 TESTS = Path(__file__).parent.parent
-PATIENCE = 300  # seconds; a machine may be busy, but a deadlock lasts
+PATIENCE = 900  # seconds; a machine may be busy, but a deadlock lasts
 BACKENDS = [
     "torch",
     pytest.param("onnx", marks=pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs the extra onnx")),
@@ -27,7 +27,7 @@ def run(name: str, *arguments: str) -> str:
     paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name(name)), *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
