@@ -1,4 +1,8 @@
-"""A small tokenizer of each kind: WordPiece as BERT has it, bytes as RoBERTa has them, and SentencePiece's unigrams."""
+"""A small tokenizer of each kind: WordPiece as BERT has it, bytes as RoBERTa has them, and SentencePiece's unigrams.
+
+Their pieces are words and letters of some texts. Those that the trainers of tokenizers learn may be others in the next
+process, and what is kept of the fuzzing should be cut in the same way each time.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +30,24 @@ def get_tokenizer(kind: str) -> PieceTokenizer:
 
 
 def _make_wordpiece() -> Tokenizer:
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    words = sorted({word for text in _TEXTS for word in normalizer.normalize_str(text).split()})
+    letters = sorted(set("".join(words)))
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.WordPieceTrainer(vocab_size=150, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(_TEXTS, trainer)
+    pieces = [
+        *special,
+        *letters,
+        *(f"##{letter}" for letter in letters),
+        *(word for word in words[::2] if len(word) > 1),
+    ]
+    vocab = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
+    tokenizer.add_special_tokens(special)
     return tokenizer
 
 
@@ -52,13 +65,16 @@ def _make_bytes() -> Tokenizer:
 
 
 def _make_unigrams() -> Tokenizer:
-    tokenizer = Tokenizer(models.Unigram())
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    words = sorted({f"▁{word}" for text in _TEXTS for word in text.split()})
+    letters = sorted(set("".join(words)))
+    vocab = [(piece, 0.0) for piece in special]
+    vocab += [(letter, -6.0) for letter in letters] + [(word, -4.0) for word in words[::2] if len(word) > 2]
+    tokenizer = Tokenizer(models.Unigram(vocab, unk_id=3))
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    trainer = trainers.UnigramTrainer(vocab_size=150, special_tokens=special, unk_token="<unk>", show_progress=False)
-    tokenizer.train_from_iterator(_TEXTS, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
+    tokenizer.add_special_tokens(special)
     return tokenizer
