@@ -109,8 +109,8 @@ fuzz: $(FUZZ)/ready
 
 concurrency: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && $(PYTEST) tests/concurrency tests/models/test_once.py tests/models/test_workers.py tests/models/test_forks.py
-	$(DEFAULT)/bin/python reliability/server.py --style def
-	$(DEFAULT)/bin/python reliability/server.py --style async
+	env OMP_NUM_THREADS=1 $(DEFAULT)/bin/python reliability/server.py --style def
+	env OMP_NUM_THREADS=1 $(DEFAULT)/bin/python reliability/server.py --style async
 
 soak: $(DEFAULT)/ready
 	$(DEFAULT)/bin/python reliability/soak.py
