@@ -38,7 +38,7 @@ ROOT = Path(__file__).parent.parent
 PINS = ROOT / "constraints" / "default.txt"
 DIST, BOM = ROOT / "dist", ROOT / "build" / "spacy-bertft.cdx.json"
 # Beside the package; the rest of the repository is for those who work on it.
-SDIST_FILES = {"CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md", "SECURITY.md", "pyproject.toml"}
+SDIST_FILES = {"CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md", "SECURITY.md", "pyproject.toml", "top_level.txt"}
 SDIST_FILES |= {".gitignore", "PKG-INFO"}  # what hatchling adds
 # What is in an environment before anything is installed.
 TOOLS = {"pip", "setuptools"}
@@ -132,7 +132,7 @@ class Release:
         with ZipFile(self.wheel) as archive:
             names = set(archive.namelist())
         info = f"{self.wheel.name.rsplit('-', 3)[0]}.dist-info"
-        metadata = {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
+        metadata = {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt")}
         return check_names(names, list_package() | metadata | {f"{info}/licenses/LICENSE"})
 
     def check_sdist(self) -> str:

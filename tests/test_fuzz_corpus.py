@@ -13,6 +13,8 @@ TARGETS = sorted(path.name for path in CORPUS.iterdir())
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_kept_inputs_are_answered(target: str) -> None:
+    if target == "rows":
+        pytest.importorskip("pyarrow", reason="the extra arrow is not installed")
     fuzz_one = import_module(f"reliability.fuzz.{target}").fuzz_one
     paths = sorted((CORPUS / target).iterdir())
     assert paths

@@ -19,6 +19,7 @@ import os, signal, sys, time
 from pathlib import Path
 from spacy_bertft.cli.ending import clean_up_when_terminated, end_at_once_when_terminated
 from spacy_bertft.output import replace_folder_when_done
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which `nohup` would have it ignore
 with clean_up_when_terminated():
     try:
         with replace_folder_when_done(Path(sys.argv[1])) as folder:
