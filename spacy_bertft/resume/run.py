@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -24,11 +23,12 @@ from spacy.util import registry, resolve_dot_names
 from thinc.api import Config, Optimizer, fix_random_seed
 from wasabi import msg
 
+from ..components.pipelines import copy_pipeline_dir
 from ..errors import SettingError
 from ..output import replace_folder_when_done
 from .data_order import Batch, DataOrder
 from .replay import Replay
-from .snapshot import FOLDER, Progress, Snapshot, list_versions, write_snapshot
+from .snapshot import FOLDER, Progress, Snapshot, has_snapshot, list_versions, remove_snapshot, write_snapshot
 
 
 def train(config: Config, output_dir: Path, *, gpu_id: int = -1, overwrite: bool = False) -> Path:
@@ -49,11 +49,11 @@ def train(config: Config, output_dir: Path, *, gpu_id: int = -1, overwrite: bool
     Raises:
         SettingError: The training in this folder is unfinished.
     """
-    if (output_dir / FOLDER).exists():
+    if has_snapshot(output_dir / FOLDER):
         if not overwrite:
             expected = f"a folder without unfinished training; `spacy-bertft resume {output_dir}` ends it"
             raise SettingError("output", str(output_dir), f"{expected}, --overwrite drops it")
-        shutil.rmtree(output_dir / FOLDER)
+        remove_snapshot(output_dir / FOLDER)
     return _Run(config, output_dir, gpu_id, None).go()
 
 
@@ -129,12 +129,12 @@ class _Run:
             self.replay.end()
             self._save(is_best=False)
         except BaseException:
-            if (self.output_dir / FOLDER).exists():
+            if has_snapshot(self.output_dir / FOLDER):
                 msg.warn(f"Training is not at its end. To go on: spacy-bertft resume {self.output_dir}")
             raise
         finally:
             finalize_log()
-        shutil.rmtree(self.output_dir / FOLDER)
+        remove_snapshot(self.output_dir / FOLDER)
         msg.good("Saved pipeline to output directory", last)
         return last
 
@@ -162,7 +162,7 @@ class _Run:
             self.before_to_disk(self.nlp).to_disk(new)
         if is_best:
             with replace_folder_when_done(self.output_dir / DIR_MODEL_BEST) as new:
-                shutil.copytree(last, new, dirs_exist_ok=True)
+                copy_pipeline_dir(last, new)
 
     def _write_snapshot(self) -> None:
         progress = Progress(self.batches.start, self.batches.fingerprint, self.replay.evaluations, list_versions())

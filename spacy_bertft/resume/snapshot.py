@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from thinc.api import Config, Optimizer
 
 from ..checkpoints import read_weight_file, write_weight_file
 from ..components.pipe import BertPipe
+from ..damage import name_damage
 from ..errors import CheckpointError
 from ..models.adapter import keep_adapters
 from ..output import replace_folder_when_done
@@ -92,10 +94,23 @@ def write_snapshot(folder: Path, config: Config, nlp: Language, optimizer: Optim
             "format": FORMAT,
             "config": config.to_str(interpolate=False),
             "random": get_random_state(),
-            "progress": _to_plain(asdict(progress)),
+            "progress": asdict(progress),
         }
-        # Python's own: srsly rounds, and a score that is not the same to the bit may not be the best any more.
-        (new / _PROGRESS).write_text(json.dumps(content), encoding="utf-8")
+        # Python's own: srsly rounds, and a score that is not the same to the bit may not be the best any more. Scores
+        # may be numbers of NumPy.
+        text = json.dumps(content, default=lambda number: number.item())
+        (new / _PROGRESS).write_text(text, encoding="utf-8")
+
+
+def has_snapshot(folder: Path) -> bool:
+    """Tell whether a snapshot stands in a folder."""
+    return (folder / _PROGRESS).is_file()
+
+
+def remove_snapshot(folder: Path) -> None:
+    """Remove a snapshot; one that is removed only in part is none any more."""
+    (folder / _PROGRESS).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 class Snapshot:
@@ -114,12 +129,12 @@ class Snapshot:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        if not (folder / _PROGRESS).is_file():
+        if not has_snapshot(folder):
             raise CheckpointError(
                 f"{folder.parent} holds no unfinished training. Expected a folder that `spacy-bertft train` was "
                 "writing to when it was stopped, after its first look at the development set."
             )
-        try:
+        with name_damage(f"{folder} is damaged", "Begin the training again."):
             content = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
             if content["format"] > FORMAT:
                 raise CheckpointError(
@@ -131,10 +146,6 @@ class Snapshot:
             evaluations = [Evaluation(**each) for each in stored.pop("evaluations")]
             self.progress = Progress(evaluations=evaluations, **stored)
             self.config = Config().from_str(content["config"], interpolate=False)
-        except (ValueError, KeyError, TypeError) as error:
-            if isinstance(error, CheckpointError):
-                raise
-            raise CheckpointError(f"{folder} is damaged: {error!r}. Begin the training again.") from error
 
     def put_weights(self, nlp: Language) -> None:
         """Give a pipeline the weights that it had."""
@@ -153,12 +164,3 @@ def list_versions() -> dict[str, str]:
         **{name: version(name) for name in ("spacy", "thinc", "torch", "transformers")},
         "threads": str(torch.get_num_threads()),
     }
-
-
-def _to_plain(value: Any) -> Any:
-    """Make what JSON can hold of scores, which may be numbers of NumPy."""
-    if isinstance(value, dict):
-        return {str(key): _to_plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_plain(each) for each in value]
-    return value.item() if hasattr(value, "item") else value

@@ -90,7 +90,7 @@ def test_resumed_is_unbroken(folder, way, tmp_path, monkeypatch):
     config = make_config(folder, WAYS[way])
     train(config, tmp_path / "unbroken")
     if way == "patience":
-        monkeypatch.setattr("spacy_bertft.resume.run.shutil.rmtree", lambda *args, **kwargs: None)
+        monkeypatch.setattr("spacy_bertft.resume.run.remove_snapshot", lambda folder: None)
         train(config, tmp_path / "killed")  # at the very end, with only the snapshot left to remove
         monkeypatch.undo()
     else:
