@@ -21,6 +21,8 @@ RESULTS := benchmarks/results
 KILLS ?= all
 # How long each target is fuzzed.
 SECONDS ?= 600
+# Which sets of versions are tested, such as `newest default@python3.13`; all where none is named.
+SETS ?=
 # A process per core, each with one thread: torch's own threads would get into each other's way.
 PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
@@ -46,7 +48,8 @@ help:
 	@echo "make concurrency              many threads, processes, and two web servers asked by 200 clients for two minutes"
 	@echo "make soak                     memory over half an hour of texts, and over saving and loading; 45 minutes in all"
 	@echo "make versions                 all tests with the lowest and the newest of what we need, and in each Python that"
-	@echo "                              is found; pipelines saved by one and loaded by another (20 GB and more)"
+	@echo "                              is found; pipelines saved by one and loaded by another (20 GB and more);"
+	@echo "                              SETS=newest for one of them"
 	@echo "make clean                    remove the environments and all outputs"
 
 quickstart: $(DEFAULT)/ready
@@ -118,7 +121,7 @@ soak: $(DEFAULT)/ready
 	$(DEFAULT)/bin/python reliability/soak.py --backend onnx --minutes 0
 
 versions: browser
-	$(PYTHON) reliability/versions.py --folder $(VERSIONS)
+	$(PYTHON) reliability/versions.py --folder $(VERSIONS) $(SETS)
 
 # An environment, with the versions that the second prerequisite allows, and CONTENT installed in it.
 define environment
