@@ -62,34 +62,37 @@ def read_words() -> list[str]:
     return [line.split("\t")[1] for line in _CORPUS.read_text(encoding="utf-8").splitlines() if line]
 
 
-def stream_batches(seed: int, n_docs: int, longest: int) -> Iterator[list[str]]:
+def make_odd_words(rng: Generator) -> Iterator[str]:
+    """Make words without end: two of three of random characters of a script, or of all, the third a number."""
+    while True:
+        for _ in range(2):
+            first, last = _BLOCKS[rng.integers(len(_BLOCKS))]
+            yield "".join(map(chr, rng.integers(first, last + 1, size=rng.integers(1, 12)).tolist()))
+        yield str(rng.integers(10**9))
+
+
+def stream_batches(seed: int, n_docs: int, longest: int, odd_words: Iterator[str]) -> Iterator[list[str]]:
     """Make batches without end.
 
     The lengths within a batch are spread evenly over a logarithmic scale, so that batches differ in what they hold, and
-    in every length, but not much in how large they are. Of the words every tenth is of random characters, and every
-    twentieth a number that is new.
+    in every length, but not much in how large they are. Of the words three of twenty are odd ones.
 
     Args:
         seed: Of the random numbers.
         n_docs: Texts of a batch.
         longest: Words of the longest text.
+        odd_words: Words to take, one after the other.
     """
     rng = np.random.default_rng(seed)
     words = np.array(read_words(), dtype=object)
     while True:
         shares = (np.arange(n_docs) + rng.random(n_docs)) / n_docs
         lengths = rng.permutation(np.rint(longest**shares).astype(int))
-        yield [_make_text(rng, words, n_words) for n_words in lengths.tolist()]
+        yield [_make_text(rng, words, odd_words, n_words) for n_words in lengths.tolist()]
 
 
-def _make_text(rng: Generator, words: np.ndarray, n_words: int) -> str:
-    kinds = rng.random(n_words)
+def _make_text(rng: Generator, words: np.ndarray, odd_words: Iterator[str], n_words: int) -> str:
     text = words[rng.integers(len(words), size=n_words)]
-    for index in np.flatnonzero(kinds < 0.15).tolist():
-        text[index] = _make_word(rng) if kinds[index] < 0.1 else str(rng.integers(10**9))
+    for index in np.flatnonzero(rng.random(n_words) < 0.15).tolist():
+        text[index] = next(odd_words)
     return " ".join(text)
-
-
-def _make_word(rng: Generator) -> str:
-    first, last = _BLOCKS[rng.integers(len(_BLOCKS))]
-    return "".join(map(chr, rng.integers(first, last + 1, size=rng.integers(1, 12)).tolist()))

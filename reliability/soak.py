@@ -1,14 +1,19 @@
 """Memory over a long run of `nlp.pipe`; memory, files and threads over many times saving and loading.
 
-    python reliability/soak.py [--minutes 30] [--cycles 50] [--backend torch] [--without-zones] [--seed 0]
+    python reliability/soak.py [--minutes 30] [--cycles 50] [--backend torch] [--new-words] [--without-zones] [--seed 0]
 
-The texts have from one word to three thousand, in many scripts, with new words all the time. spaCy keeps every word
-that it has seen; `nlp.memory_zone` lets it forget them, and is used here batch by batch, as spaCy's documentation
-advises for services that run for long. Memory is what is resident, looked at twenty times a second.
+The texts have from one word to three thousand, in many scripts. spaCy keeps every word that it has seen;
+`nlp.memory_zone` lets it forget them, and is used here batch by batch, as spaCy's documentation advises for services
+that run for long. Memory is what is resident, looked at twenty times a second.
+
+A word that is forgotten leaves its cell in spaCy's two tables of words taken, until it comes again: preshed's `_resize`
+counts such cells as full. So with words that are new for ever these tables double now and then, with a tokenizer alone
+too. That is what `--new-words` shows, also with `--backend none`; without it the odd words are twenty thousand, which
+come again and again, forgotten each time.
 
 oneDNN makes a kernel for every number of pieces, and keeps it: some hundred megabytes, some of which take long to be
-asked for. The heap of glibc too grows for some hundred texts before it stays as it is. So texts of all lengths come
-first, and thirty batches, before the clock starts; what they have added is told.
+asked for. The heap of glibc too grows for some hundred texts before it stays as it is. So texts of all lengths and all
+odd words come first, and sixty batches, before the clock starts; what they have added is told.
 
 In a cycle a pipeline of all heads is written to a folder and to bytes, loaded from both, and used; the next cycle
 starts from what was loaded. What is free is given back to the system before memory is looked at. The last pipeline has
@@ -28,6 +33,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from time import monotonic
 
@@ -36,7 +42,7 @@ import psutil
 import spacy
 import torch
 from memory import MemoryWatch, Part, find_growth, format_parts
-from pipelines import ENCODER, build_pipeline, read_answer, stream_batches
+from pipelines import ENCODER, build_pipeline, make_odd_words, read_answer, stream_batches
 from spacy.language import Language
 from spacy.util import load_model_from_config
 from tqdm import tqdm
@@ -46,12 +52,18 @@ from spacy_bertft.annotate.memory import give_back_memory
 N_PARTS = 10
 N_DOCS = 16
 LONGEST = 3000  # words
+N_ODD = 20_000  # words that no text of the corpus has
 
 
-def warm_up(nlp: Language) -> None:
-    """Let every kernel be made, by passes over two windows of all numbers of pieces that differ for oneDNN."""
+def warm_up(nlp: Language, words: list[str], *, has_zones: bool) -> None:
+    """Let every kernel be made, by passes over two windows of all numbers of pieces that differ for oneDNN.
+
+    The words are seen, and forgotten where there are zones.
+    """
     for n_pieces in (*range(3, 64), *range(64, 513, 8)):
         list(nlp.pipe(["the " * (n_pieces - 2)] * 2))
+    with nlp.memory_zone() if has_zones else nullcontext():
+        nlp.make_doc(" ".join(words))
 
 
 def annotate(nlp: Language, texts: list[str], *, has_zone: bool) -> int:
@@ -65,10 +77,9 @@ def stream(
 ) -> list[Part]:
     """Annotate batches for some time, after some others; tell how much there was, and the memory that it took."""
     before = read_memory()
-    warm_up(nlp)
     for _ in range(n_before):
         annotate(nlp, next(batches), has_zone=has_zones)
-    print(f"memory before the clock starts: {before / 2**20:.1f} MB → {read_memory() / 2**20:.1f} MB")
+    print(f"batches before the clock starts: {before / 2**20:.1f} MB → {read_memory() / 2**20:.1f} MB")
     n_batches = n_words = 0
     with MemoryWatch(seconds, N_PARTS) as watch, tqdm(unit=" words", disable=None) as progress:
         start = monotonic()
@@ -174,19 +185,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30, help="0 leaves the run out")
     parser.add_argument("--cycles", type=int, default=50, help="0 leaves the cycles out, else 10 or more")
-    parser.add_argument("--before", type=int, default=30, help="batches before the clock starts")
+    parser.add_argument("--before", type=int, default=60, help="batches before the clock starts")
     parser.add_argument("--encoder", default=ENCODER)
-    parser.add_argument("--backend", default="torch", choices=("torch", "onnx"))
+    parser.add_argument("--backend", default="torch", choices=("torch", "onnx", "none"), help="none: a tokenizer alone")
+    parser.add_argument("--new-words", action="store_true", help="let every odd word be a new one")
     parser.add_argument("--without-zones", action="store_true", help="let spaCy keep every word")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=float, default=0.01, help="how much memory may grow")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    nlp = build_pipeline(arguments.encoder, backend=arguments.backend)
-    batches = stream_batches(arguments.seed, N_DOCS, LONGEST)
+    is_bare, has_zones = arguments.backend == "none", not arguments.without_zones
+    nlp = spacy.blank("en") if is_bare else build_pipeline(arguments.encoder, backend=arguments.backend)
+    odd_words = make_odd_words(np.random.default_rng(arguments.seed))
+    known = [] if arguments.new_words else list(islice(odd_words, N_ODD))
+    batches = stream_batches(arguments.seed, N_DOCS, LONGEST, cycle(known) if known else odd_words)
     problems = []
     if arguments.minutes:
-        parts = stream(nlp, 60 * arguments.minutes, batches, arguments.before, has_zones=not arguments.without_zones)
+        before = read_memory()
+        warm_up(nlp, known, has_zones=has_zones)
+        print(f"all lengths and known words: {before / 2**20:.1f} MB → {read_memory() / 2**20:.1f} MB")
+        parts = stream(nlp, 60 * arguments.minutes, batches, arguments.before, has_zones=has_zones)
         problems += report_parts(parts, arguments.limit)
     if arguments.cycles:
         texts = [text[:200] for text in next(batches)]
