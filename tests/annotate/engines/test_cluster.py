@@ -23,7 +23,7 @@ pytest.importorskip("ray", reason="needs the extra ray")
 N_ROWS = 4500
 N_KILLS = 10
 SUMMARY = "4,506 rows read, 4,500 written to 93 shards; 6 failed"
-ACTOR = "ray::MapWorker"
+ACTOR = "(RayAnnotator)"  # a part of what Ray calls its process
 
 IN_ONE_RAY = """
 import json, sys

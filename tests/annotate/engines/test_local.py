@@ -34,6 +34,11 @@ class MortalFileSystem(LocalFileSystem):
     protocol = "mortal"
     n_changes_left = 0
 
+    @classmethod
+    def _strip_protocol(cls, path):
+        # fsspec's own, until 2024, takes off no protocol but the one of its class.
+        return super()._strip_protocol(str(path).removeprefix(f"{cls.protocol}://"))
+
     def _count(self):
         if type(self).n_changes_left == 0:
             raise PowerCutError
