@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 
 import pytest
 import spacy
@@ -79,7 +80,9 @@ def test_columns_that_are_nested_too_deeply_are_told(ruler, tmp_path, depth):
         assert problem["reason"].startswith("'docbin' failed: ")
     else:
         assert found == ["a", "b", "c"]
-    assert report.n_failed == (depth > 500)
+    # Up to Python 3.11 comprehensions take frames, of which there are a thousand; msgpack knows 511 levels.
+    deepest = 500 if sys.version_info < (3, 12) else 510
+    assert report.n_failed == (depth > deepest)
 
 
 def test_what_a_component_leaves_and_cannot_be_written_is_told(tmp_path):
