@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import spacy
 from spacy.tokens import DocBin
 
 Rows = Sequence[Mapping[str, object]]
+_NUL = "\U0010ffff"  # stands for it while it is written
 
 
 def format_jsonl(rows: Iterable[object]) -> bytes:
@@ -28,8 +30,12 @@ def format_delimited(rows: Rows, delimiter: str = ",", newline: str = "\r\n") ->
     quoting = csv.QUOTE_ALL if newline == "\n" else csv.QUOTE_MINIMAL
     writer = csv.DictWriter(stream, list(rows[0]), delimiter=delimiter, lineterminator=newline, quoting=quoting)
     writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue().encode()
+    if sys.version_info >= (3, 11):
+        writer.writerows(rows)
+        return stream.getvalue().encode()
+    # Python 3.10 writes no NUL.
+    writer.writerows({name: str(value).replace("\0", _NUL) for name, value in row.items()} for row in rows)
+    return stream.getvalue().replace(_NUL, "\0").encode()
 
 
 def compress(content: bytes, suffix: str) -> bytes:
