@@ -52,15 +52,16 @@ def find_pipeline_dir(nlp: Language) -> Path:
     return folder
 
 
-def copy_pipeline_dir(folder: Path, target: Path) -> None:
+def copy_pipeline_dir(folder: Path, target: Path, copy: Callable[[str, str], object] = shutil.copy2) -> None:
     """Copy the folder of a pipeline, without what Python and killed processes have left in it.
 
     Args:
         folder: The folder.
         target: The copy, a new folder or an empty one.
+        copy: Copies a file.
     """
     left = shutil.ignore_patterns("__pycache__", ".*.tmp", ".*.old")
-    shutil.copytree(folder, target, dirs_exist_ok=True, ignore=left)
+    shutil.copytree(folder, target, dirs_exist_ok=True, ignore=left, copy_function=copy)
 
 
 def check_replaceable_pipeline(output_dir: Path) -> None:

@@ -61,6 +61,18 @@ def replace_all_when_done(paths: Sequence[Path]) -> Iterator[list[Path]]:
             flush_folder(folder)
 
 
+def link_or_copy(source: Path | str, target: Path | str) -> None:
+    """Give a file a second name, or copy it where that cannot be done: by other file systems, or to another disk.
+
+    Raises:
+        OSError: It cannot be copied either.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 @contextmanager
 def _make_file(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
@@ -76,10 +88,7 @@ def _keep(target: Path, stack: ExitStack) -> Callable[[], None]:
         return lambda: target.unlink(missing_ok=True)
     kept = name_temporary(target)
     stack.callback(remove_file, kept)
-    try:
-        os.link(target, kept)
-    except OSError:  # a file system without links
-        shutil.copy2(target, kept)
+    link_or_copy(target, kept)
 
     def put_back() -> None:
         kept.replace(target)

@@ -44,8 +44,9 @@ def name_path(path: Path) -> Iterator[None]:
     pattern = _match_hidden(path)
     try:
         yield
-    except shutil.Error as error:  # of a copied folder: a list of what could not be copied, and why
-        reason = str(error.args[0][0][2])
+    except shutil.Error as error:  # of a copied folder: a list of what could not be copied, where to, and why
+        _, target, reason = map(str, error.args[0][0])
+        reason = reason if target in reason else f"{reason}: {target!r}"
         raise OSError(pattern.sub(lambda _: path.name, reason)) from error
     except OSError as error:
         if error.errno is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from ..components.calibration import CalibratedComponent, collect_answers, find_
 from ..components.calibration import calibrate as fit
 from ..components.pipelines import check_replaceable_pipeline, copy_pipeline_dir, find_pipeline_dir
 from ..errors import SettingError
-from ..output import replace_all_when_done, replace_folder_when_done
+from ..output import link_or_copy, replace_folder_when_done
 from ..pictures.page import Page, Table
 from ..pictures.plot import check_plot, write_plot
 from ..training.temperature import may_fit
@@ -117,16 +118,14 @@ def _find_target(pipeline: Path | str, output_dir: Path | str | None) -> Path:
 
 
 def _write(source: Path, target: Path, pipes: Mapping[str, CalibratedComponent]) -> None:
-    """Write what components store beside their weights; the weights, which are large, stay where they are."""
-    if source.resolve() == target.resolve():
-        with replace_all_when_done([target / name / "cfg" for name in pipes]) as paths:
-            for path, pipe in zip(paths, pipes.values(), strict=True):
-                srsly.write_json(path, pipe.list_stored())
-        return
+    """Write what components store beside their weights; files that stay as they are, are not copied within a disk."""
+    is_same = source.resolve() == target.resolve()
     with replace_folder_when_done(target) as folder:
-        copy_pipeline_dir(source, folder)
+        copy_pipeline_dir(source, folder, link_or_copy if is_same else shutil.copy2)
         for name, pipe in pipes.items():
-            srsly.write_json(folder / name / "cfg", pipe.list_stored())
+            path = folder / name / "cfg"
+            path.unlink()  # it may be the earlier one, by a second name
+            srsly.write_json(path, pipe.list_stored())
 
 
 def _format_row(one: Confidence) -> tuple[str, ...]:
