@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -218,6 +219,19 @@ def test_errors_name_what_was_asked_for(tmp_path: Path) -> None:
         (folder / "b").read_text()
     with pytest.raises(FileNotFoundError, match=f"'{tmp_path}/other'$"), replace_when_done(path):
         (tmp_path / "other").read_text()
+
+
+def test_a_copy_that_a_full_disk_ends_says_where(tmp_path: Path) -> None:
+    def copy(source: str, target: str) -> None:
+        raise OSError(ENOSPC, os.strerror(ENOSPC))  # as of a write, which names no file
+
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "weights").write_text("weights")
+    new = tmp_path / "new"
+    expected = rf"^\[Errno {ENOSPC}\] No space left on device: '{new}/weights'$"
+    with pytest.raises(OSError, match=expected), replace_folder_when_done(new) as folder:
+        shutil.copytree(tmp_path / "old", folder, dirs_exist_ok=True, copy_function=copy)
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a pipe with a name")

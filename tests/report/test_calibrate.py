@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def list_files(folder: Path) -> dict[str, bytes]:
 
 def test_a_pipeline_is_changed_where_it_stands(trained, tmp_path: Path) -> None:
     pipeline = trained(tmp_path / "model")
-    before = list_files(pipeline)
+    before, weights = list_files(pipeline), (pipeline / "bert_textcat" / "model").stat()
     dev = write_gold(tmp_path / "dev.spacy", make_wrong(text_pipelines.EXCLUSIVE))
     test = write_gold(tmp_path / "test.spacy", text_pipelines.EXCLUSIVE)
     report = calibrate(pipeline, dev, test_path=test)
@@ -60,6 +61,7 @@ def test_a_pipeline_is_changed_where_it_stands(trained, tmp_path: Path) -> None:
     assert one.log_losses[1] < one.log_losses[0]
     after = list_files(pipeline)
     assert {name for name in after if after[name] != before.get(name)} == {"bert_textcat/cfg"}
+    assert os.path.samestat((pipeline / "bert_textcat" / "model").stat(), weights)  # not copied
     assert srsly.read_json(pipeline / "bert_textcat" / "cfg")["temperature"] == pytest.approx(one.temperature)
     again = calibrate(pipeline, dev).figures[0]
     assert again.temperature == pytest.approx(one.temperature)
