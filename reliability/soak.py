@@ -193,6 +193,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=float, default=0.01, help="how much memory may grow")
     arguments = parser.parse_args()
+    if arguments.backend == "none" and arguments.encoder != ENCODER:
+        parser.error("--backend none has no encoder")
     torch.set_num_threads(1)
     is_bare, has_zones = arguments.backend == "none", not arguments.without_zones
     nlp = spacy.blank("en") if is_bare else build_pipeline(arguments.encoder, backend=arguments.backend)
@@ -203,7 +205,7 @@ def main() -> None:
     if arguments.minutes:
         before = read_memory()
         warm_up(nlp, known, has_zones=has_zones)
-        print(f"all lengths and known words: {before / 2**20:.1f} MB → {read_memory() / 2**20:.1f} MB")
+        print(f"all lengths, {len(known):,} odd words: {before / 2**20:.1f} MB → {read_memory() / 2**20:.1f} MB")
         parts = stream(nlp, 60 * arguments.minutes, batches, arguments.before, has_zones=has_zones)
         problems += report_parts(parts, arguments.limit)
     if arguments.cycles:

@@ -56,3 +56,11 @@ def test_a_stream_and_cycles_of_saving_and_loading(checkpoint, backend):
     for name in ("files", "threads", "temporary"):
         before, after = re.search(rf"^{name} +(\d+) → (\d+)$", output, re.MULTILINE).groups()
         assert int(after) <= int(before)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at memory as Linux tells it")
+@pytest.mark.parametrize(("options", "n_known"), [((), "20,000"), (("--new-words",), "0")])
+def test_a_tokenizer_alone(options, n_known):
+    output = run("soak.py", "--backend", "none", "--before", "1", "--minutes", "0.05", "--cycles", "0", *options)
+    assert f"all lengths, {n_known} odd words: " in output
+    assert len(re.findall(r"^tenth +\d+ +mean +[\d.]+ MB", output, re.MULTILINE)) == 10
