@@ -14,6 +14,7 @@
     ├── DivergedError (ArithmeticError)   training gave weights that are no numbers
     ├── WorkerError (RuntimeError)        a process that works for this one could not go on
     ├── UnsupportedError (NotImplementedError)
+    │   └── FixedLabelsError (ValueError) labels cannot be added to an initialized component
     └── MissingExtraError (ImportError)   an optional dependency is not installed
 
 An error carries its data as attributes and builds its own sentence: where and what, what was expected, what to do next.
@@ -169,6 +170,19 @@ class WorkerError(BertftError, RuntimeError):
 
 class UnsupportedError(BertftError, NotImplementedError):
     """A verb of spaCy that this component does not have."""
+
+
+class FixedLabelsError(UnsupportedError, ValueError):
+    """A label cannot be added, since the component is initialized."""
+
+    def __init__(self, component: str, n_labels: int, label: str) -> None:
+        self.component = component
+        self.n_labels = n_labels
+        self.label = label
+        super().__init__(
+            f"{component} is initialized with {n_labels} labels; '{shorten(label)}' cannot be added. "
+            "Add labels before nlp.initialize(), or initialize again with data that has them."
+        )
 
 
 class MissingExtraError(BertftError, ImportError):

@@ -4,6 +4,8 @@
 
 import math
 import re
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -12,7 +14,7 @@ from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
 
 from ..checkpoints import CheckpointHead, Task
-from ..errors import CheckpointError, CheckpointNotFoundError, DataError, SettingError, UnsupportedError
+from ..errors import CheckpointError, CheckpointNotFoundError, DataError, FixedLabelsError, SettingError
 from ..models.head import find_pretrained_head, load_head
 from ..models.shim import has_weights
 from .pipe import BertPipe
@@ -34,16 +36,24 @@ class BertComponent(BertPipe):
         name: Name of the component in the pipeline.
         scorer: Scores a batch of examples.
         settings: The component's own settings; they come from the config, never from a stored pipeline.
+
+    Attributes:
+        unknown_labels: How often each label occurred in gold annotation that the component does not have and ignored,
+            since its labels were given to `initialize`.
     """
 
     def __init__(self, vocab: Vocab, model: Any, name: str, *, scorer: Scorer | None, **settings: Any) -> None:
-        super().__init__(vocab, model, name, labels=[], **settings)
+        super().__init__(vocab, model, name, labels=[], ignore_unknown=False, **settings)
         self.scorer = scorer
+        self.unknown_labels: Counter[str] = Counter()
         self._head: CheckpointHead | None = None
 
     # What a subclass says.
 
-    stored: tuple[str, ...] = ("labels",)  # what of `cfg` belongs to the weights, and is stored with them
+    stored: tuple[str, ...] = (
+        "labels",
+        "ignore_unknown",
+    )  # what of `cfg` belongs to the weights, and is stored with them
     task: Task
 
     def _set_outputs(self) -> None:
@@ -74,13 +84,10 @@ class BertComponent(BertPipe):
 
         Raises:
             SettingError: It is no label.
-            UnsupportedError: The model has its outputs already.
+            FixedLabelsError: The model has its outputs already.
         """
         if label not in self.labels and has_weights(self.model):
-            raise UnsupportedError(
-                f"{self.name} is initialized with {len(self.labels)} labels; '{label}' cannot be added. "
-                "Add labels before nlp.initialize(), or initialize again with data that has them."
-            )
+            raise FixedLabelsError(self.name, len(self.labels), label)
         return self._add_label(label)
 
     def _add_label(self, label: str) -> int:
@@ -104,7 +111,8 @@ class BertComponent(BertPipe):
         Args:
             get_examples: Gives examples; without `labels`, all are looked at.
             nlp: The pipeline.
-            labels: The labels, as `spacy init labels` wrote them.
+            labels: The labels, as `spacy init labels` wrote them. Others in the examples, such as those of another
+                component, are then ignored and counted in `unknown_labels`; otherwise they are an error.
 
         Raises:
             DataError: There are no labels, and the checkpoint has no head.
@@ -114,6 +122,7 @@ class BertComponent(BertPipe):
         found = labels if labels is not None else sorted(self._find_labels(get_examples()))
         for label in found:
             self._add_label(label)
+        self.cfg["ignore_unknown"] = labels is not None
         if not self.labels:
             self.take_head(self._find_head())
         self._set_outputs()
@@ -161,6 +170,8 @@ class BertComponent(BertPipe):
     def _set_stored(self, stored: dict[str, Any]) -> None:
         super()._set_stored(stored)
         check_labels(self.cfg["labels"])
+        if not isinstance(self.cfg["ignore_unknown"], bool):
+            raise CheckpointError(f"ignore_unknown is {self.cfg['ignore_unknown']!r}. Expected true or false.")
         temperature = self.cfg.get("temperature", 1.0)
         if not isinstance(temperature, (int, float)) or not 0 < temperature < math.inf:
             raise CheckpointError(f"The temperature is {temperature!r}. Expected a number above 0.")
@@ -174,6 +185,25 @@ class BertComponent(BertPipe):
     def _check_stored(self) -> None:
         if has_weights(self.model) and not self._has_labels_of_model():
             raise CheckpointError("The labels in cfg are not those of the model. Expected parts stored together.")
+
+    def _is_known(self, label: str) -> bool:
+        """Tell whether a gold label is one of the component's, and count one that is ignored.
+
+        Raises:
+            DataError: It is not, and the labels were not given to `initialize`.
+        """
+        if label in self.cfg["labels"]:
+            return True
+        if not self.cfg["ignore_unknown"]:
+            check_known(self.name, label, self.labels)
+        if not self.unknown_labels:
+            warnings.warn(
+                f"{self.name}: the examples have the label '{label}', which is not among the labels that were given to "
+                "initialize(). Such labels are ignored and counted in unknown_labels. This is reported once.",
+                stacklevel=2,
+            )
+        self.unknown_labels[label] += 1
+        return False
 
 
 def check_labels(labels: Any) -> None:
@@ -198,5 +228,6 @@ def check_known(name: str, label: str, labels: Iterable[str]) -> None:
     if label not in labels:
         raise DataError(
             f"{name}: the examples hold the label '{label}', which it does not have. Expected one of "
-            f"{', '.join(labels)}; initialize with examples of every label, or with labels from `spacy init labels`."
+            f"{', '.join(labels)}; initialize with examples of every label. To ignore all others, give the labels of "
+            f"this component in [initialize.components.{name}]."
         )

@@ -2,14 +2,15 @@
 
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
+from spacy.attrs import ENT_IOB
 from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
-from spacy.util import filter_spans
 
 from ..checkpoints import CheckpointHead
 from ..errors import SettingError
@@ -17,9 +18,9 @@ from ..models.token_classifier import TokenModel, TokenScores, get_grammar, get_
 from ..tags import SpanBatch, TagScheme, TagSpan, best_paths, find_label, find_spans, guess_tag_scheme, spell_spans
 from ..training.temperature import Answers
 from .component import Scorer, check_known
-from .gold import GoldEntities, judge_spans, read_gold_entities
+from .gold import judge_spans, read_gold_entities
 from .score import register_score
-from .token_component import DEFAULT_MODEL, TokenComponent
+from .token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 
 
 @Language.factory(
@@ -27,7 +28,7 @@ from .token_component import DEFAULT_MODEL, TokenComponent
     assigns=["doc.ents", "token.ent_iob", "token.ent_type", "doc.spans"],
     default_config={
         "model": DEFAULT_MODEL,
-        "overwrite": True,
+        "overwrite": False,
         "min_score": 0.0,
         "scorer": {"@scorers": "spacy-bertft.entity_scorer.v1"},
     },
@@ -53,8 +54,8 @@ def make_bert_ner(
         nlp: The pipeline.
         name: Name of the component; its entities and their scores stand in `doc.spans[name]`.
         model: A token classifier.
-        overwrite: Whether entities that are already on the document give way. If not, they stay, and those of the
-            model that overlap them are only in `doc.spans[name]`.
+        overwrite: Whether entities that are already on the document are replaced. If not, they stay, and the best
+            entities around them are predicted: none has a token of theirs, or one that is blocked.
         min_score: Entities below this probability are left out of `doc.ents` and `doc.spans`.
         scorer: Scores a batch of examples.
     """
@@ -64,7 +65,7 @@ def make_bert_ner(
 class BertNer(TokenComponent):
     """Recognize entities with a token classifier; what it gives is always a legal sequence."""
 
-    stored = ("labels", "temperature")
+    stored = (*TokenComponent.stored, "temperature")
     scheme = "bio"
     head_scheme: TagScheme | None = None
 
@@ -116,21 +117,24 @@ class BertNer(TokenComponent):
     def _read_labels(self, example: Example) -> Iterable[str]:
         return {ent.label_ for ent in example.reference.ents}
 
-    def _allow(self, example: Example, answered: NDArray[np.intp], allowed: NDArray[np.bool_]) -> None:
+    def _allow(self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_]) -> None:
         gold = read_gold_entities(example)
-        self._count_misaligned(gold)
-        for span in gold.spans:
-            check_known(self.name, span.label, self.labels)
-        bounds = np.searchsorted(answered, [(span.token_start, span.token_end) for span in gold.spans]).reshape(-1, 2)
-        spans = [
-            TagSpan(start, end, span.label)
-            for (start, end), span in zip(bounds.tolist(), gold.spans, strict=True)
-            if end > start
-        ]
-        is_known = gold.is_known[answered]
-        for span in spans:
-            is_known[span.token_start : span.token_end] = True
-        tags = spell_spans(spans, len(answered), get_scheme(self.model))
+        misaligned = list(gold.misaligned)
+        is_known = gold.is_known[rows.token_start]
+        spans = []  # in rows
+        for start, end, label in filter(lambda span: self._is_known(span.label), gold.spans):
+            first = int(np.searchsorted(rows.token_end, start, side="right"))
+            last = int(np.searchsorted(rows.token_start, end)) - 1
+            if first > last:
+                continue
+            fits = rows.token_start[first] >= start and rows.token_end[last] <= end
+            is_known[first : last + 1] = fits
+            if fits:
+                spans.append(TagSpan(first, last + 1, label))
+            else:
+                misaligned.append(example.predicted[start:end].text)
+        self._count_misaligned(misaligned)
+        tags = spell_spans(spans, len(is_known), get_scheme(self.model))
         known = np.flatnonzero(is_known)
         allowed[known] = False
         allowed[known, self._find_columns(tags[row] for row in known.tolist())] = True
@@ -146,13 +150,14 @@ class BertNer(TokenComponent):
             check_known(self.name, tag, column)  # a head that comes from elsewhere may lack some
         return [column[tag] for tag in tags]
 
-    def _count_misaligned(self, gold: GoldEntities) -> None:
-        self.n_misaligned += len(gold.misaligned)
-        if gold.misaligned and not self._has_warned:
+    def _count_misaligned(self, texts: list[str]) -> None:
+        self.n_misaligned += len(texts)
+        if texts and not self._has_warned:
             self._has_warned = True
             warnings.warn(
-                f"{self.name}: the gold entity '{gold.misaligned[0]}' does not fit the tokens of its document. Such "
-                "entities are left out of the loss and counted in n_misaligned. This is said once.",
+                f"{self.name}: the gold entity '{texts[0]}' does not fit the tokens of its document, or begins or ends "
+                "within a subword token. Such entities are left out of the loss and counted in n_misaligned. This is "
+                "reported once.",
                 stacklevel=2,
             )
 
@@ -163,7 +168,7 @@ class BertNer(TokenComponent):
             examples: Their predicted documents hold what earlier components write.
         """
         docs = [example.predicted for example in examples]
-        scores = self.model.predict(docs)
+        scores = self._keep_preset(docs, self.model.predict(docs))
         path = best_paths(scores.scores, scores.lengths, scores.chain)
         golds = [read_gold_entities(example) for example in examples]
         found = self._place(docs, scores, self._find_spans(path, scores))
@@ -186,26 +191,46 @@ class BertNer(TokenComponent):
 
     def _decode(self, docs: list[Doc], scores: TokenScores) -> list[SpanBatch]:
         """Find the entities of every document; positions count all its tokens."""
+        scores = self._keep_preset(docs, scores)
         path = best_paths(scores.scores, scores.lengths, scores.chain)
         return self._place(docs, scores, self._find_spans(path, scores))
+
+    def _keep_preset(self, docs: list[Doc], scores: TokenScores) -> TokenScores:
+        """Let no entity have a token that is in an entity of the document already, or blocked.
+
+        Their rows may only be outside, so that the tags around them are a valid sequence. A token without a row, such
+        as a blocked line break, ends the sequence before it.
+        """
+        taken = [_find_taken(doc) for doc in docs]
+        if self.cfg["overwrite"] or not any(each.any() for each in taken):
+            return scores
+        n_taken = np.append(0, np.cumsum(np.concatenate(taken)))
+        is_taken = n_taken[scores.token_end] > n_taken[scores.token_index]
+        is_inside = np.array([label != "" for label in get_grammar(self.model).labels], dtype=np.bool_)
+        breaks = np.flatnonzero(n_taken[scores.token_index[1:]] > n_taken[scores.token_end[:-1]]) + 1
+        ends = np.union1d(np.cumsum(scores.lengths), breaks)
+        return replace(
+            scores,
+            scores=np.where(is_taken[:, None] & is_inside, np.float32(-np.inf), scores.scores),
+            lengths=np.diff(ends, prepend=0),
+        )
 
     def _find_spans(self, path: NDArray[np.intp], scores: TokenScores) -> SpanBatch:
         return find_spans(path, scores.scores, scores.lengths, get_grammar(self.model), scores.chain)
 
     def _place(self, docs: list[Doc], scores: TokenScores, spans: SpanBatch) -> list[SpanBatch]:
         """Give each document its spans; from then on positions count all its tokens."""
-        first_row = np.cumsum(scores.lengths) - scores.lengths
-        doc_lengths = np.array([len(doc) for doc in docs], dtype=np.intp)
-        first_token = (np.cumsum(doc_lengths) - doc_lengths)[spans.sequence]
-        row = first_row[spans.sequence]
-        token_start = scores.token_index[row + spans.token_start] - first_token
-        token_end = scores.token_index[row + spans.token_end - 1] + 1 - first_token
-        bounds = np.searchsorted(spans.sequence, np.arange(len(docs) + 1))
+        first_row = (np.cumsum(scores.lengths) - scores.lengths)[spans.sequence]
+        token_start = scores.token_index[first_row + spans.token_start]
+        token_end = scores.token_end[first_row + spans.token_end - 1]
+        first_token = np.cumsum([0, *map(len, docs)])
+        sequence = np.searchsorted(first_token, token_start, side="right") - 1
+        bounds = np.searchsorted(token_start, first_token)
         return [
             SpanBatch(
-                sequence=spans.sequence[start:end],
-                token_start=token_start[start:end],
-                token_end=token_end[start:end],
+                sequence=sequence[start:end],
+                token_start=token_start[start:end] - first_token[sequence[start:end]],
+                token_end=token_end[start:end] - first_token[sequence[start:end]],
                 tag=spans.tag[start:end],
                 probs=spans.probs[start:end],
             )
@@ -225,14 +250,15 @@ class BertNer(TokenComponent):
             doc.spans[self.name] = SpanGroup(
                 doc, name=self.name, attrs={"scores": [prob for _, prob in kept]}, spans=found
             )
-            if self.cfg["overwrite"] or not doc.ents:
+            if self.cfg["overwrite"] or not _find_taken(doc).any():
                 doc.set_ents(found, default="outside")
             else:
-                doc.set_ents(_add_free(list(doc.ents), found), default="outside")
+                doc.set_ents(found, default="unmodified")  # what is preset keeps its label, kb_id and id
+                missing = np.flatnonzero(doc.to_array(ENT_IOB) == 0).tolist()
+                doc.set_ents([], outside=[doc[token : token + 1] for token in missing], default="unmodified")
 
 
-def _add_free(present: list[Span], found: list[Span]) -> list[Span]:
-    """Add the found entities that overlap none that is present."""
-    taken = {index for span in present for index in range(span.start, span.end)}
-    free = [span for span in found if taken.isdisjoint(range(span.start, span.end))]
-    return filter_spans(present + free)
+def _find_taken(doc: Doc) -> NDArray[np.bool_]:
+    """Tell of each token, `(T,)`, whether it is in an entity (I or B), or blocked (B without a label)."""
+    taken: NDArray[np.bool_] = doc.to_array(ENT_IOB) % 2 == 1  # spaCy's codes: 0 missing, 1 I, 2 outside, 3 B
+    return taken

@@ -14,8 +14,8 @@ from spacy.training import Example
 from ..errors import SettingError
 from ..models.token_classifier import TokenModel, TokenScores
 from ..tags import best_paths
-from .component import Scorer, check_known
-from .token_component import DEFAULT_MODEL, TokenComponent
+from .component import Scorer
+from .token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 
 
 @Language.factory(
@@ -85,19 +85,22 @@ class BertTagger(TokenComponent):
     def _read_labels(self, example: Example) -> Iterable[str]:
         return {token.tag_ for token in example.reference if token.tag}
 
-    def _allow(self, example: Example, answered: NDArray[np.intp], allowed: NDArray[np.bool_]) -> None:
+    def _allow(self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_]) -> None:
         gold = example.get_aligned("TAG", as_string=True)
-        for row, token in enumerate(answered.tolist()):
-            if gold[token]:
-                check_known(self.name, gold[token], self.labels)
+        for row, (start, end) in enumerate(zip(*rows, strict=True)):
+            known = [self.cfg["labels"].index(tag) for tag in gold[start:end] if tag and self._is_known(tag)]
+            if known:
                 allowed[row] = False
-                allowed[row, self.cfg["labels"].index(gold[token])] = True
+                allowed[row, known] = True
 
     def _decode(self, docs: list[Doc], scores: TokenScores) -> list[NDArray[np.intp]]:
         """Find the tag of every token, as a column of the labels, −1 where there is no answer."""
         lengths = [len(doc) for doc in docs]
         tags = np.full(sum(lengths), -1, dtype=np.intp)
-        tags[scores.token_index] = best_paths(scores.scores, scores.lengths, scores.chain)
+        path = best_paths(scores.scores, scores.lengths, scores.chain)
+        tags[scores.token_index] = path
+        for row in np.flatnonzero(scores.token_end - scores.token_index > 1).tolist():
+            tags[scores.token_index[row] : scores.token_end[row]] = path[row]
         return np.split(tags, np.cumsum(lengths)[:-1]) if lengths else []
 
     def set_annotations(self, docs: Iterable[Doc], batch: list[NDArray[np.intp]]) -> None:

@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations`: spaCy reads the signature of `initialize` at run time.
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Optional, Union
@@ -14,11 +15,11 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 
 from ..checkpoints import CheckpointHead
-from ..errors import CheckpointError, SettingError
+from ..errors import CheckpointError, SettingError, UnsupportedError
 from ..models.text_classifier import TextModel, set_labels
 from ..training.class_weights import find_class_weights
 from ..training.temperature import Answers
-from .component import BertComponent, Scorer, check_known
+from .component import BertComponent, Scorer
 from .gold import list_gold_labels
 from .pipe import DEFAULT_ENCODER
 
@@ -65,7 +66,7 @@ class TextComponent(BertComponent):
         SettingError: A setting is outside what is allowed.
     """
 
-    stored: tuple[str, ...] = ("labels", "label_weights", "temperature")
+    stored: tuple[str, ...] = (*BertComponent.stored, "label_weights", "temperature")
     task = "text"
 
     def __init__(
@@ -159,21 +160,41 @@ class TextComponent(BertComponent):
     def _find_weights(self, examples: Iterable[Example]) -> list[float]:
         counts: Counter[str] = Counter()
         known: Counter[str] = Counter()
-        if self.class_weights == "balanced":
+        lowest: dict[str, float] = {}
+        if self.class_weights == "balanced" or not self.exclusive:
             for example in examples:
-                known.update(example.reference.cats.keys())
-                counts.update(list_gold_labels(example.reference.cats, self.labels, exclusive=self.exclusive))
+                cats = example.reference.cats
+                known.update(cats.keys())
+                counts.update(list_gold_labels(cats, self.labels, exclusive=self.exclusive))
+                lowest.update({label: min(value, lowest.get(label, value)) for label, value in cats.items()})
+        if not self.exclusive:
+            self._warn_of_always_positive([label for label in self.labels if lowest.get(label, 0.0) >= 0.5])
         by_label = ([counts[label] for label in self.labels], [known[label] for label in self.labels])
         weights = find_class_weights(self.class_weights, self.labels, *by_label, exclusive=self.exclusive)
         found: list[float] = weights.tolist()
         return found
+
+    def _warn_of_always_positive(self, labels: list[str]) -> None:
+        if labels:
+            warnings.warn(
+                f"{self.name}: in the examples, these labels always hold: {', '.join(labels[:5])} ({len(labels)} of "
+                f"{len(self.labels)}). A label without a value is unknown, not 0: the component would learn to predict "
+                "them for every text. Expected doc.cats with 0.0 for labels that do not hold.",
+                stacklevel=2,
+            )
 
     def get_loss(self, examples: Iterable[Example], scores: NDArray[np.float32]) -> tuple[float, NDArray[np.float64]]:
         """Compute the loss of a batch, a mean, and its gradient.
 
         Raises:
             DataError: The gold annotation of a document makes no sense, or has a label that the component does not.
+            UnsupportedError: `scores` is what `predict` returns: probabilities.
         """
+        if scores.dtype != np.float32:
+            raise UnsupportedError(
+                f"{self.name}.get_loss() got {scores.dtype} scores, perhaps probabilities from predict(). Expected the "
+                f"float32 scores that the model gives: get_loss(examples, {self.name}.model.predict(docs))."
+            )
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
         targets, is_known = self._read_targets(examples)
@@ -185,10 +206,9 @@ class TextComponent(BertComponent):
         targets, is_known = np.zeros(shape), np.zeros(shape, dtype=np.bool_)
         column = {label: index for index, label in enumerate(self.labels)}
         for row, example in enumerate(examples):
-            cats = example.reference.cats
+            cats = {label: value for label, value in example.reference.cats.items() if self._is_known(label)}
             self._check_gold(cats)
             for label, value in cats.items():
-                check_known(self.name, label, self.labels)
                 targets[row, column[label]] = value
                 is_known[row, column[label]] = True
         return targets, is_known

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 
+from ..errors import UnsupportedError
 from ..models.token_classifier import TokenScores, set_tags
 from ..tags import ChainGradient, TagScheme, chain_loss, consistency_loss, token_loss
 from .component import BertComponent
@@ -27,6 +28,18 @@ DEFAULT_MODEL = {
 }
 
 
+class TokenRows(NamedTuple):
+    """The tokens that each row of scores stands for: one, or several that share their piece.
+
+    Attributes:
+        token_start: `(A,)` the first token of each row.
+        token_end: `(A,)` one past its last token.
+    """
+
+    token_start: NDArray[np.intp]
+    token_end: NDArray[np.intp]
+
+
 class TokenComponent(BertComponent):
     """A component that gives every token a tag."""
 
@@ -41,12 +54,12 @@ class TokenComponent(BertComponent):
         """List the outputs of the model, in order."""
         raise NotImplementedError
 
-    def _allow(self, example: Example, answered: NDArray[np.intp], allowed: NDArray[np.bool_]) -> None:
+    def _allow(self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_]) -> None:
         """Write which tags the gold annotation allows.
 
         Args:
             example: An example.
-            answered: `(A,)` the tokens of its predicted document that the model has scores for.
+            rows: The tokens of its predicted document that the model has scores for.
             allowed: `(A, L)` all true; to be narrowed in place.
         """
         raise NotImplementedError
@@ -64,15 +77,21 @@ class TokenComponent(BertComponent):
 
         Raises:
             DataError: The examples hold a label that the component does not have.
+            UnsupportedError: `scores` is what `predict` returns, which is decoded already.
         """
+        if not isinstance(scores, TokenScores):
+            raise UnsupportedError(
+                f"{self.name}.get_loss() got {type(scores).__name__}, perhaps from predict(). Expected the scores that "
+                f"the model gives: get_loss(examples, {self.name}.model.predict(docs))."
+            )
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
         n_passes = len(scores.lengths) // max(1, len(examples))
         allowed = np.tile(self._find_allowed(examples, scores), (n_passes, 1))
         loss, gradient = chain_loss(scores.scores, scores.lengths, scores.training_chain, allowed)
         loss_by_token, gradient_by_token = token_loss(scores.scores, allowed, scores.label_smoothing)
-        loss += scores.token_loss * loss_by_token
-        by_score = gradient.scores + scores.token_loss * gradient_by_token
+        loss = scores.chain_loss * loss + scores.token_loss * loss_by_token
+        by_score = scores.chain_loss * gradient.scores + scores.token_loss * gradient_by_token
         if n_passes == 2:
             divergence, *by_pass = consistency_loss(*np.split(scores.scores, 2))
             loss += scores.consistency * divergence
@@ -92,9 +111,10 @@ class TokenComponent(BertComponent):
         allowed = np.ones((sum(lengths), scores.scores.shape[1]), dtype=np.bool_)
         row, first_token = 0, 0
         for example, length in zip(examples, lengths, strict=True):
-            rows = slice(row, row + length)
-            self._allow(example, scores.token_index[rows] - first_token, allowed[rows])
-            row, first_token = rows.stop, first_token + len(example.predicted)
+            here = slice(row, row + length)
+            rows = TokenRows(scores.token_index[here] - first_token, scores.token_end[here] - first_token)
+            self._allow(example, rows, allowed[here])
+            row, first_token = here.stop, first_token + len(example.predicted)
         return allowed
 
     def predict(self, docs: Iterable[Doc]) -> Any:

@@ -67,6 +67,7 @@ def split_docs(encoded: EncodedDocs, docs: Sequence[Doc]) -> list[EncodedDocs]:
         EncodedDocs(
             token_vectors=encoded.token_vectors[rows[index]],
             token_index=encoded.token_index[rows[index]] - first_token[index],
+            token_end=encoded.token_end[rows[index]] - first_token[index],
             lengths=encoded.lengths[index : index + 1],
             window_vectors={pooling: each[windows[index]] for pooling, each in encoded.window_vectors.items()},
             window_doc=np.zeros(windows[index].stop - windows[index].start, dtype=np.intp),
@@ -84,10 +85,10 @@ def join_docs(parts: Sequence[EncodedDocs], docs: Sequence[Doc]) -> EncodedDocs:
         docs: The documents.
     """
     first_token = _count_before(docs)
-    index = [part.token_index + first for part, first in zip(parts, first_token, strict=True)]
     return EncodedDocs(
         token_vectors=torch.cat([part.token_vectors for part in parts]),
-        token_index=np.concatenate(index),
+        token_index=np.concatenate([part.token_index + first for part, first in zip(parts, first_token, strict=True)]),
+        token_end=np.concatenate([part.token_end + first for part, first in zip(parts, first_token, strict=True)]),
         lengths=np.concatenate([part.lengths for part in parts]),
         window_vectors={
             pooling: torch.cat([part.window_vectors[pooling] for part in parts]) for pooling in parts[0].window_vectors

@@ -21,8 +21,9 @@ class EncodedDocs:
 
     Attributes:
         token_vectors: `(A, H)` float32, one row for each token that has a piece, document after document; none if no
-            head asked for tokens.
-        token_index: `(A,)` the token of each row, counted through the whole batch.
+            head asked for tokens. Tokens that share their piece, such as the characters of a Chinese word, are one row.
+        token_index: `(A,)` the first token of each row, counted through the whole batch.
+        token_end: `(A,)` one past its last token.
         lengths: `(B,)` rows per document.
         window_vectors: `(W, H)` float32 for each way of pooling: the state of the first piece of each window, or the
             mean or maximum over its pieces, special ones included.
@@ -32,6 +33,7 @@ class EncodedDocs:
 
     token_vectors: torch.Tensor
     token_index: NDArray  # type: ignore[type-arg]
+    token_end: NDArray  # type: ignore[type-arg]
     lengths: NDArray  # type: ignore[type-arg]
     window_vectors: dict[Pooling, torch.Tensor]
     window_doc: NDArray  # type: ignore[type-arg]

@@ -9,7 +9,16 @@ from spacy.attrs import IDX, LENGTH
 from spacy.tokens import Doc
 
 from ..pairs import find_segments
-from ..pieces import PieceBatch, PieceTokenizer, TokenBatch, WindowLayout, align, encode_pairs, plan_windows
+from ..pieces import (
+    PieceBatch,
+    PieceTokenizer,
+    TokenBatch,
+    WindowLayout,
+    align,
+    encode_pairs,
+    group_tokens,
+    plan_windows,
+)
 from ..pieces.batch import Ints
 
 
@@ -19,13 +28,16 @@ class EncodingPlan:
 
     Attributes:
         layout: The pieces of all documents, and the windows over them.
-        token_index: `(A,)` the tokens that have a piece, counted through the batch.
-        token_piece: `(A,)` the piece that stands for each of them.
-        lengths: `(B,)` such tokens per document.
+        token_index: `(A,)` the tokens that have a piece of their own, counted through the batch. Tokens that share
+            their piece, such as the characters of a Chinese word, are one row.
+        token_end: `(A,)` one past the last token that has the piece.
+        token_piece: `(A,)` the piece of each row.
+        lengths: `(B,)` rows per document.
     """
 
     layout: WindowLayout
     token_index: Ints
+    token_end: Ints
     token_piece: Ints
     lengths: Ints
 
@@ -47,15 +59,15 @@ def plan_encoding(
     layout = WindowLayout(pieces, windows, first_lengths[windows.sequence], tokenizer)
     if not has_tokens:
         none = np.zeros(0, dtype=np.intp)
-        return EncodingPlan(layout, none, none, np.zeros(len(docs), dtype=np.intp))
+        return EncodingPlan(layout, none, none, none, np.zeros(len(docs), dtype=np.intp))
     tokens = read_tokens(docs)
-    piece_by_token = align(pieces, tokens).piece_by_token
-    token_index = np.flatnonzero(piece_by_token >= 0)
+    token_index, token_end, token_piece = group_tokens(align(pieces, tokens).piece_by_token)
     doc_by_token = np.repeat(np.arange(len(docs)), tokens.lengths)
     return EncodingPlan(
         layout=layout,
         token_index=token_index,
-        token_piece=piece_by_token[token_index],
+        token_end=token_end,
+        token_piece=token_piece,
         lengths=np.bincount(doc_by_token[token_index], minlength=len(docs)),
     )
 

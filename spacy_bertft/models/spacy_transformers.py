@@ -21,7 +21,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from ..checkpoints import Checkpoint, clean_config
 from ..errors import UnsupportedError
-from ..pieces import PieceTokenizer, TokenBatch
+from ..pieces import PieceTokenizer, TokenBatch, group_tokens
 from ..pieces.overlap import find_overlaps
 from .bert import BertModule
 from .cache import join_docs
@@ -93,7 +93,7 @@ def _encode(
     if not parts:
         poolings: list[Pooling] = [output for output in outputs if output != "tokens"]
         none, nothing = torch.zeros(0, width), np.zeros(0, dtype=np.intp)
-        return EncodedDocs(none, nothing, nothing, dict.fromkeys(poolings, none), nothing, nothing)
+        return EncodedDocs(none, nothing, nothing, nothing, dict.fromkeys(poolings, none), nothing, nothing)
     return join_docs(parts, docs)
 
 
@@ -101,14 +101,15 @@ def _encode_one(data: TransformerData, states: torch.Tensor | None, outputs: lis
     if states is None:
         # A document without tokens has a window all the same, as with an encoder of ours.
         states, mask = torch.zeros(1, 1, width), torch.ones(1, 1, dtype=torch.long)
-        answered = piece = np.zeros(0, dtype=np.intp)
+        answered = end = piece = np.zeros(0, dtype=np.intp)
     else:
         pieces = np.asarray(data.wordpieces.attention_mask)[:, : states.shape[1]]
         mask = torch.as_tensor(pieces, device=states.device).long()
-        answered, piece = _find_first_pieces(data) if "tokens" in outputs else np.zeros((2, 0), dtype=np.intp)
+        answered, end, piece = _find_first_pieces(data) if "tokens" in outputs else np.zeros((3, 0), dtype=np.intp)
     return EncodedDocs(
         token_vectors=states.flatten(0, 1).index_select(0, torch.from_numpy(piece).to(states.device)),
         token_index=answered,
+        token_end=end,
         lengths=np.array([len(answered)], dtype=np.intp),
         window_vectors={output: pool_windows(states, mask, output) for output in outputs if output != "tokens"},
         window_doc=np.zeros(len(states), dtype=np.intp),
@@ -116,12 +117,13 @@ def _encode_one(data: TransformerData, states: torch.Tensor | None, outputs: lis
     )
 
 
-def _find_first_pieces(data: TransformerData) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the tokens of a document that have a piece, and the first piece of each, counted through its windows."""
+def _find_first_pieces(data: TransformerData) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows of a document as `group_tokens` does; pieces are counted through its windows."""
     lengths = np.asarray(data.align.lengths, dtype=np.intp)
-    first = np.cumsum(lengths) - lengths
-    answered = np.flatnonzero(lengths)
-    return answered, np.asarray(data.align.dataXd).reshape(-1).astype(np.intp)[first[answered]]
+    first = (np.cumsum(lengths) - lengths)[lengths > 0]
+    piece_by_token = np.full(len(lengths), -1, dtype=np.intp)
+    piece_by_token[lengths > 0] = np.asarray(data.align.dataXd).reshape(-1).astype(np.intp)[first]
+    return group_tokens(piece_by_token)
 
 
 def make_transformer_model(settings: EncoderSettings, get_spans: GetSpans) -> Model[list[Doc], FullTransformerBatch]:

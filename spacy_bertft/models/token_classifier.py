@@ -37,11 +37,14 @@ class TokenScores:
     """The answer of a token classifier for a batch of documents.
 
     Attributes:
-        scores: `(A, L)` float32, one row for each token that has a piece, document after document.
-        token_index: `(A,)` the token of each row, counted through the whole batch.
+        scores: `(A, L)` float32, one row for each token that has a piece, document after document. Tokens that share
+            their piece are one row.
+        token_index: `(A,)` the first token of each row, counted through the whole batch.
+        token_end: `(A,)` one past its last token.
         lengths: `(B,)` rows per document; in training `(2·B,)` where each goes through the model twice.
         chain: The chain in which the best path is searched.
         training_chain: The chain whose likelihood is the loss.
+        chain_loss: Weight of that loss: 1, or 0 where a smoothed cross-entropy of each token replaces it.
         token_loss: Weight of the cross-entropy of each token that is added to it.
         label_smoothing: Smoothing of that cross-entropy.
         consistency: Weight of the divergence between two passes.
@@ -49,9 +52,11 @@ class TokenScores:
 
     scores: NDArray[np.float32]
     token_index: NDArray[np.intp]
+    token_end: NDArray[np.intp]
     lengths: NDArray[np.intp]
     chain: LinearChain
     training_chain: LinearChain
+    chain_loss: float
     token_loss: float
     label_smoothing: float
     consistency: float
@@ -97,7 +102,8 @@ def build_token_classifier(
         dropout: Rate of dropout on the states; by default that of `[training]`.
         head_lr_scale: Factor on the learning rate of the layer and the decoder.
         token_loss: Weight of the cross-entropy of each token by itself, added to the loss of the whole sequence.
-        label_smoothing: Share of the target of that cross-entropy that is spread over all tags.
+        label_smoothing: Share of the target of that cross-entropy that is spread over all tags. Where tokens are
+            trained by themselves (`"viterbi"`, `"greedy"`), the whole loss is smoothed.
         consistency: Weight of the divergence between two passes through the model, each with its own dropout. If it is
             not 0, a step of training takes twice as long. Only over an encoder of its own.
 
@@ -109,8 +115,9 @@ def build_token_classifier(
     check_head(dropout, head_lr_scale)
     if token_loss < 0:
         raise SettingError("token_loss", token_loss, "a weight that is not negative")
-    if not 0 <= label_smoothing < 1 or (label_smoothing and not token_loss):
-        raise SettingError("label_smoothing", label_smoothing, "a share below 1, and token_loss above 0 to smooth")
+    if not 0 <= label_smoothing < 1 or (label_smoothing and not token_loss and decoder == "crf"):
+        expected = "a share below 1; with the decoder crf, also a token_loss above 0, which is what is smoothed"
+        raise SettingError("label_smoothing", label_smoothing, expected)
     if consistency < 0 or (consistency and encoder.name == "shared_encoder"):
         raise SettingError("consistency", consistency, "a weight that is not negative, and 0 over a shared encoder")
     settings = HeadSettings(decoder, dropout, token_loss, label_smoothing, consistency)
@@ -226,13 +233,17 @@ def _forward(
         docs: list[Doc] = backprop_encoder(EncodedGradient(token_vectors=vectors.grad))
         return docs
 
+    # Without a chain that learns, the loss is the cross-entropy of each token, and smoothing applies to all of it.
+    is_smoothed = settings.decoder != "crf" and settings.label_smoothing > 0
     answer = TokenScores(
         scores=scores.detach().cpu().numpy(),
         token_index=encoded.token_index,
+        token_end=encoded.token_end,
         lengths=encoded.lengths,
         chain=chain,
         training_chain=training_chain,
-        token_loss=settings.token_loss,
+        chain_loss=0.0 if is_smoothed else 1.0,
+        token_loss=settings.token_loss + (1.0 if is_smoothed else 0.0),
         label_smoothing=settings.label_smoothing,
         consistency=settings.consistency,
     )

@@ -39,6 +39,7 @@ def encode_windows(
     return EncodedDocs(
         token_vectors=token_vectors,
         token_index=plan.token_index,
+        token_end=plan.token_end,
         lengths=plan.lengths,
         window_vectors=window_vectors,
         window_doc=layout.windows.sequence,

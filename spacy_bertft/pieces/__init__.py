@@ -1,6 +1,6 @@
 """Subwords: text → pieces with offsets, alignment with tokens, windows over long texts. Numpy only."""
 
-from .align import align
+from .align import align, group_tokens
 from .batch import Alignment, PieceBatch, TokenBatch
 from .layout import PaddedWindows, WindowLayout
 from .masking import IGNORED, MaskedWindows, MaskingRule, mask_windows
@@ -24,6 +24,7 @@ __all__ = [
     "cut_buckets",
     "encode_pairs",
     "fit_pair",
+    "group_tokens",
     "mask_windows",
     "plan_windows",
 ]

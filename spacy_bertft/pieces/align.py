@@ -46,6 +46,27 @@ def align(pieces: PieceBatch, tokens: TokenBatch) -> Alignment:
     return Alignment(np.where(chosen >= 0, _take(index, chosen, default=-1), -1))
 
 
+def group_tokens(piece_by_token: Ints) -> tuple[Ints, Ints, Ints]:
+    """Join neighbouring tokens that share their piece: nothing tells them apart, so they get one prediction.
+
+    Args:
+        piece_by_token: `(T,)` the piece of each token, −1 where it has none.
+
+    Returns:
+        The first token of each group, one past its last token, and its piece, each `(A,)`.
+
+    Example:
+        >>> first, end, piece = group_tokens(np.array([0, 0, -1, 0, 3, -1]))
+        >>> first.tolist(), end.tolist(), piece.tolist()
+        ([0, 4], [4, 5], [0, 3])
+    """
+    has_piece = np.flatnonzero(piece_by_token >= 0)
+    piece = piece_by_token[has_piece]
+    is_first = np.diff(piece, prepend=-1) != 0
+    is_last = np.diff(piece, append=-1) != 0
+    return has_piece[is_first], has_piece[is_last] + 1, piece[is_first]
+
+
 def _text_bases(pieces: PieceBatch, tokens: TokenBatch) -> Ints:
     """Give every text a stretch of a common axis of its own, `(B,)` first position of each."""
     n_texts = len(pieces.lengths)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import spacy
+import torch
 from spacy.training import Example
 from thinc.api import fix_random_seed
 
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import SettingError, UnsupportedError
 from spacy_bertft.training.optimizer import configure_adamw
 
 TAGGED = {
@@ -79,3 +81,24 @@ def test_tokens_without_gold_tag_leave_the_loss(trained):
     loss, gradient = tagger.get_loss([Example.from_dict(doc, {"tags": ["", "NOUN", ""]})], answer)
     assert loss > 0.1
     assert abs(gradient.scores[[0, 2]]).max() < 1e-9
+
+
+def test_labels_are_smoothed_without_a_loss_beside(checkpoint):
+    """The loss of a tagger is the cross-entropy of each token: torch's, with the same smoothing."""
+    nlp, examples = make_trained(checkpoint, 1, model={"label_smoothing": 0.2, "encoder": {"name": checkpoint}})
+    tagger = nlp.get_pipe("bert_tagger")
+    scores = tagger.model.predict([example.predicted for example in examples])
+    loss, gradient = tagger.get_loss(examples, scores)
+    gold = torch.tensor([tagger.labels.index(tag) for tags in TAGGED.values() for tag in tags if tag])
+    logits = torch.tensor(scores.scores, requires_grad=True)
+    expected = torch.nn.functional.cross_entropy(logits, gold, label_smoothing=0.2)
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), abs=1e-5)
+    np.testing.assert_allclose(gradient.scores, logits.grad.numpy(), atol=1e-6)
+
+
+def test_a_loss_of_tags_is_one_clear_error(trained):
+    nlp, examples = trained
+    tagger = nlp.get_pipe("bert_tagger")
+    with pytest.raises(UnsupportedError, match=r"model\.predict\(docs\)"):
+        tagger.get_loss(examples, tagger.predict([example.predicted for example in examples]))

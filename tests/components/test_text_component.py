@@ -104,8 +104,9 @@ def test_add_label(checkpoint, factory):
     assert pipe.labels == ("extra", *sorted(CATS[factory][TEXTS[0]]))
     assert len(nlp("a").cats) == 4
     assert pipe.add_label("extra") == 0
-    with pytest.raises(UnsupportedError, match="before nlp"):
+    with pytest.raises(UnsupportedError, match="before nlp") as caught:
         pipe.add_label("late")
+    assert isinstance(caught.value, ValueError)  # what spaCy's own components raise
     with pytest.raises(SettingError):
         spacy.blank("en").add_pipe(factory).add_label("")
 
@@ -199,3 +200,16 @@ def test_processes(trained, factory):
 def test_a_seed_gives_the_same_weights(checkpoint, factory):
     contents = [make_pipeline(checkpoint, factory, n_steps=3).get_pipe(factory).model.to_bytes() for _ in range(2)]
     assert contents[0] == contents[1]
+
+
+@both
+def test_a_loss_of_probabilities_is_one_clear_error(trained, factory):
+    """They were taken for logits: a wrong loss without a word."""
+    nlp = trained[factory]
+    pipe = nlp.get_pipe(factory)
+    examples = make_examples(nlp, CATS[factory])
+    docs = [example.predicted for example in examples]
+    loss, _ = pipe.get_loss(examples, pipe.model.predict(docs))
+    assert loss < 0.1
+    with pytest.raises(UnsupportedError, match=rf"from predict\(\)\. .*{factory}\.model\.predict\(docs\)"):
+        pipe.get_loss(examples, pipe.predict(docs))

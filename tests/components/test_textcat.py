@@ -53,7 +53,7 @@ def test_gold_that_makes_no_sense(nlp, checkpoint, cats):
 
 @pytest.mark.parametrize("cats", [{"film": 0.5, "other": 0.5}, {"film": 0.2, "other": 0.3, "person": 0.5}])
 def test_gold_may_be_soft(nlp, cats):
-    scores = np.log([[cats.get(label, 1e-9) for label in ("film", "other", "person")]])
+    scores = np.log([[cats.get(label, 1e-9) for label in ("film", "other", "person")]], dtype=np.float32)
     example = Example.from_dict(nlp.make_doc("a"), {"cats": cats})
     _, gradient = nlp.get_pipe("bert_textcat").get_loss([example], scores)
     np.testing.assert_allclose(gradient, 0.0, atol=1e-6)

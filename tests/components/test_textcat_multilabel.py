@@ -92,3 +92,10 @@ def test_smoothing_moves_every_label_towards_one_half(checkpoint):
     nlp = make_pipeline(checkpoint, NAME, 60, label_smoothing=0.4)
     for text, cats in MULTILABEL.items():
         assert nlp(text).cats == pytest.approx({label: 0.2 + 0.6 * cats[label] for label in WORDS}, abs=0.1)
+
+
+def test_labels_that_are_never_0_are_named(checkpoint):
+    """A label that is only ever 1 is predicted for every text, and its F1 is 1."""
+    cats = {"a": {"and": 1.0, "the": 0.0}, "b": {"and": 1.0, "me": 1.0}}
+    with pytest.warns(UserWarning, match=r"always hold: and, me \(2 of 3\)"):
+        make_pipeline(checkpoint, NAME, cats=cats)

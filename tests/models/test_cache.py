@@ -74,6 +74,7 @@ def make_encoded(docs_shape) -> tuple[EncodedDocs, list[Doc]]:
     encoded = EncodedDocs(
         token_vectors=torch.randn(int(has_row.sum()), 2),
         token_index=np.flatnonzero(has_row),
+        token_end=np.flatnonzero(has_row) + 1,
         lengths=np.array([sum(flags) for flags, _ in docs_shape], dtype=np.intp),
         window_vectors={"mean": torch.randn(sum(n_windows), 2), "first": torch.randn(sum(n_windows), 2)},
         window_doc=np.repeat(np.arange(len(docs)), n_windows),

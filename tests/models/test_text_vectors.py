@@ -77,7 +77,7 @@ def test_the_head_predicts_as_before_and_has_its_encoder_back(checkpoint):
 def test_an_encoder_without_means_is_one_clear_error():
     def encode(model, docs, is_train):
         vectors, lengths = torch.zeros(1, 2), np.array([1])
-        return EncodedDocs(vectors, lengths - 1, lengths, {}, lengths - 1, lengths), None
+        return EncodedDocs(vectors, lengths - 1, lengths, lengths, {}, lengths - 1, lengths), None
 
     head = Model("head", lambda model, docs, is_train: model.layers[0](docs, is_train), layers=[Model("fake", encode)])
     with watch_encoder(head) as read:

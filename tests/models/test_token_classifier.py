@@ -40,7 +40,9 @@ def make_fake_encoder(width: int = 3) -> Model[list[Doc], EncodedDocs]:
         sizes = torch.tensor([float(len(token)) for doc in docs for token in doc]).reshape(-1, 1)
         vectors = torch.cat([sizes**power for power in range(width)], dim=1)
         received = []
-        encoded = EncodedDocs(vectors, np.arange(len(vectors)), lengths, {}, np.arange(len(docs)), lengths)
+        encoded = EncodedDocs(
+            vectors, np.arange(len(vectors)), np.arange(len(vectors)) + 1, lengths, {}, np.arange(len(docs)), lengths
+        )
         return encoded, lambda gradient: received.append(gradient) or [gradient]
 
     return Model("fake", forward, dims={"nO": width})
