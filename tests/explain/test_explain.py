@@ -160,7 +160,8 @@ def build(checkpoint, factory="bert_textcat", encoder=None, **model):
     encoder = {"name": checkpoint, "precision": "fp32", **(encoder or {})}
     pipe = nlp.add_pipe(factory, config={"model": {"encoder": encoder, **model}})
     gold = {"cats": {"film": 1.0, "other": 0.0}, "entities": [(0, 4, "FILM")]}
-    pipe.initialize(lambda: [Example.from_dict(nlp.make_doc(TEXTS[0]), gold)], nlp=nlp)
+    golds = [gold, {"cats": {"film": 0.0, "other": 1.0}}]
+    pipe.initialize(lambda: [Example.from_dict(nlp.make_doc(TEXTS[0]), each) for each in golds], nlp=nlp)
     return nlp
 
 

@@ -40,7 +40,7 @@ def folder(tmp_path_factory, checkpoint):
     pytest.importorskip("matplotlib")
     folder = tmp_path_factory.mktemp("report")
     make_taught_pipeline(checkpoint, GOLD | TAGS).to_disk(folder / "model-best")
-    less = {name: gold[:2] for name, gold in GOLD.items()} | TAGS
+    less = {name: gold[:3] for name, gold in GOLD.items()} | TAGS
     make_taught_pipeline(str(make_checkpoint(folder / "encoder")), less).to_disk(folder / "other")
     nlp = spacy.blank("en")
     docs = [example.reference for example in make_examples(nlp, OTHER["bert_ner"])]
