@@ -42,7 +42,7 @@ def test_entities_of_a_ruler_stay_with_their_ids(nlp):
     doc = nlp.make_doc(TEXTS[0])
     doc.ents = [Span(doc, 5, 6, label="NAME", kb_id="Q676094", span_id="barrymore")]
     doc = nlp(doc)
-    assert list_texts(doc) == ["barrymore", "1980s"] or list_texts(doc) == ["drew", "barrymore", "1980s"]
+    assert list_texts(doc)[-2:] == ["barrymore", "1980s"]
     [kept] = [ent for ent in doc.ents if ent.text == "barrymore"]
     assert (kept.label_, kept.kb_id_, kept.id_, kept.ent_id_) == ("NAME", "Q676094", "barrymore", "barrymore")
     assert "barrymore" not in [span.text for span in doc.spans["bert_ner"]]
