@@ -36,7 +36,7 @@ class Recipe:
         test: Its test file.
         split: How `convert` splits the training file.
         config: The config to start from.
-        settings: What differs from the config; keys below `components.textcat`, `training` or `initialize`.
+        settings: What differs from the config; keys below `nlp`, `components.textcat`, `training` or `initialize`.
     """
 
     train: str
@@ -104,6 +104,8 @@ RECIPES = {
             "training.patience": 0,
             "training.optimizer.average_decay": 0.995,
             "components.textcat.label_smoothing": 0.1,
+            "nlp.pipeline": ["text_pair", "textcat"],
+            "training.annotating_components": ["text_pair"],
         },
     ),
     "sst2": Recipe(

@@ -33,7 +33,7 @@ def read_answer(doc: Doc) -> dict[str, Any]:
     """Read all that the components have written to a document, as JSON keeps it."""
     return {
         "text": doc.text,
-        "ents": [[ent.start, ent.end, ent.label_, ent._.score] for ent in doc.ents],
+        "ents": [[ent.start, ent.end, ent.label_, ent._.bertft_score] for ent in doc.ents],
         "tags": [token.tag_ for token in doc],
         "cats": dict(doc.cats),
     }

@@ -29,7 +29,7 @@ import spacy
 
 nlp = spacy.load(sys.argv[2])
 doc = nlp(sys.argv[3])
-print(json.dumps([[ent.text, ent.label_, round(ent._.score, 3)] for ent in doc.ents]))
+print(json.dumps([[ent.text, ent.label_, round(ent._.bertft_score, 3)] for ent in doc.ents]))
 found = {(ent.text, ent.label_) for ent in doc.ents}
 assert {("drew barrymore", "ACTOR"), ("1980s", "YEAR")} <= found, found
 """

@@ -100,11 +100,14 @@ def shown(tmp_path_factory) -> Path:
     names = {"id2label": dict(enumerate(["O", "B-PER", "I-PER"]))}
     make_checkpoint(folder / "dslim" / "bert-base-NER", "bert", 3, **names)
     make_checkpoint(folder / "my" / "checkpoint", "bert", 3)
+    make_checkpoint(folder / "my" / "cross-encoder", "bert", 2, "text")
     shutil.copytree(ROOT / "configs", folder / "configs")
     sentences = (ROOT / "assets" / "movie" / "train.bio").read_text(encoding="utf-8").split("\n\n")[:40]
     (folder / "train.bio").write_text("\n\n".join(sentences), encoding="utf-8")
     rows = (ROOT / "assets" / "messages" / "spam.csv").read_text(encoding="utf-8").splitlines()[:81]
     (folder / "messages.csv").write_text("\n".join(rows), encoding="utf-8")
+    rows = [f"film {n},actor {n},{'same' if n % 2 else 'other'}" for n in range(20)]
+    (folder / "pairs.csv").write_text("\n".join(["text,second,label", *rows]), encoding="utf-8")
     nlp = make_planted_pipeline(str(folder / HUB[0]))
     nlp.rename_pipe("bert_ner", "ner")
     for name in ("training", "other"):

@@ -7,13 +7,12 @@ document is made of words by hand), the language, the size of windows, their str
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from spacy.tokens import Doc
 
 from spacy_bertft.errors import DataError
 from spacy_bertft.models.plan import EncodingPlan, plan_encoding, read_tokens
+from spacy_bertft.pairs import mark_pair
 from spacy_bertft.pieces import PieceBatch, PieceTokenizer, TokenBatch, align, cut_buckets
 from spacy_bertft.pieces.overlap import find_overlaps, sum_by_token
 
@@ -80,18 +79,16 @@ def fuzz_one(data: bytes) -> None:
     if how & 128:
         docs = [_make_by_hand(nlp.vocab, raw) for raw in data[4:].split(b"\xfe")]
     else:
-        docs = [nlp.make_doc(text) for text in texts]
+        docs = [mark_pair(nlp.make_doc(text)) for text in texts]
         if nlp.lang != "zh":  # which has a tokenizer of its own, a token for each character
             check([doc.text for doc in docs] == texts, "spaCy keeps a text")
     size = len(tokenizer.middle_ids) + 2 + size % 32
     stride = 1 + stride % size
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that pairs lose pieces is told by a warning
-        plan = plan_encoding(docs, tokenizer, size, stride, has_tokens=True)
+    plan = plan_encoding(docs, tokenizer, size, stride, has_tokens=True)
     tokens = read_tokens(docs)
-    _check_pieces(plan.layout.pieces, [doc.text for doc in docs])
+    _check_pieces(plan.pieces, [doc.text for doc in docs])
     _check_alignment(plan, tokens)
-    _check_overlaps(plan.layout.pieces, tokens)
+    _check_overlaps(plan.pieces, tokens)
     _check_windows(plan, size)
 
 
@@ -138,7 +135,7 @@ def _check_pieces(pieces: PieceBatch, texts: list[str]) -> None:
 
 
 def _check_alignment(plan: EncodingPlan, tokens: TokenBatch) -> None:
-    pieces = plan.layout.pieces
+    pieces = plan.pieces
     piece_by_token = align(pieces, tokens).piece_by_token
     check(
         plan.token_index.tolist() == np.flatnonzero(piece_by_token >= 0).tolist(), "the plan has all tokens with pieces"

@@ -30,6 +30,9 @@ def import_hf_command(
         str | None,
         typer.Option(help="bio, iob1, biluo, bioes or bare (no prefixes).", show_default="what the tags look like"),
     ] = None,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="The head classifies pairs of texts: texts with U+001F are read as pairs.")
+    ] = False,
 ) -> None:
     """Make a spaCy pipeline of a Hugging Face checkpoint: its encoder, its head, its labels, its tokenizer."""
     from ..exchange.import_hf import import_hf
@@ -42,6 +45,7 @@ def import_hf_command(
         component=component,
         labels=_parse_labels(labels) if labels else None,
         scheme=parse_tag_scheme(scheme) if scheme else None,
+        pairs=pairs,
     )
     print_notes(str(report))
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.attrs import ENT_IOB
 from spacy.language import Language
-from spacy.tokens import Doc, Span, SpanGroup
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from ..checkpoints import CheckpointHead
@@ -19,7 +19,7 @@ from ..tags import SpanBatch, TagScheme, TagSpan, best_paths, find_label, find_s
 from ..training.temperature import Answers
 from .component import Scorer, check_known
 from .gold import judge_spans, read_gold_entities
-from .score import register_score
+from .score import register_score, write_entities
 from .token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 
 
@@ -238,7 +238,7 @@ class BertNer(TokenComponent):
         ]
 
     def set_annotations(self, docs: Iterable[Doc], batch: list[SpanBatch]) -> None:
-        """Write entities to `doc.ents` and `doc.spans[name]`, with their scores."""
+        """Write entities to `doc.ents` and `doc.spans[name]`, and their scores to `span._.bertft_score`."""
         min_score = self.cfg["min_score"]
         for doc, spans in zip(docs, batch, strict=True):
             kept = [
@@ -247,9 +247,7 @@ class BertNer(TokenComponent):
                 if prob >= min_score
             ]
             found = [span for span, _ in kept]
-            doc.spans[self.name] = SpanGroup(
-                doc, name=self.name, attrs={"scores": [prob for _, prob in kept]}, spans=found
-            )
+            write_entities(doc, self.name, kept)
             if self.cfg["overwrite"] or not _find_taken(doc).any():
                 doc.set_ents(found, default="outside")
             else:

@@ -1,37 +1,112 @@
-"""`span._.score`: the probability of an entity, looked up where it is stored."""
+"""`span._.bertft_score`: the probability of an entity, looked up by its characters and its label.
+
+spaCy keeps values of `span._` in `doc.user_data` by name and characters, so they survive retokenization, `doc.copy()`,
+`Doc.from_docs`, `Span.as_doc(copy_user_data=True)`, `doc.to_json(underscore=["bertft_score"])` and
+`DocBin(store_user_data=True)`. Ours are kept under that key too, as a map from labels to probabilities: entities with
+different labels may have the same characters.
+"""
 
 from __future__ import annotations
 
-from contextlib import suppress
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, SpanGroup
+
+from ..char_spans import CharSpanGroup, read_char_spans
+
+ATTRIBUTE = "bertft_score"
+_SOURCE = "spacy-bertft"  # tells our span groups from those of other components, such as spancat
 
 
-def register_score() -> None:
-    """Add the extension attribute, unless somebody else has one of that name."""
-    with suppress(ValueError):  # there is one already, perhaps since another thread loads a pipeline too
-        Span.set_extension("score", getter=find_score)
+def register_score(name: str = ATTRIBUTE) -> None:
+    """Register the extension attribute of entity scores.
+
+    Args:
+        name: Another name, such as `score`, for `span._.bertft_score`. If it is taken, it is left alone, and a warning
+            says so.
+    """
+    if name != ATTRIBUTE and Span.has_extension(name) and Span.get_extension(name)[2] is not find_score:
+        warnings.warn(
+            f"span._.{name} is already registered by another package or your own code, and is left as it is. "
+            f"Read the scores of entities from span._.{ATTRIBUTE}.",
+            stacklevel=2,
+        )
+        return
+    Span.set_extension(name, getter=find_score, setter=set_score, force=True)
 
 
 def find_score(span: Span) -> float | None:
-    """Return the probability of an entity, or nothing for a span that no component of ours has found.
+    """Return the probability of an entity, or None for a span that no component of ours has found.
 
-    The scores stand in the attributes of `doc.spans[<component>]`, so they survive a `DocBin`.
+    A `DocBin` without user data still has the scores in `doc.spans[<component>]`.
     """
-    return map_scores(span.doc).get((span.start, span.end, span.label))
+    by_label = span.doc.user_data.get(_make_key(span.start_char, span.end_char))
+    if isinstance(by_label, dict) and span.label_ in by_label:
+        score: float | None = by_label[span.label_]
+        return score
+    return _find_in_groups(span)
 
 
-def map_scores(doc: Doc) -> dict[tuple[int, int, int], float]:
-    """Map the tokens and the label of every entity to its probability, where a component of ours has found it.
+def set_score(span: Span, score: float | Mapping[str, float] | None) -> None:
+    """Set the score of a span for its label; None for no score.
+
+    Args:
+        span: The span.
+        score: Its score, or those of all labels for these characters, as `Doc.from_json` restores them.
+    """
+    key = _make_key(span.start_char, span.end_char)
+    if isinstance(score, Mapping):
+        span.doc.user_data[key] = dict(score)
+    else:
+        span.doc.user_data.setdefault(key, {})[span.label_] = score
+
+
+def write_entities(doc: Doc, name: str, entities: Sequence[tuple[Span, float]]) -> None:
+    """Write the entities that a component has found, with their scores, to `doc.spans[name]` and `span._.bertft_score`.
 
     Args:
         doc: The document.
-
-    Returns:
-        By first token, token after the last, and hash of the label.
+        name: Name of the component. What it wrote to this document before is replaced.
+        entities: Its entities, with their probabilities.
     """
-    scores: dict[tuple[int, int, int], float] = {}
-    for group in doc.spans.values():
-        for stored, score in zip(group, group.attrs.get("scores") or (), strict=False):
-            scores.setdefault((stored.start, stored.end, stored.label), float(score))
-    return scores
+    _remove_scores(doc, name)
+    doc.spans[name] = CharSpanGroup(
+        doc,
+        name=name,
+        attrs={"scores": [prob for _, prob in entities], "source": _SOURCE},
+        spans=[span for span, _ in entities],
+    )
+    for span, prob in entities:
+        set_score(span, prob)
+
+
+def _remove_scores(doc: Doc, name: str) -> None:
+    if name not in doc.spans or not _is_ours(doc.spans[name]):
+        return
+    for span in read_char_spans(doc.spans[name]):
+        key = _make_key(span.char_start, span.char_end)
+        by_label = doc.user_data.get(key, {})
+        by_label.pop(doc.vocab.strings[span.label], None)
+        if not by_label:
+            doc.user_data.pop(key, None)
+
+
+def _find_in_groups(span: Span) -> float | None:
+    wanted = span.start_char, span.end_char, span.label
+    for group in span.doc.spans.values():
+        if _is_ours(group):
+            for found, score in zip(read_char_spans(group), group.attrs["scores"], strict=False):
+                if (found.char_start, found.char_end, found.label) == wanted:
+                    return float(score)
+    return None
+
+
+def _is_ours(group: SpanGroup) -> bool:
+    return group.attrs.get("source") == _SOURCE and isinstance(group.attrs.get("scores"), list)
+
+
+def _make_key(char_start: int, char_end: int) -> Any:
+    """Make the key of spaCy for values of `span._`, which its type annotations do not know."""
+    return "._.", ATTRIBUTE, char_start, char_end

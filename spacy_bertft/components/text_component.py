@@ -22,6 +22,7 @@ from ..training.temperature import Answers
 from .component import BertComponent, Scorer
 from .gold import list_gold_labels
 from .pipe import DEFAULT_ENCODER
+from .text_pair import PairWarnings, check_pairs
 
 # confection reads this at run time.
 ClassWeights = Union[Literal["none", "balanced"], dict[str, float]]  # noqa: UP007
@@ -87,6 +88,7 @@ class TextComponent(BertComponent):
         super().__init__(vocab, model, name, scorer=scorer, threshold=threshold, label_weights=[], temperature=1.0)
         self.class_weights = class_weights
         self.label_smoothing = label_smoothing
+        self._pair_warnings = PairWarnings()
 
     # What a subclass says.
 
@@ -187,7 +189,8 @@ class TextComponent(BertComponent):
         """Compute the loss of a batch, a mean, and its gradient.
 
         Raises:
-            DataError: The gold annotation of a document makes no sense, or has a label that the component does not.
+            DataError: The gold annotation of a document makes no sense, or has a label that the component does not; or
+                it is a pair of texts and the predicted document is not.
             UnsupportedError: `scores` is what `predict` returns: probabilities.
         """
         if scores.dtype != np.float32:
@@ -197,6 +200,8 @@ class TextComponent(BertComponent):
             )
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
+        check_pairs(self.name, examples)
+        self._pair_warnings.warn_of_cut(self.name, self.n_truncated)
         targets, is_known = self._read_targets(examples)
         return self._compute_loss(scores, targets, is_known, np.array(self.cfg["label_weights"]))
 
@@ -234,7 +239,8 @@ class TextComponent(BertComponent):
         Raises:
             DataError: The gold annotation of a document makes no sense, or has a label that the component does not.
         """
-        scores = self.model.predict([example.predicted for example in examples])
+        check_pairs(self.name, examples)
+        scores = self._score([example.predicted for example in examples])
         targets, is_known = self._read_targets(examples)
         answered = self._pick_answers(scores, targets, is_known)
         holds = self._read_truth(examples)
@@ -246,7 +252,19 @@ class TextComponent(BertComponent):
 
     def predict(self, docs: Iterable[Doc]) -> NDArray[np.float64]:
         """Predict for a batch, without touching the documents: `(B, L)` probabilities."""
-        return self._get_probs(self.model.predict(list(docs)) / np.float32(self.cfg["temperature"]))
+        return self._get_probs(self._score(list(docs)) / np.float32(self.cfg["temperature"]))
+
+    def _score(self, docs: list[Doc]) -> NDArray[np.float32]:
+        self._pair_warnings.warn_of_unmarked(self.name, docs)
+        scores: NDArray[np.float32] = self.model.predict(docs)
+        self._pair_warnings.warn_of_cut(self.name, self.n_truncated)
+        return scores
+
+    @property
+    def n_truncated(self) -> int:
+        """How many pairs of texts, counted each time they were read, did not fit one window and were cut."""
+        n_pairs: int = self.model.attrs["truncation"].n_pairs
+        return n_pairs
 
     def set_annotations(self, docs: Iterable[Doc], scores: NDArray[np.float64]) -> None:
         """Write probabilities to `doc.cats`."""

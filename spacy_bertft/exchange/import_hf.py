@@ -58,6 +58,7 @@ def import_hf(
     component: str | None = None,
     labels: Mapping[str, str] | Sequence[str] | None = None,
     scheme: TagScheme | None = None,
+    pairs: bool = False,
 ) -> ImportReport:
     """Make a pipeline of a checkpoint: its encoder, its head, its labels and its tokenizer.
 
@@ -68,6 +69,7 @@ def import_hf(
         component: The factory of the component; by default the one that fits the head.
         labels: New names for the outputs of the head: by old names, or all in order.
         scheme: The scheme of the tags; by default what they look like. IOB1 looks like BIO.
+        pairs: Whether the head classifies pairs of texts; then the component `text_pair` comes first.
 
     Raises:
         CheckpointError: The checkpoint has no such head, or cannot be read.
@@ -77,6 +79,10 @@ def import_hf(
     output_dir = Path(output_dir)
     check_replaceable_pipeline(output_dir)
     nlp, report = _make_pipeline(checkpoint, output_dir, lang, component, labels, scheme)
+    if pairs:
+        if _COMPONENTS[report.component] != "text":
+            raise SettingError("pairs", pairs, f"a head that classifies texts, but this is one for {report.component}")
+        nlp.add_pipe("text_pair", first=True)
     with replace_folder_when_done(output_dir) as temporary_dir:
         nlp.to_disk(temporary_dir)
     return report

@@ -99,7 +99,8 @@ def weigh_tokens(
     with torch.inference_mode(False):
         module: BertModule = shim.derive("eager copy", _make_eager_copy)
         window, stride = find_window(settings, module, shim.spec["config"])
-        plan = plan_encoding([doc], module.tokenizer, window, stride, has_tokens=True)
+        is_entity = isinstance(answer, EntityAnswer)
+        plan = plan_encoding([doc], module.tokenizer, window, stride, has_tokens=is_entity, has_texts=not is_entity)
         readouts = _list_readouts(model, answer, plan, module, find_mix(encoder))
         with torch.no_grad():
             score = sum(float(each.score(_run(module, plan, each.window))) for each in readouts)
@@ -107,14 +108,13 @@ def weigh_tokens(
             explained = [_integrate(module, plan, each, n_steps, settings) for each in readouts]
         else:
             explained = [_attend(module, plan, each, is_rollout=method == "rollout") for each in readouts]
-    pieces = plan.layout.pieces
-    by_piece, baseline_score, total = np.zeros(len(pieces.ids)), 0.0, 0.0
+    by_piece, baseline_score, total = np.zeros(len(plan.pieces.ids)), 0.0, 0.0
     for readout, part in zip(readouts, explained, strict=True):
         piece = _list_pieces(plan, readout.window)
         by_piece[piece] += part.weights[plan.layout.find_columns(piece, np.full(len(piece), readout.window))]
         total += float(part.weights.sum())
         baseline_score += part.baseline_score
-    weights = sum_by_token(by_piece, pieces, read_tokens([doc]))
+    weights = sum_by_token(by_piece, plan.pieces, read_tokens([doc]))
     return TokenWeights(weights, total - float(weights.sum()), score, baseline_score if method == "gradients" else None)
 
 

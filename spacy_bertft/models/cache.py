@@ -72,6 +72,7 @@ def split_docs(encoded: EncodedDocs, docs: Sequence[Doc]) -> list[EncodedDocs]:
             window_vectors={pooling: each[windows[index]] for pooling, each in encoded.window_vectors.items()},
             window_doc=np.zeros(windows[index].stop - windows[index].start, dtype=np.intp),
             window_lengths=encoded.window_lengths[windows[index]],
+            n_lost=encoded.n_lost[index : index + 1],
         )
         for index in range(len(docs))
     ]
@@ -95,6 +96,7 @@ def join_docs(parts: Sequence[EncodedDocs], docs: Sequence[Doc]) -> EncodedDocs:
         },
         window_doc=np.repeat(np.arange(len(parts)), [len(part.window_doc) for part in parts]),
         window_lengths=np.concatenate([part.window_lengths for part in parts]),
+        n_lost=np.concatenate([part.n_lost for part in parts]),
     )
 
 

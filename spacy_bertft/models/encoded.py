@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from thinc.api import Model
@@ -29,6 +30,8 @@ class EncodedDocs:
             mean or maximum over its pieces, special ones included.
         window_doc: `(W,)` the document of each window, in order; a document has at least one.
         window_lengths: `(W,)` pieces of each window, special ones included.
+        n_lost: `(B,)` pieces that a pair of texts has lost, because it does not fit one window; may be empty if the
+            encoder reads no pairs.
     """
 
     token_vectors: torch.Tensor
@@ -38,6 +41,7 @@ class EncodedDocs:
     window_vectors: dict[Pooling, torch.Tensor]
     window_doc: NDArray  # type: ignore[type-arg]
     window_lengths: NDArray  # type: ignore[type-arg]
+    n_lost: NDArray = field(default_factory=lambda: np.zeros(0, dtype=np.intp))  # type: ignore[type-arg]
 
 
 @dataclass(frozen=True)

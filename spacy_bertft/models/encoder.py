@@ -258,7 +258,8 @@ def _forward(
     cache = _find_cache(settings, shim, is_train)
 
     def encode(module: BertModule, docs: list[Doc]) -> EncodedDocs:
-        plan = plan_encoding(docs, module.tokenizer, window, stride, has_tokens="tokens" in outputs)
+        wanted = {"has_tokens": "tokens" in outputs, "has_texts": any(output != "tokens" for output in outputs)}
+        plan = plan_encoding(docs, module.tokenizer, window, stride, **wanted)
         return encode_windows(module, plan, settings.max_pieces, outputs)
 
     def encode_cached(module: BertModule) -> EncodedDocs:

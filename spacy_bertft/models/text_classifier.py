@@ -46,6 +46,24 @@ class TextHeadSettings:
         return "first" if self.pooling == "cls" else self.pooling
 
 
+@dataclass
+class Truncation:
+    """How much a text classifier did not read because pairs of texts did not fit one window.
+
+    Attributes:
+        n_pairs: Pairs that were cut.
+        n_pieces: Pieces that they lost.
+    """
+
+    n_pairs: int = 0
+    n_pieces: int = 0
+
+    def add(self, n_lost: NDArray[np.intp]) -> None:
+        """Count the pieces that each document of a batch has lost, `(B,)`."""
+        self.n_pairs += int((n_lost > 0).sum())
+        self.n_pieces += int(n_lost.sum())
+
+
 def build_text_classifier(
     encoder: Model[list[Doc], EncodedDocs],
     pooling: DocumentVector = "cls",
@@ -76,7 +94,8 @@ def build_text_classifier(
     check_head(dropout, head_lr_scale)
     settings = TextHeadSettings(pooling, windows, dropout)
     ask_for(encoder, settings.vector)
-    attrs: dict[str, Any] = {"n_labels": 0, "settings": settings, CHECK: _check_stored}
+    # Neither the settings nor the truncation is stored: msgpack does not know them.
+    attrs: dict[str, Any] = {"n_labels": 0, "settings": settings, "truncation": Truncation(), CHECK: _check_stored}
     if dropout is None:
         attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
     return Model(
@@ -186,6 +205,7 @@ def _forward(
 ) -> tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], list[Doc]]]:
     encoder, head = model.layers[0], get_shim(model).module
     encoded, backprop_encoder = encoder(docs, is_train)
+    model.attrs["truncation"].add(encoded.n_lost)
     check_width(head.pooler or head.linear, encoded.window_vectors[settings.vector])
     vectors = encoded.window_vectors[settings.vector].detach().requires_grad_(is_train)
     rate = model.attrs["dropout_rate"] if settings.dropout is None else settings.dropout

@@ -36,14 +36,18 @@ def encode_windows(
     column = layout.find_columns(wanted, owner)
     poolings: list[Pooling] = [output for output in outputs if output != "tokens"]
     token_vectors, window_vectors = gather_states(module, layout, max_pieces, owner, column, poolings)
+    if len(plan.text_window) < len(layout.first_lengths):  # other windows are read by heads for tokens only
+        index = _to_torch(plan.text_window, module)
+        window_vectors = {pooling: vectors.index_select(0, index) for pooling, vectors in window_vectors.items()}
     return EncodedDocs(
         token_vectors=token_vectors,
         token_index=plan.token_index,
         token_end=plan.token_end,
         lengths=plan.lengths,
         window_vectors=window_vectors,
-        window_doc=layout.windows.sequence,
-        window_lengths=layout.lengths,
+        window_doc=plan.window_doc,
+        window_lengths=layout.lengths[plan.text_window],
+        n_lost=plan.n_lost,
     )
 
 

@@ -1,9 +1,9 @@
-"""Pairs of texts that share one window: the pieces of both, cut so that they fit."""
+"""Pairs of texts: both in one window, cut so that they fit, or the parts of each in windows of their own."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,7 +15,7 @@ Range = tuple[int, int]
 
 def encode_pairs(
     tokenizer: PieceTokenizer, texts: Sequence[str], pairs: Sequence[tuple[Range, Range] | None], size: int
-) -> tuple[PieceBatch, Ints]:
+) -> tuple[PieceBatch, Ints, Ints]:
     """Cut texts into pieces, the two halves of a pair each by itself.
 
     Args:
@@ -23,25 +23,52 @@ def encode_pairs(
         texts: Single texts, and pairs in one string.
         pairs: For each, the characters of its two halves; None for a single text.
         size: Pieces that a pair may have, special pieces left out. What is too long loses pieces from the longer half
-            first, and a warning says so once.
+            first.
 
     Returns:
-        The pieces, with offsets into the whole texts, and `(B,)` pieces of the first half of each, −1 for a single
-        text.
+        The pieces, with offsets into the whole texts; `(B,)` pieces of the first half of each, −1 for a single text;
+        and `(B,)` how many pieces each has lost.
     """
     halves = [(index, half) for index, text in enumerate(texts) for half in pairs[index] or [(0, len(text))]]
-    pieces = tokenizer.encode([texts[index][start:end] for index, (start, end) in halves])
+    pieces = encode_ranges(tokenizer, texts, halves)
     owner = np.array([index for index, _ in halves], dtype=np.intp)
-    base = np.repeat(np.array([start for _, (start, _) in halves], dtype=np.intp), pieces.lengths)
     kept, first_lengths = _fit_all(pieces.lengths, owner, len(texts), size)
     is_kept = _rank(pieces.lengths) < np.repeat(kept, pieces.lengths)
     fitted = PieceBatch(
         ids=pieces.ids[is_kept],
-        char_start=(pieces.char_start + base)[is_kept],
-        char_end=(pieces.char_end + base)[is_kept],
+        char_start=pieces.char_start[is_kept],
+        char_end=pieces.char_end[is_kept],
         lengths=np.bincount(owner, kept, minlength=len(texts)).astype(np.intp),
     )
-    return fitted, first_lengths
+    n_lost = np.bincount(owner, pieces.lengths - kept, minlength=len(texts)).astype(np.intp)
+    return fitted, first_lengths, n_lost
+
+
+def encode_ranges(tokenizer: PieceTokenizer, texts: Sequence[str], ranges: Sequence[tuple[int, Range]]) -> PieceBatch:
+    """Cut ranges of texts into pieces, each by itself.
+
+    Args:
+        tokenizer: Cuts the ranges.
+        texts: The texts.
+        ranges: Which text each range is of, and its characters.
+
+    Returns:
+        The pieces, range after range, with offsets into the whole texts.
+    """
+    pieces = tokenizer.encode([texts[index][start:end] for index, (start, end) in ranges])
+    base = np.repeat(np.array([start for _, (start, _) in ranges], dtype=np.intp), pieces.lengths)
+    return PieceBatch(pieces.ids, pieces.char_start + base, pieces.char_end + base, pieces.lengths)
+
+
+def list_parts(text: str, pair: tuple[Range, Range]) -> list[Range]:
+    """List the parts of a text that holds a pair: its halves, and what is around them, if that is not whitespace.
+
+    Example:
+        >>> list_parts("Q: who? A: me", ((3, 7), (11, 13)))
+        [(0, 3), (3, 7), (7, 11), (11, 13)]
+    """
+    edges = [0, *pair[0], *pair[1], len(text)]
+    return [(start, end) for start, end in pairwise(edges) if text[start:end].strip()]
 
 
 def fit_pair(first: Ints, second: Ints, size: int) -> tuple[Ints, Ints]:
@@ -71,12 +98,6 @@ def _fit_all(lengths: Ints, owner: Ints, n_texts: int, size: int) -> tuple[Ints,
     second = np.flatnonzero(owner[1:] == owner[:-1]) + 1
     kept = lengths.copy()
     kept[second - 1], kept[second] = fit_pair(lengths[second - 1], lengths[second], size)
-    if (kept < lengths).any():
-        warnings.warn(
-            "Pairs of texts that do not fit the window of the encoder lose pieces, from the longer text first. "
-            "This is said once.",
-            stacklevel=2,
-        )
     first_lengths = np.full(n_texts, -1, dtype=np.intp)
     first_lengths[owner[second]] = kept[second - 1]
     return kept, first_lengths

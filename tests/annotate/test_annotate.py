@@ -34,7 +34,7 @@ def test_the_answers_are_those_of_the_pipeline(pipeline, tmp_path):
         assert [(ent["start"], ent["end"], ent["label"]) for ent in found["ents"]] == [
             (ent.start_char, ent.end_char, ent.label_) for ent in doc.ents
         ]
-        scores = [ent._.score for ent in doc.ents]
+        scores = [ent._.bertft_score for ent in doc.ents]
         assert [ent["score"] for ent in found["ents"]] == pytest.approx(scores, abs=1e-4)
         assert found["cats"] == pytest.approx(doc.cats, abs=1e-4)
         n_ents += len(doc.ents)

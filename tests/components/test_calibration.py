@@ -49,7 +49,7 @@ def nlp(checkpoint: str) -> Language:
 def read(nlp: Language) -> tuple[list, list[float]]:
     docs = list(nlp.pipe([*TEXTS, "hello", ""]))
     ents = [[(ent.start, ent.end, ent.label_) for ent in doc.ents] for doc in docs]
-    return ents, [ent._.score for doc in docs for ent in doc.ents]
+    return ents, [ent._.bertft_score for doc in docs for ent in doc.ents]
 
 
 def test_entities_stay_and_their_scores_become_less_sure(nlp: Language) -> None:
@@ -69,7 +69,7 @@ def test_entities_stay_and_their_scores_become_less_sure(nlp: Language) -> None:
 def test_what_was_collected_is_what_the_pipeline_gives(nlp: Language) -> None:
     nlp.get_pipe("bert_ner").cfg["temperature"] = 1.7
     answers = collect_answers(nlp, make_examples(nlp, LEARNED))["bert_ner"]
-    scores = [ent._.score for doc in nlp.pipe(LEARNED) for ent in doc.ents]
+    scores = [ent._.bertft_score for doc in nlp.pipe(LEARNED) for ent in doc.ents]
     np.testing.assert_allclose(answers.find_probs(1.7), scores, rtol=1e-5)
     examples = make_examples(nlp, GOLD)
     collected = collect_answers(nlp, examples)["bert_ner"]

@@ -79,16 +79,17 @@ def test_scores_of_entities_survive_a_doc_bin(nlp):
     scores = doc.spans["bert_ner"].attrs["scores"]
     assert len(scores) == len(doc.ents) == 2
     assert all(0.5 < score <= 1 for score in scores)
-    assert [ent._.score for ent in doc.ents] == scores
-    assert doc[0:1]._.score is None
+    assert [ent._.bertft_score for ent in doc.ents] == scores
+    assert doc[0:1]._.bertft_score is None
     [stored] = DocBin().from_bytes(DocBin(docs=[doc]).to_bytes()).get_docs(spacy.blank("en").vocab)
-    assert [ent._.score for ent in stored.ents] == scores
+    assert [ent._.bertft_score for ent in stored.ents] == scores
 
 
 def test_nothing_but_annotations_stays_on_the_doc(nlp):
     doc = nlp(TEXTS[0])
     assert doc.tensor.size == 0
-    assert not doc.user_data
+    expected = {("._.", "bertft_score", e.start_char, e.end_char): {e.label_: e._.bertft_score} for e in doc.ents}
+    assert doc.user_data == expected
     assert [name for name in dir(doc._) if name not in dir(spacy.blank("en")("a")._)] == []
 
 
@@ -324,7 +325,7 @@ def test_two_passes_without_dropout_are_one(tmp_path):
     for consistency in (0.0, 5.0):
         nlp = make_consistent(checkpoint, consistency, 0.0)
         losses = [nlp.update(make_examples(nlp), sgd=configure_adamw(5e-3))["bert_ner"] for _ in range(2)]
-        pipes.append((losses, [ent._.score for doc in nlp.pipe(ENTITIES) for ent in doc.ents]))
+        pipes.append((losses, [ent._.bertft_score for doc in nlp.pipe(ENTITIES) for ent in doc.ents]))
     (one, scores), (two, same_scores) = pipes
     assert two == pytest.approx(one, rel=1e-4)
     assert same_scores == pytest.approx(scores, rel=1e-3)

@@ -15,7 +15,7 @@ from text_pipelines import BOTH, CATS, choose, make_config, make_examples, make_
 from thinc.api import fix_random_seed
 
 from spacy_bertft.errors import DataError, SettingError, UnsupportedError
-from spacy_bertft.pairs import make_pair
+from spacy_bertft.pairs import make_pair, mark_pair
 from spacy_bertft.training.optimizer import configure_adamw
 
 both = pytest.mark.parametrize("factory", BOTH)
@@ -160,9 +160,10 @@ def test_empty_and_very_long_docs_have_categories_too(trained, factory):
 
 
 @both
-def test_a_pair_is_one_however_it_is_written(trained, factory):
+def test_a_pair_is_one_however_it_is_made(trained, factory):
     nlp = trained[factory]
-    docs = [make_pair(nlp, TEXTS[0], TEXTS[1]), *map(nlp.make_doc, (f"{TEXTS[0]}\x1f{TEXTS[1]}", " ".join(TEXTS[:2])))]
+    texts = f"{TEXTS[0]}\x1f{TEXTS[1]}", " ".join(TEXTS[:2])
+    docs = [make_pair(nlp, TEXTS[0], TEXTS[1]), *(mark_pair(nlp.make_doc(text)) for text in texts)]
     # Logits: once a text is known by heart, its probabilities hardly move.
     made, written, single = nlp.get_pipe(factory).model.predict(docs)
     assert made == pytest.approx(written, abs=1e-5)

@@ -28,7 +28,7 @@ def test_each_component_answers(taught):
     doc = taught(TEXT)
     assert [ent.label_ for ent in doc.ents] == ["ACTOR", "YEAR"]
     for ent in doc.ents:
-        assert f"{ent.text}<span>{ent.label_} {100 * ent._.score:.1f} %</span>" in drawn
+        assert f"{ent.text}<span>{ent.label_} {100 * ent._.bertft_score:.1f} %</span>" in drawn
     for label, prob in doc.cats.items():
         assert f'<th scope="row">{label}</th><td>{100 * prob:.1f} %</td>' in drawn
         assert f"width: {100 * prob:.2f}%" in drawn

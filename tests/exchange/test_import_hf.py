@@ -268,3 +268,14 @@ def test_a_component_can_be_named(tmp_path):
     cats = [spacy.load(tmp_path / name)(TEXTS[0]).cats for name in ("out", "other")]
     assert sum(cats[1].values()) == pytest.approx(1.0)
     assert sum(cats[0].values()) != pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_head_for_pairs_of_texts(tmp_path):
+    checkpoint = make(tmp_path / "hf", ["same", "other"], "text")
+    import_hf(checkpoint, tmp_path / "out", pairs=True)
+    nlp = spacy.load(tmp_path / "out")
+    assert nlp.pipe_names == ["text_pair", "bert_textcat"]
+    assert [span.text for span in nlp("drew\x1fbill").spans["text_pair"]] == ["drew", "bill"]
+    with pytest.raises(SettingError, match=r"pairs = True\. Expected a head that classifies texts"):
+        import_hf(make(tmp_path / "ner", ["O", "B-PER", "I-PER"]), tmp_path / "other", pairs=True)
+    assert not (tmp_path / "other").exists()

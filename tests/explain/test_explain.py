@@ -98,7 +98,7 @@ def test_entities_are_explained_by_their_words(nlp):
     doc, each = found[0]
     assert (each.component, each.target) == ("bert_ner", doc.ents[0].label_)
     assert each.entity == (doc.ents[0].start, doc.ents[0].end)
-    assert each.prob == pytest.approx(doc.ents[0]._.score)
+    assert each.prob == pytest.approx(doc.ents[0]._.bertft_score)
     tags = nlp.get_pipe("bert_ner").model
     scores = tags.predict([doc]).scores
     column = tags.attrs["tags"].index(f"B-{each.target}")

@@ -87,7 +87,7 @@ def load(pipeline, **settings):
 
 
 def read(docs):
-    return [[(ent.text, ent.label_, round(ent._.score, 3)) for ent in doc.ents] for doc in docs]
+    return [[(ent.text, ent.label_, round(ent._.bertft_score, 3)) for ent in doc.ents] for doc in docs]
 
 
 def test_one_line_of_the_config_chooses_it(pipeline):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 
 import numpy as np
 import pytest
@@ -19,8 +18,8 @@ from spacy_bertft.models.bert import find_bert
 from spacy_bertft.models.encoded import EncodedDocs
 from spacy_bertft.models.encoder import build_bert_encoder
 from spacy_bertft.models.shim import get_shim
-from spacy_bertft.models.text_classifier import build_text_classifier, combine_windows, set_labels
-from spacy_bertft.pairs import make_pair
+from spacy_bertft.models.text_classifier import Truncation, build_text_classifier, combine_windows, set_labels
+from spacy_bertft.pairs import make_pair, mark_pair
 
 nlp = spacy.blank("en")
 N_LABELS = 3
@@ -84,7 +83,7 @@ def test_logits_of_pairs_are_those_of_transformers(official):
     alone = np.concatenate([run_official(official, [first], [second]) for first, second in pairs])
     np.testing.assert_allclose(mixed[len(single) :], alone, atol=1e-5)
     np.testing.assert_allclose(mixed[: len(single)], model.predict(single), atol=1e-5)
-    again = model.predict([nlp.make_doc(doc.text) for doc in docs])
+    again = model.predict([mark_pair(nlp.make_doc(doc.text)) for doc in docs])
     np.testing.assert_allclose(again, alone, atol=1e-5)
 
 
@@ -95,19 +94,21 @@ def test_segment_ids_matter(official):
     assert np.abs(pair - single).max() > 1e-3
 
 
-def test_too_long_a_pair_is_cut_as_transformers_does_and_says_so(official):
+def test_too_long_a_pair_is_cut_as_transformers_does_and_is_counted(official):
     folder, bert = official
     words = np.random.default_rng(0).choice(WORDS, size=300).tolist()
     first, second = " ".join(words[:30]), " ".join(words)
     model = build_like(official)
-    with pytest.warns(UserWarning, match="lose pieces, from the longer text first"):
-        scores = model.predict([make_pair(nlp, first, second)])
+    scores = model.predict([make_pair(nlp, first, second), make_pair(nlp, "drew", "bill")])[:1]
     tokenizer = AutoTokenizer.from_pretrained(folder)
     longest = bert.config.max_position_embeddings
     inputs = tokenizer([first], [second], return_tensors="pt", truncation="longest_first", max_length=longest)
     assert inputs["input_ids"].shape[1] == longest
     with torch.no_grad():
         np.testing.assert_allclose(scores, bert(**inputs).logits.numpy(), atol=1e-5)
+    n_pieces = sum(len(find_bert(model).tokenizer.encode([text]).ids) for text in (first, second))
+    assert model.attrs["truncation"] == Truncation(n_pairs=1, n_pieces=n_pieces + 3 - longest)
+    assert model.to_bytes() == build_like(official).to_bytes()
 
 
 @pytest.mark.parametrize("pooling", ["first", "mean", "max"])
@@ -250,9 +251,3 @@ def test_settings_outside_of_what_is_allowed(checkpoint, setting, value):
 def test_without_labels(checkpoint):
     with pytest.raises(NotInitializedError):
         build_text_classifier(build_bert_encoder(checkpoint)).initialize()
-
-
-def test_no_warning_for_pairs_that_fit(checkpoint):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        build(checkpoint).predict([make_pair(nlp, TEXTS[0], TEXTS[1])])

@@ -27,7 +27,7 @@ def lay_out(tokenizer: PieceTokenizer, texts: Texts, size: int = 100, stride: in
         None if second is None else ((0, len(first)), (len(first) + 1, len(text)))
         for text, (first, second) in zip(joined, texts, strict=True)
     ]
-    pieces, first_lengths = encode_pairs(tokenizer, joined, ranges, size - len(tokenizer.middle_ids))
+    pieces, first_lengths, _ = encode_pairs(tokenizer, joined, ranges, size - len(tokenizer.middle_ids))
     windows = plan_windows(pieces.lengths, size, stride)
     return WindowLayout(pieces, windows, first_lengths[windows.sequence], tokenizer)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -57,7 +55,8 @@ def test_the_halves_stand_side_by_side(lengths: list[tuple[int, int | None]]) ->
         text, pair = (first, None) if second is None else join(first, second)
         texts.append(text)
         ranges.append(pair)
-    pieces, first_lengths = encode_pairs(TOKENIZER, texts, ranges, BIG)
+    pieces, first_lengths, n_lost = encode_pairs(TOKENIZER, texts, ranges, BIG)
+    assert not n_lost.any()
     halves = [half for pair in parts for half in pair if half is not None]
     assert pieces.ids.tolist() == TOKENIZER.encode(halves).ids.tolist()
     assert pieces.lengths.tolist() == [n_first + (n_second or 0) for n_first, n_second in lengths]
@@ -69,7 +68,7 @@ def test_offsets_point_into_the_whole_text(make) -> None:
     tokenizer = PieceTokenizer(make().to_str())
     first, second = "who starred   in it?", "drew  barrymore"
     text, pair = join(first, second, between=" \x1f ")
-    pieces, first_lengths = encode_pairs(tokenizer, [text, first], [pair, None], BIG)
+    pieces, first_lengths, _ = encode_pairs(tokenizer, [text, first], [pair, None], BIG)
     spans = [text[start:end] for start, end in zip(pieces.char_start, pieces.char_end, strict=True)]
     n_pair, n_first = pieces.lengths[0], first_lengths[0]
     assert "".join(spans[:n_first]) == first.replace(" ", "")
@@ -79,39 +78,23 @@ def test_offsets_point_into_the_whole_text(make) -> None:
 
 def test_offsets_of_what_stays_belong_to_it() -> None:
     text, pair = join("a b c d e f", "g h i j")
-    with pytest.warns(UserWarning, match="from the longer text first"):
-        pieces, first_lengths = encode_pairs(TOKENIZER, [text, "k l m n o p"], [pair, None], 5)
+    pieces, first_lengths, n_lost = encode_pairs(TOKENIZER, [text, "k l m n o p"], [pair, None], 5)
     spans = [text[start:end] for start, end in zip(pieces.char_start[:5], pieces.char_end[:5], strict=True)]
     assert spans == ["a", "b", "c", "g", "h"]
     assert pieces.lengths.tolist() == [5, 6]  # windows cover a single text, however long
     assert first_lengths.tolist() == [3, -1]
-
-
-def test_no_warning_where_all_fit() -> None:
-    text, pair = join("a b c", "d e")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        pieces, _ = encode_pairs(TOKENIZER, [text, "f g h i j k"], [pair, None], 5)
-    assert pieces.lengths.tolist() == [5, 6]
-
-
-def test_the_warning_comes_once() -> None:
-    text, pair = join("a b c", "d e")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        for _ in range(3):
-            encode_pairs(TOKENIZER, [text], [pair], 4)
-    assert len(caught) == 1
+    assert n_lost.tolist() == [5, 0]
 
 
 def test_empty_halves_and_no_room_at_all() -> None:
     texts, pairs = zip(join("", "a b"), join("a", ""), join("", ""), strict=True)
-    pieces, first_lengths = encode_pairs(TOKENIZER, texts, pairs, BIG)
+    pieces, first_lengths, n_lost = encode_pairs(TOKENIZER, texts, pairs, BIG)
     assert pieces.lengths.tolist() == [2, 1, 0]
     assert first_lengths.tolist() == [0, 1, 0]
-    with pytest.warns(UserWarning, match="lose pieces"):
-        pieces, first_lengths = encode_pairs(TOKENIZER, texts, pairs, 0)
+    assert n_lost.tolist() == [0, 0, 0]
+    pieces, first_lengths, n_lost = encode_pairs(TOKENIZER, texts, pairs, 0)
     assert pieces.lengths.tolist() == first_lengths.tolist() == [0, 0, 0]
+    assert n_lost.tolist() == [2, 1, 0]
 
 
 @pytest.mark.parametrize(("family", "middle_ids", "second_type"), [("bert", [2], 1), ("roberta", [2, 2], 0)])

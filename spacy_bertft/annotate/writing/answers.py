@@ -8,7 +8,7 @@ from typing import Any
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ...components.score import map_scores
+from ...components.score import find_score
 
 _DIGITS = 6  # of a probability
 
@@ -34,13 +34,12 @@ def read_answers(doc: Doc, answers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _read_ents(doc: Doc) -> list[dict[str, Any]]:
-    scores = map_scores(doc)
     return [
         {
             "start": ent.start_char,
             "end": ent.end_char,
             "label": ent.label_,
-            "score": _round(scores.get((ent.start, ent.end, ent.label))),
+            "score": _round(find_score(ent)),
         }
         for ent in doc.ents
     ]

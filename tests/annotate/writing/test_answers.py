@@ -35,7 +35,7 @@ def test_entities_are_those_of_the_pipeline(pipeline):
         assert [(ent["start"], ent["end"], ent["label"]) for ent in found["e"]] == [
             (ent.start_char, ent.end_char, ent.label_) for ent in doc.ents
         ]
-        assert [ent["score"] for ent in found["e"]] == [round(ent._.score, 6) for ent in doc.ents]
+        assert [ent["score"] for ent in found["e"]] == [round(ent._.bertft_score, 6) for ent in doc.ents]
         assert found["c"] == {label: round(score, 6) for label, score in doc.cats.items()}
         n_ents += len(doc.ents)
     assert n_ents

@@ -39,8 +39,8 @@ def test_all_that_the_pipeline_has_found_is_on_the_documents(pipeline, tmp_path)
         expected = nlp(text)
         assert doc.text == text
         assert [str(ent) + ent.label_ for ent in doc.ents] == [str(ent) + ent.label_ for ent in expected.ents]
-        scores = [ent._.score for ent in expected.ents]
-        assert [ent._.score for ent in doc.ents] == pytest.approx(scores, abs=1e-4)
+        scores = [ent._.bertft_score for ent in expected.ents]
+        assert [ent._.bertft_score for ent in doc.ents] == pytest.approx(scores, abs=1e-4)
         assert doc.cats == pytest.approx(expected.cats, abs=1e-4)
         assert doc.user_data["columns"] == {"id": str(1 << 70), "more": (number,)}
         n_ents += len(doc.ents)
@@ -54,7 +54,9 @@ def test_shards_are_input_too(pipeline, tmp_path):
     for one, two in zip(read(tmp_path / "one"), read(tmp_path / "two"), strict=True):
         assert (one.text, one.user_data) == (two.text, two.user_data)
         assert [str(ent) + ent.label_ for ent in one.ents] == [str(ent) + ent.label_ for ent in two.ents]
-        assert [ent._.score for ent in one.ents] == pytest.approx([ent._.score for ent in two.ents], abs=1e-4)
+        assert [ent._.bertft_score for ent in one.ents] == pytest.approx(
+            [ent._.bertft_score for ent in two.ents], abs=1e-4
+        )
 
 
 def test_columns_are_plain_values():

@@ -1,0 +1,73 @@
+"""`text_pair`: texts with one U+001F → `doc.spans["text_pair"]`; and what happens where pairs are not marked."""
+
+import warnings
+from collections.abc import Callable, Iterable
+
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from ..errors import DataError
+from ..pairs import SEGMENTS, is_unmarked_pair, mark_pair
+
+_ADVICE = (
+    "For pairs, put the component text_pair first in the pipeline and, to train, in training.annotating_components, or "
+    "make documents with spacy_bertft.pairs.make_pair."
+)
+
+
+@Language.factory("text_pair", assigns=["doc.spans"])
+def make_text_pair(nlp: Language, name: str) -> Callable[[Doc], Doc]:
+    """Make the component, which is first in a pipeline that reads pairs of texts.
+
+    spaCy's corpus reader and `nlp.pipe` make documents from texts; this component marks those whose text is two texts
+    around the only U+001F. In training it belongs to `training.annotating_components`.
+
+    Args:
+        nlp: The pipeline.
+        name: Name of the component.
+    """
+    return mark_pair
+
+
+def check_pairs(name: str, examples: Iterable[Example]) -> None:
+    """Raise if the reference of an example is a pair and its predicted document is not.
+
+    Raises:
+        DataError: It is so; the component would learn from other texts than those that were annotated.
+    """
+    for example in examples:
+        if SEGMENTS in example.reference.spans and SEGMENTS not in example.predicted.spans:
+            raise DataError(
+                f"{name}: the reference of an example is marked as a pair in doc.spans['text_pair'], but its predicted "
+                f"document is not, so it would be read as a single text. {_ADVICE}"
+            )
+
+
+class PairWarnings:
+    """The warnings of a component that classifies texts, each given once."""
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+
+    def warn_of_unmarked(self, name: str, docs: Iterable[Doc]) -> None:
+        """Warn if a text looks like a pair and is not marked as one."""
+        if "unmarked" not in self._given and any(is_unmarked_pair(doc) for doc in docs):
+            self._warn(
+                "unmarked",
+                f"{name}: a text has one U+001F, but it is not marked as a pair in doc.spans['text_pair'], or has no "
+                f"words on one side, so it is read as a single text. {_ADVICE}",
+            )
+
+    def warn_of_cut(self, name: str, n_truncated: int) -> None:
+        """Warn if pairs did not fit one window."""
+        if "cut" not in self._given and n_truncated:
+            self._warn(
+                "cut",
+                f"{name}: a pair of texts does not fit one window of the encoder and loses the end of its longer text, "
+                "as with Hugging Face's longest_first. Such pairs are counted in n_truncated.",
+            )
+
+    def _warn(self, about: str, message: str) -> None:
+        self._given.add(about)
+        warnings.warn(f"{message} This is said once.", stacklevel=4)
