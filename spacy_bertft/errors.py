@@ -11,6 +11,7 @@
     │   └── CheckpointNotFoundError (FileNotFoundError)
     ├── SettingError (ValueError)         a setting outside what is allowed
     ├── NotInitializedError (RuntimeError)
+    │   └── MissingEncoderError           a component shares an encoder that is not in the pipeline
     ├── DivergedError (ArithmeticError)   training gave weights that are no numbers
     ├── WorkerError (RuntimeError)        a process that works for this one could not go on
     ├── UnsupportedError (NotImplementedError)
@@ -141,6 +142,29 @@ class SettingError(BertftError, ValueError):
 
 class NotInitializedError(BertftError, RuntimeError):
     """A model was used before it had weights."""
+
+
+class MissingEncoderError(NotInitializedError):
+    """A component shares an encoder that no component before it has.
+
+    Args:
+        component: Name of the component; empty for a model outside of any component.
+        upstream: Name of the component that should have the encoder; `*` for any.
+    """
+
+    def __init__(self, component: str, upstream: str) -> None:
+        self.component = component
+        self.upstream = upstream
+        name = component or "the component"
+        factory, wanted = '"bert_encoder"', "bert_encoder or transformer"
+        if upstream != "*":
+            factory, wanted = f'"bert_encoder", name="{upstream}"', f"component named '{upstream}'"
+        super().__init__(
+            f"{component or 'A shared encoder'}: the encoder that it shares is missing, since no {wanted} is before "
+            f'{name} in the pipeline. Add one with nlp.add_pipe({factory}, before="{name}"), with source=… if {name} '
+            f"comes from another pipeline; or call nlp.replace_listeners in that pipeline, before {name} leaves it, to "
+            f"give {name} a copy of the encoder."
+        )
 
 
 class DivergedError(BertftError, ArithmeticError):

@@ -108,6 +108,8 @@ class BertComponent(BertPipe):
     ) -> None:
         """Find the labels and load the encoder; where there are no labels, take the head of its checkpoint.
 
+        After an error the component is what it was before.
+
         Args:
             get_examples: Gives examples; without `labels`, all are looked at.
             nlp: The pipeline.
@@ -117,21 +119,24 @@ class BertComponent(BertPipe):
         Raises:
             DataError: There are no labels, and the checkpoint has no head.
             CheckpointError: The encoder cannot be loaded, or its head.
+            MissingEncoderError: The encoder is that of another component, which is not before this one.
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
-        found = labels if labels is not None else sorted(self._find_labels(get_examples()))
-        for label in found:
-            self._add_label(label)
-        self.cfg["ignore_unknown"] = labels is not None
-        if not self.labels:
-            self.take_head(self._find_head())
-        self._set_outputs()
-        self.model.initialize()
-        if "temperature" in self.cfg:
-            self.cfg["temperature"] = 1.0  # one that was fitted belongs to other weights
-        if self._head is not None:
-            load_head(self.model, self._head)
-            self._head = None
+        self._check_link(nlp)
+        with self._roll_back_on_error():
+            found = labels if labels is not None else sorted(self._find_labels(get_examples()))
+            for label in found:
+                self._add_label(label)
+            self.cfg["ignore_unknown"] = labels is not None
+            if not self.labels:
+                self.take_head(self._find_head())
+            self._set_outputs()
+            self.model.initialize()
+            if "temperature" in self.cfg:
+                self.cfg["temperature"] = 1.0  # one that was fitted belongs to other weights
+            if self._head is not None:
+                load_head(self.model, self._head)
+                self._head = None
 
     def _find_head(self) -> CheckpointHead:
         advice = f"annotated examples, labels from `spacy init labels`, or a checkpoint with a head for {self.task}s"

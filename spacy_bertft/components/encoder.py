@@ -2,10 +2,12 @@
 
 # No `from __future__ import annotations`: spaCy and confection read signatures at run time.
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Optional
+from weakref import ref
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -13,7 +15,8 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 
-from ..models.shared import EncoderModel, SharedEncoder, SharedStates, connect
+from ..models.shared import EncoderModel, SharedStates
+from ..models.shared_encoder import SharedEncoder, connect
 from .pipe import DEFAULT_ENCODER, BertPipe
 
 
@@ -26,7 +29,9 @@ def make_bert_encoder(nlp: Language, name: str, model: EncoderModel) -> "BertEnc
         name: Name of the component, which `spacy-bertft.SharedEncoder.v1` may call for.
         model: An encoder.
     """
-    return BertEncoderPipe(nlp.vocab, model, name)
+    pipe = BertEncoderPipe(nlp.vocab, model, name)
+    pipe.states.pipeline = ref(nlp)
+    return pipe
 
 
 class BertEncoderPipe(BertPipe):
@@ -61,7 +66,6 @@ class BertEncoderPipe(BertPipe):
         listeners = self.listener_map.setdefault(component_name, [])
         if listener not in listeners:
             listeners.append(listener)
-        self.states.n_heads = len(self.listeners)
 
     def remove_listener(self, listener: SharedEncoder, component_name: str) -> bool:
         """Forget a layer, and tell whether it was there."""
@@ -71,7 +75,7 @@ class BertEncoderPipe(BertPipe):
         listeners.remove(listener)
         if not listeners:
             del self.listener_map[component_name]
-        self.states.n_heads = len(self.listeners)
+        listener.disconnect()
         return True
 
     def find_listeners(self, component: Any) -> None:
@@ -89,12 +93,15 @@ class BertEncoderPipe(BertPipe):
         *,
         nlp: Optional[Language] = None,  # noqa: UP045
     ) -> None:
-        """Load the encoder.
+        """Load the encoder. After an error it is what it was before.
 
         Raises:
             CheckpointError: It cannot be loaded.
         """
-        self.model.initialize()
+        with self._roll_back_on_error():
+            self.model.initialize()
+        if nlp is not None:
+            self.states.pipeline = ref(nlp)
 
     def predict(self, docs: Iterable[Doc]) -> None:
         """Compute nothing yet: the first head that needs the states has them computed."""
@@ -110,7 +117,7 @@ class BertEncoderPipe(BertPipe):
         sgd: Optional[Optimizer] = None,  # noqa: UP045
         losses: Optional[dict[str, float]] = None,  # noqa: UP045
     ) -> dict[str, float]:
-        """Run the encoder on a batch; the heads that are updated next give the gradient, `finish_update` uses it.
+        """Let the heads that are updated next learn through the encoder; `finish_update` uses their gradients.
 
         Args:
             examples: The batch.
@@ -122,7 +129,8 @@ class BertEncoderPipe(BertPipe):
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.update")
         set_dropout_rate(self.model, drop)
-        self.states.begin_update([example.predicted for example in examples])
+        # Nor is any head updated if no document has a token.
+        self.states.begin_update(examples if any(len(example.predicted) for example in examples) else [])
         losses.setdefault(self.name, 0.0)
         return losses
 
@@ -134,14 +142,25 @@ class BertEncoderPipe(BertPipe):
         """Let the optimizer use what the heads send back, once all of them have been updated."""
         self.states.finish_update(partial(self.model.finish_update, sgd))
 
+    def use_params(self, params: dict[Any, Any]) -> Iterator[None]:
+        """Work with other weights for a while, such as the averages of an optimizer."""
+        self.states.end_update()  # A step that still waits is one of the present weights.
+        yield from super().use_params(params)
+
     # Storage.
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
         """Write the component."""
-        self.states.settle()
+        self.states.end_update()
         return super().to_bytes(exclude=exclude)
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Write the component into a folder."""
-        self.states.settle()
+        self.states.end_update()
         super().to_disk(path, exclude=exclude)
+
+    @contextmanager
+    def _roll_back_on_error(self) -> Iterator[None]:
+        self.states.end_update()
+        with super()._roll_back_on_error():
+            yield

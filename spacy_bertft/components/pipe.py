@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations`: spaCy reads signatures at run time.
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any
 
 import srsly
 from spacy import util
+from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.training import Example
 from spacy.vocab import Vocab
@@ -18,6 +20,7 @@ from spacy.vocab import Vocab
 from ..damage import check_file, name_source, parse_message
 from ..errors import CheckpointError, UnsupportedError
 from ..models.adapter import keep_adapter_apart, read_adapter, write_adapter
+from ..models.shared_encoder import find_listeners
 from ..models.stored import keep_on_error, read_model
 from ..output import update_folder_when_done
 
@@ -57,6 +60,19 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         self.name = name
         self.cfg: dict[str, Any] = settings
 
+    @property
+    def name(self) -> str:
+        """The name of the component in the pipeline."""
+        name: str = super().name
+        return name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        # spaCy sets the name of each component again before it links them. It does not say which are gone.
+        TrainablePipe.name.__set__(self, name)
+        for listener in find_listeners(self.model):
+            listener.prepare_link(name)
+
     def rehearse(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, float]:
         """Raise: there is no rehearsal.
 
@@ -70,7 +86,12 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
     # Storage: what belongs to the weights. Settings stay in the config, so that an override in spacy.load() holds.
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Write the component."""
+        """Write the component.
+
+        Raises:
+            MissingEncoderError: It shares an encoder that is not in the pipeline.
+        """
+        self._check_link()
         parts = {
             "cfg": lambda: srsly.json_dumps(self.list_stored()),
             "vocab": lambda: self.vocab.to_bytes(exclude=exclude),
@@ -94,7 +115,7 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
             stored = parse_message(bytes_data)
             if not stored.keys() <= parts.keys():
                 raise CheckpointError(f"There is {', '.join(stored)}. Expected {', '.join(parts)}. {_ADVICE}")
-        with self._keep_on_error(exclude):
+        with self._read_or_roll_back(exclude):
             util.from_dict(stored, self._name_parts(parts, lambda part, _: f"'{part}' in its bytes"), exclude)
         return self
 
@@ -103,7 +124,11 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
 
         That is so of each component of ours, also when a whole pipeline is saved over an earlier one. Where something
         else stands in the folder, or a part is excluded, what is there stays, and the files are replaced one by one.
+
+        Raises:
+            MissingEncoderError: It shares an encoder that is not in the pipeline.
         """
+        self._check_link()
         parts = {
             "cfg": lambda p: srsly.write_json(p, self.list_stored()),
             "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
@@ -125,7 +150,7 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
             "adapter": lambda p: read_adapter(self.model, p),
             "vocab": lambda p: self._read_vocab("from_disk", p, exclude),
         }
-        with self._keep_on_error(exclude):
+        with self._read_or_roll_back(exclude):
             util.from_disk(path, self._name_parts(parts, lambda _, path: str(path)), exclude)
         return self
 
@@ -150,19 +175,31 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         getattr(self.vocab, read)(source, exclude=exclude)
 
     @contextmanager
-    def _keep_on_error(self, exclude: Iterable[str]) -> Iterator[None]:
-        """Read parts, see whether they fit each other, and go back to what was there if they cannot be read."""
-        before = dict(self.cfg)
+    def _roll_back_on_error(self) -> Iterator[None]:
+        """Change the component, and go back to all that was there if that fails."""
+        cfg, attributes = copy.deepcopy(self.cfg), self.__dict__.copy()
         try:
             with keep_on_error(self.model):
                 yield
-                if not {"cfg", "model"} & set(exclude):
-                    with self._name_part("what was stored"):
-                        self._check_stored()
         except BaseException:
-            self.cfg.clear()
-            self.cfg.update(before)
+            for present, before in ((self.cfg, cfg), (self.__dict__, attributes)):
+                present.clear()
+                present.update(before)
             raise
+
+    @contextmanager
+    def _read_or_roll_back(self, exclude: Iterable[str]) -> Iterator[None]:
+        """Read parts, see whether they fit each other, and go back to what was there if they cannot be read."""
+        with self._roll_back_on_error():
+            yield
+            if not {"cfg", "model"} & set(exclude):
+                with self._name_part("what was stored"):
+                    self._check_stored()
+
+    def _check_link(self, nlp: Language | None = None) -> None:
+        """Raise unless the encoder that the component shares, if it does, is in the pipeline."""
+        for listener in find_listeners(self.model):
+            listener.check_link(nlp)
 
     def _name_parts(
         self, readers: Mapping[str, Callable[[Any], Any]], name: Callable[[str, Any], str]

@@ -133,8 +133,9 @@ class TextComponent(BertComponent):
             SettingError: `class_weights` does not fit the labels.
             CheckpointError: The encoder cannot be loaded.
         """
-        super().initialize(get_examples, nlp=nlp, labels=labels)
-        self.cfg["label_weights"] = self._find_weights(get_examples())
+        with self._roll_back_on_error():
+            super().initialize(get_examples, nlp=nlp, labels=labels)
+            self.cfg["label_weights"] = self._find_weights(get_examples())
 
     def _read_head_labels(self, head: CheckpointHead) -> Iterable[str]:
         if head.is_multilabel is not None and head.is_multilabel == self.exclusive:

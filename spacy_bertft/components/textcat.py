@@ -91,10 +91,12 @@ class BertTextcat(TextComponent):
             SettingError: `positive_label` is none of two labels, or `class_weights` does not fit the labels.
             CheckpointError: The encoder cannot be loaded.
         """
-        super().initialize(get_examples, nlp=nlp, labels=labels)
-        if positive_label is not None and (positive_label not in self.labels or len(self.labels) != 2):
-            raise SettingError("positive_label", positive_label, f"one of two labels, not of {', '.join(self.labels)}")
-        self.cfg["positive_label"] = positive_label
+        with self._roll_back_on_error():
+            super().initialize(get_examples, nlp=nlp, labels=labels)
+            if positive_label is not None and (positive_label not in self.labels or len(self.labels) != 2):
+                labels_found = ", ".join(self.labels)
+                raise SettingError("positive_label", positive_label, f"one of two labels, not of {labels_found}")
+            self.cfg["positive_label"] = positive_label
 
     def _set_stored(self, stored: dict[str, Any]) -> None:
         super()._set_stored(stored)

@@ -118,7 +118,7 @@ def read_adapter(model: Model[Any, Any], folder: Path) -> None:
             f"{folder / _WEIGHTS} is of another model: it holds {len(stored)} tensors of other names."
         )
     load_weights(bert, weights | {names[name]: tensor for name, tensor in stored.items()}, str(folder / _WEIGHTS))
-    shim.derived.clear()
+    shim.mark_changed()
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from .attention import LEAST_PIECES, AlignedAttention
 from .dropout import speed_up_dropout
 from .features import Layers, count_features, count_read, select_states
 from .fused import FusedLayers
-from .shared import SharedEncoder
+from .shared_encoder import SharedEncoder
 from .shim import TorchShim
 
 # Of a number of labels transformers would make a table, however large it is.

@@ -15,7 +15,7 @@ from ..errors import DataError, UnsupportedError
 from ..pieces.batch import Ints
 from .encoder import EncoderSettings
 from .plan import EncodingPlan
-from .shared import SharedEncoder
+from .shared_encoder import SharedEncoder
 from .shim import TorchShim, get_shim
 from .text_classifier import TextHead, TextHeadSettings
 from .token_classifier import TokenHead

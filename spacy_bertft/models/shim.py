@@ -42,7 +42,8 @@ class TorchShim(Shim):
 
     Attributes:
         spec: The description, empty before the module is built.
-        derived: What was made from the weights, by name; emptied when they change.
+        version: Another object after each change of the weights.
+        derived: What was made from the weights, by name; empty after each change of them.
         is_left_out: Tells by its name whether a weight is left out of the bytes, because it is written elsewhere.
         stored_dtype: The number format of the weights in the bytes, by default that which they have.
     """
@@ -56,8 +57,8 @@ class TorchShim(Shim):
         self.export = export
         self.is_left_out: Callable[[str], bool] | None = None
         self.stored_dtype: torch.dtype | None = None
-        self.derived: dict[str, Any] = {}
         self.spec: Spec = {}
+        self.mark_changed()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what was derived from the weights, when a process is given the shim."""
@@ -66,6 +67,7 @@ class TorchShim(Shim):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take it over, in the process to which it was given."""
         self.__dict__.update(state)
+        self.mark_changed()
         adapt_to_spawn()
 
     @property
@@ -80,6 +82,12 @@ class TorchShim(Shim):
                 "The model has no weights yet. Call nlp.initialize(), or load a trained pipeline."
             )
         return self._model
+
+    def mark_changed(self) -> None:
+        """Note that the weights have changed, so that nothing that was computed with the old ones is used again."""
+        self.version = object()
+        # A new dictionary: another thread may still be adding to the old one what it makes from the old weights.
+        self.derived: dict[str, Any] = {}
 
     def derive(self, name: str, make: Callable[[Any], Any]) -> Any:
         """Return what is made from the module; it is made anew only when the weights have changed.
@@ -97,7 +105,7 @@ class TorchShim(Shim):
     def _take(self, spec: Spec, module: torch.nn.Module) -> Any:
         self.spec = spec
         self._model = module.to(get_torch_default_device())
-        self.derived.clear()
+        self.mark_changed()
         return self._model
 
     def finish_update(self, optimizer: Optimizer) -> None:
@@ -113,7 +121,7 @@ class TorchShim(Shim):
             optimizer.step_torch(self.id, scaled.values())
         else:
             self._step_by_parameter(optimizer, scaled)
-        self.derived.clear()
+        self.mark_changed()
 
     def _step_by_parameter(self, optimizer: Optimizer, scaled: dict[str, ScaledParameter]) -> None:
         for name, item in scaled.items():
@@ -143,13 +151,13 @@ class TorchShim(Shim):
         if not replaced:
             yield
             return
-        self.derived.clear()
+        self.mark_changed()
         try:
             yield
         finally:
             for name, parameter in self._model.named_parameters():
                 parameter.data = replaced.get(name, parameter.data)
-            self.derived.clear()
+            self.mark_changed()
 
     def copy(self) -> TorchShim:
         """Copy the module; the copy has moments of its own in an optimizer."""
@@ -162,7 +170,7 @@ class TorchShim(Shim):
         """Move the module, as thinc's `to_gpu` and `to_cpu` ask for."""
         if self._model is not None:
             self._model.to(f"cuda:{device_id}" if device_type == "gpu" else "cpu")
-            self.derived.clear()
+            self.mark_changed()
 
     def to_bytes(self) -> bytes:
         """Write description and weights; empty before the module is built."""
@@ -218,6 +226,12 @@ def _check_format(found: Any) -> None:
 def get_shim(model: Model[Any, Any]) -> TorchShim:
     """Return the torch module of a thinc model of ours."""
     return cast(TorchShim, model.shims[0])
+
+
+def get_version(model: Model[Any, Any]) -> tuple[object, ...]:
+    """Return what differs after each change of the weights of a model; of weights that are not ours, each time."""
+    shims = [shim for node in model.walk() for shim in node.shims]
+    return tuple(shim.version if isinstance(shim, TorchShim) else object() for shim in shims)
 
 
 def has_weights(model: Model[Any, Any]) -> bool:

@@ -11,23 +11,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from spacy.attrs import IDX, LENGTH
+from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy_transformers.data_classes import FullTransformerBatch, TransformerData, WordpieceBatch
 from spacy_transformers.layers.listener import TransformerListener
 from spacy_transformers.layers.listener import forward as stock_listen
+from spacy_transformers.pipeline_component import Transformer
 from thinc.api import Model, torch2xp, xp2torch
 from thinc.types import Ragged
 from transformers.modeling_outputs import BaseModelOutput
 
 from ..checkpoints import Checkpoint, clean_config
-from ..errors import UnsupportedError
+from ..errors import NotInitializedError, UnsupportedError
 from ..pieces import PieceTokenizer, TokenBatch, group_tokens
 from ..pieces.overlap import find_overlaps
 from .bert import BertModule
 from .cache import join_docs
 from .encoded import EncodedDocs, EncodedGradient, Output, Pooling, backprop_encoded
 from .encoder import EncoderSettings, attach_checkpoint, find_window, init_encoder, make_encoder_shim, run_encoder
-from .shared import Backprop, SharedEncoder
+from .shared import Backprop, SharedStates
+from .shared_encoder import SharedEncoder
 from .shim import get_shim
 from .span_states import GetSpans, SpanGrid, encode_grid, plan_grid
 from .windowed import pool_windows
@@ -37,6 +40,10 @@ class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]
     """A shared encoder that a stock `transformer` takes for one of its own listeners.
 
     A token is represented by the first piece that the stock alignment gives it, a window is one of the stock spans.
+
+    Attributes:
+        is_lost: Whether it listened to a `bert_encoder` that has left the pipeline. A stock `transformer` does not say
+            to what layers it is linked, so that one may be missing is otherwise seen only when it is needed.
     """
 
     _batch_id: int | None
@@ -46,6 +53,26 @@ class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]
     def __init__(self, upstream_name: str) -> None:
         SharedEncoder.__init__(self, upstream_name)
         self._batch_id = self._outputs = self._backprop = None
+        self.is_lost = False
+
+    def connect(self, states: SharedStates) -> None:
+        """Listen to the encoder of a `bert_encoder`, and to no other one."""
+        super().connect(states)
+        self.is_lost = False
+
+    def disconnect(self) -> None:
+        """Listen to no `bert_encoder`."""
+        self.is_lost = self.is_lost or self.states is not None
+        super().disconnect()
+
+    def check_link(self, nlp: Language | None = None) -> None:
+        """Raise unless there is an encoder to listen to, as far as that is known; see `SharedEncoder.check_link`."""
+        if self.states is None and nlp is not None:
+            name = self.upstream_name
+            self._check_upstream(nlp, lambda pipe: isinstance(pipe, Transformer) and name in ("*", pipe.name))
+            self.is_lost = False
+        elif self.states is not None or self.is_lost:
+            super().check_link(nlp)
 
     def find_width(self) -> int:
         """Return the width of the states, which a stock `transformer` has told."""
@@ -55,8 +82,10 @@ class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]
 
     def listen(self, docs: list[Doc], is_train: bool) -> tuple[EncodedDocs, Backprop]:
         """Return the states of a batch, and where to send their gradient."""
-        if self.states is not None:
+        if self.states is not None or self.is_lost:
             return super().listen(docs, is_train)
+        if not is_train or self._batch_id is None:
+            self._check_transformed(docs)
         datas, backprop_datas = stock_listen(self, docs, is_train)
         states = [_read_states(data, is_train) for data in datas]
         encoded = _encode(docs, datas, states, self.attrs["outputs"] or ["tokens"], self.get_dim("nO"))
@@ -69,6 +98,15 @@ class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]
             return []
 
         return encoded, backprop
+
+    def _check_transformed(self, docs: list[Doc]) -> None:
+        """Raise unless documents have states; the stock layer takes zeros for those that are missing."""
+        if not Doc.has_extension("trf_data") or any(len(doc) and doc._.trf_data is None for doc in docs):
+            raise NotInitializedError(
+                f"{self.component_name or 'A shared encoder'}: no transformer has run over the documents. Expected "
+                "one before it in the pipeline that is enabled, and named in annotating_components if components "
+                "annotate in training."
+            )
 
 
 def _read_states(data: TransformerData, is_train: bool) -> torch.Tensor | None:

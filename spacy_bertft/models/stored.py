@@ -11,6 +11,7 @@ from thinc.api import Model
 
 from ..damage import parse_message
 from ..errors import CheckpointError
+from .shim import TorchShim
 
 # Under this name an architecture keeps what raises unless the parts of a model fit each other. It is not stored.
 CHECK = "check_stored"
@@ -19,7 +20,7 @@ Check = Callable[[Model[Any, Any]], None]
 
 @contextmanager
 def keep_on_error(model: Model[Any, Any]) -> Iterator[None]:
-    """Give a model back what it had where reading it fails: dimensions, attributes, modules and their weights."""
+    """Give a model back what it had if changing it fails: dimensions, attributes, modules and their weights."""
     nodes = list(model.walk())
     before = [(dict(node._dims), dict(node.attrs), [dict(vars(shim)) for shim in node.shims]) for node in nodes]
     try:
@@ -32,6 +33,8 @@ def keep_on_error(model: Model[Any, Any]) -> Iterator[None]:
             for shim, state in zip(node.shims, shims, strict=True):
                 vars(shim).clear()
                 vars(shim).update(state)
+                if isinstance(shim, TorchShim):
+                    shim.mark_changed()
         raise
 
 

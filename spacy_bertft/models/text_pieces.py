@@ -9,7 +9,7 @@ from thinc.api import Model
 
 from ..pieces import PieceTokenizer
 from .encoder import EncoderSettings, find_window
-from .shared import SharedEncoder
+from .shared_encoder import SharedEncoder
 from .shim import get_shim
 
 

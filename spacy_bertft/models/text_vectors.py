@@ -14,7 +14,7 @@ from thinc.api import Model
 
 from ..errors import UnsupportedError
 from .encoded import EncodedDocs, ask_for
-from .shared import SharedEncoder
+from .shared_encoder import SharedEncoder
 from .text_classifier import combine_windows
 
 ReadVectors = Callable[[], NDArray[np.float32]]

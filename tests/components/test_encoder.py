@@ -13,7 +13,7 @@ from small_checkpoints import TEXTS, make_sentences
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
-from spacy_bertft.errors import NotInitializedError
+from spacy_bertft.errors import MissingEncoderError, NotInitializedError
 from spacy_bertft.exchange.export_hf import export_hf
 from spacy_bertft.exchange.import_hf import import_hf
 from spacy_bertft.models.bert import find_bert
@@ -216,8 +216,173 @@ def test_a_head_can_get_a_copy_of_its_own(checkpoint):
 def test_without_an_encoder_there_is_one_error(checkpoint):
     nlp = spacy.blank("en")
     nlp.add_pipe("bert_ner", config={"model": {"encoder": SHARED | {"upstream": "shared"}}})
-    with pytest.raises(NotInitializedError, match="of the name 'shared'"):
+    with pytest.raises(NotInitializedError, match="no component named 'shared' is before bert_ner"):
         nlp.initialize(lambda: make_examples(nlp))
+
+
+NEEDS_ENCODER = {
+    "predict": lambda nlp, _: nlp(TEXTS[0]),
+    "update": lambda nlp, _: nlp.update(make_examples(nlp), sgd=False),
+    "initialize": lambda nlp, _: nlp.initialize(lambda: make_examples(nlp)),
+    "to_disk": lambda nlp, tmp_path: nlp.to_disk(tmp_path / "saved"),
+    "to_bytes": lambda nlp, _: nlp.to_bytes(),
+}
+
+
+def remove_encoder(nlp):
+    held = nlp.remove_pipe("bert_encoder")  # it is still there, but not in the pipeline
+    assert held
+    return nlp
+
+
+def rename_encoder(nlp):
+    """The head listens to a component of the old name, which a loaded pipeline would not find."""
+    nlp.rename_pipe("bert_encoder", "other")
+    return nlp
+
+
+def source_head(nlp):
+    other = spacy.blank("en")
+    other.add_pipe("bert_ner", source=nlp)
+    return other
+
+
+def source_head_before_encoder(nlp):
+    other = source_head(nlp)
+    other.add_pipe("bert_encoder", source=nlp)
+    return other
+
+
+@pytest.mark.parametrize("need", NEEDS_ENCODER)
+@pytest.mark.parametrize("lose", [remove_encoder, rename_encoder, source_head, source_head_before_encoder])
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_a_head_without_its_encoder_is_an_error(lose, need, is_loaded, checkpoint, tmp_path):
+    nlp = make("bert_encoder", checkpoint, ["bert_ner"])
+    if lose is rename_encoder:
+        nlp = spacy.blank("en")
+        add_encoder(nlp, "bert_encoder", checkpoint)
+        nlp.add_pipe("bert_ner", config={"model": {"encoder": SHARED | {"upstream": "bert_encoder"}}})
+        nlp.initialize(lambda: make_examples(nlp))
+    if is_loaded:
+        nlp.to_disk(tmp_path / "pipeline")
+        nlp = spacy.load(tmp_path / "pipeline")
+    changed = lose(nlp)
+    with pytest.raises(MissingEncoderError, match=r"bert_ner: .*nlp\.add_pipe\(\"bert_encoder\".*replace_listeners"):
+        NEEDS_ENCODER[need](changed, tmp_path)
+
+
+def test_a_head_before_its_encoder_is_an_error(checkpoint, tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bert_ner", config={"model": {"encoder": SHARED}})
+    add_encoder(nlp, "bert_encoder", checkpoint)
+    # Beside spacy-transformers a `transformer` may be its encoder, which does not say to what it is linked.
+    has_stock = find_spec("spacy_transformers") is not None
+    for need in ("initialize",) if has_stock else ("initialize", "to_disk", "to_bytes"):
+        with pytest.raises(MissingEncoderError, match="no bert_encoder or transformer is before bert_ner"):
+            NEEDS_ENCODER[need](nlp, tmp_path)
+
+
+def test_an_encoder_that_comes_back_is_found(checkpoint, tmp_path):
+    nlp = make("bert_encoder", checkpoint)
+    train(nlp, 20)
+    expected = [read(nlp(text)) for text in TEXTS]
+    _, encoder = nlp.remove_pipe("bert_encoder")
+    other = spacy.blank("en")
+    for name in ("bert_ner", "bert_textcat"):
+        other.add_pipe(name, source=nlp)
+    nlp.to_disk(tmp_path, exclude=["bert_ner", "bert_textcat"])
+    complete = make("bert_encoder", checkpoint)
+    complete.get_pipe("bert_encoder").from_bytes(encoder.to_bytes())
+    other.add_pipe("bert_encoder", source=complete, first=True)
+    assert [read(other(text)) for text in TEXTS] == expected
+    other.to_disk(tmp_path)
+    check_same([read(doc) for doc in spacy.load(tmp_path).pipe(TEXTS)], expected)
+
+
+@pytest.fixture
+def trained(checkpoint, tmp_path):
+    """The folder of a trained pipeline, and what it says of our texts."""
+    nlp = make("bert_encoder", checkpoint)
+    train(nlp, 20)
+    nlp.to_disk(tmp_path / "trained")
+    return tmp_path / "trained", [read(nlp(text)) for text in TEXTS]
+
+
+def test_an_encoder_that_is_disabled_is_used_all_the_same(trained, tmp_path):
+    folder, expected = trained
+    loaded = spacy.load(folder, disable=["bert_encoder"])
+    switched = spacy.load(folder)
+    switched.disable_pipe("bert_encoder")
+    for nlp in (loaded, switched, spacy.load(folder, enable=["bert_ner", "bert_textcat"])):
+        nlp.add_pipe("sentencizer")  # spaCy links all components again, but none that is disabled
+        check_same([read(nlp(text)) for text in TEXTS], expected)
+        nlp.to_disk(tmp_path / "saved")
+        nlp.enable_pipe("bert_encoder")
+        check_same([read(nlp(text)) for text in TEXTS], expected)
+    check_same([read(doc) for doc in spacy.load(tmp_path / "saved").pipe(TEXTS)], expected)
+
+
+def test_an_encoder_may_be_left_out_when_a_pipeline_is_stored(trained, tmp_path):
+    folder, expected = trained
+    nlp = spacy.load(folder)
+    nlp.to_disk(tmp_path / "heads", exclude=["bert_encoder"])
+    nlp.from_bytes(nlp.to_bytes(exclude=["bert_encoder"]))
+    check_same([read(nlp(text)) for text in TEXTS], expected)
+    other = spacy.load(folder).from_disk(tmp_path / "heads", exclude=["bert_encoder"])
+    check_same([read(other(text)) for text in TEXTS], expected)
+    with pytest.raises(NotInitializedError, match=r"bert_ner: .* transformer .* before"):
+        spacy.load(folder, exclude=["bert_encoder"])(TEXTS[0])
+
+
+def test_a_head_outside_of_its_pipeline(trained):
+    folder, expected = trained
+    nlp = spacy.load(folder)
+    head, doc = nlp.get_pipe("bert_textcat"), nlp.make_doc(TEXTS[0])
+    del nlp
+    assert head(doc).cats == pytest.approx(expected[0][1], abs=1e-5)
+    assert head.to_bytes()
+
+
+def test_a_new_head_over_an_encoder_that_was_sourced(trained, tmp_path):
+    """As `spacy train` makes it: what is sourced is disabled while new components are initialized."""
+    config = spacy.load(trained[0]).config.copy()
+    config["components"]["bert_encoder"] = {"source": str(trained[0])}
+    config["components"]["bert_ner"] = {"source": str(trained[0])}
+    nlp = spacy.util.load_model_from_config(config, auto_fill=True)
+    nlp._link_components()
+    with nlp.select_pipes(disable=["bert_encoder", "bert_ner"]):
+        nlp.initialize(lambda: make_examples(nlp))
+    before = copy_weights(nlp)
+    train(nlp, 2)
+    assert any(not torch.equal(before[name], tensor) for name, tensor in copy_weights(nlp).items())
+    nlp.to_disk(tmp_path / "saved")
+    check_same([read(spacy.load(tmp_path / "saved")(text)) for text in TEXTS], [read(nlp(text)) for text in TEXTS])
+
+
+@needs_stock
+@pytest.mark.parametrize("need", NEEDS_ENCODER)
+def test_a_head_without_a_stock_transformer_is_an_error(need, checkpoint, tmp_path):
+    """What is stored is not checked: a `transformer` does not say to what it is linked."""
+    nlp = make("transformer", checkpoint, ["bert_ner"])
+    other = spacy.blank("en")
+    other.add_pipe("bert_ner", source=nlp)
+    nlp.remove_pipe("transformer")
+    for each in (nlp, other):
+        if need in ("to_disk", "to_bytes"):
+            NEEDS_ENCODER[need](each, tmp_path)
+        else:
+            with pytest.raises(NotInitializedError, match=r"bert_ner: .*transformer.* before"):
+                NEEDS_ENCODER[need](each, tmp_path)
+
+
+@needs_stock
+def test_a_stock_transformer_that_is_disabled_is_an_error(checkpoint):
+    nlp = make("transformer", checkpoint, ["bert_ner"])
+    with nlp.select_pipes(disable="transformer"), pytest.raises(NotInitializedError, match="bert_ner: no transformer"):
+        nlp(TEXTS[0])
+    with pytest.raises(NotInitializedError, match="annotating_components"):
+        nlp.update(make_examples(nlp), sgd=False, annotates=["bert_ner"])
+    nlp.update(make_examples(nlp), sgd=False, annotates=["transformer", "bert_ner"])
 
 
 def test_upstream_names_one_of_several(checkpoint):
