@@ -50,10 +50,7 @@ class BertComponent(BertPipe):
 
     # What a subclass says.
 
-    stored: tuple[str, ...] = (
-        "labels",
-        "ignore_unknown",
-    )  # what of `cfg` belongs to the weights, and is stored with them
+    stored: tuple[str, ...] = ("labels", "ignore_unknown")  # what of `cfg` is stored with the weights
     task: Task
 
     def _set_outputs(self) -> None:
