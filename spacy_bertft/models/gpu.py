@@ -53,7 +53,7 @@ def _find_problem(gpu_id: int, *, needs_cupy: bool) -> str | None:
     missing = []
     if needs_cupy and not compat.has_cupy:
         missing.append(f"CuPy (for CUDA {version}: pip install cupy-cuda{version.split('.')[0]}x)")
-    if not torch.backends.cuda.is_built():
+    if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         missing.append("PyTorch built for CUDA (see pytorch.org)")
     if missing:
         return f"install {' and '.join(missing)} to use a GPU"
