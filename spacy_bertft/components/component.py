@@ -16,6 +16,7 @@ from ..errors import CheckpointError, CheckpointNotFoundError, DataError, Settin
 from ..models.head import find_pretrained_head, load_head
 from ..models.shim import has_weights
 from .pipe import BertPipe
+from .training_config import warn_about_training
 
 Scorer = Callable[..., dict[str, Any]]
 
@@ -111,6 +112,8 @@ class BertComponent(BertPipe):
             CheckpointError: The encoder cannot be loaded, or its head.
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
+        if nlp is not None:
+            warn_about_training(nlp, get_examples)
         found = labels if labels is not None else sorted(self._find_labels(get_examples()))
         for label in found:
             self._add_label(label)
