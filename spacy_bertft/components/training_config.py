@@ -114,7 +114,9 @@ def find_unknown_scores(nlp: Language, weights: Mapping[str, float | None]) -> l
     A weight of 0 or null makes no difference, whatever it is for.
     """
     weighted = {name for name, weight in weights.items() if weight}
-    defaults = [nlp.get_factory_meta(factory).default_score_weights or {} for factory in nlp.factory_names]
+    # `nlp.factory_names` lacks those that were registered after the language.
+    factories = registry.factories.get_all()
+    defaults = [nlp.get_factory_meta(factory).default_score_weights or {} for factory in factories]
     declared = {name for each in defaults for name in each}
     if weighted <= declared:
         return []
