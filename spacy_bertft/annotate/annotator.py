@@ -8,10 +8,10 @@ from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc
-from thinc.api import require_gpu
 
 from ..components.pipelines import load_pipeline
-from ..errors import SettingError, shorten
+from ..errors import shorten
+from ..models.gpu import use_gpu
 from .chunks import Chunk, Problem
 from .memory import give_back_memory, keep_large_blocks_apart
 from .reading.rows import Row, parse_rows
@@ -160,13 +160,9 @@ def load_on_device(worker: WorkerSettings) -> Language:
 
     Raises:
         DataError: There is no such pipeline.
-        SettingError: There is no such GPU.
+        SettingError: The GPU cannot be used.
     """
     gpu = worker.find_gpu()
     if gpu is not None:
-        try:
-            require_gpu(gpu)
-        except ValueError as error:
-            reason = " ".join(str(error).split())
-            raise SettingError("device", worker.device, f"cpu, or a GPU that thinc can use ({reason})") from error
+        use_gpu(gpu, device=worker.device)
     return load_pipeline(worker.pipeline)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .arguments import GpuId
 from .tables import print_notes, print_table
 
 
@@ -28,7 +29,7 @@ def adapt_command(
     dev: Annotated[float, typer.Option(help="Share of the texts held out, to measure before and after.")] = 0.05,
     seed: Annotated[int, typer.Option(help="Seed of all that is drawn.")] = 0,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    gpu_id: Annotated[int, typer.Option(help="Number of the GPU, -1 for the CPU.")] = -1,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Adapt an encoder to texts without labels, by letting it guess hidden pieces of them."""
     from ..exchange.adapt import adapt

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Pipeline
+from .arguments import GpuId, Pipeline
 from .ending import end_at_once_when_terminated
 from .tables import print_notes
 
@@ -30,6 +30,7 @@ def annotate_command(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or cuda:1 for the second GPU.")] = "cpu",
+    gpu_id: GpuId = -1,
     address: Annotated[
         str | None, typer.Option(help="Of a cluster of Ray, such as auto.", show_default="a new one on this machine")
     ] = None,
@@ -53,7 +54,12 @@ def annotate_command(
     OUTPUT/errors.jsonl, with file, line and reason.
     """
     from ..annotate.annotate import annotate
+    from ..errors import SettingError
 
+    if gpu_id >= 0:
+        if device != "cpu":
+            raise SettingError("gpu_id", gpu_id, f"none next to --device {device}, which says the same")
+        device = f"cuda:{gpu_id}"
     end_at_once_when_terminated()  # a run may be killed at any moment and goes on later, and its processes with it
     report = annotate(
         pipeline,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Pipeline
+from .arguments import GpuId, Pipeline
 from .tables import print_notes, print_table
 
 
@@ -26,14 +26,17 @@ def calibrate_command(
             "An .html, .png or .svg file."
         ),
     ] = None,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Make probabilities honest: of answers given with 80 %, 80 in 100 should be right.
 
     Fits one number for each component, the temperature that its scores are divided by, and stores it in the pipeline.
     Which answer is best does not change.
     """
+    from ..models.gpu import use_gpu
     from ..report.calibrate import calibrate
 
+    use_gpu(gpu_id)
     report = calibrate(pipeline, dev_path, output, test_path=test, plot_path=plot)
     print_table(report.format_rows())
     print_notes(str(report))

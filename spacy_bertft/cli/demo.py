@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from .arguments import GpuId
 from .tables import print_notes
 
 
@@ -14,13 +15,16 @@ def demo_command(
     ],
     port: Annotated[int, typer.Option(help="Where the page is, on this machine only.")] = 7860,
     browser: Annotated[bool, typer.Option(help="Show the page in a browser.")] = True,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Open a local page to type a text and see what pipelines answer, and why.
 
     Entities with their probabilities, categories as bars, and the words that each answer rests on.
     """
     from ..demo.server import open_demo
+    from ..models.gpu import use_gpu
 
+    use_gpu(gpu_id)
     demo = open_demo(pipelines, port, open_browser=browser)
     print_notes(f"Open on {demo.url}, until Ctrl+C.")
     demo.wait()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Pipeline
+from .arguments import GpuId, Pipeline
 from .tables import print_notes, print_table
 
 
@@ -29,6 +29,7 @@ def evaluate_command(
             show_default="as trained",
         ),
     ] = None,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Score a pipeline on documents with gold annotation.
 
@@ -36,8 +37,10 @@ def evaluate_command(
     Beside them the token-level F1, which forgives more. Tags: accuracy.
     Categories: figures by label, and which class was taken for which.
     """
+    from ..models.gpu import use_gpu
     from ..report.evaluation import evaluate
 
+    use_gpu(gpu_id)
     evaluation = evaluate(pipeline, data_path, output, plot, threshold)
     for rows in evaluation.format_tables():
         print_table(rows)

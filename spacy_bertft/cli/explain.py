@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from .arguments import Pipeline
+from .arguments import GpuId, Pipeline
 from .tables import print_notes, print_table
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def explain_command(
             "--limit", "-n", help="Of a file, how many answers to explain: half wrong ones.", show_default="20"
         ),
     ] = None,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Show which words an answer of a pipeline rests on.
 
@@ -52,7 +53,9 @@ def explain_command(
     """
     from ..errors import SettingError
     from ..explain.pipeline import explain_data, explain_text
+    from ..models.gpu import use_gpu
 
+    use_gpu(gpu_id)
     if steps is not None and method != "gradients":
         raise SettingError("steps", steps, "none with this method; only gradients are taken in steps")
     options: dict[str, Any] = {"target": target, "method": method, "component": component}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Pipeline
+from .arguments import GpuId, Pipeline
 from .tables import print_notes, print_table
 
 
@@ -28,14 +28,17 @@ def report_command(
     n_errors: Annotated[int, typer.Option(help="Show this many of the surest mistakes of each component.")] = 20,
     resamples: Annotated[int, typer.Option(help="How often documents are drawn for intervals and p-values.")] = 1000,
     seed: Annotated[int, typer.Option(help="Where the random numbers for that start.")] = 0,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Write one page about how good a pipeline is.
 
     Figures by label with bootstrap intervals, what was taken for what, kinds of errors, reliability,
     lengths, the learning curve and the surest mistakes, for every component of ours.
     """
+    from ..models.gpu import use_gpu
     from ..report.pipeline_report import report
 
+    use_gpu(gpu_id)
     written = report(
         pipeline,
         data_path,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Pipeline
+from .arguments import GpuId, Pipeline
 from .tables import print_notes
 
 
@@ -42,14 +42,17 @@ def suggest_command(
     candidates: Annotated[
         int, typer.Option(help="Choose among the most uncertain texts, this many times as many as are suggested.")
     ] = 10,
+    gpu_id: GpuId = -1,
 ) -> None:
     """Suggest which texts to label next: those that the pipeline is unsure of, and that differ from each other.
 
     What it would answer stands with each text, to be corrected. In Label Studio the configuration
     has to name its tags `text`, and `label` for entities or `category` for categories.
     """
+    from ..models.gpu import use_gpu
     from ..suggest.suggest import suggest
 
+    use_gpu(gpu_id)
     suggestions = suggest(
         pipeline,
         texts_path,

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-GpuId = Annotated[int, typer.Option("--gpu-id", "-g", help="Number of the GPU, -1 for the CPU.")]
+from .arguments import GpuId
+
 Code = Annotated[
     Path | None, typer.Option("--code", "-c", help="A Python file with registered functions, imported before.")
 ]
@@ -25,14 +26,15 @@ def train_command(
 
     Settings are overridden as there: --training.max_steps 2000.
     """
-    from spacy.cli._util import import_code, parse_config_overrides, setup_gpu, show_validation_error
+    from spacy.cli._util import import_code, parse_config_overrides, show_validation_error
     from spacy.util import load_config
 
+    from ..models.gpu import use_gpu
     from ..resume import train
 
     overrides = parse_config_overrides(ctx.args)
     import_code(code)
-    setup_gpu(gpu_id)
+    use_gpu(gpu_id)
     with show_validation_error(config_path):
         config = load_config(config_path, overrides=overrides, interpolate=False)
         train(config, output, gpu_id=gpu_id, overwrite=overwrite)
@@ -47,10 +49,11 @@ def resume_command(
 
     It has to be called where `train` was, if paths in its config are relative.
     """
-    from spacy.cli._util import import_code, setup_gpu
+    from spacy.cli._util import import_code
 
+    from ..models.gpu import use_gpu
     from ..resume import resume
 
     import_code(code)
-    setup_gpu(gpu_id)
+    use_gpu(gpu_id)
     resume(output, gpu_id=gpu_id)

@@ -18,6 +18,7 @@ from ..errors import CheckpointError, CheckpointNotFoundError, DataError, FixedL
 from ..models.head import find_pretrained_head, load_head
 from ..models.shim import has_weights
 from .pipe import BertPipe
+from .training_config import warn_about_training
 
 Scorer = Callable[..., dict[str, Any]]
 
@@ -120,6 +121,8 @@ class BertComponent(BertPipe):
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
         self._check_link(nlp)
+        if nlp is not None:
+            warn_about_training(nlp, get_examples)
         with self._roll_back_on_error():
             found = labels if labels is not None else sorted(self._find_labels(get_examples()))
             for label in found:

@@ -18,6 +18,7 @@ from ..models.token_classifier import TokenModel, TokenScores, get_grammar, get_
 from ..tags import SpanBatch, TagScheme, TagSpan, best_paths, find_label, find_spans, guess_tag_scheme, spell_spans
 from ..training.temperature import Answers
 from .component import Scorer, check_known
+from .confidence import Judged, judge_entities, measure_calibration_error
 from .gold import judge_spans, read_gold_entities
 from .score import register_score, write_entities
 from .token_component import DEFAULT_MODEL, TokenComponent, TokenRows
@@ -183,6 +184,16 @@ class BertNer(TokenComponent):
             is_right=np.array([judged[index] for index in known], dtype=np.bool_),
             n_gold=sum(len(gold.spans) for gold in golds),
         )
+
+    def judge(self, examples: Iterable[Example]) -> Judged:
+        """Collect the probabilities of the entities on annotated documents, and whether each is right."""
+        return judge_entities(self.name, examples)
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Score annotated examples: what the scorer gives, and `ents_calibration_error`."""
+        examples = list(examples)
+        scores: dict[str, Any] = super().score(examples, **kwargs)
+        return scores and scores | {"ents_calibration_error": measure_calibration_error(self.judge(examples))}
 
     def _name(self, spans: SpanBatch) -> list[TagSpan]:
         labels = get_grammar(self.model).labels

@@ -19,7 +19,9 @@ from ..errors import CheckpointError, SettingError, UnsupportedError
 from ..models.text_classifier import TextModel, set_labels
 from ..training.class_weights import find_class_weights
 from ..training.temperature import Answers
+from .category_scores import UnknownLabelsWarning, count_unknown_labels, format_unknown_labels
 from .component import BertComponent, Scorer
+from .confidence import Judged, measure_calibration_error
 from .gold import list_gold_labels
 from .pipe import DEFAULT_ENCODER
 from .text_pair import PairWarnings, check_pairs
@@ -94,8 +96,16 @@ class TextComponent(BertComponent):
 
     exclusive: bool
 
+    def judge(self, examples: Iterable[Example]) -> Judged:
+        """Collect the probabilities of the categories of annotated documents, and whether each is right."""
+        raise NotImplementedError
+
     def _check_gold(self, cats: dict[str, float]) -> None:
         """Raise unless the gold annotation of a document makes sense."""
+        raise NotImplementedError
+
+    def _tell_unknown(self) -> str:
+        """Tell what becomes of texts with labels that no component has, when they are scored."""
         raise NotImplementedError
 
     def _get_probs(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -250,6 +260,19 @@ class TextComponent(BertComponent):
             is_right=holds[answered],
             n_gold=int(holds.sum()),
         )
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Score annotated examples: what the scorer gives, and `cats_calibration_error`.
+
+        A warning names gold labels that no component of the pipeline has.
+        """
+        examples = list(examples)
+        if unknown := count_unknown_labels(examples, self.labels):
+            note = format_unknown_labels(unknown)
+            message = f"{self.name}: texts have gold labels that no component of the pipeline has: {note}. "
+            warnings.warn(message + self._tell_unknown(), UnknownLabelsWarning, stacklevel=2)
+        scores: dict[str, Any] = super().score(examples, **kwargs)
+        return scores and scores | {"cats_calibration_error": measure_calibration_error(self.judge(examples))}
 
     def predict(self, docs: Iterable[Doc]) -> NDArray[np.float64]:
         """Predict for a batch, without touching the documents: `(B, L)` probabilities."""

@@ -8,11 +8,13 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
+from spacy.pipeline.textcat import textcat_score
 from spacy.training import Example
 
 from ..errors import CheckpointError, DataError, SettingError
 from ..models.text_classifier import TextModel
 from ..training.label_loss import softmax, softmax_loss
+from .confidence import Judged, judge_classes
 from .text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
 
 
@@ -24,7 +26,7 @@ from .text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComp
         "threshold": 0.0,
         "class_weights": "none",
         "label_smoothing": 0.0,
-        "scorer": {"@scorers": "spacy.textcat_scorer.v2"},
+        "scorer": {"@scorers": "spacy-bertft.textcat_scorer.v1"},
     },
     default_score_weights=SCORE_WEIGHTS,
 )
@@ -43,8 +45,8 @@ def make_bert_textcat(
         nlp: The pipeline.
         name: Name of the component.
         model: A text classifier.
-        threshold: From which probability on a scorer takes a label to hold. spaCy's takes the best of exclusive labels,
-            whatever its probability.
+        threshold: From which probability on a scorer takes a label to hold. Ours and spaCy's take the best of exclusive
+            labels, whatever its probability.
         class_weights: `"none"`, `"balanced"`, or a weight for each label.
         label_smoothing: Share of the target that is spread over all labels.
         scorer: Scores a batch of examples.
@@ -111,6 +113,15 @@ class BertTextcat(TextComponent):
                 "does not, use bert_textcat_multilabel."
             )
         super()._set_outputs()
+
+    def judge(self, examples: Iterable[Example]) -> Judged:
+        """Collect the probabilities of the classes of annotated documents, and whether each is right."""
+        return judge_classes(self.labels, examples)
+
+    def _tell_unknown(self) -> str:
+        if self.scorer is textcat_score:
+            return "spaCy's scorer counts such a text for another label; use spacy-bertft.textcat_scorer.v1."
+        return "A text that has no other label is scored as an error."
 
     def _check_gold(self, cats: dict[str, float]) -> None:
         if any(not 0 <= value <= 1 for value in cats.values()) or sum(cats.values()) > 1 + 1e-6:

@@ -2,16 +2,18 @@
 
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
+from spacy.training import Example
 
 from ..errors import DataError
 from ..models.text_classifier import TextModel
 from ..training.label_loss import sigmoid, sigmoid_loss
+from .confidence import Judged, judge_labels
 from .text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
 
 
@@ -23,7 +25,7 @@ from .text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComp
         "threshold": 0.5,
         "class_weights": "none",
         "label_smoothing": 0.0,
-        "scorer": {"@scorers": "spacy.textcat_multilabel_scorer.v2"},
+        "scorer": {"@scorers": "spacy-bertft.textcat_multilabel_scorer.v1"},
     },
     default_score_weights=SCORE_WEIGHTS,
 )
@@ -63,6 +65,13 @@ class BertTextcatMultilabel(TextComponent):
     """Classify documents by labels that may hold together, each with a probability of its own."""
 
     exclusive = False
+
+    def judge(self, examples: Iterable[Example]) -> Judged:
+        """Collect the probabilities of the labels of annotated documents, and whether each holds."""
+        return judge_labels(self.labels, examples)
+
+    def _tell_unknown(self) -> str:
+        return "They are left out of the scores."
 
     def _check_gold(self, cats: dict[str, float]) -> None:
         if any(not 0 <= value <= 1 for value in cats.values()):

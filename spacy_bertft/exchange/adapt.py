@@ -20,6 +20,7 @@ from ..checkpoints import (
 from ..corpus.choices import parse_choice
 from ..corpus.plain_texts import PlainTexts, read_plain_texts
 from ..errors import CheckpointError, DataError, SettingError
+from ..models.gpu import check_gpu
 from ..models.masked_training import Adapted, MaskedSettings, adapt_checkpoint
 from ..models.precision import Precision
 from ..output import replace_folder_when_done
@@ -203,6 +204,7 @@ def _check_settings(settings: MaskedSettings, mask_rate: float) -> None:
         raise SettingError("learn_rate", settings.learn_rate, "a rate above 0")
     if not 0 < mask_rate < 1:
         raise SettingError("mask_rate", mask_rate, "a share above 0 and below 1")
+    check_gpu(settings.gpu_id, needs_cupy=False)
 
 
 def _check_output(output_dir: Path, encoder: str) -> None:

@@ -15,10 +15,11 @@ from thinc.types import Generator
 from tqdm import tqdm
 
 from ..checkpoints import Checkpoint
-from ..errors import DivergedError, SettingError
+from ..errors import DivergedError
 from ..pieces import IGNORED, MaskedWindows
 from ..training.masked_texts import MaskedTexts
 from ..training.optimizer import AdamW, ScaledParameter, configure_adamw
+from .gpu import check_gpu
 from .masked_language_model import MaskedLanguageModel, export_masked_language_model, load_masked_language_model
 from .precision import Precision, find_training_dtype
 
@@ -88,7 +89,7 @@ def adapt_checkpoint(
     Raises:
         CheckpointError: It cannot be used.
         DivergedError: The loss or a weight is not finite.
-        SettingError: There is no such GPU.
+        SettingError: The GPU cannot be used.
     """
     device = _find_device(settings.gpu_id)
     rng = np.random.default_rng(settings.seed)
@@ -188,8 +189,5 @@ def _check_finite(model: MaskedLanguageModel, learn_rate: float) -> None:
 
 
 def _find_device(gpu_id: int) -> torch.device:
-    if gpu_id < 0:
-        return torch.device("cpu")
-    if gpu_id >= torch.cuda.device_count():
-        raise SettingError("gpu_id", gpu_id, f"-1 for the CPU, or one of the {torch.cuda.device_count()} GPUs")
-    return torch.device("cuda", gpu_id)
+    check_gpu(gpu_id, needs_cupy=False)
+    return torch.device("cpu") if gpu_id < 0 else torch.device("cuda", gpu_id)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from spacy.language import Language
-from spacy.training import Example
 
 from ..errors import SettingError
 
@@ -26,12 +24,14 @@ class CategoryPipe(NamedTuple):
         labels: What it predicts, sorted.
         is_exclusive: Whether every document has exactly one of them.
         threshold: If not, from which score on a label counts as predicted.
+        positive_label: If so, of two labels the one whose F1 is the score.
     """
 
     name: str
     labels: tuple[str, ...]
     is_exclusive: bool
     threshold: float = 0.0
+    positive_label: str | None = None
 
 
 def find_category_pipes(nlp: Language) -> list[CategoryPipe]:
@@ -41,8 +41,11 @@ def find_category_pipes(nlp: Language) -> list[CategoryPipe]:
         is_exclusive = _IS_EXCLUSIVE_BY_FACTORY.get(nlp.get_pipe_meta(name).factory)
         if is_exclusive is not None:
             component: Any = nlp.get_pipe(name)
-            threshold = 0.0 if is_exclusive else float(component.cfg["threshold"])
-            found.append(CategoryPipe(name, tuple(sorted(component.labels)), is_exclusive, threshold))
+            labels, cfg = tuple(sorted(component.labels)), component.cfg
+            if is_exclusive:
+                found.append(CategoryPipe(name, labels, is_exclusive, positive_label=cfg.get("positive_label")))
+            else:
+                found.append(CategoryPipe(name, labels, is_exclusive, threshold=float(cfg["threshold"])))
     return found
 
 
@@ -59,10 +62,3 @@ def override_threshold(nlp: Language, threshold: float) -> None:
         raise SettingError("threshold", threshold, "none, since the pipeline has no multi-label categories")
     for component in components:
         component.cfg["threshold"] = threshold
-
-
-def find_strange_labels(examples: Iterable[Example], pipes: Iterable[CategoryPipe]) -> list[str]:
-    """Find the gold labels that no component predicts."""
-    known = {label for pipe in pipes for label in pipe.labels}
-    gold = {label for example in examples for label, value in example.reference.cats.items() if value > 0}
-    return sorted(gold - known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..components.category_scores import format_unknown_labels
 from .categories import Categories
 
 
@@ -20,17 +21,19 @@ def format_category_rows(categories: Categories) -> list[tuple[str, ...]]:
 
 def format_category_notes(categories: Categories) -> list[str]:
     """Name the accuracy, and what the table does not show."""
-    pipe = categories.pipe
+    name = categories.pipe.name
     if categories.accuracy is None:
-        return [f"{pipe.name}: no document has a gold label"]
-    notes = [f"{pipe.name}: {_format_accuracy(categories)}"]
-    if categories.n_unknown:
-        notes.append(_format_unknown(categories))
-    auc_by_label = categories.scores["cats_auc_per_type"]
-    if n_undefined := sum(auc is None for auc in auc_by_label.values()):
-        notes.append(f"{n_undefined:,} of {len(auc_by_label):,} labels without AUC, 0 in its average as in spaCy")
-    if strange := [label for label in categories.support if label not in pipe.labels]:
-        notes.append(f"gold labels that the pipeline does not know: {', '.join(strange)}")
+        notes = [f"{name}: no document has a gold label" + " that it knows" * bool(categories.unknown_labels)]
+    else:
+        notes = [f"{name}: {_format_accuracy(categories)}"]
+        if categories.n_unknown:
+            notes.append(f"{categories.n_unknown:,} without a gold label left out")
+        auc_by_label = categories.scores["cats_auc_per_type"]
+        if n_undefined := sum(auc is None for auc in auc_by_label.values()):
+            notes.append(f"{n_undefined:,} of {len(auc_by_label):,} labels without AUC, 0 in its average as in spaCy")
+    if categories.unknown_labels:
+        counts = format_unknown_labels(categories.unknown_labels)
+        notes.append(f"gold labels that the pipeline does not know: {counts}")
     return notes
 
 
@@ -56,9 +59,3 @@ def _format_accuracy(categories: Categories) -> str:
     if categories.pipe.is_exclusive:
         return f"accuracy {share}"
     return f"all labels right in {share} (threshold {categories.pipe.threshold:g})"
-
-
-def _format_unknown(categories: Categories) -> str:
-    note = f"{categories.n_unknown:,} without a gold label left out of it"
-    # spaCy's scorer of exclusive classes reads a missing value as 0, and a prediction without gold as a false positive.
-    return note if categories.confusion is None else f"{note}, though not of spaCy's precision, recall and AUC"

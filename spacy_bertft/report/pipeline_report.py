@@ -21,7 +21,7 @@ from ..models.text_pieces import find_pieces
 from ..output import replace_when_done
 from ..pictures.plot import check_plot
 from .bootstrap import Resampling
-from .category_pipes import CategoryPipe, find_category_pipes, find_strange_labels
+from .category_pipes import CategoryPipe, find_category_pipes
 from .comparison import match_sections
 from .counts import measure_figures
 from .inputs import read_inputs
@@ -151,15 +151,13 @@ def measure_sections(nlp: Language, examples: Sequence[Example], n_errors: int) 
         examples: Annotated by it.
         n_errors: How many mistakes of each component to show.
     """
-    pipes = find_category_pipes(nlp)
-    strange = find_strange_labels(examples, pipes)
-    cats: dict[str, CategoryPipe] = {pipe.name: pipe for pipe in pipes}
+    cats: dict[str, CategoryPipe] = {pipe.name: pipe for pipe in find_category_pipes(nlp)}
     sections = []
     for name, component in _find_ours(nlp).items():
         if isinstance(component, BertNer):
             sections.append(measure_entities(name, component, examples, _find_elsewhere(nlp, component), n_errors))
         elif isinstance(component, TextComponent):
-            sections.append(measure_cats(cats[name], component, examples, strange, n_errors))
+            sections.append(measure_cats(cats[name], component, examples, n_errors))
         else:
             sections.append(measure_tags(name, component, examples))
     return sections

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..pictures.colors import COLORS
-from .reliability import N_BINS, Confidence, Reliability, Sweep
+from ..training.reliability import N_BINS, Reliability
+from .reliability import Confidence, Sweep
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,13 +10,14 @@ from spacy.language import Language
 from spacy.scorer import Scorer
 from spacy.training import Example
 
+from ..components.calibration import measure_calibration_errors
+from ..components.category_scores import UnknownLabelsWarning
 from .categories import Categories, measure_categories
-from .category_pipes import find_category_pipes, find_strange_labels
-from .confidence import measure_calibration_errors
+from .category_pipes import find_category_pipes
 
 
 class CategoryScorer(Scorer):
-    """spaCy's scorer, and what it leaves out of categories.
+    """spaCy's scorer, with the scores of categories counted as their confusion matrix is, by whatever scorer they have.
 
     `Language.evaluate` predicts on copies of the examples, which only its scorer gets to see.
 
@@ -33,12 +35,13 @@ class CategoryScorer(Scorer):
         """Score examples, as spaCy does; `cats_by_component` tells several components with categories apart."""
         examples = list(examples)
         self.calibration_errors = measure_calibration_errors(self.nlp, examples)
-        by_component = super().score(examples, per_component=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnknownLabelsWarning)  # named by the notes on each component
+            by_component = super().score(examples, per_component=True)
         pipes = [pipe for pipe in find_category_pipes(self.nlp) if "cats_f_per_type" in by_component.get(pipe.name, {})]
-        strange = find_strange_labels(examples, pipes)
         for pipe in pipes:
-            one = measure_categories(pipe, by_component[pipe.name], examples, strange)
-            by_component[pipe.name] = {**one.scores, **one.to_json()}
+            one = measure_categories(pipe, examples)
+            by_component[pipe.name] = {**by_component[pipe.name], **one.scores}
             self.categories.append(one)
         if per_component:
             return by_component

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from spacy.attrs import ORTH
 from spacy.training import Example
 
-from .randomness import RandomState, get_random_state, set_random_state
+from ..training.randomness import RandomState, get_random_state, keep_random_state, set_random_state
 
 Batch = list[Example]
 
@@ -50,10 +50,9 @@ class DataOrder:
 
     @contextmanager
     def _draw(self) -> Iterator[None]:
-        others = get_random_state()
-        set_random_state(self._own)
-        try:
-            yield
-        finally:
-            self._own = get_random_state()
-            set_random_state(others)
+        with keep_random_state():
+            set_random_state(self._own)
+            try:
+                yield
+            finally:
+                self._own = get_random_state()

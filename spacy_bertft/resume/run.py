@@ -1,9 +1,10 @@
-"""Train as `spacy train` does, with snapshots to go on from."""
+"""Train as `spacy train` does, with snapshots to go on from, and with an evaluation of the last step."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,18 +25,27 @@ from thinc.api import Config, Optimizer, fix_random_seed
 from wasabi import msg
 
 from ..components.pipelines import copy_pipeline_dir
-from ..errors import SettingError
+from ..components.training_config import (
+    TrainingConfigWarning,
+    check_training,
+    find_end,
+    find_missing_scores,
+)
+from ..errors import DataError, SettingError
 from ..output import replace_folder_when_done
 from .data_order import Batch, DataOrder
 from .replay import Replay
 from .snapshot import FOLDER, Progress, Snapshot, has_snapshot, list_versions, remove_snapshot, write_snapshot
 
+LogStep = Callable[[dict[str, Any] | None], None]
+
 
 def train(config: Config, output_dir: Path, *, gpu_id: int = -1, overwrite: bool = False) -> Path:
     """Train a pipeline.
 
-    At each look at the development set `model-last` and, if it is the best so far, `model-best` are replaced, each in
-    one step, and then `snapshot`, from which `resume` goes on. The snapshot is removed at the end.
+    At each evaluation `model-last` and, if it is the best so far, `model-best` are replaced, each in one step, and then
+    `snapshot`, from which `resume` goes on. The snapshot is removed at the end. Unlike in `spacy train`, the last step
+    is always evaluated.
 
     Args:
         config: A config of spaCy, not interpolated, as `spacy.util.load_config` reads it.
@@ -47,7 +57,9 @@ def train(config: Config, output_dir: Path, *, gpu_id: int = -1, overwrite: bool
         The folder of the pipeline after the last step.
 
     Raises:
-        SettingError: The training in this folder is unfinished.
+        SettingError: The training in this folder is unfinished; or a setting in `[training]` makes no sense, such as a
+            weight of a score that no component gives.
+        DataError: There is no batch to learn from.
     """
     if has_snapshot(output_dir / FOLDER):
         if not overwrite:
@@ -88,7 +100,10 @@ class _Run:
     def __init__(self, config: Config, output_dir: Path, gpu_id: int, snapshot: Snapshot | None) -> None:
         self.config = config
         self.output_dir = output_dir
-        self.nlp = init_nlp(config, use_gpu=gpu_id)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TrainingConfigWarning)  # is for spaCy's loop; this one is checked below
+            self.nlp = init_nlp(config, use_gpu=gpu_id)
+        check_training(self.nlp)
         settings = self.nlp.config.interpolate()
         if settings["training"]["seed"] is not None:
             fix_random_seed(settings["training"]["seed"])
@@ -109,25 +124,13 @@ class _Run:
 
     def go(self) -> Path:
         """Train to the end."""
-        last, frozen = self.output_dir / DIR_MODEL_LAST, self.training["frozen_components"]
+        last = self.output_dir / DIR_MODEL_LAST
         msg.info(f"Pipeline: {self.nlp.pipe_names}")
-        with self.nlp.select_pipes(disable=frozen):
+        self._tell_settings()
+        with self.nlp.select_pipes(disable=self.training["frozen_components"]):
             log_step, finalize_log = self.training["logger"](self.nlp, sys.stdout, sys.stderr)
         try:
-            for _, info, is_best in self._make_steps():
-                if is_best is None:
-                    if self.replay.is_over:
-                        log_step(None)
-                    continue
-                info = self.replay.note(info)
-                with self.nlp.select_pipes(disable=frozen):
-                    update_meta(self.training, self.nlp, info)
-                if self.replay.is_over:
-                    self._save(is_best)
-                    self._write_snapshot()
-                log_step(info | {"output_path": str(last)})
-            self.replay.end()
-            self._save(is_best=False)
+            results = self._learn(log_step)
         except BaseException:
             if has_snapshot(self.output_dir / FOLDER):
                 msg.warn(f"Training is not at its end. To go on: spacy-bertft resume {self.output_dir}")
@@ -135,8 +138,63 @@ class _Run:
         finally:
             finalize_log()
         remove_snapshot(self.output_dir / FOLDER)
+        self._tell_best(results)
         msg.good("Saved pipeline to output directory", last)
         return last
+
+    def _learn(self, log_step: LogStep) -> list[tuple[float, int]]:
+        """Make all steps, and return the score and the number of each that was evaluated; the last one always is."""
+        is_best, info = None, None
+        for _, info, is_best in self._make_steps():
+            if is_best is not None:
+                self._keep(info, is_best, log_step)
+            elif self.replay.is_over:
+                log_step(None)
+        self.replay.end()
+        if info is None:
+            raise DataError("The batcher gave no batch to learn from. Expected training data that fit its size.")
+        results: list[tuple[float, int]] = info["checkpoints"]
+        if is_best is not None:
+            self._save(is_best=False)
+            return results
+        with self.nlp.use_params(self.optimizer.averages):
+            score, other_scores = self.evaluate()
+        results = [*results, (score, info["step"])]
+        # Among equal scores the last one is the best, as in spaCy's loop.
+        is_best = score == max(results)[0]
+        self._keep(info | {"score": score, "other_scores": other_scores}, is_best, log_step, has_snapshot=False)
+        return results
+
+    def _keep(self, info: dict[str, Any], is_best: bool, log_step: LogStep, *, has_snapshot: bool = True) -> None:
+        """Save what was evaluated, unless that was done before the training was stopped."""
+        info = self.replay.note(info)
+        with self.nlp.select_pipes(disable=self.training["frozen_components"]):
+            update_meta(self.training, self.nlp, info)
+        if self.replay.is_over:
+            self._save(is_best)
+            if has_snapshot:
+                self._write_snapshot()
+        log_step(info | {"output_path": str(self.output_dir / DIR_MODEL_LAST)})
+
+    def _tell_settings(self) -> None:
+        """Tell of settings that are allowed and hardly meant."""
+        if missing := find_missing_scores(self.nlp, self.training["score_weights"]):
+            msg.warn(f"No component of this pipeline gives {', '.join(missing)}: the weight is ignored.")
+        end = find_end(self.training)
+        if end is not None and end.setting == "patience" and end.step < self.training["eval_frequency"]:
+            eval_frequency = self.training["eval_frequency"]
+            msg.warn(
+                f"training.patience = {end.step} stops training at step {end.step} at the latest, before a second "
+                f"evaluation (eval_frequency = {eval_frequency}). Raise patience; 0 never stops training early."
+            )
+
+    def _tell_best(self, results: list[tuple[float, int]]) -> None:
+        score, best_step = max(results)
+        if best_step == 0 < results[-1][1]:
+            msg.warn(
+                f"The best score, {score:.4f}, is that of step 0: {DIR_MODEL_BEST} has hardly been trained. "
+                f"{DIR_MODEL_LAST}, with all that was learned, has {results[-1][0]:.4f}."
+            )
 
     def _make_steps(self) -> Iterator[tuple[Batch, dict[str, Any], bool | None]]:
         training = self.training

@@ -19,8 +19,14 @@ from ..damage import name_damage
 from ..errors import CheckpointError
 from ..models.adapter import keep_adapters
 from ..output import replace_folder_when_done
+from ..training.randomness import (
+    RandomState,
+    get_random_state,
+    get_torch_states,
+    set_random_state,
+    set_torch_states,
+)
 from .optimizer_state import put_optimizer, read_optimizer
-from .randomness import RandomState, get_random_state, get_torch_states, set_random_state, set_torch_states
 
 FORMAT = 1
 FOLDER = "snapshot"

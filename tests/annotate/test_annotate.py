@@ -187,7 +187,7 @@ def test_settings_that_make_no_sense(ruler, tmp_path, options, problem):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_there_is_not(ruler, tmp_path):
     write_rows(tmp_path / "a.txt", [{"text": "a film"}])
-    with pytest.raises(SettingError, match=r"device = 'cuda'\. Expected cpu, or a GPU that thinc can use \("):
+    with pytest.raises(SettingError, match=r"device = 'cuda'\. Expected cpu; "):
         annotate(ruler, [tmp_path / "a.txt"], tmp_path / "out", device="cuda")
 
 

@@ -69,6 +69,15 @@ def test_what_is_left_of_a_removed_snapshot_is_none(folder, tmp_path):
     assert not (tmp_path / "snapshot").exists()
 
 
+def test_a_weight_of_an_unknown_score_is_one_line(folder, tmp_path):
+    done = train(folder, tmp_path / "out", "--training.score_weights.ents_ff", 1.0)
+    assert done.exit_code == 1
+    [line] = done.stderr.strip().splitlines()
+    assert line.startswith("Error: training.score_weights = 'ents_ff'. Expected scores that this pipeline gives: ")
+    assert " ents_token_f, " in line
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there(folder, tmp_path):
     assert train(folder, tmp_path / "out", "--gpu-id", 0).exit_code != 0

@@ -12,11 +12,16 @@ from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from thinc.api import fix_random_seed
 
-from spacy_bertft.components.calibration import calibrate, collect_answers, configure_calibrate, find_calibrated
+from spacy_bertft.components.calibration import (
+    calibrate,
+    collect_answers,
+    configure_calibrate,
+    find_calibrated,
+    measure_calibration_errors,
+)
 from spacy_bertft.errors import SettingError
-from spacy_bertft.report.confidence import measure_calibration_errors
-from spacy_bertft.report.reliability import measure_reliability
 from spacy_bertft.training.optimizer import configure_adamw
+from spacy_bertft.training.reliability import measure_reliability
 from spacy_bertft.training.temperature import log_loss
 
 LEARNED = {

@@ -12,7 +12,6 @@ from text_pipelines import make_pipeline
 
 from spacy_bertft.components.gold import list_gold_labels, read_gold_entities
 from spacy_bertft.explain.judged import judge_answers
-from spacy_bertft.report.confidence import judge
 from spacy_bertft.tags import TagSpan
 
 nlp = spacy.blank("en")
@@ -82,7 +81,7 @@ def test_values_between_0_and_1_are_judged_the_same_everywhere(checkpoint, tmp_p
     pipe, reference = taught.get_pipe(name), taught.make_doc(TEXTS[0])
     reference.cats = {"and": 0.3, "me": 0.6, "the": 0.0}
     example = Example(taught(TEXTS[0]), reference)
-    assert judge(name, pipe, [example])[1].tolist() == [True, True, False]
+    assert pipe.judge([example])[1].tolist() == [True, True, False]
     assert pipe.collect_answers([example]).is_right.tolist() == [True, True, False]
     path = tmp_path / "gold.spacy"
     DocBin(docs=[reference]).to_disk(path)

@@ -53,6 +53,8 @@ WAYS: dict[str, dict[str, Any]] = {
         "components.bert": {"factory": "bert_encoder", "model": {"name": "${paths.encoder}"}},
         ENCODER: {"@architectures": "spacy-bertft.SharedEncoder.v1"},
     },
+    "a last step between two evaluations": {"training.eval_frequency": 7},
+    "an epoch that ends between two evaluations": {"training.eval_frequency": 7, "training.max_epochs": 5},
     "patience": {"training.patience": EVERY},
 }
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...pictures.colors import COLORS
+from ...training.reliability import Reliability
 from ..confusion import Confusion
 from ..counts import MEASURES, Figures
 from ..panels import draw_matrix, measure_matrix, shorten
-from ..reliability import Reliability
 from ..reliability_picture import draw_bins, style_axes
 from ..training_log import TrainingLog
 

@@ -13,11 +13,11 @@ from ...corpus.histogram import draw_histograms
 from ...corpus.stats import CorpusStats
 from ...pictures.image import render_element
 from ...pictures.page import Table, format_html, format_table, label_picture
+from ...training.reliability import measure_reliability
 from ..bootstrap import Resampling
 from ..comparison import compare_f1
 from ..confusion import Confusion
 from ..counts import Counts, measure_figures
-from ..reliability import measure_reliability
 from ..sections.section import Level, Section
 from ..training_log import TrainingLog
 from .charts import draw_confusion, draw_f1, draw_learning_curve, draw_reliability_diagram

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spacy.training import Example
 
+from ...components.category_scores import compare_labels, count_unknown_labels, format_unknown_labels, pair_classes
 from ...components.text_component import TextComponent
-from ..categories import compare_labels, pair_classes
 from ..category_pipes import CategoryPipe
-from ..confidence import judge
 from ..confusion import count_confusions
 from ..counts import Answer, count_answers, count_shares
 from .section import Level, Mistake, Section, cut_excerpt, pick_surest
 
 
-def measure_cats(
-    pipe: CategoryPipe, component: TextComponent, examples: Sequence[Example], strange: Sequence[str], n_mistakes: int
-) -> Section:
+def measure_cats(pipe: CategoryPipe, component: TextComponent, examples: Sequence[Example], n_mistakes: int) -> Section:
     """Measure the categories that a component gives.
 
     Args:
         pipe: What it predicts, and from which score on.
         component: The component.
         examples: Annotated by the pipeline.
-        strange: Gold labels that no component knows; see `measure_categories`.
         n_mistakes: How many mistakes to show.
 
     Raises:
@@ -33,20 +29,20 @@ def measure_cats(
     answers: list[list[Answer] | None]
     is_right: list[list[bool] | None]
     if pipe.is_exclusive:
-        pairs = pair_classes(pipe, examples, strange)
-        labels = [*pipe.labels, *strange]
+        pairs = [pair_classes(example, pipe.labels) for example in examples]
+        labels = [*pipe.labels, *sorted({pair[0] for pair in pairs if pair} - set(pipe.labels))]
         answers = [None if pair is None else [pair] for pair in pairs]
         is_right = [None if pair is None else [pair[0] == pair[1]] for pair in pairs]
         confusion = count_confusions(labels, [pair for pair in pairs if pair])
         accuracy_name = "texts with the right class"
     else:
-        compared = [compare_labels(pipe, example) for example in examples]
+        compared = [compare_labels(example, pipe.labels, pipe.threshold) for example in examples]
         labels = list(pipe.labels)
         answers = [None if doc is None else [_name(label, *each) for label, each in doc.items()] for doc in compared]
         is_right = [None if doc is None else [all(gold == held for gold, held in doc.values())] for doc in compared]
         confusion = None
         accuracy_name = "texts with all labels right"
-    probs, judged = judge(pipe.name, component, examples)
+    probs, judged = component.judge(examples)
     mistakes = [_list_mistakes(example, doc) for example, doc in zip(examples, answers, strict=True) if doc]
     return Section(
         component=pipe.name,
@@ -58,7 +54,7 @@ def measure_cats(
         probs=probs,
         is_right=judged,
         mistakes=pick_surest(mistakes, n_mistakes),
-        notes=_list_notes(pipe, strange, sum(doc is None for doc in answers)),
+        notes=_list_notes(pipe, count_unknown_labels(examples, pipe.labels), sum(doc is None for doc in answers)),
     )
 
 
@@ -82,10 +78,11 @@ def _list_mistakes(example: Example, answers: Sequence[Answer]) -> list[Mistake]
     return mistakes
 
 
-def _list_notes(pipe: CategoryPipe, strange: Sequence[str], n_unknown: int) -> tuple[str, ...]:
+def _list_notes(pipe: CategoryPipe, unknown_labels: Mapping[str, int], n_unknown: int) -> tuple[str, ...]:
     notes = ["Each text has one class." if pipe.is_exclusive else f"A label holds from {pipe.threshold:g} on."]
     if n_unknown:
         notes.append(f"Texts without a gold label, left out: {n_unknown:,}.")
-    if strange:
-        notes.append(f"Gold labels that the pipeline does not know: {', '.join(strange)}.")
+    if unknown_labels:
+        counts = format_unknown_labels(unknown_labels)
+        notes.append(f"Gold labels that the pipeline does not know: {counts}.")
     return tuple(notes)

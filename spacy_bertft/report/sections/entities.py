@@ -12,7 +12,6 @@ from ...components.ner import BertNer
 from ...components.scorers import pair_token_tags
 from ...pictures.entities import Mark
 from ...tags import TagSpan
-from ..confidence import judge
 from ..confusion import count_confusions
 from ..counts import Answer, count_answers, count_shares
 from ..entity_errors import KINDS, EntityKind, EntityMatch, match_entities
@@ -51,7 +50,7 @@ def measure_entities(
     tokens = [doc and pair_token_tags(doc.example, doc.gold_spans, doc.spans) for doc in docs]
     tags = sorted({tag for doc in tokens for pair in doc or () for tag in pair} - {_OUTSIDE})
     pairs = [_name_match(doc, match) for doc in known for match in doc.matches]
-    probs, is_right = judge(name, pipe, examples)
+    probs, is_right = pipe.judge(examples)
     return Section(
         component=name,
         factory="bert_ner",

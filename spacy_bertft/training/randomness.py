@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,16 @@ def set_random_state(state: RandomState) -> None:
     random.setstate((version, tuple(numbers), gauss))
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
+
+
+@contextmanager
+def keep_random_state() -> Iterator[None]:
+    """Put Python's and NumPy's random numbers back afterwards to where they stand now."""
+    state = get_random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)
 
 
 def get_torch_states() -> dict[str, torch.Tensor]:

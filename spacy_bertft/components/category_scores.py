@@ -1,0 +1,210 @@
+"""Scores of categories, from the counts of a confusion matrix.
+
+spaCy's scorer of exclusive classes counts a text whose gold class it does not know, or which has none, for the first
+label: precision and recall of that label are wrong then, and nothing says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from spacy.scorer import PRFScore, Scorer
+from spacy.training import Example
+
+from ..errors import DataError, shorten
+from .gold import list_gold_labels
+from .scorers import Scorer as ScorerFunction
+
+
+class UnknownLabelsWarning(UserWarning):
+    """Texts that are scored have gold labels that no component of the pipeline has."""
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryScores:
+    """The scores of one component.
+
+    Attributes:
+        scores: By name: spaCy's, `cats_accuracy`, `cats_confusion` and `cats_support`.
+        n_unlabelled: Texts without a gold label, which are left out.
+        unknown_labels: Texts by gold label that no component of the pipeline has.
+    """
+
+    scores: dict[str, Any]
+    n_unlabelled: int
+    unknown_labels: Mapping[str, int]
+
+
+def configure_textcat_scorer() -> ScorerFunction:
+    """Configure `spacy-bertft.textcat_scorer.v1`: scores of labels that exclude each other."""
+    return score_textcat
+
+
+def configure_textcat_multilabel_scorer() -> ScorerFunction:
+    """Configure `spacy-bertft.textcat_multilabel_scorer.v1`: scores of labels that may hold together."""
+    return score_textcat_multilabel
+
+
+def score_textcat(
+    examples: Iterable[Example], *, labels: Sequence[str], positive_label: str | None = None, **cfg: Any
+) -> dict[str, Any]:
+    """Score categories of which each text has one.
+
+    A text whose gold class no component knows is an error, and its class a row of `cats_confusion` and of the averages.
+    A text without a gold class is left out.
+
+    Args:
+        examples: With predictions.
+        labels: The labels of the component.
+        positive_label: Of two labels, the one whose F1 is the `cats_score`.
+        cfg: Other settings of the component, which make no difference.
+
+    Returns:
+        What spaCy's scorer returns, and: `cats_accuracy`; `cats_confusion`, the labels and the matrix of counts, whose
+        rows are gold classes; `cats_support`, the texts by gold class.
+
+    Raises:
+        DataError: A text has a gold class and no predicted one.
+    """
+    return measure_classes(list(examples), labels, positive_label).scores
+
+
+def score_textcat_multilabel(
+    examples: Iterable[Example], *, labels: Sequence[str], threshold: float, **cfg: Any
+) -> dict[str, Any]:
+    """Score categories of which a text may have several.
+
+    A label without a gold value is unknown, not absent.
+
+    Args:
+        examples: With predictions.
+        labels: The labels of the component.
+        threshold: From which probability on a label is predicted.
+        cfg: Other settings of the component, which make no difference.
+
+    Returns:
+        What spaCy's scorer returns, and: `cats_accuracy`, the share of texts of which all labels are right;
+        `cats_support`, the texts by gold label; `cats_confusion`, which is None.
+    """
+    return measure_labels(list(examples), labels, threshold).scores
+
+
+def measure_classes(
+    examples: Sequence[Example], labels: Sequence[str], positive_label: str | None = None
+) -> CategoryScores:
+    """Score labels that exclude each other; see `score_textcat`."""
+    paired = [(example, pair) for example in examples if (pair := pair_classes(example, labels))]
+    classes = [*labels, *sorted({gold for _, (gold, _) in paired} - set(labels))]
+    row = {label: index for index, label in enumerate(classes)}
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)  # (gold, predicted)
+    for _, (gold, predicted) in paired:
+        counts[row[gold], row[predicted]] += 1
+    n_right, n_predicted, n_gold = (each.tolist() for each in (counts.diagonal(), counts.sum(0), counts.sum(1)))
+    by_class = {
+        label: PRFScore(tp=right, fp=predicted - right, fn=gold - right)
+        for label, right, predicted, gold in zip(classes, n_right, n_predicted, n_gold, strict=True)
+    }
+    # Of spaCy's scores, the AUC is kept: it depends on no decision. An unknown class has none.
+    scores = Scorer.score_cats([example for example, _ in paired], "cats", labels=labels, multi_label=False)
+    scores |= _average(list(by_class.values()))
+    scores["cats_f_per_type"] = {label: score.to_dict() for label, score in by_class.items()}
+    scores["cats_score"], scores["cats_score_desc"] = scores["cats_macro_f"], "macro F"
+    if positive_label is not None and len(labels) == 2:
+        scores["cats_score"], scores["cats_score_desc"] = by_class[positive_label].fscore, f"F ({positive_label})"
+    scores["cats_accuracy"] = sum(n_right) / len(paired) if paired else None
+    scores["cats_confusion"] = {"labels": classes, "matrix": counts.tolist()}
+    scores["cats_support"] = dict(zip(classes, n_gold, strict=True))
+    return CategoryScores(scores, len(examples) - len(paired), count_unknown_labels(examples, labels))
+
+
+def measure_labels(examples: Sequence[Example], labels: Sequence[str], threshold: float) -> CategoryScores:
+    """Score labels that may hold together; see `score_textcat_multilabel`."""
+    unknown = count_unknown_labels(examples, labels)
+    compared = [each for example in examples if (each := compare_labels(example, labels, threshold))]
+    held = Counter(label for each in compared for label, (holds, _) in each.items() if holds)
+    is_right = [all(holds == is_predicted for holds, is_predicted in each.values()) for each in compared]
+    scores = Scorer.score_cats(examples, "cats", labels=labels, multi_label=True, threshold=threshold)
+    scores["cats_accuracy"] = sum(is_right) / len(is_right) if is_right else None
+    scores["cats_confusion"] = None
+    scores["cats_support"] = {label: held[label] for label in labels} | unknown
+    return CategoryScores(scores, len(examples) - len(compared), unknown)
+
+
+def pair_classes(example: Example, labels: Sequence[str]) -> tuple[str, str] | None:
+    """Pair the gold class of a text with the predicted one; None where there is no gold class.
+
+    Args:
+        example: With predictions.
+        labels: Those of a component whose labels exclude each other. Where none of them holds, the gold class may be
+            one that no component of the pipeline has.
+
+    Raises:
+        DataError: The text has a gold class and no predicted one.
+    """
+    cats, predicted = example.reference.cats, example.predicted.cats
+    # Every component writes all its labels to `doc.cats`.
+    unknown = cats.keys() - predicted.keys() - set(labels)
+    gold = list_gold_labels(cats, labels, exclusive=True) or list_gold_labels(cats, unknown, exclusive=True)
+    if not gold:
+        return None
+    found = list_gold_labels(predicted, labels, exclusive=True)
+    if not found:
+        raise DataError(
+            f"{shorten(repr(example.text))} has no predicted category. Expected one of {', '.join(labels)}; let the "
+            "pipeline annotate the text before it is scored."
+        )
+    return gold[0], found[0]
+
+
+def compare_labels(example: Example, labels: Sequence[str], threshold: float) -> dict[str, tuple[bool, bool]] | None:
+    """Tell of each label whether it holds and whether it is predicted to; None where no label has a gold value.
+
+    Args:
+        example: With predictions.
+        labels: Those of a component whose labels may hold together.
+        threshold: From which probability on a label is predicted.
+    """
+    gold, predicted = example.reference.cats, example.predicted.cats
+    known = [label for label in labels if label in gold]
+    held = list_gold_labels(gold, known, exclusive=False)
+    return {label: (label in held, predicted.get(label, 0.0) >= threshold) for label in known} or None
+
+
+def count_unknown_labels(examples: Iterable[Example], labels: Iterable[str]) -> dict[str, int]:
+    """Count texts by gold label that no component of the pipeline has, in the order of the labels.
+
+    Args:
+        examples: With predictions.
+        labels: Those of the component that is scored.
+    """
+    labels = set(labels)
+    counts: Counter[str] = Counter()
+    for example in examples:
+        known = labels | example.predicted.cats.keys()
+        counts.update(label for label, value in example.reference.cats.items() if value > 0 and label not in known)
+    return dict(sorted(counts.items()))
+
+
+def format_unknown_labels(counts: Mapping[str, int]) -> str:
+    """Name unknown labels, each with the number of texts that have it.
+
+    Example:
+        >>> format_unknown_labels({"news": 1200, "other": 1})
+        'news (1,200), other (1)'
+    """
+    return ", ".join(f"{label} ({count:,})" for label, count in counts.items())
+
+
+def _average(scores: Sequence[PRFScore]) -> dict[str, float]:
+    """Average precision, recall and F1 over classes (macro) and over texts (micro), under the names of spaCy."""
+    total = PRFScore()
+    for score in scores:
+        total += score
+    averages = {f"cats_micro_{key}": share for key, share in total.to_dict().items()}
+    for key in ("p", "r", "f"):
+        averages[f"cats_macro_{key}"] = sum(score.to_dict()[key] for score in scores) / max(1, len(scores))
+    return averages
