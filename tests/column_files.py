@@ -54,13 +54,14 @@ styles = st.builds(
 # Odd characters that belong to words: no-break space, next line, line separator, zero-width joiner, a combining mark.
 _odd = st.text(st.sampled_from("a#\u00a0\u0085\u2028\u200d\u0301\U0001f600-|B"), min_size=1, max_size=4)
 _any = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n\t \ufeff"), min_size=1, max_size=4)
-words = (_odd | _any).filter(lambda word: not re.fullmatch("O|[BILUES]-.+", word))
+# Words that look like tags or numbers would make a small file one that cannot be read without advice.
+words = (_odd | _any).filter(lambda word: not re.fullmatch("O|[BILUES]-.+|[0-9].*", word))
 
 
 @st.composite
 def sentences(draw: st.DrawFn) -> Sentence:
     """Draw a sentence of at least one word."""
-    drawn = draw(st.lists(words, min_size=1, max_size=8))
+    drawn = draw(st.lists(words, min_size=1, max_size=8, unique=True))
     spans, start = [], 0
     while start < len(drawn):
         end = draw(st.integers(start + 1, len(drawn)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,7 +51,7 @@ def fuzz_one(data: bytes) -> None:
 
 
 def _check_lines(rows: list[Row | Problem], n_empty: int, kind: str, content: bytes) -> None:
-    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    lines = re.split(rb"\r*\n|\r", content.removeprefix(b"\xef\xbb\xbf"))
     if not lines[-1] and content != b"\xef\xbb\xbf":
         lines.pop()
     full = {number for number, line in enumerate(lines, start=1) if line.strip()}
@@ -58,7 +59,7 @@ def _check_lines(rows: list[Row | Problem], n_empty: int, kind: str, content: by
     check(n_empty == len(lines) - len(full), "empty lines are counted")
     for row in rows:
         if isinstance(row, Row):
-            line = lines[row.line - 1].decode("utf-8").rstrip("\r")
+            line = lines[row.line - 1].decode("utf-8")
             check(row.text == (line if kind == ".txt" else json.loads(line)["text"]), "texts are exact")
 
 

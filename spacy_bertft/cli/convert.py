@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .tables import print_notes, print_table
+
+if TYPE_CHECKING:
+    from ..corpus.report import ConversionReport
 
 # An option that is not given is None, so that one which does not belong to the kind of the files can be refused.
 _for_columns = partial(typer.Option, rich_help_panel="Column files (--as ents or tags)")
@@ -39,8 +42,21 @@ def convert_command(
         str | None,
         _for_columns(help="How tags spell entities: bio, iob1, biluo or bioes.", show_default="guessed from the files"),
     ] = None,
+    word_column: Annotated[
+        str | None,
+        _for_columns(
+            help="The column of the words: its number, from 1, or its name in a header line, in # global.columns or in "
+            "CoNLL-U (such as FORM).",
+            show_default="found in each file",
+        ),
+    ] = None,
     tag_column: Annotated[
-        str | None, _for_columns(help="The column of the tags: first or last.", show_default="found out, file by file")
+        str | None,
+        _for_columns(
+            help="The column of the tags: the same, or first or last. In CoNLL-U, --as tags reads UPOS; "
+            "--tag-column XPOS reads the other tags.",
+            show_default="found in each file",
+        ),
     ] = None,
     n_sents: Annotated[int | None, _for_columns(help="Sentences in a document, at most.", show_default="1")] = None,
     orphans: Annotated[
@@ -90,17 +106,29 @@ def convert_command(
         Path | None,
         _for_texts(help="File of label names, one a line, if the labels are numbers: the first line names 0."),
     ] = None,
+    first_label: Annotated[
+        int | None,
+        _for_texts(
+            help="The number of the first name in --label-names, 0 or 1.", show_default="0, which then has to occur"
+        ),
+    ] = None,
 ) -> None:
     """Convert files with labels to spaCy's binary format.
 
-    Column files (BIO, CoNLL) have a word and its tag on each line.
+    Column files (BIO, CoNLL, CoNLL-U) have a word and its tag on each line.
     Labelled texts are rows of CSV or TSV files, or lines of JSONL files.
     """
     from ..corpus.columns.convert import convert
     from ..corpus.texts.convert import convert_texts
 
     shared = {"lang": lang, "dev": dev, "dev_path": dev_path, "test": test, "test_path": test_path, "seed": seed}
-    columns = {"scheme": scheme, "tag_column": tag_column, "n_sents": n_sents, "orphans": orphans}
+    columns = {
+        "scheme": scheme,
+        "word_column": word_column,
+        "tag_column": tag_column,
+        "n_sents": n_sents,
+        "orphans": orphans,
+    }
     texts = {
         "file_format": file_format,
         "text_column": text_column,
@@ -110,8 +138,10 @@ def convert_command(
         "quoting": quoting,
         "label_separator": label_separator,
         "label_names": label_names,
+        "first_label": first_label,
     }
     choices = _choose_settings(kind, columns, texts) | shared
+    report: ConversionReport
     if kind == "cats":
         report = convert_texts(input_paths, output_path, **choices)
     else:

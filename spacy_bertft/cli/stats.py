@@ -19,6 +19,16 @@ def stats_command(
         str,
         typer.Option("--as", help="What to count: ents (entities), tags, or cats (categories; in .spacy files only)."),
     ] = "ents",
+    word_column: Annotated[
+        str | None,
+        typer.Option(
+            help="The column of the words in column files, as for convert.", show_default="found in each file"
+        ),
+    ] = None,
+    tag_column: Annotated[
+        str | None,
+        typer.Option(help="The column of the tags in column files, as for convert.", show_default="found in each file"),
+    ] = None,
 ) -> None:
     """Tell how long the texts of a corpus are, and what its labels are."""
     from ..corpus.histogram import draw_lengths
@@ -29,7 +39,7 @@ def stats_command(
         from ..checkpoints import read_tokenizer
 
         tokenizer = read_tokenizer(encoder).count_pieces
-    stats = measure_corpus(paths, tokenizer, window, kind=kind)
+    stats = measure_corpus(paths, tokenizer, window, kind=kind, tag_column=tag_column, word_column=word_column)
     if plot is not None:
         draw_lengths(stats, plot)
     print_table(stats.format_rows())

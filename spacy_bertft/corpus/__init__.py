@@ -12,12 +12,14 @@ from .histogram import draw_lengths
 from .report import ConversionReport, PartReport
 from .stats import CorpusStats, measure_corpus
 from .texts.convert import convert_texts
+from .texts.report import TextReport
 
 __all__ = [
     "ColumnReport",
     "ConversionReport",
     "CorpusStats",
     "PartReport",
+    "TextReport",
     "configure_column_corpus",
     "convert",
     "convert_texts",

@@ -1,4 +1,4 @@
-"""A choice among a few words, as it comes from a command line or a config."""
+"""Choices among a few words, and numbers, as they come from a command line, a config or a file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TypeVar
 from ..errors import SettingError
 
 Choice = TypeVar("Choice", bound=str)
+
+_MOST_DIGITS = 18  # Python itself refuses to read thousands
 
 
 def parse_choice(name: str, value: str, choices: Sequence[Choice]) -> Choice:
@@ -20,3 +22,8 @@ def parse_choice(name: str, value: str, choices: Sequence[Choice]) -> Choice:
         if choice == value:
             return choice
     raise SettingError(name, value, f"one of {', '.join(choices)}")
+
+
+def read_number(text: str) -> int | None:
+    """Read decimal digits; nothing where there are others, or more than the number of any column or label has."""
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None

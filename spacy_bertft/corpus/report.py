@@ -37,6 +37,7 @@ class ConversionReport:
         dev: What was split off for development; None if nothing was asked for.
         test: What was split off for testing; None if nothing was asked for.
         n_lines_left_out: Lines and rows that were left out, by reason.
+        n_byte_order_marks: Byte order marks that were removed inside files.
     """
 
     paths: tuple[Path, ...]
@@ -45,6 +46,7 @@ class ConversionReport:
     dev: PartReport | None = None
     test: PartReport | None = None
     n_lines_left_out: Mapping[str, int] = field(default_factory=dict)
+    n_byte_order_marks: int = 0
 
     @property
     def parts(self) -> tuple[PartReport, ...]:
@@ -93,6 +95,7 @@ class ConversionReport:
         notes = [
             f"{self.n_lines:,} lines of {files} read",
             *self._list_notes(),
+            *([f"byte order marks removed: {self.n_byte_order_marks:,}"] if self.n_byte_order_marks else []),
             f"left out: {', '.join(left_out) or 'nothing'}",
         ]
         return "; ".join(notes) + "."

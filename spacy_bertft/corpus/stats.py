@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -18,8 +18,8 @@ from tqdm import tqdm
 from ..errors import DataError, SettingError
 from .choices import parse_choice
 from .columns.docs import make_gold_doc
-from .columns.gold import GoldReader
-from .columns.options import parse_options
+from .columns.gold import GoldReader, join_columns
+from .columns.options import ColumnOptions, parse_options
 from .columns.sentences import LineTally
 from .docs import read_docs
 from .texts.cats import list_present
@@ -55,6 +55,8 @@ class CorpusStats:
         window: Pieces that a model takes at once, special ones included.
         label_counts: Entities by label, tokens by tag, or texts by label; the most frequent first.
         n_tags_repaired: Tags of column files that had to be read leniently.
+        columns: In which columns words and tags of column files are.
+        n_lines_left_out: Lines of column files that were left out, by reason.
     """
 
     paths: tuple[Path, ...]
@@ -63,6 +65,8 @@ class CorpusStats:
     window: int
     label_counts: Mapping[str, int]
     n_tags_repaired: int = 0
+    columns: str = ""
+    n_lines_left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_texts(self) -> int:
@@ -116,6 +120,11 @@ class CorpusStats:
             notes.append(f"{share} longer than a window of {self.window:,} pieces")
         if self.n_tags_repaired:
             notes.append(f"illegal tags, read as conlleval does: {self.n_tags_repaired:,}")
+        if self.columns:
+            notes.append(self.columns)
+        if self.n_lines_left_out:
+            left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.n_lines_left_out.items())
+            notes.append(f"left out: {left_out}")
         return "; ".join(notes) + "."
 
 
@@ -131,6 +140,8 @@ def measure_corpus(
     window: int = 512,
     *,
     kind: str = "ents",
+    tag_column: str | int | None = None,
+    word_column: str | int | None = None,
 ) -> CorpusStats:
     """Measure the texts of `.spacy` files and column files together.
 
@@ -143,6 +154,9 @@ def measure_corpus(
         window: Pieces that a model takes at once, special ones included.
         kind: `ents` counts entities by label, `tags` counts tokens by tag, `cats` counts texts by the labels whose
             value is 0.5 or more. Only `.spacy` files have the last.
+        tag_column: The column of the tags in column files: its number from 1, its name, `first` or `last`; None to find
+            it.
+        word_column: The same of the words.
 
     Raises:
         DataError: A file does not exist, cannot be read, or no file holds a text; or `cats` are to be counted in
@@ -154,7 +168,10 @@ def measure_corpus(
         raise SettingError("window", window, f"more than {_N_SPECIAL} pieces")
     sources = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
     counted, tally = parse_choice("kind", kind, _KINDS), LineTally()
-    texts = iter(tqdm(_read_texts(sources, counted, tally), desc="Measuring", unit=" texts", disable=None))
+    columns: dict[Path, str] = {}
+    options = parse_options(None, tag_column, "repair", "tags" if counted == "tags" else "ents", word_column)
+    read = _read_texts(sources, counted, tally, options, columns)
+    texts = iter(tqdm(read, desc="Measuring", unit=" texts", disable=None))
     n_words: list[int] = []
     n_pieces: list[int] = []
     labels: Counter[str] = Counter()
@@ -172,6 +189,8 @@ def measure_corpus(
         window=window,
         label_counts=dict(sorted(labels.items(), key=lambda item: (-item[1], item[0]))),
         n_tags_repaired=tally.n_tags_repaired,
+        columns=join_columns(columns),
+        n_lines_left_out=tally.list_left_out(),
     )
 
 
@@ -186,19 +205,21 @@ def summarize_lengths(lengths: NDArray[np.int64]) -> Lengths:
     return Lengths(int(lengths.sum()), float(lengths.mean()), median, p95, p99, int(lengths.max()))
 
 
-def _read_texts(paths: Sequence[Path], kind: StatsKind, tally: LineTally) -> Iterator[_Text]:
+def _read_texts(
+    paths: Sequence[Path], kind: StatsKind, tally: LineTally, options: ColumnOptions, columns: dict[Path, str]
+) -> Iterator[_Text]:
     vocab = Vocab()
     for path in paths:
-        docs = read_docs(path, vocab) if path.suffix == ".spacy" else _read_columns(path, vocab, kind, tally)
+        if path.suffix == ".spacy":
+            docs = read_docs(path, vocab)
+        elif kind == "cats":
+            raise DataError(f"{path}: not a .spacy file. Convert it first: spacy-bertft convert --as cats.")
+        else:
+            reader = GoldReader([path], options)
+            columns[path] = reader.describe_columns()
+            docs = (make_gold_doc(vocab, [sentence]) for sentence in reader.read(tally))
         for doc in docs:
             yield _Text(doc.text, len(doc), _list_labels(doc, kind))
-
-
-def _read_columns(path: Path, vocab: Vocab, kind: StatsKind, tally: LineTally) -> Iterator[Doc]:
-    if kind == "cats":
-        raise DataError(f"{path}: not a .spacy file. Convert it first: spacy-bertft convert --as cats.")
-    for sentence in GoldReader([path], parse_options(orphans="repair", kind=kind)).read(tally):
-        yield make_gold_doc(vocab, [sentence])
 
 
 def _list_labels(doc: Doc, kind: StatsKind) -> list[str]:

@@ -38,7 +38,18 @@ def test_convert_prints_its_report(source: Path, tmp_path: Path) -> None:
 
 def test_every_option_arrives(source: Path, tmp_path: Path) -> None:
     source.write_text("dogs NNS\nrun VBP\n\ncats NNS\n")
-    options = ["--as", "tags", "--tag-column", "last", "--dev", "0.5", "--dev-path", str(tmp_path / "d.spacy")]
+    options = [
+        "--as",
+        "tags",
+        "--tag-column",
+        "last",
+        "--word-column",
+        "1",
+        "--dev",
+        "0.5",
+        "--dev-path",
+        str(tmp_path / "d.spacy"),
+    ]
     options += ["--seed", "1", "--n-sents", "2", "--lang", "xx", "--orphans", "repair", "--scheme", "bio"]
     result = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "b.spacy"), *options])
     assert result.exit_code == 0, result.output
@@ -92,7 +103,7 @@ def test_labelled_texts(tmp_path: Path) -> None:
     options = ["--as", "cats", "--format", "tsv", "--no-header", "--no-quoting", "--text-column", "2"]
     options += ["--second-text-column", "3", "--label-column", "1", "--label-separator", "|", "--lang", "xx"]
     options += ["--label-names", str(names), "--dev", "0.2", "--dev-path", str(tmp_path / "d.spacy"), "--test", "0.1"]
-    options += ["--test-path", str(tmp_path / "t.spacy"), "--seed", "3"]
+    options += ["--test-path", str(tmp_path / "t.spacy"), "--seed", "3", "--first-label", "0"]
     result = CliRunner().invoke(app, ["convert", str(source), str(output), *options])
     assert result.exit_code == 0, result.output
     assert "a.spacy   d.spacy   t.spacy" in result.stdout
@@ -105,6 +116,8 @@ def test_labelled_texts(tmp_path: Path) -> None:
     [
         (["--as", "cats", "--scheme", "bio"], "scheme", "cats"),
         (["--as", "cats", "--tag-column", "last"], "tag_column", "cats"),
+        (["--as", "cats", "--word-column", "1"], "word_column", "cats"),
+        (["--first-label", "1"], "first_label", "ents"),
         (["--as", "cats", "--n-sents", "1"], "n_sents", "cats"),
         (["--as", "cats", "--orphans", "error"], "orphans", "cats"),
         (["--format", "csv"], "file_format", "ents"),

@@ -46,6 +46,14 @@ def test_words_only(source: Path) -> None:
     assert "2 texts; pieces not counted" in result.stdout
 
 
+def test_columns(source: Path) -> None:
+    source.write_text("1\tAnna\tB-PER\tO\n2\truns\tO\tB-X\n")
+    result = CliRunner().invoke(app, ["stats", str(source), "--word-column", "2", "--tag-column", "3"])
+    assert result.exit_code == 0, result.output
+    assert "PER" in result.stdout
+    assert "words in column 2, tags in column 3 of 4" in " ".join(result.stdout.split())
+
+
 def test_with_an_encoder_and_a_plot(source: Path, tmp_path: Path, encoders: list[str]) -> None:
     pytest.importorskip("matplotlib")
     plot = tmp_path / "a.html"

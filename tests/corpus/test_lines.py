@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spacy_bertft.corpus import lines
-from spacy_bertft.corpus.lines import read_lines, read_raw_lines
+from spacy_bertft.corpus.lines import FileTally, read_lines, read_raw_lines
 from spacy_bertft.errors import ColumnFormatError, DataError
 
 
@@ -27,6 +27,20 @@ def test_lines_with_their_ends(tmp_path: Path) -> None:
     assert list(read_raw_lines(path)) == ["a\r\n", "b\r\r\n", "\n", "c"]
 
 
+def test_carriage_returns_end_lines(tmp_path: Path) -> None:
+    assert read(tmp_path / "a", b"a\rb\r\rc") == ["a", "b", "", "c"]
+    assert read(tmp_path / "b", b"a\rb\r\r") == ["a", "b", ""]
+    # Of a file that was converted twice, no line becomes two.
+    assert read(tmp_path / "c", b"a\r\r\nb\rc\r\nd\n") == ["a", "b", "c", "d"]
+
+
+def test_byte_order_marks_inside_a_file(tmp_path: Path) -> None:
+    path, tally = tmp_path / "a", FileTally()
+    path.write_bytes("\ufeffa\n\ufeffb\ufeff\n\ufeff\n\ufeff\ufeffc\n\ufeff\tO\n".encode())
+    assert [line for _, line in read_lines(path, tally)] == ["a", "b\ufeff", "", "c", "\ufeff\tO"]
+    assert tally == FileTally(n_lines=5, n_byte_order_marks=4)
+
+
 def test_other_line_ends_belong_to_the_line(tmp_path: Path) -> None:
     text = "a\u0085b\u2028c\x0bd\x0ce\x1cf"
     assert read(tmp_path / "a", text.encode()) == [text]
@@ -37,6 +51,8 @@ def test_other_line_ends_belong_to_the_line(tmp_path: Path) -> None:
     [
         (b"a\nb\ncaf\xe9\tO\n", 3, "byte 0xe9 at position 4 of the line is not UTF-8"),
         (b"\xff\xfea\0", 1, "byte 0xff at position 1 of the line is not UTF-8"),
+        ("a\tO".encode("utf-16-be"), 1, "the line holds a NUL"),
+        ("\ufeffa\tO".encode("utf-32"), 1, "byte 0xff at position 1 of the line is not UTF-8"),
         (b"a\nb\0\tO\n", 2, "the line holds a NUL"),
     ],
 )

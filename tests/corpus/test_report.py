@@ -14,6 +14,9 @@ def test_a_compact_table() -> None:
         dev=PartReport(Path("a-dev.spacy"), 10, 5, 100, {"LOC": 1, "PER": 1}),
         n_tags_repaired=3,
         n_lines_left_out={"comment lines": 2},
+        columns="words in column 1, tags in column 2 of 2",
+        n_tags_missing=1,
+        n_byte_order_marks=1,
     )
     assert str(report).splitlines() == [
         "           a.spacy  a-dev.spacy",
@@ -23,7 +26,8 @@ def test_a_compact_table() -> None:
         "entities         7            2",
         "  LOC            0            1",
         "  PER            7            1",
-        "1,234 lines of 2 files read; scheme bio; tags repaired: 3; left out: 2 comment lines.",
+        "1,234 lines of 2 files read; words in column 1, tags in column 2 of 2; scheme bio; tags repaired: 3; "
+        "tokens without a tag: 1; byte order marks removed: 1; left out: 2 comment lines.",
     ]
     assert (report.n_sentences, report.n_docs, report.n_tokens) == (100, 50, 1100)
 

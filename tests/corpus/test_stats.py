@@ -83,7 +83,9 @@ def test_rows_have_equal_lengths(source: Path) -> None:
     stats = measure_corpus(source, count_letters)
     assert {len(row) for row in stats.format_rows()} == {3}
     assert stats.format_label_rows()[1] == ("YEAR", "2", "66.7%")
-    assert stats.format_notes() == "3 texts; 0 (0.00%) longer than a window of 512 pieces."
+    assert stats.format_notes() == (
+        "3 texts; 0 (0.00%) longer than a window of 512 pieces; words in column 1, tags in column 2 of 2."
+    )
 
 
 def test_what_cannot_be_measured(tmp_path: Path, source: Path) -> None:
@@ -98,3 +100,14 @@ def test_what_cannot_be_measured(tmp_path: Path, source: Path) -> None:
         with pytest.raises(SettingError) as caught:
             measure_corpus(source, **settings)
         assert caught.value.name == name
+
+
+def test_columns_of_column_files(tmp_path: Path) -> None:
+    source, other = tmp_path / "a.tsv", tmp_path / "b.bio"
+    source.write_text("# id 7\tdomain=en\n1\tAnna\tB-PER\tO\n2\truns\tO\tB-X\n\n1\tBob\tB-PER\tO\n")
+    other.write_text("O\tAnna\n")
+    stats = measure_corpus(source, tag_column=3)
+    assert (stats.word_lengths.tolist(), dict(stats.label_counts)) == ([2, 1], {"PER": 2})
+    assert stats.format_notes().endswith("words in column 2, tags in column 3 of 4; left out: 1 comment lines.")
+    assert dict(measure_corpus(source, tag_column=4, word_column=2).label_counts) == {"X": 1}
+    assert f"{other}: words in column 2, tags in column 1 of 2" in measure_corpus([source, other]).format_notes()

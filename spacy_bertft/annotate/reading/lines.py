@@ -20,14 +20,15 @@ _BOM = b"\xef\xbb\xbf"
 def cut_lines(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
     """Cut a file with a text or a JSON object on each line into chunks."""
     with open_input(source.url, source.compression) as (file, tell):
-        yield from collect_rows(read_raw_rows(file), source, settings, tell, [])
+        yield from collect_rows(read_raw_rows(file, at_returns=True), source, settings, tell, [])
 
 
-def read_raw_rows(file: IO[bytes]) -> Iterator[RawRow | Problem | Empty]:
+def read_raw_rows(file: IO[bytes], *, at_returns: bool = False) -> Iterator[RawRow | Problem | Empty]:
     """Read a file line by line, never more of a line than `split_lines` allows.
 
     Args:
         file: The file. A byte order mark at its start is passed over.
+        at_returns: Whether a lone carriage return ends a line too.
 
     Yields:
         Each line with its end. A line that is too long, and the place from where on the file cannot be read, are
@@ -35,7 +36,7 @@ def read_raw_rows(file: IO[bytes]) -> Iterator[RawRow | Problem | Empty]:
     """
     number = 0
     try:
-        for number, line in enumerate(split_lines(file), start=1):
+        for number, line in enumerate(split_lines(file, at_returns=at_returns), start=1):
             if line is None:
                 yield Problem(number, f"{describe_long_line()}. Expected shorter ones.")
                 continue

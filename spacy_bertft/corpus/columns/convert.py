@@ -28,7 +28,8 @@ def convert(
     output_path: Path | str,
     *,
     scheme: str | None = None,
-    tag_column: str | None = None,
+    tag_column: str | int | None = None,
+    word_column: str | int | None = None,
     lang: str = "en",
     n_sents: int = 1,
     dev: float = 0.0,
@@ -47,7 +48,9 @@ def convert(
         input_paths: One file or several, which are read as one corpus.
         output_path: The `.spacy` file to write.
         scheme: The tag scheme; None to guess it.
-        tag_column: `first` or `last`; None to find out.
+        tag_column: The column of the tags: its number from 1, its name, `first` or `last`; None to find it. Names are
+            those of a header line, of `# global.columns`, or of CoNLL-U, such as XPOS in place of UPOS.
+        word_column: The same of the words.
         lang: Language code of the vocabulary.
         n_sents: How many sentences go into a Doc, at most. A Doc never crosses a `-DOCSTART-` line or a file.
         dev: Share of the sentences to split off, with all copies of a sentence on one side. It is sentences
@@ -66,7 +69,7 @@ def convert(
     """
     sources = list_paths(input_paths)
     plan = plan_outputs(sources, Path(output_path), {"test": (test, test_path), "dev": (dev, dev_path)})
-    options = parse_options(scheme, tag_column, orphans, kind)
+    options = parse_options(scheme, tag_column, orphans, kind, word_column)
     vocab = make_blank(lang).vocab
     reader, tally = GoldReader(sources, options), LineTally()
     sentences = list(tqdm(reader.read(tally), desc="Reading", unit=" sentences", disable=None))
@@ -83,7 +86,10 @@ def convert(
         n_lines=tally.n_lines,
         scheme=reader.scheme if options.kind == "ents" else None,
         n_tags_repaired=tally.n_tags_repaired,
-        n_lines_left_out=_list_left_out(tally),
+        n_lines_left_out=tally.list_left_out(),
+        n_byte_order_marks=tally.n_byte_order_marks,
+        columns=reader.describe_columns(),
+        n_tags_missing=tally.n_tags_missing,
         **reports,
     )
 
@@ -98,9 +104,4 @@ def _write_part(
 
 
 def _list_labels(doc: Doc, kind: Kind) -> list[str]:
-    return [ent.label_ for ent in doc.ents] if kind == "ents" else [token.tag_ for token in doc]
-
-
-def _list_left_out(tally: LineTally) -> dict[str, int]:
-    reasons = {"comment lines": tally.n_comments, "-DOCSTART- lines": tally.n_document_starts}
-    return {reason: count for reason, count in reasons.items() if count}
+    return [ent.label_ for ent in doc.ents] if kind == "ents" else [token.tag_ for token in doc if token.tag]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import ColumnFormatError, DataError, TagError
 from ...tags import Scheme, TagSpan, guess_scheme, read_spans, repair_tags
-from .layout import ColumnLayout, detect_layout
+from .detection import detect_layout
+from .layout import ColumnLayout
 from .options import ColumnOptions
 from .sentences import ColumnSentence, LineTally, read_columns
 
@@ -54,6 +55,10 @@ class GoldReader:
         self._layouts = [(path, detect_layout(path, options)) for path in paths]
         self.scheme: Scheme = options.scheme or self._guess_scheme()
 
+    def describe_columns(self) -> str:
+        """Say in which columns words and tags are; of each file, where they differ."""
+        return join_columns({path: layout.describe() for path, layout in self._layouts})
+
     def read(self, tally: LineTally | None = None) -> Iterator[GoldSentence]:
         """Read all sentences, file after file.
 
@@ -86,8 +91,7 @@ class GoldReader:
             return GoldSentence(words, read_spans(tags, self.scheme), [], document)
         except TagError as error:
             problem = f"tag {error.tag!r} {error.problem}"
-            line = sentence.line + error.index
-            raise ColumnFormatError(path, line, problem, self._advise(tags, error)) from error
+            raise ColumnFormatError(path, sentence.lines[error.index], problem, self._advise(tags, error)) from error
 
     def _advise(self, tags: list[str], error: TagError) -> str:
         expected = f"Expected {error.expected}"
@@ -99,6 +103,13 @@ class GoldReader:
         reading = repaired[error.index]
         outcome = f"read it as {reading}" if reading != error.tag else "end the span before it"
         return f"{expected}; pass --orphans repair to {outcome}."
+
+
+def join_columns(columns: Mapping[Path, str]) -> str:
+    """Join what is said of the columns of files; the same of all of them is said once."""
+    if len(set(columns.values())) == 1:
+        return next(iter(columns.values()))
+    return "; ".join(f"{path}: {found}" for path, found in columns.items())
 
 
 def _read_tags(layouts: Iterable[tuple[Path, ColumnLayout]]) -> Iterator[list[str]]:

@@ -22,8 +22,9 @@ def configure_column_corpus(
     n_sents: int = 1,
     orphans: str = "error",
     limit: int = 0,
-    tag_column: str | None = None,
+    tag_column: str | int | None = None,
     kind: str = "ents",
+    word_column: str | int | None = None,
 ) -> Callable[[Language], Iterable[Example]]:
     """Configure a reader of column files, `spacy-bertft.ColumnCorpus.v1`.
 
@@ -33,8 +34,9 @@ def configure_column_corpus(
         n_sents: How many sentences go into an example, at most.
         orphans: `error` or `repair`.
         limit: How many examples to read; 0 for all.
-        tag_column: `first` or `last`; None to find out.
+        tag_column: The column of the tags: its number from 1, its name, `first` or `last`; None to find it.
         kind: `ents` for entities, `tags` for `token.tag_`.
+        word_column: The column of the words, as `tag_column`.
 
     Returns:
         A function from a pipeline to its examples. As with spaCy's own corpus, the predicted side is what the
@@ -45,7 +47,7 @@ def configure_column_corpus(
     """
     if path is None:
         raise SettingError("path", path, "a column file; set paths.train and paths.dev")
-    options = parse_options(scheme, tag_column, orphans, kind)
+    options = parse_options(scheme, tag_column, orphans, kind, word_column)
     # confection hands over a string as it is, also where a Path is annotated.
     return partial(_read_examples, path=Path(path), options=options, n_sents=n_sents, limit=limit)
 

@@ -18,10 +18,14 @@ class ColumnReport(ConversionReport):
     Attributes:
         scheme: The scheme the files were read in; None for plain tags.
         n_tags_repaired: Tags changed to make their sequences legal.
+        columns: In which columns words and tags are.
+        n_tags_missing: Tokens without a tag.
     """
 
     scheme: Scheme | None
     n_tags_repaired: int = 0
+    columns: str = ""
+    n_tags_missing: int = 0
 
     @property
     def _counted(self) -> str:
@@ -29,4 +33,5 @@ class ColumnReport(ConversionReport):
 
     def _list_notes(self) -> list[str]:
         scheme = f"scheme {self.scheme}" if self.scheme else "plain tags"
-        return [scheme, f"tags repaired: {self.n_tags_repaired:,}"]
+        missing = [f"tokens without a tag: {self.n_tags_missing:,}"] if self.n_tags_missing else []
+        return [self.columns, scheme, f"tags repaired: {self.n_tags_repaired:,}", *missing]

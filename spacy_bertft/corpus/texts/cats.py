@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from .options import TextOptions, read_number
+from ..choices import read_number
+from .options import TextOptions
 from .rows import Row
 
 # From this value on a text counts as having a label.
@@ -37,6 +38,20 @@ def read_cats(row: Row, options: TextOptions) -> dict[str, float]:
     return _read_names([label], row, options)
 
 
+def read_choice(row: Row, options: TextOptions) -> dict[str, float]:
+    """Read what was selected in Prodigy's choice interface: 1 or 0 for every label that was offered.
+
+    Raises:
+        ColumnFormatError: A label is none, or one that was not offered was selected.
+    """
+    selected = read_cats(row, options)
+    offered = _read_names(row.options or (), row, options)
+    for label in selected:
+        if label not in offered:
+            raise row.error(f"the choice {label!r} is not among the options", f"Expected one of {', '.join(offered)}.")
+    return {label: selected.get(label, 0.0) for label in offered}
+
+
 def list_present(cats: dict[str, float]) -> list[str]:
     """List the labels that a text has."""
     return [label for label, value in cats.items() if value >= PRESENT]
@@ -57,12 +72,13 @@ def _read_name(label: object, row: Row, options: TextOptions) -> str:
 
 
 def _look_up(number: str, row: Row, options: TextOptions) -> str:
-    n_names, index = len(options.label_names), read_number(number)
-    if index is not None and index < n_names:
-        return options.label_names[index]
+    n_names, first, value = len(options.label_names), options.first_label or 0, read_number(number)
+    if value is not None and first <= value < first + n_names:
+        return options.label_names[value - first]
     advice = "; pass --label-separator where a text has several" * (options.label_separator is None)
     raise row.error(
-        f"the label is {number!r}", f"Expected a number from 0 to {n_names - 1}, counting label names{advice}."
+        f"the label is {number!r}",
+        f"Expected a number from {first} to {first + n_names - 1}, counting label names{advice}.",
     )
 
 

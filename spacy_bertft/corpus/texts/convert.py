@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from tqdm import tqdm
 from ...errors import DataError, SettingError
 from ...output import replace_all_when_done
 from ..outputs import PartWriter, list_paths, make_blank, plan_outputs
-from ..report import ConversionReport
 from .cats import list_present
 from .docs import make_text_doc
 from .gold import TextReader
 from .options import parse_text_options
+from .report import TextReport
 from .rows import RowTally
 from .stratify import stratify
 
@@ -32,17 +32,20 @@ def convert_texts(
     quoting: bool | None = None,
     label_separator: str | None = None,
     label_names: Path | str | None = None,
+    first_label: int | None = None,
     lang: str = "en",
     dev: float = 0.0,
     dev_path: Path | str | None = None,
     test: float = 0.0,
     test_path: Path | str | None = None,
     seed: int = 0,
-) -> ConversionReport:
+) -> TextReport:
     """Convert CSV, TSV or JSONL files of labelled texts to spaCy's binary format.
 
     The texts are taken exactly as they are; `doc.cats` holds every label of the corpus, 1 or 0. A row without text
-    is left out and counted. Either everything is written or nothing: an error leaves existing outputs as they are.
+    is left out and counted. Where Prodigy wrote an `answer`, `reject` gives the label 0 and `ignore` leaves the row
+    out; a label that a row was not asked about is not in its `doc.cats`, since nothing is known of it. Either
+    everything is written or nothing: an error leaves existing outputs as they are.
 
     Args:
         input_paths: One file or several, which are read as one corpus. They are read twice.
@@ -56,6 +59,8 @@ def convert_texts(
         label_separator: What stands between the labels of a text; None where each text has exactly one. A list or
             an object of labels in JSONL needs none.
         label_names: A file that names the labels, one a line, where the data have numbers for them, from 0.
+        first_label: The number of the first of these names, 0 or 1. None for 0, which then has to occur: without it the
+            numbers may start at 1, and each label would be read as its neighbour.
         lang: Language code of the tokenizer.
         dev: Share of the texts to split off. Every label keeps its share, and copies of a text stay together.
         dev_path: Where to write them; by default `NAME-dev.spacy` beside `NAME.spacy`.
@@ -64,14 +69,23 @@ def convert_texts(
         seed: Seed of the split.
 
     Raises:
-        DataError: An input does not exist, there is no text or no label, or there are too few texts to split.
+        DataError: An input does not exist, there is no text or no label, there are too few texts to split, or the
+            number 0 never occurs where `label_names` names it.
         ColumnFormatError: A row cannot be read.
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
     sources = list_paths(input_paths)
     plan = plan_outputs(sources, Path(output_path), {"test": (test, test_path), "dev": (dev, dev_path)})
     options = parse_text_options(
-        file_format, text_column, label_column, second_text_column, header, quoting, label_separator, label_names
+        file_format,
+        text_column,
+        label_column,
+        second_text_column,
+        header,
+        quoting,
+        label_separator,
+        label_names,
+        first_label,
     )
     nlp = make_blank(lang)
     reader, tally = TextReader(sources, options), RowTally()
@@ -84,10 +98,14 @@ def convert_texts(
         writers[part].add(make_text_doc(nlp, text, survey.labels), list_present(text.cats))
     with replace_all_when_done(list(plan.paths.values())) as paths:
         reports = [writer.write(path, labels=survey.labels) for writer, path in zip(writers, paths, strict=True)]
-    return ConversionReport(
+    return TextReport(
         paths=tuple(sources),
         n_lines=tally.n_lines,
         n_lines_left_out=tally.list_left_out(),
+        n_byte_order_marks=tally.n_byte_order_marks,
+        answer_counts=tally.count_answers(),
+        n_merged=tally.n_merged,
+        first_merged=tally.first_merged,
         **dict(zip(plan.paths, reports, strict=True)),
     )
 
@@ -109,17 +127,29 @@ class _Survey:
 
 def _survey(reader: TextReader, tally: RowTally) -> _Survey:
     labels = dict.fromkeys(reader.options.label_names)
+    named: set[str] = set()
     keys: list[bytes] = []
     labels_by_text: list[list[str]] = []
     for text in tqdm(reader.read(tally), desc="Reading", unit=" texts", disable=None):
         labels.update(dict.fromkeys(text.cats))
+        named.update(text.cats)
         keys.append(text.key)
         labels_by_text.append(list_present(text.cats))
     if not keys or not labels:
         missing = "label" if keys else "text"
         names = ", ".join(str(path) for path, _ in reader.formats)
         raise DataError(f"{names}: no {missing}. Expected rows with a text and a label.")
+    _check_first_label(reader, named)
     return _Survey(list(labels) if reader.options.label_names else sorted(labels), keys, labels_by_text)
+
+
+def _check_first_label(reader: TextReader, named: Collection[str]) -> None:
+    names = reader.options.label_names
+    if names and reader.options.first_label is None and names[0] not in named:
+        raise DataError(
+            f"{', '.join(str(path) for path, _ in reader.formats)}: no row has the label 0, which is {names[0]!r}. "
+            "Expected numbers from 0; pass --first-label 1 if they start at 1, --first-label 0 if none of them is 0."
+        )
 
 
 def _check_layout_is_used(reader: TextReader, settings: Mapping[str, bool | None]) -> None:

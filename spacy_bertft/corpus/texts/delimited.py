@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from ...errors import ColumnFormatError
-from ..lines import read_raw_lines
-from .options import TextOptions, check_columns_differ, read_number
-from .rows import Row, RowTally
+from ..choices import read_number
+from ..lines import read_raw_lines, remove_byte_order_marks
+from .options import TextOptions, check_columns_differ
+from .rows import ANSWER_COLUMN, Row, RowTally
 
 DelimitedFormat = Literal["csv", "tsv"]
 
@@ -61,6 +62,10 @@ def read_delimited(
     if not options.has_header:
         yield _make_row(path, first_line, first_cells, places)
     for line, cells in rows:
+        if options.has_header and cells == first_cells:
+            # Where files were joined with their headers.
+            tally.n_headers += 1
+            continue
         if len(cells) != len(first_cells):
             problem = f"the row has {len(cells)} cell{'s' if len(cells) > 1 else ''}"
             expected = f"Expected {len(first_cells)} as in line {first_line}, the file being read as {file_format}."
@@ -70,13 +75,14 @@ def read_delimited(
 
 def _make_row(path: Path, line: int, cells: Sequence[str], places: dict[str, int]) -> Row:
     second = cells[places["second_text_column"]] if "second_text_column" in places else None
-    return Row(path, line, cells[places["text_column"]], second, cells[places["label_column"]].strip())
+    answer = cells[places[ANSWER_COLUMN]].strip() if ANSWER_COLUMN in places else None
+    return Row(path, line, cells[places["text_column"]], second, cells[places["label_column"]].strip(), answer)
 
 
 def _read_cells(
     path: Path, file_format: DelimitedFormat, *, is_quoted: bool, tally: RowTally
 ) -> Iterator[tuple[int, list[str]]]:
-    lines = _RowLines(read_raw_lines(path))
+    lines = _RowLines(read_raw_lines(path), tally)
     reader = csv.reader(
         lines,
         delimiter=DELIMITERS[file_format],
@@ -93,22 +99,36 @@ def _read_cells(
             return
         except csv.Error as error:
             raise ColumnFormatError(path, line, name_csv_problem(error), _CSV_ADVICE) from error
-        tally.n_lines += reader.line_num - n_lines_before
+        n_lines = reader.line_num - n_lines_before
+        tally.n_lines += n_lines
         if len(cells) <= 1 and not "".join(cells).strip():
             tally.n_empty_lines += 1
         else:
+            if n_lines > 1:
+                _count_merged(cells, f"{path}, line {line}", DELIMITERS[file_format], tally)
             yield line, cells
+
+
+def _count_merged(cells: Sequence[str], place: str, delimiter: str, tally: RowTally) -> None:
+    """Count the cells that look like several rows: a quote that is text opens a cell, and the next one closes it."""
+    n_merged = sum(delimiter in cell and ("\n" in cell or "\r" in cell) for cell in cells)
+    if n_merged:
+        tally.n_merged += n_merged
+        tally.first_merged = tally.first_merged or place
 
 
 class _RowLines:
     """Lines for a reader of rows, no more of them for one row than `check_row` allows.
 
+    A byte order mark at the start of a row is removed: files are joined with their marks.
+
     Attributes:
         n_chars: Characters of the row so far; the user sets it to 0 where a row starts.
     """
 
-    def __init__(self, lines: Iterator[str]) -> None:
+    def __init__(self, lines: Iterator[str], tally: RowTally) -> None:
         self._lines = lines
+        self._tally = tally
         self.n_chars = 0
 
     def __iter__(self) -> _RowLines:
@@ -117,6 +137,8 @@ class _RowLines:
     def __next__(self) -> str:
         check_row(self.n_chars)
         line = next(self._lines)
+        if not self.n_chars:
+            line = remove_byte_order_marks(line, self._tally)
         self.n_chars += len(line)
         return line
 
@@ -154,6 +176,8 @@ def _find_columns(path: Path, line: int, cells: Sequence[str], options: TextOpti
             problem = f"there is no column {column!r} among {_describe(names, len(cells))}"
             raise ColumnFormatError(path, line, problem, _advise(option, options))
     check_columns_differ(options.columns, places)
+    if names.count(ANSWER_COLUMN) == 1 and names.index(ANSWER_COLUMN) not in places.values():
+        places[ANSWER_COLUMN] = names.index(ANSWER_COLUMN)
     return places
 
 

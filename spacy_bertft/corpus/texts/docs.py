@@ -19,7 +19,8 @@ def make_text_doc(nlp: Language, text: LabelledText, labels: Iterable[str]) -> D
     Args:
         nlp: Its tokenizer is used.
         text: The text.
-        labels: All labels of the corpus: `doc.cats` holds every one, 0 where the text does not name it.
+        labels: All labels of the corpus: `doc.cats` holds every one, 0 where the text does not name it, unless nothing
+            is known of it.
 
     Raises:
         ColumnFormatError: The text is longer than spaCy takes, its tokenizer would change it, or it cannot be one
@@ -33,7 +34,7 @@ def make_text_doc(nlp: Language, text: LabelledText, labels: Iterable[str]) -> D
     doc = nlp.make_doc(exact) if row.second is None else _make_pair(nlp, row, row.second)
     if doc.text != exact:
         raise row.error(f"the tokenizer of {nlp.lang!r} changes the text", "Pass --lang with another language.")
-    doc.cats = {label: text.cats.get(label, 0.0) for label in labels}
+    doc.cats = {label: text.cats.get(label, 0.0) for label in labels if text.is_complete or label in text.cats}
     return doc
 
 

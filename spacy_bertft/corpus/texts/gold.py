@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...errors import DataError
 from ..lines import check_is_file
-from .cats import read_cats
+from .answers import AnswerReader
 from .delimited import read_delimited
 from .jsonl import read_jsonl
 from .options import TextFormat, TextOptions
@@ -23,10 +23,12 @@ class LabelledText:
     Attributes:
         row: The row, with the text as it stands there.
         cats: The labels that the row names, with values from 0 to 1.
+        is_complete: Whether other labels are known not to hold; otherwise nothing is known of them.
     """
 
     row: Row
     cats: Mapping[str, float]
+    is_complete: bool = True
 
     @property
     def key(self) -> bytes:
@@ -58,7 +60,7 @@ class TextReader:
         self.formats: list[tuple[Path, TextFormat]] = [(path, options.get_format(path)) for path in paths]
 
     def read(self, tally: RowTally | None = None) -> Iterator[LabelledText]:
-        """Read all texts, file after file; a row without text is left out.
+        """Read all texts, file after file; a row without text, or without an answer to learn from, is left out.
 
         Args:
             tally: Counts lines and what was left out on the way.
@@ -69,11 +71,12 @@ class TextReader:
         """
         tally = RowTally() if tally is None else tally
         for path, file_format in self.formats:
+            answers = AnswerReader(self.options, tally)
             for row in self._read_rows(path, file_format, tally):
                 if row.second is None and not row.text.strip():
                     tally.n_empty_texts += 1
-                else:
-                    yield LabelledText(row, read_cats(row, self.options))
+                elif labels := answers.read(row):
+                    yield LabelledText(row, *labels)
 
     def _read_rows(self, path: Path, file_format: TextFormat, tally: RowTally) -> Iterator[Row]:
         if file_format == "jsonl":

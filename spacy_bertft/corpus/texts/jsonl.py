@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import ColumnFormatError
 from ..lines import read_lines
 from .options import TextOptions
-from .rows import Row, RowTally
+from .rows import ANSWER_COLUMN, Row, RowTally
 
 _ADVICE = "Pass --text-column, --label-column or --second-text-column with the name of a field."
 
@@ -26,15 +27,45 @@ def read_jsonl(path: Path, options: TextOptions, tally: RowTally | None = None) 
         DataError: There is no such file.
         ColumnFormatError: A line is not a JSON object, lacks a field, or has something else than a string for a text.
     """
+    second = options.second_text_column
+    has_answers = ANSWER_COLUMN not in options.columns.values()
     for fields in read_objects(path, tally):
-        second = options.second_text_column
+        # An answer that is null was not given, unlike one that is not there.
+        text = fields.get_text(options.text_column)
+        answer = (fields.values[ANSWER_COLUMN] or "null") if has_answers and ANSWER_COLUMN in fields.values else None
+        choice = None if options.label_column else _find_choice(fields.values)
+        label: object = None
+        if choice is not None:
+            label = choice.selected
+        elif answer != "ignore":
+            label = fields.get(*options.label_fields)
         yield Row(
             path=path,
             line=fields.number,
-            text=fields.get_text(options.text_column),
+            text=text,
             second=None if second is None else fields.get_text(second),
-            label=fields.get(*options.label_fields),
+            label=label,
+            answer=answer,
+            options=None if choice is None else choice.offered,
         )
+
+
+class _Choice(NamedTuple):
+    offered: list[object]
+    selected: list[object]
+
+
+def _find_choice(values: Mapping[str, object]) -> _Choice | None:
+    """Find what Prodigy's choice interface offered, and what was selected there.
+
+    It goes before other labels: those were there before, such as what a pipeline predicted.
+    """
+    offered, selected = values.get("options"), values.get("accept", [] if ANSWER_COLUMN in values else None)
+    if not isinstance(offered, list) or not isinstance(selected, list):
+        return None
+    if not all(isinstance(option, dict) and "id" in option for option in offered):
+        return None
+    return _Choice([option["id"] for option in offered], selected)
 
 
 def read_objects(path: Path, tally: RowTally | None = None, advice: str = _ADVICE) -> Iterator[Fields]:
@@ -50,8 +81,7 @@ def read_objects(path: Path, tally: RowTally | None = None, advice: str = _ADVIC
         ColumnFormatError: A line is not a JSON object.
     """
     tally = RowTally() if tally is None else tally
-    for number, line in read_lines(path):
-        tally.n_lines += 1
+    for number, line in read_lines(path, tally):
         if line.strip():
             yield Fields(path, number, line, advice)
         else:

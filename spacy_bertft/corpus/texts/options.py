@@ -13,7 +13,6 @@ from ..lines import read_lines
 
 TextFormat = Literal["csv", "tsv", "jsonl"]
 
-_MOST_DIGITS = 18  # Python itself refuses to read thousands
 _FORMATS: tuple[TextFormat, ...] = ("csv", "tsv", "jsonl")
 
 # What texts with labels are stored under: as one class, as in `doc.cats`, or as a list.
@@ -32,7 +31,8 @@ class TextOptions:
         has_header: Whether the first row of a CSV or TSV file names the columns.
         is_quoted: Whether double quotes in CSV and TSV files may enclose a cell; otherwise they are text.
         label_separator: What stands between the labels of a text; None where each text has exactly one.
-        label_names: What the numbers in the place of labels stand for, from 0; empty where labels are names.
+        label_names: What the numbers in the place of labels stand for; empty where labels are names.
+        first_label: The number of the first of them; None for 0, which then has to occur.
     """
 
     file_format: TextFormat | None = None
@@ -43,6 +43,7 @@ class TextOptions:
     is_quoted: bool = True
     label_separator: str | None = None
     label_names: tuple[str, ...] = ()
+    first_label: int | None = None
 
     @property
     def columns(self) -> dict[str, str]:
@@ -83,11 +84,12 @@ def parse_text_options(
     quoting: bool | None = None,
     label_separator: str | None = None,
     label_names: Path | str | None = None,
+    first_label: int | None = None,
 ) -> TextOptions:
     """Check the options as they come from a command line.
 
     Raises:
-        SettingError: A value is not among the choices, or two columns are one.
+        SettingError: A value is not among the choices, two columns are one, or there is a first label without names.
         DataError: `label_names` is a file that does not exist or names nothing.
         ColumnFormatError: A line of it is empty or repeats another.
     """
@@ -100,9 +102,14 @@ def parse_text_options(
         is_quoted=quoting is not False,
         label_separator=label_separator,
         label_names=() if label_names is None else read_label_names(Path(label_names)),
+        first_label=first_label,
     )
     if label_separator is not None and not label_separator.strip(" "):
         raise SettingError("label_separator", label_separator, "what stands between labels, such as a comma")
+    if first_label not in (None, 0, 1):
+        raise SettingError("first_label", first_label, "0 or 1, the number of the first name in --label-names")
+    if first_label is not None and not options.label_names:
+        raise SettingError("first_label", first_label, "--label-names with it: a file of names for the numbers")
     check_columns_differ(options.columns, options.columns)
     return options
 
@@ -122,11 +129,6 @@ def check_columns_differ(columns: Mapping[str, str], places: Mapping[str, Hashab
         other = settings.setdefault(place, setting)
         if other != setting:
             raise SettingError(setting, columns[setting], f"another column than {other}")
-
-
-def read_number(text: str) -> int | None:
-    """Read decimal digits; nothing where there are others, or more than the number of any column or label has."""
-    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 def read_label_names(path: Path) -> tuple[str, ...]:

@@ -63,8 +63,7 @@ def read_unlabelled(path: Path, text_column: str = "text", tally: RowTally | Non
 
 
 def _read_plain(path: Path, tally: RowTally) -> Iterator[UnlabelledText]:
-    for number, line in read_lines(path):
-        tally.n_lines += 1
+    for number, line in read_lines(path, tally):
         if line.strip():
             yield UnlabelledText(number, line, {})
         else:

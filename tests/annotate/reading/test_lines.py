@@ -90,3 +90,9 @@ def test_a_file_that_is_not_compressed_as_its_name_says(tmp_path, suffix):
 def test_a_file_of_nothing(tmp_path):
     assert read(tmp_path / "a.txt", b"") == ([], [])
     assert read(tmp_path / "a.txt", b"\xef\xbb\xbf\n\n") == ([], [])
+
+
+def test_carriage_returns_end_texts(tmp_path):
+    rows, problems = read(tmp_path / "a.txt", b"a\rb\r\r\nc\r")
+    assert rows == [b"a", b"b", b"c"]
+    assert not problems

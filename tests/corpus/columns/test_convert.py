@@ -166,3 +166,73 @@ def test_empty_inputs(tmp_path: Path, text: str) -> None:
 def test_a_missing_input(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         convert(tmp_path / "missing", tmp_path / "a.spacy")
+
+
+def list_tokens(path: Path) -> list[list[tuple[str, str]]]:
+    return [[(token.text, token.ent_type_ or token.tag_) for token in doc] for doc in read_docs(path)]
+
+
+def test_row_numbers_are_no_words(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.tsv", tmp_path / "a.spacy"
+    source.write_text("#\thttp://a.de\t[2010]\n1\tAnna\tB-PER\n2\truns\tO\n\n#\thttp://b.de\t[2010]\n1\t2\tO\n")
+    report = convert(source, output)
+    assert list_tokens(output) == [[("Anna", "PER"), ("runs", "")], [("2", "")]]
+    assert report.n_lines_left_out == {"comment lines": 2}
+    assert report.columns == "words in column 2, tags in column 3 of 3"
+    source.write_text("1\tAnna\tB-PER\n2\truns\tO\n")
+    convert(source, output, word_column=1)
+    assert list_tokens(output) == [[("1", "PER"), ("2", "")]]
+
+
+CONLLU = (
+    "# newdoc id = 1\n# text = Vamos al mar\n"
+    "1\tVamos\tir\tVERB\tV\tMood=Ind\t0\troot\t_\t_\n"
+    "2-3\tal\t_\t_\t_\t_\t_\t_\t_\t_\n"
+    "2\ta\ta\tADP\tS\t_\t4\tcase\t_\t_\n"
+    "3\tel\tel\tDET\t_\t_\t4\tdet\t_\t_\n"
+    "3.1\tvasto\tvasto\tADJ\tA\t_\t_\t_\t4:amod\t_\n"
+    "4\tmar\tmar\tNOUN\tN\t_\t1\tobl\t_\tSpaceAfter=No\n\n"
+    "# text = mar\n"
+    "1\tmar\tmar\tNOUN\tN\t_\t0\troot\t_\t_\n"
+)
+
+
+def test_conllu(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.conllu", tmp_path / "a.spacy"
+    source.write_text(CONLLU, encoding="utf-8")
+    report = convert(source, output, kind="tags")
+    words = ["Vamos", "a", "el", "mar"]
+    assert list_tokens(output) == [list(zip(words, ["VERB", "ADP", "DET", "NOUN"], strict=True)), [("mar", "NOUN")]]
+    assert report.n_lines_left_out == {"comment lines": 3, "ranges (2-3) and empty nodes (1.1)": 2}
+    report = convert(source, output, kind="tags", tag_column="XPOS")
+    # What the treebank does not tell is unknown.
+    assert list_tokens(output) == [list(zip(words, ["V", "S", "", "N"], strict=True)), [("mar", "N")]]
+    assert report.label_counts == {"N": 2, "S": 1, "V": 1}
+    assert "tags in column 5 (XPOS) of 10; plain tags; tags repaired: 0; tokens without a tag: 1" in str(report)
+
+
+def test_an_error_after_a_range_names_its_line(tmp_path: Path) -> None:
+    source = tmp_path / "a"
+    source.write_text("1-2\tdu\t_\n1\tde\tO\n2\tle\tI-X\n\n1\ta\tB-X\n")
+    with pytest.raises(ColumnFormatError, match="'I-X' follows 'O'") as caught:
+        convert(source, tmp_path / "a.spacy")
+    assert caught.value.line == 3
+
+
+def test_a_hash_is_a_word_and_a_comment_is_none(tmp_path: Path) -> None:
+    source, output = tmp_path / "a", tmp_path / "a.spacy"
+    source.write_text("# id 7\tdomain=en\n#\tO\nmar\tB-LOC\n\n# id 8\tdomain=en\n# \tB-MISC\n")
+    report = convert(source, output)
+    assert list_tokens(output) == [[("#", ""), ("mar", "LOC")], [("#", "MISC")]]
+    assert report.n_lines_left_out == {"comment lines": 2}
+
+
+@pytest.mark.parametrize("kind", ["ents", "tags"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r", "\r\r\n"])
+def test_every_line_end_gives_the_same_corpus(tmp_path: Path, newline: str, kind: str) -> None:
+    source, output = tmp_path / "a", tmp_path / "a.spacy"
+    text = "\ufeffAnna\tB-PER\t\n\u2028\u0085\tO\t\n\n\ufeffBob\tO\t\n"
+    source.write_bytes(text.replace("\n", newline).encode())
+    report = convert(source, output, kind=kind)
+    assert [[token.text for token in doc] for doc in read_docs(output)] == [["Anna", "\u2028\u0085"], ["Bob"]]
+    assert (report.n_lines, report.n_byte_order_marks) == (4, 1)

@@ -1,70 +1,16 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from spacy_bertft.corpus.columns.layout import ColumnLayout, detect_layout
-from spacy_bertft.corpus.columns.options import ColumnOptions
-from spacy_bertft.errors import ColumnFormatError, DataError
+from spacy_bertft.corpus.columns.layout import ColumnLayout
 
 
-def detect(path: Path, text: str, options: ColumnOptions | None = None) -> ColumnLayout:
-    path.write_text(text, encoding="utf-8")
-    return detect_layout(path, options or ColumnOptions())
-
-
-@pytest.mark.parametrize(
-    ("text", "layout"),
-    [
-        ("O\tshow\nB-GENRE\tdrama\n", ColumnLayout(True, 2, "first")),
-        ("show\tO\ndrama\tB-GENRE\n", ColumnLayout(True, 2, "last")),
-        ("show O\ndrama   B-GENRE\n", ColumnLayout(False, 2, "last")),
-        ("EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n", ColumnLayout(False, 4, "last")),
-        # Both columns look like tags: they stand last.
-        ("O\tO\n", ColumnLayout(True, 2, "last")),
-        # The majority decides: the second line is malformed, and is reported as that when it is read.
-        ("a\tO\nb\nc\tB-X\n", ColumnLayout(True, 2, "last")),
-        ("# a comment of five words\na O\n", ColumnLayout(False, 2, "last")),
-        ("# O\n", ColumnLayout(False, 2, "last")),
-        ("-DOCSTART- -X- -X- O\n\na O\n", ColumnLayout(False, 2, "last")),
-    ],
-)
-def test_layouts(tmp_path: Path, text: str, layout: ColumnLayout) -> None:
-    assert detect(tmp_path / "a", text) == layout
-
-
-def test_plain_tags_are_the_column_with_fewer_values(tmp_path: Path) -> None:
-    options = ColumnOptions(kind="tags")
-    assert detect(tmp_path / "a", "NN dog\nNN cat\nVB run\n", options).tag_column == "first"
-    assert detect(tmp_path / "b", "dog NN\ncat NN\nrun VB\n", options).tag_column == "last"
-    assert detect(tmp_path / "c", "dog NN\n", options).tag_column == "last"
-
-
-@pytest.mark.parametrize(
-    ("text", "options", "line", "problem"),
-    [
-        ("\none two three\n", ColumnOptions(), 2, "'three' is not an entity tag"),
-        ("word\n\nword\n", ColumnOptions(), 1, "the line has one column, 'word'"),
-        ("a\tO\nb\tO\n", ColumnOptions(tag_column="first"), 1, "'a' is not an entity tag"),
-    ],
-)
-def test_files_without_tags(tmp_path: Path, text: str, options: ColumnOptions, line: int, problem: str) -> None:
-    with pytest.raises(ColumnFormatError) as caught:
-        detect(tmp_path / "a", text, options)
-    assert (caught.value.line, caught.value.problem) == (line, problem)
-
-
-@pytest.mark.parametrize("text", ["", "\n \n\t\n", "-DOCSTART-\n\n"])
-def test_files_without_tokens(tmp_path: Path, text: str) -> None:
-    with pytest.raises(DataError, match="holds no token"):
-        detect(tmp_path / "a", text)
-
-
-def test_only_ascii_blanks_part_columns() -> None:
-    assert ColumnLayout(False, 2, "last").split("a\u00a0b \t O ") == ["a\u00a0b", "O"]
-    assert ColumnLayout(True, 2, "last").split("New York \tO") == ["New York", "O"]
-    assert ColumnLayout(True, 2, "last").split("\tO") == ["", "O"]
+def test_only_ascii_blanks_separate_columns() -> None:
+    assert ColumnLayout(False, 2, 0, 1).split("a\u00a0b \t O ") == ["a\u00a0b", "O"]
+    assert ColumnLayout(True, 2, 0, 1).split("New York \tO") == ["New York", "O"]
+    assert ColumnLayout(True, 2, 0, 1).split("\tO") == ["", "O"]
+    assert ColumnLayout(True, 2, 0, 1).split("a\tO\t\t") == ["a", "O"]
+    assert ColumnLayout(True, 2, 0, 1).split("a\t") == ["a", ""]
 
 
 @pytest.mark.parametrize(
@@ -76,14 +22,54 @@ def test_only_ascii_blanks_part_columns() -> None:
         ("#hashtag O", False),
         ("#hashtag", False),
         ("# id\tO", False),
+        ("# id 7\tdomain=en", True),
+        ("# id 7 B-PER", True),
     ],
 )
 def test_comments_and_hashes(line: str, is_comment: bool) -> None:
-    assert ColumnLayout(False, 2, "last").is_comment(line) is is_comment
+    assert ColumnLayout(False, 2, 0, 1).is_comment(line) is is_comment
+
+
+@pytest.mark.parametrize(
+    ("line", "is_comment"),
+    [
+        ("# id 7\tdomain=en", True),
+        ("# id 7\tdomain=en\tsplit=train", True),
+        ("#\tsource of it\t2014", True),
+        ("#\tO", False),
+        ("# \tB-PER", False),
+        ("# 1 fan\tB-PER", False),  # words may hold blanks between tabs
+        # These are no tokens either, but errors: a word would be lost.
+        ("#\tB_PER", False),
+        ("#\tO\tO", False),
+    ],
+)
+def test_comments_with_tabs(line: str, is_comment: bool) -> None:
+    assert ColumnLayout(True, 2, 0, 1).is_comment(line) is is_comment
+
+
+@pytest.mark.parametrize("line", ["# text = O", "#\thttp://a\t[2010]\t", "#newdoc", "# id 7\tdomain=en"])
+def test_comments_where_rows_are_numbered(line: str) -> None:
+    assert ColumnLayout(True, 4, 1, 2, number_column=0).is_comment(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_comment"),
+    [("# id 7\tdomain=en", True), ("#\tSYM", False), ("# 1 fan\tNN", False), ("#hashtag\tSYM", False)],
+)
+def test_comments_among_plain_tags(line: str, is_comment: bool) -> None:
+    known = frozenset(["NN", "VB"])
+    assert ColumnLayout(True, 2, 0, 1, kind="tags", known_tags=known).is_comment(line) is is_comment
+
+
+@pytest.mark.parametrize(("line", "is_comment"), [("# title", True), ("# NN", False), ("# #", False)])
+def test_comments_of_one_word_among_plain_tags(line: str, is_comment: bool) -> None:
+    layout = ColumnLayout(False, 2, 0, 1, kind="tags", known_tags=frozenset(["NN"]))
+    assert layout.is_comment(line) is is_comment
 
 
 def test_plain_tags_leave_the_benefit_of_the_doubt_to_words() -> None:
-    layout = ColumnLayout(False, 2, "last", kind="tags")
+    layout = ColumnLayout(False, 2, 0, 1, kind="tags")
     assert not layout.is_comment("# NN")
     assert layout.is_comment("# a longer comment")
 
@@ -100,5 +86,5 @@ def test_plain_tags_leave_the_benefit_of_the_doubt_to_words() -> None:
     ],
 )
 def test_document_starts(line: str, is_start: bool) -> None:
-    assert ColumnLayout(False, 2, "last").is_document_start(line) is is_start
-    assert ColumnLayout(False, 2, "first").is_document_start("O -DOCSTART-")
+    assert ColumnLayout(False, 2, 0, 1).is_document_start(line) is is_start
+    assert ColumnLayout(False, 2, 1, 0).is_document_start("O -DOCSTART-")

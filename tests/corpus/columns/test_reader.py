@@ -70,3 +70,12 @@ def test_a_config_resolves_to_the_corpus(source: Path) -> None:
     block = {"@readers": "tests.ColumnCorpus.v1", "path": str(source), "scheme": "bio", "limit": 1}
     corpus = spacy.registry.resolve({"corpus": block})["corpus"]
     assert len(list(corpus(spacy.blank("en")))) == 1
+
+
+def test_columns_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("# global.columns = ID NE FORM X\n1\tB-PER\tAnna\tO\n2\tO\truns\tO\n")
+    [example] = configure_column_corpus(path)(spacy.blank("en"))
+    assert example.reference.text == "Anna runs "
+    [example] = configure_column_corpus(path, tag_column="X", word_column=2)(spacy.blank("en"))
+    assert (example.reference.text, example.reference.ents) == ("B-PER O ", ())

@@ -182,3 +182,74 @@ def test_empty_inputs(tmp_path: Path, content: str, problem: str) -> None:
 def test_a_missing_input(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         convert_texts(tmp_path / "missing.csv", tmp_path / "a.spacy")
+
+
+def test_the_answers_of_prodigy(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.jsonl", tmp_path / "a.spacy"
+    questions = [
+        ("good", "POS", "accept"),
+        ("bad", "POS", "reject"),
+        ("odd", "NEG", "ignore"),
+        ("vile", "NEG", "accept"),
+    ]
+    lines = [json.dumps({"text": text, "label": label, "answer": answer}) for text, label, answer in questions]
+    offered = [{"id": "POS", "text": "positive"}, {"id": "NEG", "text": "negative"}]
+    for selected, answer in [(["POS"], "accept"), ([], "accept"), (["NEG"], "reject"), (["NEG"], "ignore")]:
+        choice = {"text": "so so", "options": offered, "accept": selected, "answer": answer}
+        lines.append(json.dumps({**choice, "cats": {"POS": 0.1, "NEG": 0.9}}))
+    source.write_text("\n".join(lines))
+    report = convert_texts(source, output)
+    assert [(doc.text, doc.cats) for doc in read_docs(output)] == [
+        ("good", {"POS": 1}),
+        ("bad", {"POS": 0}),
+        ("vile", {"NEG": 1}),
+        ("so so", {"NEG": 0, "POS": 1}),
+        ("so so", {"NEG": 0, "POS": 0}),
+        ("so so", {"NEG": 0}),
+    ]
+    assert report.label_counts == {"NEG": 1, "POS": 2}
+    assert report.format_notes() == (
+        "8 lines of 1 file read; answers: 4 accepted, 2 rejected (their labels are 0); "
+        "left out: 2 rows answered with ignore."
+    )
+
+
+def test_numbers_of_labels_that_start_at_1(tmp_path: Path) -> None:
+    source, names, output = tmp_path / "a.csv", tmp_path / "names", tmp_path / "a.spacy"
+    source.write_text("text,label\ngood,2\nbad,1\n")
+    names.write_text("NEG\nPOS\nMIXED\n")
+    with pytest.raises(DataError, match=r"a\.csv: no row has the label 0, which is 'NEG'\. .*--first-label 1"):
+        convert_texts(source, output, label_names=names)
+    assert not output.exists()
+    for first_label, labels in {1: ["POS", "NEG"], 0: ["MIXED", "POS"]}.items():
+        convert_texts(source, output, label_names=names, first_label=first_label)
+        assert [max(doc.cats, key=doc.cats.__getitem__) for doc in read_docs(output)] == labels
+    source.write_text("text,label\ngood,0\n")
+    with pytest.raises(ColumnFormatError, match="Expected a number from 1 to 3"):
+        convert_texts(source, output, label_names=names, first_label=1)
+
+
+def test_a_stray_quote_is_reported(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.tsv", tmp_path / "a.spacy"
+    source.write_text('label\ttext\n1\t"He left\n0\tShe stayed"\n0\tbye\n')
+    report = convert_texts(source, output)
+    assert (report.n_docs, report.n_merged) == (2, 1)
+    assert (
+        f"warning: 1 quoted cell holds line ends and separators, the first in {source}, line 2; "
+        "if quotes are text there, rows were merged: pass --no-quoting"
+    ) in report.format_notes()
+    assert convert_texts(source, output, quoting=False).n_docs == 3
+
+
+def test_files_of_other_systems(tmp_path: Path) -> None:
+    output = tmp_path / "a.spacy"
+    for name, text in {
+        "a.csv": "text,label\na\u2028\u0085,x\nb,y\n",
+        "b.jsonl": '{"text": "a", "label": "x"}\n',
+    }.items():
+        for newline in ("\n", "\r\n", "\r"):
+            (tmp_path / name).write_bytes((text + "\ufeff" + text).replace("\n", newline).encode())
+            report = convert_texts(tmp_path / name, output)
+            found = [(doc.text, doc.cats["x"]) for doc in read_docs(output)]
+            assert found == ([("a\u2028\u0085", 1), ("b", 0)] if name == "a.csv" else [("a", 1)]) * 2
+            assert report.n_byte_order_marks == 1

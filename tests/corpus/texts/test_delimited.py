@@ -60,8 +60,39 @@ def test_quotes_are_text_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
-    rows, _ = read(tmp_path / "a", b"\xef\xbb\xbftext\tlabel\r\n\xef\xbb\xbfa\tx\r\n", TextOptions(), "tsv")
-    assert list_cells(rows) == [(2, "\ufeffa", "x")]
+    rows, tally = read(tmp_path / "a", b"\xef\xbb\xbftext\tlabel\r\n\xef\xbb\xbfa\tx\r\n", TextOptions(), "tsv")
+    assert list_cells(rows) == [(2, "a", "x")]
+    assert tally.n_byte_order_marks == 1
+
+
+def test_joined_files_have_marks_and_headers_inside(tmp_path: Path) -> None:
+    content = '\ufefftext,label\n"\ufeffa\n\ufeffb",x\n'
+    rows, tally = read(tmp_path / "a", content * 2 + '\ufeff"c",y\n', TextOptions())
+    assert list_cells(rows) == [(2, "\ufeffa\n\ufeffb", "x"), (5, "\ufeffa\n\ufeffb", "x"), (7, "c", "y")]
+    assert tally.list_left_out() == {"repeated header rows": 1}
+    assert tally.n_byte_order_marks == 2
+    # Without a header the row is a text.
+    assert len(read(tmp_path / "a", "a,x\na,x\n", NUMBERED)[0]) == 2
+
+
+def test_carriage_returns_end_rows(tmp_path: Path) -> None:
+    rows, tally = read(tmp_path / "a", 'text,label\r"a\rb",x\r\rc,y\r', TextOptions())
+    assert list_cells(rows) == [(2, "a\rb", "x"), (5, "c", "y")]
+    assert (tally.n_lines, tally.n_empty_lines) == (5, 1)
+
+
+def test_quotes_that_may_have_merged_rows(tmp_path: Path) -> None:
+    content = 'x\t1\n"He left.\t0\n1\tShe said "Go".\tx"\t1\n"a\nb"\t0\n"c\td"\t1\n'.replace(' "Go"', " Go")
+    rows, tally = read(tmp_path / "a", content, NUMBERED, "tsv")
+    assert [row.text for row in rows] == ["x", "He left.\t0\n1\tShe said Go.\tx", "a\nb", "c\td"]
+    assert (tally.n_merged, tally.first_merged) == (1, f"{tmp_path / 'a'}, line 2")
+
+
+def test_the_answer_of_prodigy(tmp_path: Path) -> None:
+    rows, _ = read(tmp_path / "a", "text,label,answer\na,x, reject \n", TextOptions())
+    assert rows == [Row(tmp_path / "a", 2, "a", None, "x", "reject")]
+    rows, _ = read(tmp_path / "a", "text,label,answer\na,x,b\n", parse_text_options(label_column="answer"))
+    assert rows == [Row(tmp_path / "a", 2, "a", None, "b")]
 
 
 def test_columns_by_name_and_by_number(tmp_path: Path) -> None:
@@ -106,7 +137,6 @@ LIMIT = csv.field_size_limit()
         ('a,x\n"b,y\nc,z\n"d",x\n', NUMBERED, 2, "a quote is closed before its cell ends"),
         ('text,label\na,x\n"b\n' + "c\n" * LIMIT, TextOptions(), 3, f"a cell has more than {LIMIT:,} characters"),
         ("a,x\n" + "b" * LIMIT + "b,x\n", UNQUOTED, 2, f"a cell has more than {LIMIT:,} characters"),
-        ("a,x\rb,y\r", NUMBERED, 1, "a carriage return stands in a cell without quotes"),
         (b"a,x\n\xe9,x\n", NUMBERED, 2, "byte 0xe9 at position 1 of the line is not UTF-8"),
         (b'a,x\n"b\nc\0",x\n', NUMBERED, 3, "the line holds a NUL"),
     ],

@@ -91,3 +91,36 @@ def test_a_chosen_field_has_no_stand_in(tmp_path: Path) -> None:
     options = parse_text_options(label_column="label")
     with pytest.raises(ColumnFormatError, match="no field 'label' among"):
         read(tmp_path / "a", '{"text": "a", "cats": {"x": 1}}', options)
+
+
+CHOICE = '{"text": "a", "options": [{"id": "x", "text": "X"}, {"id": "y"}], "accept": ["y"]'
+
+
+@pytest.mark.parametrize(
+    ("line", "settings", "label", "answer", "offered"),
+    [
+        ('{"text": "a", "label": "x", "answer": "reject"}', {}, "x", "reject", None),
+        ('{"text": "a", "answer": "ignore"}', {}, None, "ignore", None),
+        ('{"text": "a", "label": "x", "answer": null}', {}, "x", "null", None),
+        ('{"text": "a", "label": "x", "answer": "accept"}', {"label_column": "answer"}, "accept", None, None),
+        (CHOICE + "}", {}, ["y"], None, ["x", "y"]),
+        # What was selected goes before what a pipeline had predicted.
+        (CHOICE + ', "cats": {"x": 0.9, "y": 0.1}, "answer": "accept"}', {}, ["y"], "accept", ["x", "y"]),
+        (CHOICE + ', "gold": "x"}', {"label_column": "gold"}, "x", None, None),
+        (CHOICE.replace('"accept": ["y"]', '"answer": "accept"}'), {}, [], "accept", ["x", "y"]),
+        # Fields of other data.
+        ('{"text": "a", "label": "x", "options": ["x"], "accept": ["x"]}', {}, "x", None, None),
+    ],
+)
+def test_tasks_of_prodigy(
+    tmp_path: Path, line: str, settings: dict[str, str], label: object, answer: object, offered: list[object] | None
+) -> None:
+    rows, _ = read(tmp_path / "a", line, parse_text_options(**settings))
+    assert rows == [Row(tmp_path / "a", 1, "a", None, label, answer, offered)]
+
+
+def test_byte_order_marks_where_files_were_joined(tmp_path: Path) -> None:
+    line = '\ufeff{"text": "\ufeffa", "label": "x"}\r'
+    rows, tally = read(tmp_path / "a", line * 2)
+    assert [row.text for row in rows] == ["\ufeffa"] * 2
+    assert tally == RowTally(n_lines=2, n_byte_order_marks=1)

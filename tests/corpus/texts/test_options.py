@@ -24,6 +24,8 @@ def test_defaults_and_choices(tmp_path: Path) -> None:
         ({"label_separator": ""}, "label_separator"),
         ({"label_separator": " "}, "label_separator"),
         ({"text_column": "label"}, "label_column"),
+        ({"first_label": 2}, "first_label"),
+        ({"first_label": 0}, "first_label"),
         ({"second_text_column": "text"}, "second_text_column"),
         ({"label_column": "a", "second_text_column": "a"}, "second_text_column"),
     ],
