@@ -1,6 +1,6 @@
 """Run the command line as `python -m spacy_bertft`."""
 
-from spacy_bertft.cli import app
+from spacy_bertft.entry_points.commands import run_commands
 
 if __name__ == "__main__":
-    app(prog_name="python -m spacy_bertft")
+    run_commands(prog_name="python -m spacy_bertft")

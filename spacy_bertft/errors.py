@@ -16,7 +16,8 @@
     ├── WorkerError (RuntimeError)        a process that works for this one could not go on
     ├── UnsupportedError (NotImplementedError)
     │   └── FixedLabelsError (ValueError) labels cannot be added to an initialized component
-    └── MissingExtraError (ImportError)   an optional dependency is not installed
+    ├── MissingExtraError (ImportError)   an optional dependency is not installed
+    └── RequirementError (ImportError)    a required package is missing, too old or broken
 
 An error carries its data as attributes and builds its own sentence: where and what, what was expected, what to do next.
 What it quotes from a file is cut in the middle if it is long, so that its sentence can be read whatever the file holds.
@@ -24,6 +25,7 @@ What it quotes from a file is cut in the middle if it is long, so that its sente
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 _LONGEST = 300  # characters of one part of a sentence
@@ -216,3 +218,25 @@ class MissingExtraError(BertftError, ImportError):
         self.purpose = purpose
         self.extra = extra
         super().__init__(f"{purpose} needs an extra. Install it with: pip install 'spacy-bertft[{extra}]'")
+
+
+class RequirementError(BertftError, ImportError):
+    """A part of this package cannot be used, because a package that it requires is missing, too old or broken.
+
+    Args:
+        what: The part.
+        unmet: The version that is installed, "" if there is none, by requirement that the environment does not meet.
+        cause: What went wrong.
+    """
+
+    def __init__(self, what: str, unmet: Mapping[str, str], cause: Exception) -> None:
+        self.what = what
+        self.unmet = dict(unmet)
+        self.cause = cause
+        reason = shorten(f"{type(cause).__name__}: {' '.join(str(cause).split())}")
+        if unmet:
+            found = [f"{each} ({f'{version} is' if version else 'not'} installed)" for each, version in unmet.items()]
+            advice = f"Install it with: pip install {' '.join(repr(each) for each in unmet)}"
+            super().__init__(f"{what} needs {', '.join(found)}. {advice} [{reason}]")
+        else:
+            super().__init__(f"{what} cannot be used: {reason}. Run `pip check`, or install again what is broken.")

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -241,7 +242,8 @@ def list_public_names() -> Iterator[Any]:
     for group, points in project["entry-points"].items():
         for name, target in points.items():
             if group != "spacy_cli":
-                yield pytest.param(name, target.replace(":", "."), id=name)
+                function = EntryPoint(name, target, group).load()
+                yield pytest.param(name, f"{function.__module__}.{function.__qualname__}", id=name)
 
 
 @pytest.mark.parametrize(("name", "target"), list(list_public_names()))

@@ -1,10 +1,9 @@
 """The command line: `spacy-bertft …`, `python -m spacy_bertft …` and `python -m spacy bertft …`.
 
 One file per command, each a thin layer over the function of the same name. What a command needs is imported when it
-runs: every `python -m spacy` command imports this module, and `spacy-bertft --help` should not wait for spaCy.
+runs: `spacy-bertft --help` should not wait for spaCy. All three ways lead here through `entry_points`.
 """
 
-import sys
 from typing import Any
 
 import typer
@@ -69,17 +68,3 @@ app.command("suggest")(suggest_command)
 app.command("annotate")(annotate_command)
 app.command("explain")(explain_command)
 app.command("demo")(demo_command)
-
-
-def mount_in_spacy() -> None:
-    """Make `python -m spacy bertft …` work, if it is spaCy that is running.
-
-    spaCy imports its `spacy_cli` plug-ins and leaves the rest to them. Its own command line is loaded by then; where
-    it is not, nobody asks for it, and importing it would cost a second.
-    """
-    spacy_cli = sys.modules.get("spacy.cli._util")
-    if spacy_cli is not None:
-        spacy_cli.app.add_typer(app, name="bertft")
-
-
-mount_in_spacy()

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from installed import write_metadata
 from typer.testing import CliRunner
 
 from spacy_bertft.cli import app
@@ -75,16 +76,12 @@ def test_as_a_module(source: Path, tmp_path: Path) -> None:
 
 
 def test_as_a_command_of_spacy(source: Path, tmp_path: Path) -> None:
-    # What an installed package tells spaCy, without installing one.
-    info = tmp_path / "plugin" / "bertft_plugin-0.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bertft-plugin\nVersion: 0.0\n")
-    (info / "entry_points.txt").write_text("[spacy_cli]\nbertft = spacy_bertft.cli:app\n")
+    write_metadata(tmp_path / "installed")
     command = ["-m", "spacy", "bertft", "convert", str(source)]
-    result = run_python(*command, str(tmp_path / "b.spacy"), plugin=str(info.parent))
+    result = run_python(*command, str(tmp_path / "b.spacy"), installed=str(tmp_path / "installed"))
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "b.spacy").is_file()
-    result = run_python(*command, str(tmp_path / "b.txt"), plugin=str(info.parent))
+    result = run_python(*command, str(tmp_path / "b.txt"), installed=str(tmp_path / "installed"))
     assert result.returncode == 1
     assert result.stderr.startswith("Error: output = ")
 
