@@ -82,6 +82,9 @@ class _Finder:
         if word_column is not None and word_column == tag_column:
             raise SettingError("word_column", self.options.word_column, "another column than tag_column")
         number_column = self._find_number_column({word_column, tag_column})
+        if number_column is not None:
+            # The others are comments, ranges and empty nodes.
+            self.rows = [row for row in self.rows if read_number(row.columns[number_column]) is not None]
         usable = [column for column in range(self.n_columns) if column not in (number_column, word_column)]
         others: list[int] = []
         if tag_column is None:
@@ -135,7 +138,7 @@ class _Finder:
         return next((column for column in ends if column not in taken and self._counts_rows(column)), None)
 
     def _counts_rows(self, column: int) -> bool:
-        """Say whether a column counts from 0 or 1 in each sentence, in most rows."""
+        """Say whether a column counts from 0 or 1 in each sentence, in most rows that are no comments or ranges."""
         n_counted, n_others, sentence = 0, 0, -1
         expected: tuple[str, ...] = ()
         for row in self.rows:
@@ -143,7 +146,7 @@ class _Finder:
             if row.sentence != sentence:
                 sentence, expected = row.sentence, ("0", "1")
             n_counted += value in expected
-            n_others += may_be_no_token(value)
+            n_others += may_be_no_token(value) or value.startswith("#")
             # After a comment that looks like a row the count starts, after a range such as `2-3` it goes on.
             if (number := read_number(value)) is not None:
                 expected = (str(number + 1),)

@@ -174,14 +174,20 @@ def list_tokens(path: Path) -> list[list[tuple[str, str]]]:
 
 def test_row_numbers_are_no_words(tmp_path: Path) -> None:
     source, output = tmp_path / "a.tsv", tmp_path / "a.spacy"
-    source.write_text("#\thttp://a.de\t[2010]\n1\tAnna\tB-PER\n2\truns\tO\n\n#\thttp://b.de\t[2010]\n1\t2\tO\n")
+    source.write_text("1\tAnna\tB-PER\n2\truns\tO\n\n1\t2\tO\n")
     report = convert(source, output)
     assert list_tokens(output) == [[("Anna", "PER"), ("runs", "")], [("2", "")]]
-    assert report.n_lines_left_out == {"comment lines": 2}
     assert report.columns == "words in column 2, tags in column 3 of 3"
-    source.write_text("1\tAnna\tB-PER\n2\truns\tO\n")
     convert(source, output, word_column=1)
-    assert list_tokens(output) == [[("1", "PER"), ("2", "")]]
+    assert list_tokens(output) == [[("1", "PER"), ("2", "")], [("1", "")]]
+
+
+def test_comments_with_tabs(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.tsv", tmp_path / "a.spacy"
+    source.write_text("#\thttp://a.de\t[2010]\n1\tAnna\tB-PER\n\n#\thttp://b.de\t[2010]\n1\t#\tO\n")
+    report = convert(source, output)
+    assert list_tokens(output) == [[("Anna", "PER")], [("#", "")]]
+    assert report.n_lines_left_out == {"comment lines": 2}
 
 
 CONLLU = (

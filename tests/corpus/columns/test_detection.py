@@ -138,8 +138,8 @@ def test_columns_are_described_from_1(tmp_path: Path) -> None:
         ("17 a O\n17 b O\n\n18 c O\n18 d O\n", ColumnOptions(), 1, "column 1 holds numbers only"),
         ("d1 a O\nd1 b O\n\nd2 c O\nd2 d O\n", ColumnOptions(), 1, "column 1 holds one value in each sentence"),
         ("1\t_\tNN\n2\t_\tNN\n", TAGS, 1, "column 2 holds '_' only"),
-        (CONLLU.replace("PRON", "_").replace("VERB", "_").replace("ADV", "_"), TAGS, 3, "column 4 holds '_' only"),
-        (CONLLU, ColumnOptions(), 3, "'_' is not an entity tag"),
+        (CONLLU.replace("PRON", "_").replace("VERB", "_").replace("ADV", "_"), TAGS, 4, "column 4 holds '_' only"),
+        (CONLLU, ColumnOptions(), 4, "'_' is not an entity tag"),
         (
             "1 Anna\n2 runs\n",
             ColumnOptions(kind="tags", word_column="2"),
