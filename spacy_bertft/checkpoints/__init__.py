@@ -3,6 +3,7 @@
 from .checkpoint import Checkpoint, check_vocab_size, read_checkpoint, read_config, read_tokenizer, write_checkpoint
 from .config import check_padding, clean_config, find_max_positions, find_window_size
 from .heads import (
+    NEVER,
     Activation,
     CheckpointHead,
     HeadLayout,
@@ -16,6 +17,7 @@ from .source import MODEL_CARD, check_replaceable, copy_checkpoint, find_checkpo
 from .weights import (
     Weights,
     load_weights,
+    name_some,
     read_weight_file,
     weights_from_bytes,
     weights_to_bytes,
@@ -24,6 +26,7 @@ from .weights import (
 
 __all__ = [
     "MODEL_CARD",
+    "NEVER",
     "Activation",
     "Checkpoint",
     "CheckpointHead",
@@ -42,6 +45,7 @@ __all__ = [
     "find_task",
     "find_window_size",
     "load_weights",
+    "name_some",
     "read_checkpoint",
     "read_config",
     "read_head",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from ..errors import CheckpointError
 from .checkpoint import read_config
@@ -16,7 +17,7 @@ Task = Literal["token", "text"]
 Activation = Literal["tanh", "relu", "gelu"]
 ACTIVATIONS: tuple[Activation, ...] = ("tanh", "relu", "gelu")
 
-_CLASSES: dict[Task, str] = {"token": "ForTokenClassification", "text": "ForSequenceClassification"}
+NEVER = "-"  # instead of a label: this output is never predicted
 _MULTILABEL = "multi_label_classification"
 _SURROGATE = re.compile("[\ud800-\udfff]")  # which no string of spaCy may hold
 
@@ -41,6 +42,17 @@ class HeadLayout:
         return {f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in layers.items() for part in ("weight", "bias")}
 
 
+# Only families whose head computes exactly what ours does: tests/exchange/test_every_head.py compares the logits of
+# every class of transformers. Left out are heads with more layers (ModernBERT), families whose states depend on how far
+# a text is padded (ConvBERT, FNet, Funnel, YOSO), and those that want more than a text (LayoutLM, RoCBert, X-MOD).
+_TOKEN_FAMILIES = frozenset(
+    {
+        *("albert", "bert", "biogpt", "bloom", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert"),
+        *("electra", "ernie", "eurobert", "falcon", "flaubert", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "ibert"),
+        *("longformer", "luke", "megatron-bert", "mobilebert", "mpnet", "mpt", "rembert", "roberta"),
+        *("roberta-prelayernorm", "roformer", "xlm", "xlm-roberta", "xlm-roberta-xl", "xlnet"),
+    }
+)
 _ROBERTA = HeadLayout("classifier.out_proj", "classifier.dense")
 _TEXT_HEADS = {
     "bert": HeadLayout("classifier", "bert.pooler.dense"),
@@ -66,6 +78,8 @@ class CheckpointHead:
         labels: Its outputs, in order.
         is_multilabel: Whether the labels of a text may hold together; None where the checkpoint does not say.
         weights: `linear.weight` and `linear.bias`, and `pooler.weight` and `pooler.bias` where there is a pooler.
+        others: The names of all other tensors of the checkpoint.
+        never: Those of the labels that are never predicted.
     """
 
     name: str
@@ -73,43 +87,75 @@ class CheckpointHead:
     labels: tuple[str, ...]
     is_multilabel: bool | None
     weights: Weights
+    others: frozenset[str] = frozenset()
+    never: frozenset[str] = frozenset()
+
+    @property
+    def predicted(self) -> tuple[str, ...]:
+        """The labels that may be predicted, in order."""
+        return tuple(label for label in self.labels if label not in self.never)
 
     def rename(self, names: Mapping[str, str] | Sequence[str]) -> CheckpointHead:
         """Give the labels other names.
 
         Args:
-            names: New names by the old ones, or all new names in the order of the outputs.
+            names: New names by the old ones, or all new names in the order of the outputs. An output whose new name is
+                `-` keeps its old name and is never predicted.
 
         Raises:
-            CheckpointError: There is no label of an old name, there are more or fewer names than labels, or two labels
-                would have one name.
+            CheckpointError: There is no label of an old name, there are more or fewer names than labels, two labels
+                would have one name, or none would be left.
         """
         if isinstance(names, Mapping):
             unknown = sorted(names.keys() - set(self.labels))
             if unknown:
                 raise CheckpointError(f"{self.name} has no label {', '.join(unknown)}. It has {_join(self.labels)}.")
-            labels = tuple(names.get(label, label) for label in self.labels)
+            new: Sequence[str | None] = [names.get(label) for label in self.labels]
         else:
-            labels = tuple(names)
-        if len(labels) != len(self.labels):
+            new = names
+        if len(new) != len(self.labels):
             found = f"{len(self.labels)} labels, {_join(self.labels)}"
-            raise CheckpointError(f"{self.name} has {found}. Expected a new name for each, not {len(labels)}.")
+            raise CheckpointError(f"{self.name} has {found}. Expected a new name for each, not {len(new)}.")
+        labels, never = [], set()
+        for old, name in zip(self.labels, new, strict=True):
+            labels.append(old if name in (None, NEVER) else name)
+            if name == NEVER or (name is None and old in self.never):
+                never.add(old)
         _check_differ(self.name, labels)
-        return replace(self, labels=labels)
+        if len(never) == len(labels):
+            raise CheckpointError(f"No output of {self.name} would ever be predicted. Expected a name for some.")
+        return replace(self, labels=tuple(labels), never=frozenset(never))
+
+
+def find_class(config: Mapping[str, Any], task: Task) -> str | None:
+    """Return the name of the class of transformers that classifies with the family of a configuration, if any does."""
+    from transformers.models.auto import modeling_auto
+
+    classes = {
+        "token": modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
+        "text": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    }
+    name: str | None = classes[task].get(str(config.get("model_type")))
+    return name
 
 
 def find_task(config: Mapping[str, Any]) -> Task | None:
-    """Tell from a configuration what its head is for; nothing where it names no such class."""
+    """Tell from a configuration what its head is for.
+
+    Nothing where it does not name the class that transformers has for the family: a class of somebody else may compute
+    anything.
+    """
     classes = config.get("architectures")
-    names = [name for name in classes if isinstance(name, str)] if isinstance(classes, list) else []
-    return next((task for task, ending in _CLASSES.items() if any(name.endswith(ending) for name in names)), None)
+    names = classes if isinstance(classes, list) else []
+    tasks: tuple[Task, ...] = ("token", "text")
+    return next((task for task in tasks if (name := find_class(config, task)) and name in names), None)
 
 
 def find_head_layout(config: Mapping[str, Any], task: Task) -> HeadLayout | None:
-    """Return the names that the head of a configuration has, or nothing where the family is not known to us."""
+    """Return the names that the head of a configuration has, or nothing where we cannot compute the same."""
     family = config.get("model_type")
     if task == "token":
-        return _TOKEN_HEAD
+        return _TOKEN_HEAD if family in _TOKEN_FAMILIES else None
     layout = _TEXT_HEADS.get(str(family))
     if layout is None or (family == "mobilebert" and not config.get("classifier_activation", True)):
         return None
@@ -119,37 +165,49 @@ def find_head_layout(config: Mapping[str, Any], task: Task) -> HeadLayout | None
     return layout
 
 
-def read_head(name: str, task: Task) -> CheckpointHead | None:
+def read_head(name: str, task: Task, *, is_chosen: bool = False) -> CheckpointHead | None:
     """Read the head of a checkpoint, and nothing else of its weights.
 
     Args:
         name: As for `find_checkpoint_dir`.
         task: What the head is to be for.
+        is_chosen: Whether the user says so: a checkpoint that does not say what its head is for is then believed to
+            have one for this task.
 
     Returns:
         The head, or nothing where the checkpoint has none for this task.
 
     Raises:
         CheckpointNotFoundError: Nothing stands under this name.
-        CheckpointError: Part of the head is missing, its labels do not fit its weights, or it does not classify.
+        CheckpointError: Our head would not compute the same, part of the head is missing, its labels do not fit its
+            weights, it does not classify, or it is not known what it classifies.
     """
     folder = find_checkpoint_dir(name)
     config = read_config(folder)
-    if find_task(config) != task:
+    named, layout = find_task(config), find_head_layout(config, task)
+    if named not in (None, task) or (named is None and layout is None and not is_chosen):
         return None
-    layout = find_head_layout(config, task)
     if layout is None:
         raise CheckpointError(
-            f"{name} classifies texts with a head of the family '{config['model_type']}', which is not known. "
-            f"Expected one of {', '.join(_TEXT_HEADS)}."
+            f"{name} classifies {task}s with a head of the family '{config['model_type']}', which cannot be computed "
+            f"exactly here and is not imported. Expected one of {', '.join(_list_families(task))}."
         )
-    names = layout.find_names()
-    present = list_weights(folder)
+    present, names = list_weights(folder), layout.find_names()
+    if named is None and f"{layout.linear}.weight" not in present:
+        return None
+    if named is None and not is_chosen:
+        _raise_unnamed(name, config, layout)
     missing = [theirs for theirs in names.values() if theirs not in present]
     if missing:
         raise CheckpointError(f"{name} lacks weights of its head: {', '.join(missing)}.")
     found = read_weights(folder, set(names.values()))
     weights = {ours: found[theirs] for ours, theirs in names.items()}
+    return _make_head(name, task, config, weights, frozenset(present - set(names.values())))
+
+
+def _make_head(
+    name: str, task: Task, config: Mapping[str, Any], weights: Weights, others: frozenset[str]
+) -> CheckpointHead:
     problem = config.get("problem_type")
     if problem == "regression":
         raise CheckpointError(f"{name} predicts numbers, not labels (problem_type = regression).")
@@ -157,7 +215,21 @@ def read_head(name: str, task: Task) -> CheckpointHead | None:
     if len(shape) != 1:
         raise CheckpointError(f"The head of {name} has a bias of shape {tuple(shape)}. Expected one number per label.")
     labels = _read_labels(name, config, shape[0])
-    return CheckpointHead(name, task, labels, None if problem is None else problem == _MULTILABEL, weights)
+    return CheckpointHead(name, task, labels, None if problem is None else problem == _MULTILABEL, weights, others)
+
+
+def _list_families(task: Task) -> list[str]:
+    return sorted(_TOKEN_FAMILIES if task == "token" else _TEXT_HEADS)
+
+
+def _raise_unnamed(name: str, config: Mapping[str, Any], layout: HeadLayout) -> NoReturn:
+    tasks: tuple[Task, ...] = ("token", "text")
+    classes = " or ".join(f'["{each}"]' for each in (find_class(config, task) for task in tasks) if each)
+    raise CheckpointError(
+        f"The config.json of {name} has architectures = {json.dumps(config.get('architectures'))}, which does not say "
+        f"what the layer {layout.linear} is for. Expected {classes}; correct the field, or import the checkpoint with "
+        "--component bert_ner, bert_tagger, bert_textcat or bert_textcat_multilabel."
+    )
 
 
 def describe_head(
@@ -171,14 +243,8 @@ def describe_head(
         labels: Its outputs, in order.
         is_multilabel: Whether the labels of a text may hold together.
     """
-    from transformers.models.auto import modeling_auto
-
-    mappings = {
-        "token": modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
-        "text": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
-    }
     described: dict[str, Any] = {
-        "architectures": [mappings[task][config["model_type"]]],
+        "architectures": [find_class(config, task)],
         "id2label": {str(index): label for index, label in enumerate(labels)},
         "label2id": {label: index for index, label in enumerate(labels)},
     }

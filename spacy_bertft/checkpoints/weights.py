@@ -163,14 +163,14 @@ def load_weights(
     ]
     if missing or misshapen:
         parts = [
-            f"{kind}: {_name_some(names)}" for kind, names in (("missing", missing), ("misshapen", misshapen)) if names
+            f"{kind}: {name_some(names)}" for kind, names in (("missing", missing), ("misshapen", misshapen)) if names
         ]
         raise CheckpointError(f"The weights in {source} do not fit its configuration; {'; '.join(parts)}.")
     fitting = {name: _convert(weights[name], own[name].dtype) for name in own}
     broken = sorted(name for name, tensor in fitting.items() if tensor is None or not _is_finite(tensor))
     if broken:
         raise CheckpointError(
-            f"Weights in {source} are no numbers to compute with: {_name_some(broken)}. Expected dense tensors of "
+            f"Weights in {source} are no numbers to compute with: {name_some(broken)}. Expected dense tensors of "
             "finite numbers; train or export the model again."
         )
     if may_keep:
@@ -179,7 +179,8 @@ def load_weights(
         module.load_state_dict(fitting)
 
 
-def _name_some(names: Sequence[str]) -> str:
+def name_some(names: Sequence[str]) -> str:
+    """List names for an error: the first ones, and how many more there are."""
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return ", ".join(name if len(name) < 150 else f"{name[:150]} …" for name in names[:_MOST_NAMED]) + more
 

@@ -23,7 +23,8 @@ def import_hf_command(
     labels: Annotated[
         str | None,
         typer.Option(
-            help="New names for the outputs: all of them in order (O,PER,LOC), or some (LABEL_0=O,LABEL_1=PER)."
+            help="New names for the outputs: all of them in order (O,PER,LOC), or some (LABEL_0=O,LABEL_1=PER). A tag "
+            "named - is never predicted (O,PER,- or X=-)."
         ),
     ] = None,
     scheme: Annotated[

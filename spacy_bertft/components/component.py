@@ -167,7 +167,7 @@ class BertComponent(BertPipe):
 
     def _read_head_labels(self, head: CheckpointHead) -> Iterable[str]:
         """Read the labels of the component off the outputs of a head."""
-        return head.labels
+        return head.predicted
 
     def _find_labels(self, examples: Iterable[Example]) -> set[str]:
         return {label for example in examples for label in self._read_labels(example)}

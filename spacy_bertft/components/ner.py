@@ -15,7 +15,17 @@ from spacy.training import Example
 from ..checkpoints import CheckpointHead
 from ..errors import SettingError
 from ..models.token_classifier import TokenModel, TokenScores, get_grammar, get_scheme
-from ..tags import SpanBatch, TagScheme, TagSpan, best_paths, find_label, find_spans, guess_tag_scheme, spell_spans
+from ..tags import (
+    SpanBatch,
+    TagScheme,
+    TagSpan,
+    best_paths,
+    find_label,
+    find_spans,
+    guess_tag_scheme,
+    normalize_tags,
+    spell_spans,
+)
 from ..training.temperature import Answers
 from .component import Scorer, check_known
 from .confidence import Judged, judge_entities, measure_calibration_error
@@ -105,15 +115,16 @@ class BertNer(TokenComponent):
             SettingError: The component has labels already, or the head has no tag `O`, or is one for texts.
             TagError: The tags are not all of one scheme.
         """
-        self.head_scheme = scheme or guess_tag_scheme(head.labels)
+        head = head.rename(dict(zip(head.predicted, normalize_tags(head.predicted), strict=True)))
+        self.head_scheme = scheme or guess_tag_scheme(head.predicted)
         super().take_head(head)
 
     def _read_head_labels(self, head: CheckpointHead) -> Iterable[str]:
-        if "O" not in head.labels:
-            found = ", ".join(head.labels[:5])
+        if "O" not in head.predicted:
+            found = ", ".join(head.predicted[:5])
             raise SettingError("head", head.name, f"a head with a tag O for what is no entity, but it has {found}")
-        scheme = self.head_scheme or guess_tag_scheme(head.labels)
-        return sorted({find_label(tag, scheme) for tag in head.labels} - {""})
+        scheme = self.head_scheme or guess_tag_scheme(head.predicted)
+        return sorted({find_label(tag, scheme) for tag in head.predicted} - {""})
 
     def _read_labels(self, example: Example) -> Iterable[str]:
         return {ent.label_ for ent in example.reference.ents}

@@ -77,7 +77,8 @@ class BertTagger(TokenComponent):
         return super()._add_label(label)
 
     def _has_labels_of_model(self) -> bool:
-        return bool(self.cfg["labels"] == self.model.attrs["tags"])
+        never = self.model.attrs["never"]
+        return bool(self.cfg["labels"] == [tag for tag in self.model.attrs["tags"] if tag not in never])
 
     def _list_tags(self) -> list[str]:
         return list(self.labels)
@@ -87,14 +88,15 @@ class BertTagger(TokenComponent):
 
     def _allow(self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_]) -> None:
         gold = example.get_aligned("TAG", as_string=True)
+        tags = self.model.attrs["tags"]
         for row, (start, end) in enumerate(zip(*rows, strict=True)):
-            known = [self.cfg["labels"].index(tag) for tag in gold[start:end] if tag and self._is_known(tag)]
+            known = [tags.index(tag) for tag in gold[start:end] if tag and self._is_known(tag)]
             if known:
                 allowed[row] = False
                 allowed[row, known] = True
 
     def _decode(self, docs: list[Doc], scores: TokenScores) -> list[NDArray[np.intp]]:
-        """Find the tag of every token, as a column of the labels, −1 where there is no answer."""
+        """Find the tag of every token, as an output of the model, −1 where there is no answer."""
         lengths = [len(doc) for doc in docs]
         tags = np.full(sum(lengths), -1, dtype=np.intp)
         path = best_paths(scores.scores, scores.lengths, scores.chain)
@@ -105,8 +107,9 @@ class BertTagger(TokenComponent):
 
     def set_annotations(self, docs: Iterable[Doc], batch: list[NDArray[np.intp]]) -> None:
         """Write the tags to `token.tag_`, and to `token.pos_` where that was asked for."""
-        strings = np.array([self.vocab.strings.add(label) for label in self.labels], dtype=np.uint64)
-        pos_ids = np.array([POS_IDS.get(label, 0) for label in self.labels], dtype=np.uint64)
+        outputs = self.model.attrs["tags"]
+        strings = np.array([self.vocab.strings.add(tag) for tag in outputs], dtype=np.uint64)
+        pos_ids = np.array([POS_IDS.get(tag, 0) for tag in outputs], dtype=np.uint64)
         for doc, tags in zip(docs, batch, strict=True):
             self._write(doc, TAG, strings, tags)
             if self.cfg["set_pos"]:

@@ -14,7 +14,7 @@ from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 
-from ..checkpoints import CheckpointHead
+from ..checkpoints import NEVER, CheckpointHead
 from ..errors import CheckpointError, SettingError, UnsupportedError
 from ..models.text_classifier import TextModel, set_labels
 from ..training.class_weights import find_class_weights
@@ -151,6 +151,8 @@ class TextComponent(BertComponent):
         if head.is_multilabel is not None and head.is_multilabel == self.exclusive:
             right = "bert_textcat_multilabel" if head.is_multilabel else "bert_textcat"
             raise SettingError("head", head.name, f"the component {right} for it, as its problem_type says")
+        if head.never:
+            raise SettingError("labels", NEVER, f"a name for every category of {head.name}; only tags can be left out")
         return head.labels
 
     def _read_labels(self, example: Example) -> Iterable[str]:

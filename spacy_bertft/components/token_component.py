@@ -70,7 +70,7 @@ class TokenComponent(BertComponent):
         if self._head is None:
             set_tags(self.model, self._list_tags(), self.scheme)
         else:
-            set_tags(self.model, self._head.labels, self.head_scheme)
+            set_tags(self.model, self._head.labels, self.head_scheme, self._head.never)
 
     def get_loss(self, examples: Iterable[Example], scores: TokenScores) -> tuple[float, ChainGradient]:
         """Compute the loss of a batch, per token, and its gradient.

@@ -62,7 +62,7 @@ def export_hf(pipeline: Path | str, output_dir: Path | str, component: str | Non
     is_multilabel = isinstance(pipe, BertTextcatMultilabel)
     fields = describe_head(checkpoint.config, pipe.task, outputs, is_multilabel=is_multilabel)
     checkpoint = Checkpoint(name, checkpoint.config | fields, checkpoint.tokenizer, checkpoint.weights)
-    notes = _list_notes(nlp, name)
+    notes = _list_notes(nlp, name, pipe)
     with replace_folder_when_done(output_dir) as temporary_dir:
         write_checkpoint(checkpoint, temporary_dir)
         card = format_model_card(nlp, name, pipe.task, outputs, notes)
@@ -84,10 +84,13 @@ def _list_outputs(pipe: BertComponent) -> Sequence[str]:
     return outputs
 
 
-def _list_notes(nlp: Language, name: str) -> list[str]:
-    if nlp.get_pipe_config(name)["model"].get("decoder") != "crf":
-        return []
-    return [
-        "The transitions between tags that the conditional random field has learned stay behind: transformers takes "
-        "the best tag of each token by itself."
-    ]
+def _list_notes(nlp: Language, name: str, pipe: BertComponent) -> list[str]:
+    notes = []
+    if never := pipe.model.attrs.get("never"):
+        notes.append(f"The component never predicts {', '.join(never)}; transformers may.")
+    if nlp.get_pipe_config(name)["model"].get("decoder") == "crf":
+        notes.append(
+            "The transitions between tags that the conditional random field has learned stay behind: transformers "
+            "takes the best tag of each token by itself."
+        )
+    return notes

@@ -9,14 +9,14 @@ from typing import Any
 
 from spacy.language import Language
 
-from ..checkpoints import CheckpointHead, find_checkpoint_dir, find_task, read_config, read_head
+from ..checkpoints import NEVER, CheckpointHead, Task, find_checkpoint_dir, find_task, read_config, read_head
 from ..components.pipelines import check_replaceable_pipeline
 from ..corpus.outputs import make_blank
 from ..errors import CheckpointError, SettingError, TagError
 from ..output import replace_folder_when_done
-from ..tags import TagScheme
+from ..tags import TagScheme, normalize_tags
 
-_COMPONENTS = {
+_COMPONENTS: dict[str, Task] = {
     "bert_ner": "token",
     "bert_tagger": "token",
     "bert_textcat": "text",
@@ -35,6 +35,7 @@ class ImportReport:
         outputs: What its head gives, in order: tags or labels.
         labels: What it writes to documents.
         scheme: The scheme of its tags; None where outputs are labels.
+        never: The outputs that are never predicted.
     """
 
     checkpoint: str
@@ -43,11 +44,15 @@ class ImportReport:
     outputs: tuple[str, ...]
     labels: tuple[str, ...]
     scheme: str | None
+    never: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         scheme = f" in the scheme {self.scheme}" if self.scheme else ""
         kind = f"{len(self.outputs)} tags{scheme}" if _COMPONENTS[self.component] == "token" else "categories"
-        return f"{self.checkpoint} → {self.path}: {self.component} with {kind}; labels: {', '.join(self.labels)}."
+        never = f"; never predicted: {', '.join(self.never)}" if self.never else ""
+        return (
+            f"{self.checkpoint} → {self.path}: {self.component} with {kind}; labels: {', '.join(self.labels)}{never}."
+        )
 
 
 def import_hf(
@@ -67,7 +72,8 @@ def import_hf(
         output_dir: The folder to write. An earlier pipeline there is replaced, anything else is an error.
         lang: Language code of the pipeline.
         component: The factory of the component; by default the one that fits the head.
-        labels: New names for the outputs of the head: by old names, or all in order.
+        labels: New names for the outputs of the head: by old names, or all in order. A tag with
+            the name `-` is never predicted.
         scheme: The scheme of the tags; by default what they look like. IOB1 looks like BIO.
         pairs: Whether the head classifies pairs of texts; then the component `text_pair` comes first.
 
@@ -96,7 +102,7 @@ def _make_pipeline(
     labels: Mapping[str, str] | Sequence[str] | None,
     scheme: TagScheme | None,
 ) -> tuple[Language, ImportReport]:
-    head = _read_head(checkpoint)
+    head = _read_head(checkpoint, component)
     if labels is not None:
         head = head.rename(labels)
     factory = _choose_component(head, component)
@@ -110,34 +116,50 @@ def _make_pipeline(
     try:
         pipe.take_head(head, scheme) if scheme else pipe.take_head(head)
     except TagError as error:
-        raise SettingError("labels", ", ".join(head.labels), f"tags of one scheme: {error}") from error
+        raise SettingError(
+            "labels",
+            ", ".join(head.predicted),
+            f"tags of one scheme, or --labels '{error.tag}={NEVER}' for a tag that is never to be predicted: {error}",
+        ) from error
     nlp.initialize()
     found = pipe.head_scheme if factory == "bert_ner" else None
-    return nlp, ImportReport(checkpoint, output_dir, factory, head.labels, pipe.labels, found)
+    outputs = tuple(pipe.model.attrs["tags"]) if head.task == "token" else head.labels
+    never = tuple(label for label in head.labels if label in head.never)
+    return nlp, ImportReport(checkpoint, output_dir, factory, outputs, pipe.labels, found, never)
 
 
-def _read_head(checkpoint: str) -> CheckpointHead:
-    task = find_task(read_config(find_checkpoint_dir(checkpoint)))
-    head = read_head(checkpoint, task) if task else None
+def _read_head(checkpoint: str, component: str | None) -> CheckpointHead:
+    """Read the head of a checkpoint: the one for the component, else the one that its configuration names.
+
+    Raises:
+        CheckpointError: It has none, or does not say what it is for, or it cannot be computed here.
+        SettingError: The component is not for it.
+    """
+    named = find_task(read_config(find_checkpoint_dir(checkpoint)))
+    wanted = None if component is None else _COMPONENTS.get(component)
+    if component is not None and (wanted is None or named not in (None, wanted)):
+        fitting = ", ".join(name for name, task in _COMPONENTS.items() if named in (None, task))
+        what = f"one that classifies {named}s: " if named else "one of "
+        raise SettingError("component", component, f"{what}{fitting}")
+    tasks: list[Task] = [wanted] if wanted else ["token", "text"]
+    heads = (read_head(checkpoint, task, is_chosen=component is not None) for task in tasks)
+    head = next(filter(None, heads), None)
     if head is None:
         raise CheckpointError(
-            f"{checkpoint} has no head that classifies tokens or texts. To train one on its encoder, give its name to "
-            "`python -m spacy train configs/ner.cfg --paths.encoder`."
+            f"{checkpoint} has no head that classifies {' or '.join(f'{task}s' for task in tasks)}. To train one on "
+            "its encoder, give its name to `python -m spacy train configs/ner.cfg --paths.encoder`."
         )
     return head
 
 
 def _choose_component(head: CheckpointHead, component: str | None) -> str:
     if component is not None:
-        if _COMPONENTS.get(component) != head.task:
-            fitting = ", ".join(name for name, task in _COMPONENTS.items() if task == head.task)
-            raise SettingError("component", component, f"one that classifies {head.task}s: {fitting}")
         return component
     if head.task == "text":
         return "bert_textcat_multilabel" if head.is_multilabel else "bert_textcat"
-    if "O" in head.labels:
+    if "O" in normalize_tags(head.predicted):
         return "bert_ner"
-    if all(label.startswith("LABEL_") for label in head.labels):
+    if all(label.startswith("LABEL_") for label in head.predicted):
         raise SettingError(
             "labels", None, f"names for the {len(head.labels)} tags of {head.name}, which gives none: O, B-PER, …"
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from inspect import signature
 from typing import Any
@@ -38,6 +39,8 @@ _NOT_OF_THE_ENCODER = {"id2label", "label2id", "model_type", "num_labels", "prob
 # What a model has several of, each of which takes time to build.
 _COUNTS = ("layers", "layer", "heads", "head", "groups", "group_num", "networks")
 _MOST = 1000
+# Constants that older versions of transformers stored, and the pooler, which few heads use.
+_SPARE = re.compile(r"pooler\.|(.+\.)?(position_ids|token_type_ids|inv_freq)$")
 # Old checkpoints name the weights of a normalization like TensorFlow did.
 _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
@@ -210,14 +213,38 @@ def load_bert(module: BertModule, checkpoint: Checkpoint) -> None:
     load_weights(module.bert, weights, checkpoint.name)
 
 
+def find_unused(module: BertModule, names: Collection[str]) -> list[str]:
+    """Find the tensors of a checkpoint that are no weights of its encoder, though they may change what it computes.
+
+    Args:
+        module: The encoder.
+        names: Names of tensors, without those of the head.
+    """
+    prefix = f"{module.bert.base_model_prefix}."
+    own = {name.replace(".base_layer.", ".") for name in module.bert.state_dict()}  # below an adapter
+    ignored = getattr(module.bert, "_keys_to_ignore_on_load_unexpected", None) or ()
+    ignored = [ignored] if isinstance(ignored, str) else ignored
+
+    has_prefix = any(name.startswith(prefix) for name in names)
+
+    def is_used(name: str) -> bool:
+        if any(re.search(pattern, name) for pattern in ignored):
+            return True
+        inner = _rename(name).removeprefix(prefix)
+        return name.startswith(prefix) == has_prefix and (inner in own or _SPARE.match(inner) is not None)
+
+    return sorted(name for name in names if not is_used(name))
+
+
 def rename_old(weights: Weights) -> Weights:
     """Give the weights of a normalization the names that they have today."""
-    renamed: Weights = {}
-    for name, tensor in weights.items():
-        for old, new in _OLD_NAMES.items():
-            name = name.replace(old, new)
-        renamed[name] = tensor
-    return renamed
+    return {_rename(name): tensor for name, tensor in weights.items()}
+
+
+def _rename(name: str) -> str:
+    for old, new in _OLD_NAMES.items():
+        name = name.replace(old, new)
+    return name
 
 
 def find_bert(model: Model[Any, Any]) -> BertModule | None:

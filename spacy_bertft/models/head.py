@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from thinc.api import Model
 
-from ..checkpoints import CheckpointHead, Task, load_weights
+from ..checkpoints import CheckpointHead, Task, load_weights, name_some
 from ..errors import CheckpointError, SettingError, ShapeError
+from .bert import find_bert, find_unused
 from .shim import get_shim
 
 
@@ -81,10 +82,18 @@ def load_head(model: Model[Any, Any], head: CheckpointHead) -> None:
     """Put the weights of a checkpoint's head into an initialized model; what it lacks stays as it is.
 
     Raises:
-        SettingError: The model has no place for some of them.
-        CheckpointError: The weights do not fit, as where the features are not those of the last layer.
+        SettingError: The model has no place for some of them, or its features are not those of the last layer.
+        CheckpointError: The weights do not fit, or the checkpoint has more weights than its encoder and this head.
     """
-    module = get_shim(model).module
+    module, bert = get_shim(model).module, find_bert(model)
     if not head.weights.keys() <= module.state_dict().keys():
         raise SettingError("pooling", None, f"cls, for which the head of {head.name} was trained")
+    if bert is not None and bert.layers != "last":
+        raise SettingError("layers", bert.layers, f"last, for which the head of {head.name} was trained")
+    if bert is not None and (unused := find_unused(bert, head.others)):
+        raise CheckpointError(
+            f"{head.name} has weights that neither its encoder nor its head uses: {name_some(unused)}. What its own "
+            "code does with them cannot be computed here. If they are leftovers, load the checkpoint with transformers "
+            "and save it again."
+        )
     load_weights(module, module.state_dict() | head.weights, f"the head of {head.name}")

@@ -1,6 +1,6 @@
 """`spacy-bertft.TokenClassifier.v1`: documents → a score for every tag of every token."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, Literal, Optional, cast
@@ -22,6 +22,7 @@ from ..tags import (
     build_free_chain,
     build_free_grammar,
     build_grammar,
+    forbid_tags,
 )
 from .encoded import EncodedDocs, EncodedGradient, ask_for
 from .head import check_head, check_stored_head, check_width, find_head_lr_scale, make_linear
@@ -122,7 +123,7 @@ def build_token_classifier(
         raise SettingError("consistency", consistency, "a weight that is not negative, and 0 over a shared encoder")
     settings = HeadSettings(decoder, dropout, token_loss, label_smoothing, consistency)
     ask_for(encoder, "tokens")
-    attrs: dict[str, Any] = {"tags": [], "scheme": "", CHECK: _check_stored}
+    attrs: dict[str, Any] = {"tags": [], "scheme": "", "never": [], CHECK: _check_stored}
     if dropout is None:
         attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
     return Model(
@@ -136,21 +137,23 @@ def build_token_classifier(
     )
 
 
-def set_tags(model: TokenModel, tags: Sequence[str], scheme: TagScheme | None) -> None:
+def set_tags(model: TokenModel, tags: Sequence[str], scheme: TagScheme | None, never: Collection[str] = ()) -> None:
     """Tell the model its tags, before it is initialized.
 
     Args:
         model: A token classifier.
         tags: Its outputs, in order.
         scheme: The scheme they are spelled in, or nothing where any tag may follow any.
+        never: Those of them that are never predicted; they need not be of the scheme.
     """
     model.attrs["tags"] = list(tags)
     model.attrs["scheme"] = scheme or ""
+    model.attrs["never"] = sorted(never)
 
 
 def get_grammar(model: TokenModel) -> TagGrammar:
     """Return the grammar of the model's tags."""
-    return _get_grammar(tuple(model.attrs["tags"]), model.attrs["scheme"])
+    return _get_grammar(tuple(model.attrs["tags"]), model.attrs["scheme"], frozenset(model.attrs["never"]))
 
 
 def get_scheme(model: TokenModel) -> TagScheme:
@@ -159,10 +162,13 @@ def get_scheme(model: TokenModel) -> TagScheme:
 
 
 @lru_cache(maxsize=64)
-def _get_grammar(tags: tuple[str, ...], scheme: TagScheme | Literal[""]) -> TagGrammar:
+def _get_grammar(tags: tuple[str, ...], scheme: TagScheme | Literal[""], never: frozenset[str]) -> TagGrammar:
+    spelled = ["O" if tag in never else tag for tag in tags]
     if scheme == "bare":
-        return build_bare_grammar(tags)
-    return build_grammar(tags, scheme) if scheme else build_free_grammar(tags)
+        grammar = build_bare_grammar(spelled)
+    else:
+        grammar = build_grammar(spelled, scheme) if scheme else build_free_grammar(spelled)
+    return forbid_tags(replace(grammar, tags=tags), never)
 
 
 class TokenHead(torch.nn.Module):
@@ -188,6 +194,9 @@ def _check_stored(model: TokenModel) -> None:
         return
     tags, scheme = model.attrs["tags"], model.attrs["scheme"]
     check_stored_head(model, len(tags))
+    never = model.attrs["never"]
+    if not isinstance(never, list) or not all(tag in tags for tag in never) or len(never) == len(tags):
+        raise CheckpointError("The tags that are never predicted are not some of its tags.")
     if len(set(tags)) < len(tags):
         raise CheckpointError("Two of its tags are the same.")
     try:
@@ -222,7 +231,7 @@ def _forward(
     rate = model.attrs["dropout_rate"] if settings.dropout is None else settings.dropout
     with torch.set_grad_enabled(is_train):
         scores = head.linear(torch.nn.functional.dropout(vectors, rate, training=is_train))
-    chain, training_chain = _build_chains(settings.decoder, head, get_grammar(model))
+    chain, training_chain = _build_chains(settings.decoder, head, get_grammar(model), model.attrs["never"])
 
     def backprop(gradient: ChainGradient) -> list[Doc]:
         torch.autograd.backward(scores, torch.from_numpy(gradient.scores).to(scores))
@@ -250,11 +259,13 @@ def _forward(
     return answer, backprop
 
 
-def _build_chains(decoder: str, head: TokenHead, grammar: TagGrammar) -> tuple[LinearChain, LinearChain]:
+def _build_chains(
+    decoder: str, head: TokenHead, grammar: TagGrammar, never: Collection[str]
+) -> tuple[LinearChain, LinearChain]:
     """Return the chain to search in and the chain to learn with."""
     free = build_free_chain(len(grammar.tags))
     if decoder == "greedy":
-        return free, free
+        return build_chain(forbid_tags(build_free_grammar(grammar.tags), never)) if never else free, free
     legal = build_chain(grammar)
     if decoder == "viterbi":
         return legal, free

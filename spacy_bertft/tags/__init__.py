@@ -13,8 +13,8 @@ from .chain import (
     tag_probs,
 )
 from .consistency import consistency_loss
-from .grammar import TagGrammar, build_bare_grammar, build_free_grammar, build_grammar
-from .inventory import TagScheme, find_label, guess_tag_scheme, parse_tag_scheme, spell_spans
+from .grammar import TagGrammar, build_bare_grammar, build_free_grammar, build_grammar, forbid_tags
+from .inventory import TagScheme, find_label, guess_tag_scheme, normalize_tags, parse_tag_scheme, spell_spans
 from .path_probs import path_log_probs
 from .schemes import (
     SCHEMES,
@@ -54,8 +54,10 @@ __all__ = [
     "consistency_loss",
     "find_label",
     "find_spans",
+    "forbid_tags",
     "guess_scheme",
     "guess_tag_scheme",
+    "normalize_tags",
     "parse_scheme",
     "parse_tag_scheme",
     "path_log_probs",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,6 +95,26 @@ def build_bare_grammar(tags: Sequence[str]) -> TagGrammar:
         build_free_grammar(tags),
         continues=np.eye(len(tags), dtype=np.bool_) & ~is_outside,
         labels=tuple("" if tag == "O" else tag for tag in tags),
+    )
+
+
+def forbid_tags(grammar: TagGrammar, tags: Collection[str]) -> TagGrammar:
+    """Return the grammar without sequences that hold one of some tags; these stay in its arrays, without a label.
+
+    Example:
+        >>> grammar = forbid_tags(build_bare_grammar(["O", "PER", "X"]), ["X"])
+        >>> grammar.may_start.tolist(), grammar.labels
+        ([True, True, False], ('', 'PER', ''))
+    """
+    is_kept = np.array([tag not in tags for tag in grammar.tags], dtype=np.bool_)
+    are_kept = np.outer(is_kept, is_kept)
+    return replace(
+        grammar,
+        may_start=grammar.may_start & is_kept,
+        may_follow=grammar.may_follow & are_kept,
+        may_end=grammar.may_end & is_kept,
+        continues=grammar.continues & are_kept,
+        labels=tuple(label if kept else "" for label, kept in zip(grammar.labels, is_kept, strict=True)),
     )
 
 

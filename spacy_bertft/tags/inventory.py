@@ -13,6 +13,7 @@ from .schemes import Scheme, TagSpan, parse_scheme, split_tag, write_tags
 TagScheme = Union[Scheme, Literal["bare"]]  # noqa: UP007 (read at run time)
 
 _PREFIXED = re.compile("[BILUES]-.")
+_SPELLED_OTHERWISE = re.compile("([BILUES])[-_](.+)", re.IGNORECASE | re.DOTALL)
 
 
 def parse_tag_scheme(name: str) -> TagScheme:
@@ -22,6 +23,25 @@ def parse_tag_scheme(name: str) -> TagScheme:
         SettingError: No scheme has this name.
     """
     return "bare" if name.lower() == "bare" else parse_scheme(name)
+
+
+def normalize_tags(tags: Sequence[str]) -> tuple[str, ...]:
+    """Spell tags such as `B_PER`, `b-PER` and `o` as `B-PER` and `O`, if that is clearly what they are.
+
+    It is if all tags but `O` have a prefix and one label has both a tag that begins a span and one that continues it: a
+    label may well be `b_cell` or `e-mail`.
+
+    Example:
+        >>> normalize_tags(["o", "b_per", "i_per"]), normalize_tags(["O", "b_cell", "e-mail"])
+        (('O', 'B-per', 'I-per'), ('O', 'b_cell', 'e-mail'))
+    """
+    matches = [_SPELLED_OTHERWISE.fullmatch(tag) for tag in tags if tag not in ("O", "o")]
+    parts = [(match[1].upper(), match[2]) for match in matches if match]
+    begun, continued = ({label for prefix, label in parts if prefix in letters} for letters in ("B", "ILE"))
+    normalized = iter(f"{prefix}-{label}" for prefix, label in parts)
+    spelled = tuple("O" if tag in ("O", "o") else next(normalized, tag) for tag in tags)
+    is_clear = all(matches) and begun & continued and len(set(spelled)) == len(spelled)
+    return spelled if is_clear else tuple(tags)
 
 
 def guess_tag_scheme(tags: Sequence[str]) -> TagScheme:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import spacy
 import torch
 from safetensors.torch import load_file, save_file
 from small_checkpoints import TEXTS, make_checkpoint
+from spacy.tokens import Doc
 from spacy.training import Example
 from typer.testing import CliRunner
 
 from spacy_bertft.checkpoints import read_head
 from spacy_bertft.cli import app
 from spacy_bertft.errors import CheckpointError, DataError, SettingError
+from spacy_bertft.exchange.export_hf import export_hf
 from spacy_bertft.exchange.import_hf import import_hf
 from spacy_bertft.training.optimizer import configure_adamw
 
@@ -201,6 +204,179 @@ def test_weights_that_do_not_fit_are_named(change, named, tmp_path):
     with pytest.raises(CheckpointError, match=named.replace(".", r"\.")):
         import_hf(checkpoint, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "crf.transitions",  # what its own class would have computed with them is not known
+        "pooler.dense.weight",
+        "bert.encoder.layer.0.output.adapter.weight",
+        "bert.encoder.layer.2.output.dense.weight",
+    ],
+)
+def test_weights_that_would_not_be_used_are_refused(name, tmp_path):
+    checkpoint = make(tmp_path / "hf", ["O", "B-PER", "I-PER"])
+    change_weights(checkpoint, lambda weights: weights.update({name: torch.zeros(32, 32)}))
+    if name == "pooler.dense.weight":
+        change_weights(checkpoint, lambda weights: weights.update({"pooler.dense.bias": torch.zeros(32)}))
+        name = "pooler.dense.bias"
+    with pytest.raises(CheckpointError, match=f"neither its encoder nor its head uses: {re.escape(name)}"):
+        import_hf(checkpoint, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_constants_of_older_versions_are_no_weights(tmp_path):
+    checkpoint = make(tmp_path / "hf", ["O", "B-PER", "I-PER"])
+    names = ["bert.embeddings.position_ids", "bert.pooler.dense.weight", "bert.pooler.dense.bias"]
+    change_weights(checkpoint, lambda weights: weights.update(dict.fromkeys(names[:1], torch.arange(64)[None])))
+    change_weights(checkpoint, lambda weights: weights.update({names[1]: torch.ones(32, 32), names[2]: torch.ones(32)}))
+    import_hf(checkpoint, tmp_path / "out")
+    export_hf(tmp_path / "out", tmp_path / "back")
+    stored = load_file(Path(checkpoint) / "model.safetensors")
+    assert load_file(tmp_path / "back" / "model.safetensors").keys() == stored.keys() - set(names)
+
+
+def test_a_head_over_other_layers_is_refused(tmp_path):
+    checkpoint = make(tmp_path / "hf", ["O", "B-PER", "I-PER"])
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bert_ner", config={"model": {"encoder": {"name": checkpoint, "layers": "second_to_last"}}})
+    with pytest.raises(SettingError, match=r"layers = 'second_to_last'\. Expected last"):
+        nlp.initialize()
+
+
+def change_config(checkpoint: str, **changes: object) -> None:
+    path = Path(checkpoint) / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+UNNAMED = [
+    None,
+    [],
+    ["BertModel"],
+    ["BertForMaskedLM"],
+    ["BertCrfForTokenClassification"],
+    "BertForTokenClassification",
+]
+
+
+@pytest.mark.parametrize("architectures", UNNAMED)
+@pytest.mark.parametrize(("task", "component"), [("token", "bert_ner"), ("text", "bert_textcat")])
+def test_the_component_says_what_an_unnamed_head_is_for(task, component, architectures, tmp_path):
+    labels = {"token": ["O", "B-PER", "I-PER"], "text": ["film", "person", "other"]}[task]
+    checkpoint = make(tmp_path / "hf", labels, task)
+    import_hf(checkpoint, tmp_path / "named")
+    change_config(checkpoint, architectures=architectures)
+    shown = re.escape(f"architectures = {json.dumps(architectures)}")
+    with pytest.raises(CheckpointError, match=f"{shown}.*--component bert_ner, bert_tagger, bert_textcat or"):
+        import_hf(checkpoint, tmp_path / "out")
+    assert import_hf(checkpoint, tmp_path / "out", component=component).component == component
+    named, chosen = (spacy.load(tmp_path / name).get_pipe(component) for name in ("named", "out"))
+    docs = [Doc(named.vocab, words=text.split()) for text in TEXTS]
+    expected, found = (pipe.model.predict(docs) for pipe in (named, chosen))
+    np.testing.assert_array_equal(getattr(found, "scores", found), getattr(expected, "scores", expected))
+
+
+def test_a_config_without_architectures_is_named(tmp_path):
+    checkpoint = make(tmp_path / "hf", ["O", "B-PER", "I-PER"])
+    config = Path(checkpoint) / "config.json"
+    config.write_text(
+        json.dumps({key: value for key, value in json.loads(config.read_text()).items() if key != "architectures"})
+    )
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bert_ner", config={"model": {"encoder": {"name": checkpoint}}})
+    with pytest.raises(CheckpointError, match="has architectures = null"):
+        nlp.initialize()
+    with pytest.raises(CheckpointError, match=r"lacks weights of its head: bert\.pooler"):
+        import_hf(checkpoint, tmp_path / "out", component="bert_textcat")
+    assert import_hf(checkpoint, tmp_path / "out", component="bert_tagger").component == "bert_tagger"
+
+
+def test_a_component_makes_no_head(checkpoint, tmp_path):
+    with pytest.raises(CheckpointError, match="no head that classifies tokens"):
+        import_hf(checkpoint, tmp_path / "out", component="bert_ner")
+
+
+@pytest.mark.parametrize(
+    ("labels", "scheme", "outputs", "found"),
+    [
+        (["O", "B_PER", "I_PER"], "bio", ("O", "B-PER", "I-PER"), "PER"),
+        (["o", "b-per", "i-per"], "bio", ("O", "B-per", "I-per"), "per"),
+        (["i_org", "O", "b_org"], "bio", ("I-org", "O", "B-org"), "org"),
+        (["O", "B_X", "I_X", "E_X", "S_X"], "bioes", ("O", "B-X", "I-X", "E-X", "S-X"), "X"),
+    ],
+)
+def test_prefixes_are_recognized_however_they_are_spelled(labels, scheme, outputs, found, tmp_path):
+    report = import_hf(make(tmp_path / "hf", labels), tmp_path / "out")
+    assert (report.component, report.scheme, report.outputs) == ("bert_ner", scheme, outputs)
+    assert report.labels == (found,)
+
+
+def test_labels_that_only_look_like_prefixes_stay(tmp_path):
+    report = import_hf(make(tmp_path / "hf", ["O", "b_cell", "e-mail", "s_corp"]), tmp_path / "out")
+    assert (report.scheme, report.labels) == ("bare", ("b_cell", "e-mail", "s_corp"))
+
+
+NEVER_LABELS = ["O", "B-PER", "I-PER", "X", "[CLS]", "PAD"]
+
+
+@pytest.mark.parametrize("labels", [["O", "B-PER", "I-PER", "-", "-", "-"], {"X": "-", "[CLS]": "-", "PAD": "-"}])
+@pytest.mark.parametrize("decoder", ["viterbi", "greedy"])
+def test_an_output_may_never_be_predicted(labels, decoder, tmp_path):
+    checkpoint = make(tmp_path / "hf", NEVER_LABELS)
+    with pytest.raises(SettingError, match=r"--labels 'X=-'"):
+        import_hf(checkpoint, tmp_path / "out")
+    report = import_hf(checkpoint, tmp_path / "out", labels=labels)
+    assert (report.labels, report.never) == (("PER",), ("X", "[CLS]", "PAD"))
+    assert "never predicted: X, [CLS], PAD" in str(report)
+    nlp = spacy.load(tmp_path / "out", config={"components": {"bert_ner": {"model": {"decoder": decoder}}}})
+    answer_by_number(nlp, "bert_ner")
+    doc = nlp("0 1 2 3 4 5 1")  # 3, 4 and 5 would be `X`, `[CLS]` and `PAD`: their second choice is `O`
+    assert [(ent.start, ent.end) for ent in doc.ents] == [(1, 3), (6, 7)]
+    assert all(0 < score <= 1 for score in doc.spans["bert_ner"].attrs["scores"])
+
+
+def test_a_tag_may_never_be_predicted(tmp_path):
+    checkpoint = make(tmp_path / "hf", ["[PAD]", "NOUN", "VERB", "X"])
+    import_hf(checkpoint, tmp_path / "out", component="bert_tagger", labels={"[PAD]": "-"})
+    nlp = spacy.load(tmp_path / "out")
+    pipe = nlp.get_pipe("bert_tagger")
+    assert pipe.labels == ("NOUN", "VERB", "X")
+    forward = pipe.model._func
+
+    def answer(model, docs, is_train):
+        scores, backprop = forward(model, docs, is_train)
+        scores.scores[:] = [9.0, 0.0, 1.0, 0.0]
+        return scores, backprop
+
+    pipe.model._func = answer
+    assert [token.tag_ for token in nlp("who directed it")] == ["VERB"] * 3
+    pipe.model._func = forward
+    gold = {"tags": ["NOUN", "VERB", "X"]}
+    examples = [Example.from_dict(nlp.make_doc("who directed it"), gold)]
+    optimizer = configure_adamw(1e-2)
+    losses = [nlp.update(examples, sgd=optimizer)["bert_tagger"] for _ in range(40)]
+    assert losses[-1] < losses[0] / 10
+    assert [token.tag_ for token in nlp("who directed it")] == gold["tags"]
+
+
+def test_a_category_is_always_predicted(tmp_path):
+    checkpoint = make(tmp_path / "hf", ["film", "person", "other"], "text")
+    with pytest.raises(SettingError, match="only tags can be left out"):
+        import_hf(checkpoint, tmp_path / "out", labels=["film", "person", "-"])
+    with pytest.raises(CheckpointError, match=r"No output of .* would ever be predicted"):
+        import_hf(checkpoint, tmp_path / "out", labels=["-", "-", "-"])
+
+
+def test_outputs_that_are_never_predicted_are_exported(tmp_path):
+    checkpoint = make(tmp_path / "hf", NEVER_LABELS)
+    import_hf(checkpoint, tmp_path / "out", labels={"X": "-", "[CLS]": "-", "PAD": "-"})
+    report = export_hf(tmp_path / "out", tmp_path / "back")
+    assert report.outputs == tuple(NEVER_LABELS)
+    assert report.notes == ("The component never predicts PAD, X, [CLS]; transformers may.",)
+    before, after = (load_file(Path(folder) / "model.safetensors") for folder in (checkpoint, tmp_path / "back"))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 @pytest.mark.parametrize(

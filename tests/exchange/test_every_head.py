@@ -1,0 +1,131 @@
+"""Every class of transformers that classifies tokens or texts is imported exactly, or refused by name."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import spacy
+import torch
+from every_class import NAMES, NOT_BUILT, make_config, make_model, save_model
+from safetensors.torch import load_file
+from small_checkpoints import make_word_level
+from spacy.language import Language
+
+from spacy_bertft.checkpoints import find_head_layout
+from spacy_bertft.errors import CheckpointError, UnsupportedError
+from spacy_bertft.exchange.export_hf import export_hf
+from spacy_bertft.exchange.import_hf import import_hf
+
+CLASSES = [(task, family) for task, families in NAMES.items() for family in families if family not in NOT_BUILT]
+TEXTS = ["a b c d e f g h", "k l", "m", " ".join("cdeabtsrqponmlk" * 3), "e f g"]
+# Of these transformers itself gives other logits to a text that is padded; ours are those of the text alone.
+PADDED_OTHERWISE = {"mobilebert"}
+
+
+def is_exact(family: str, task: str) -> bool:
+    return find_head_layout({"model_type": make_config(family, task).model_type}, task) is not None
+
+
+EXACT = [each for each in CLASSES if is_exact(each[1], each[0])]
+OTHERS = [each for each in CLASSES if each not in EXACT]
+
+
+def compute_logits(model: Any, task: str, batch: list[list[int]]) -> np.ndarray:
+    """Compute what transformers gives for texts of one batch, padded: `(T, L)` of all tokens, or `(B, L)`."""
+    width = max(map(len, batch))
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in batch])
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in batch])
+    with torch.inference_mode():
+        logits = model(input_ids=ids, attention_mask=mask).logits.numpy()
+    if task == "text":
+        return logits
+    return np.concatenate([rows[1 : len(row) - 1] for rows, row in zip(logits, batch, strict=True)])
+
+
+def predict_scores(nlp: Language, task: str) -> np.ndarray:
+    [name] = nlp.pipe_names
+    scores = nlp.get_pipe(name).model.predict([nlp.make_doc(text) for text in TEXTS])
+    return scores.scores if task == "token" else scores
+
+
+def load_in_fp32(folder: Path) -> Language:
+    [name] = spacy.util.load_config(folder / "config.cfg")["nlp"]["pipeline"]
+    return spacy.load(folder, config={"components": {name: {"model": {"encoder": {"precision": "fp32"}}}}})
+
+
+@pytest.mark.parametrize(("task", "family"), EXACT)
+def test_the_logits_are_those_of_transformers(task: str, family: str, tmp_path: Path) -> None:
+    model = make_model(family, task)
+    checkpoint = save_model(model, tmp_path / "hf")
+    import_hf(str(checkpoint), tmp_path / "pipeline")
+    found = predict_scores(load_in_fp32(tmp_path / "pipeline"), task)
+
+    batch = [make_word_level().encode(text).ids for text in TEXTS]
+    alone = np.concatenate([compute_logits(model, task, [row]) for row in batch])
+    assert np.ptp(alone, axis=0).min() > 0.01  # it does not say the same of every text
+    np.testing.assert_allclose(found, alone, atol=1e-5)
+    if family not in PADDED_OTHERWISE:
+        np.testing.assert_allclose(found, compute_logits(model, task, batch), atol=1e-5)
+
+    export_hf(tmp_path / "pipeline", tmp_path / "exported")
+    before, after = (load_file(folder / "model.safetensors") for folder in (checkpoint, tmp_path / "exported"))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(("task", "family"), OTHERS)
+def test_another_head_is_refused_by_name(task: str, family: str, tmp_path: Path) -> None:
+    model = make_model(family, task)
+    checkpoint = save_model(model, tmp_path / "hf")
+    named = rf"classifies {task}s with a head of the family '{re.escape(model.config.model_type)}', which cannot be"
+    with pytest.raises(CheckpointError, match=named):
+        import_hf(str(checkpoint), tmp_path / "pipeline")
+    assert not (tmp_path / "pipeline").exists()
+
+
+def test_a_head_of_ours_is_not_exported_to_a_class_that_computes_something_else(tmp_path: Path) -> None:
+    checkpoint = save_model(make_model("modernbert", "token"), tmp_path / "hf")
+    nlp = spacy.blank("en")
+    pipe: Any = nlp.add_pipe("bert_ner", config={"model": {"encoder": {"name": str(checkpoint)}}})
+    pipe.add_label("X")
+    nlp.initialize()
+    nlp.to_disk(tmp_path / "pipeline")
+    with pytest.raises(UnsupportedError, match="not known how transformers classifies tokens with the family 'modernb"):
+        export_hf(tmp_path / "pipeline", tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "family"), [(task, family) for task in NAMES for family in NOT_BUILT if family in NAMES[task]]
+)
+def test_what_cannot_be_built_is_not_imported(task: str, family: str) -> None:
+    assert not is_exact(family, task)
+    with pytest.raises(ImportError, match=NOT_BUILT[family]):
+        make_model(family, task)
+
+
+# What these heads read of a configuration: widths, which the shapes of weights tell, and rates of dropout.
+HARMLESS = re.compile("num_labels|hidden_size|dim|.*dropout.*|problem_type|(use_)?return_dict|pooler_hidden_size")
+# These are read before there is a head: embeddings, languages.
+BESIDE = {"max_position_embeddings", "id2lang", "lang2id", "task_type_vocab_size", "n_layers"}
+HEEDED = {("text", "deberta"): {"pooler_hidden_act"}, ("text", "deberta-v2"): {"pooler_hidden_act"}}
+
+
+@pytest.mark.parametrize(("task", "family"), EXACT)
+def test_no_setting_of_a_head_is_left_unread(task: str, family: str) -> None:
+    """If a field changed what a head computes, the logits above would be right for its default only."""
+    model = make_model(family, task)
+    heads = [head for name, head in model.named_children() if name != model.base_model_prefix]
+    parts = {
+        type(part) for head in heads for part in head.modules() if type(part).__module__.startswith("transformers")
+    }
+    fields = {
+        field for part in {type(model), *parts} for field in re.findall(r"config\.(\w+)", inspect.getsource(part))
+    }
+    unread = {field for field in fields - BESIDE if not HARMLESS.fullmatch(field)}
+    assert unread == HEEDED.get((task, family), set())
