@@ -41,7 +41,7 @@ def judge_classes(labels: Sequence[str], examples: Iterable[Example]) -> Judged:
     return _stack(
         (example.predicted.cats[pair[1]], pair[0] == pair[1])
         for example in examples
-        if (pair := pair_classes(example, labels))
+        if not example.predicted.cats.keys().isdisjoint(labels) and (pair := pair_classes(example, labels))
     )
 
 
