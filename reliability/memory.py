@@ -59,6 +59,7 @@ class MemoryWatch:
 
     def __enter__(self) -> MemoryWatch:
         self._start = monotonic()
+        self._look()  # on a busy machine the thread may come late, but there is always a first part
         self._thread.start()
         return self
 
@@ -67,10 +68,13 @@ class MemoryWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        n_parts = len(self.parts)
         while not self._is_over.wait(_PERIOD):
-            number = int(n_parts * (monotonic() - self._start) / self._seconds)
-            self.parts[min(number, n_parts - 1)].add(self._process.memory_info().rss)
+            self._look()
+
+    def _look(self) -> None:
+        n_parts = len(self.parts)
+        number = int(n_parts * (monotonic() - self._start) / self._seconds)
+        self.parts[min(number, n_parts - 1)].add(self._process.memory_info().rss)
 
 
 def find_growth(parts: Sequence[Part]) -> float:

@@ -8,18 +8,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, sleep
 
 import psutil
 from small_checkpoints import make_sentences
 from taught_pipelines import GOLD, make_taught_pipeline
+from waiting import PATIENCE
 
 SHARD_ROWS = 50
 N_BAD = 6
-_PATIENCE = 180  # seconds after which something hangs, however busy the machine is
 
 
 def save_pipeline(checkpoint: str, folder: Path) -> Path:
@@ -53,14 +53,6 @@ def write_inputs(folder: Path, n_rows: int) -> list[Path]:
 def read_files(folder: Path) -> dict[str, bytes]:
     """Read all files in a folder, those in its folders too."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def wait_until(condition: Callable[[], object], pause: float = 0.005) -> None:
-    """Wait until something holds; where it never does, the test fails."""
-    start = monotonic()
-    while not condition():
-        assert monotonic() - start < _PATIENCE, "this took too long"
-        sleep(pause)
 
 
 @dataclass
@@ -135,12 +127,13 @@ class Run:
     def __exit__(self, *_: object) -> None:
         # By the session: the processes of Ray are no children of ours once their parents are dead.
         for process in [self.process, *self.find_processes()]:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.communicate()
 
     def wait(self) -> tuple[int, str]:
         """Wait for the end, and return the exit code and what was printed."""
-        printed, _ = self.process.communicate(timeout=_PATIENCE)
+        printed, _ = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, printed.decode()
 
     def is_running(self) -> bool:
@@ -154,13 +147,11 @@ class Run:
 
     def find_processes(self, name: str = "") -> list[psutil.Process]:
         """Find the living processes of the session, other than the first, by a part of their command lines."""
-        return [process for process in self._list_others() if name in " ".join(process.cmdline())]
-
-    def _list_others(self) -> Iterator[psutil.Process]:
+        found = []
         for process in psutil.process_iter():
-            try:
+            # Any of them may end at any moment; a zombie, which nobody has waited for, has no command line.
+            with suppress(ProcessLookupError, psutil.NoSuchProcess):
                 is_other = process.pid != self.process.pid and os.getsid(process.pid) == self.process.pid
-                if is_other and process.status() != psutil.STATUS_ZOMBIE:
-                    yield process
-            except (ProcessLookupError, psutil.NoSuchProcess):
-                continue
+                if is_other and name in " ".join(process.cmdline()):
+                    found.append(process)
+        return found

@@ -19,6 +19,7 @@ from commands import run
 from small_checkpoints import TEXTS
 from spacy.tokens import DocBin
 from taught_pipelines import GOLD, make_examples, make_taught_pipeline
+from waiting import PATIENCE
 
 pytestmark = pytest.mark.skipif(
     bool(find_missing()), reason=f"missing: {', '.join(find_missing())}; `make test` installs it where it can"
@@ -95,7 +96,7 @@ def wait_for(browser, selector: str, text: str = ""):
         found = browser.find_elements("css selector", selector)
         return next((each for each in found if text in each.text and each.is_displayed()), None)
 
-    return WebDriverWait(browser, 60).until(find, f"no {selector} with {text!r}")
+    return WebDriverWait(browser, PATIENCE).until(find, f"no {selector} with {text!r}")
 
 
 def list_asked(browser) -> set[str]:
@@ -133,9 +134,9 @@ def test_a_person_tries_two_pipelines(browser, pipeline):
 
         assert list_asked(browser) <= {"http://127.0.0.1", "data:"}
         with pytest.raises(ConnectionRefusedError):  # on this machine, but under another of its addresses
-            socket.create_connection(("127.0.0.2", port), timeout=5)
+            socket.create_connection(("127.0.0.2", port), timeout=PATIENCE)
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said
         assert "asked" not in said
         assert "Traceback" not in said

@@ -71,7 +71,7 @@ def test_threads_that_write_the_same(tmp_path: Path) -> None:
             (folder / "c").write_text(str(number) * 1000)
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(write, range(10), timeout=60))
+        list(pool.map(write, range(10)))
     for path in (tmp_path / "a", tmp_path / "b" / "c"):
         assert len(path.read_text()) == 1000
         assert len(set(path.read_text())) == 1
@@ -242,7 +242,7 @@ def test_what_is_no_file_is_written_to_and_stays(tmp_path: Path) -> None:
         read = pool.submit(path.read_text)
         with replace_when_done(path) as place:
             place.write_text("through")
-        assert read.result(timeout=60) == "through"
+        assert read.result() == "through"
     assert path.is_fifo()
 
 

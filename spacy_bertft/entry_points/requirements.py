@@ -10,12 +10,12 @@ def find_unmet() -> dict[str, str]:
     Returns:
         The version that is installed, "" if there is none, by requirement, such as `typer>=0.16`.
     """
-    from packaging.requirements import Requirement  # which spaCy requires
-    from packaging.version import InvalidVersion, Version
-
     try:
+        from packaging.requirements import Requirement  # which spaCy requires
+        from packaging.version import InvalidVersion, Version
+
         requirements = [Requirement(line) for line in requires("spacy-bertft") or []]
-    except PackageNotFoundError:  # a checkout on the path: nobody knows
+    except ImportError:  # no packaging, or no metadata: a checkout on the path
         return {}
     unmet = {}
     for requirement in requirements:

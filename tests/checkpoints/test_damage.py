@@ -106,7 +106,7 @@ def test_links_are_followed_as_the_cache_of_the_hub_has_them(formats, folder, tm
     use(linked)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([(kind, file) for kind, files in FORMATS.items() for file in files]), st.data())
 def test_flipped_and_cut_files_are_refused_or_harmless(formats, tmp_path_factory, kind_and_file, data):
     kind, file = kind_and_file

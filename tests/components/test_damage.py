@@ -98,7 +98,7 @@ def ready(make):
     return made
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FACTORIES), st.data())
 def test_flipped_bits_are_refused_or_harmless(ready, factory, data):
     nlp, content, before = ready[factory]
@@ -114,7 +114,7 @@ def test_flipped_bits_are_refused_or_harmless(ready, factory, data):
         assert annotate(nlp) == before
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FACTORIES), st.data())
 def test_bytes_cut_anywhere_are_refused(ready, factory, data):
     nlp, content, before = ready[factory]

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 from all_heads import MIXED, load_all_heads, read_answer
+from waiting import PATIENCE
 
 TESTS = Path(__file__).parent.parent
-PATIENCE = 900  # seconds; a machine may be busy, but a deadlock lasts
 BACKENDS = [
     "torch",
     pytest.param("onnx", marks=pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs the extra onnx")),

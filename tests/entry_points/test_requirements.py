@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from importlib.metadata import PackageNotFoundError
 
 import pytest
@@ -37,6 +38,13 @@ def test_a_checkout_that_is_not_installed_requires_nothing(monkeypatch: pytest.M
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(requirements, "requires", fail)
+    assert find_unmet() == {}
+
+
+def test_without_packaging_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requirements, "requires", lambda name: ["not-installed>=2"])
+    assert find_unmet() == {"not-installed>=2": ""}
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
     assert find_unmet() == {}
 
 

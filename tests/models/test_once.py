@@ -7,6 +7,7 @@ from time import sleep
 
 import pytest
 from many_threads import run_at_once
+from waiting import PATIENCE
 
 from spacy_bertft.models.once import make_once, making
 
@@ -40,11 +41,13 @@ def test_what_is_made_may_need_something_else_that_is_made():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_fork_waits_for_what_is_being_made():
-    made, has_begun = {}, Event()
+    made, has_begun, has_asked = {}, Event(), Event()
+    os.register_at_fork(before=has_asked.set)  # what is registered last runs first
 
     def make() -> str:
         has_begun.set()
-        sleep(0.5)
+        has_asked.wait(PATIENCE)
+        sleep(0.1)  # in which the fork would happen if it did not wait
         return "by the parent"
 
     def look() -> None:
@@ -56,6 +59,6 @@ def test_a_fork_waits_for_what_is_being_made():
     has_begun.wait()
     child = multiprocessing.get_context("fork").Process(target=look, daemon=True)
     child.start()
-    child.join(timeout=60)
+    child.join(timeout=PATIENCE)
     thread.join()
     assert child.exitcode == 0

@@ -5,6 +5,7 @@ from time import sleep
 import pytest
 import torch
 from many_threads import N_THREADS, run_at_once
+from waiting import PATIENCE
 
 from spacy_bertft.models import workers
 from spacy_bertft.models.workers import count_workers, run_side_by_side
@@ -92,5 +93,5 @@ def test_a_forked_child_starts_threads_of_its_own(two_threads):
     queue = context.Queue()
     child = context.Process(target=multiply, args=(queue,))
     child.start()
-    assert queue.get(timeout=30) == [3, 6, 9]
+    assert queue.get(timeout=PATIENCE) == [3, 6, 9]
     child.join()

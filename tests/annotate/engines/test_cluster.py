@@ -7,10 +7,11 @@ import random
 import signal
 import tempfile
 from dataclasses import replace
-from time import sleep
+from time import monotonic, sleep
 
 import pytest
-from annotated_runs import SHARD_ROWS, Run, read_files, wait_until
+from annotated_runs import SHARD_ROWS, Run, read_files
+from waiting import wait_until
 
 from spacy_bertft.annotate.annotate import annotate
 from spacy_bertft.annotate.chunks import Chunk
@@ -91,7 +92,8 @@ def test_a_run_whose_driver_is_killed_again_and_again_ends_as_an_unbroken_local_
         before = task.find_shards()
         with start(task, 2 if number == 4 else 1) as run:
             if number % 2:  # while Ray starts
-                sleep(rng.uniform(0.5, 7))
+                end, n_enough = monotonic() + rng.uniform(0.5, 7), len(before) + 3
+                wait_until(lambda e=end, n=n_enough: monotonic() > e or len(task.find_reports()) >= n)
             else:
                 n_enough = len(before) + rng.randrange(1, 8)
                 wait_until(lambda n=n_enough, run=run: len(task.find_reports()) >= n or not run.is_running())

@@ -5,16 +5,16 @@ import os
 import random
 import re
 import signal
-from time import sleep
+from time import monotonic, sleep
 
-import psutil
 import pytest
 import spacy
 import torch
-from annotated_runs import N_BAD, SHARD_ROWS, read_files, wait_until, write_inputs
+from annotated_runs import N_BAD, SHARD_ROWS, read_files, write_inputs
 from fsspec import register_implementation
 from fsspec.implementations.local import LocalFileSystem
 from typer.testing import CliRunner
+from waiting import wait_until
 
 from spacy_bertft.annotate.annotate import annotate
 from spacy_bertft.cli import app
@@ -107,7 +107,8 @@ def test_a_run_that_is_killed_again_and_again_ends_as_an_unbroken_one(task, expe
         before = task.find_shards()
         with task.start("-n", 1 + number % 2) as run:
             if number % 3 == 0:  # while it starts or plans
-                sleep(rng.uniform(0.1, 4))
+                end, n_enough = monotonic() + rng.uniform(0.1, 4), len(before) + 3
+                wait_until(lambda e=end, n=n_enough: monotonic() > e or len(task.find_reports()) >= n)
             else:
                 n_enough = len(before) + rng.randrange(1, 20)
                 wait_until(lambda n=n_enough, run=run: len(task.find_reports()) >= n or not run.is_running())
@@ -121,6 +122,11 @@ def test_a_run_that_is_killed_again_and_again_ends_as_an_unbroken_one(task, expe
     assert f"{len(task.find_reports())} shards were there before" in task.finish("-n", 2)
     assert after.items() <= {path.name: path.stat().st_mtime_ns for path in task.output.iterdir()}.items()
     assert read_files(task.output) == expected
+
+
+def count_ready_children(run):
+    """Count the children that are ready for signals: they follow their parent, in a second thread."""
+    return sum(child.num_threads() > 1 for child in run.find_processes())
 
 
 def test_a_run_of_two_processes_that_ends_early_leaves_no_child_behind_and_goes_on(task, expected):
@@ -142,11 +148,11 @@ def test_a_run_of_two_processes_that_ends_early_leaves_no_child_behind_and_goes_
         n_before = len(task.find_reports())
         with task.start("-n", 2) as run:
             wait_until(lambda n=n_before, run=run: len(task.find_reports()) > n + 2 or not run.is_running())
-            children = run.find_processes()
-            assert len(children) == 2, name
+            wait_until(lambda run=run: count_ready_children(run) == 2 or not run.is_running())
+            assert run.is_running(), name
             end(run)
             assert run.wait() == result, name
-            assert psutil.wait_procs(children, timeout=60)[1] == [], name
+            wait_until(lambda run=run: not run.find_processes())
         assert not task.is_over(), name
     task.finish("-n", 2)
     assert read_files(task.output) == expected
