@@ -73,8 +73,8 @@ class CharSpanGroup(SpanGroup):
         own, target = self.doc, self.doc if doc is None else doc
         if not _have_same_text(own, target):
             raise DataError(
-                f"The span group '{self.name}' of {shorten(repr(own.text))} cannot be copied to a document with another "
-                "text. Expected a document with the same text."
+                f"The span group '{self.name}' of {shorten(repr(own.text))} cannot be copied to a document with "
+                "another text. Expected a document with the same text."
             )
         copied = CharSpanGroup(target)
         copied.from_bytes(SpanGroup.to_bytes(self))
