@@ -78,8 +78,9 @@ def write_entities(doc: Doc, name: str, entities: Sequence[tuple[Span, float]]) 
         attrs={"scores": [prob for _, prob in entities], "source": _SOURCE},
         spans=[span for span, _ in entities],
     )
+    names = {label: doc.vocab.strings[label] for label in {span.label for span, _ in entities}}  # span.label_ is slow
     for span, prob in entities:
-        set_score(span, prob)
+        doc.user_data.setdefault(_make_key(span.start_char, span.end_char), {})[names[span.label]] = prob
 
 
 def _remove_scores(doc: Doc, name: str) -> None:

@@ -451,7 +451,8 @@ def test_a_head_for_pairs_of_texts(tmp_path):
     import_hf(checkpoint, tmp_path / "out", pairs=True)
     nlp = spacy.load(tmp_path / "out")
     assert nlp.pipe_names == ["text_pair", "bert_textcat"]
-    assert [span.text for span in nlp("drew\x1fbill").spans["text_pair"]] == ["drew", "bill"]
+    doc = nlp("drew\x1fbill")
+    assert [span.text for span in doc.spans["text_pair"]] == ["drew", "bill"]
     with pytest.raises(SettingError, match=r"pairs = True\. Expected a head that classifies texts"):
         import_hf(make(tmp_path / "ner", ["O", "B-PER", "I-PER"]), tmp_path / "other", pairs=True)
     assert not (tmp_path / "other").exists()
