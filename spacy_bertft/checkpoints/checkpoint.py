@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +10,13 @@ from typing import Any
 
 import srsly
 
-from ..damage import check_file, name_damage, name_source
+from ..damage import name_damage
 from ..errors import CheckpointError
 from ..pieces import PieceTokenizer
 from .config import clean_config, find_max_positions
 from .source import find_checkpoint_dir
-from .weights import Weights, read_weights, write_weight_file
-
-# From one of these transformers makes the tokenizer of a checkpoint without a tokenizer.json.
-_VOCABULARIES = ("vocab.txt", "vocab.json", "*.model")
+from .tokenizer import read_tokenizer_dir
+from .weights import Weights, name_some, read_weights, write_weight_file
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def read_checkpoint(name: str) -> Checkpoint:
     """
     folder = find_checkpoint_dir(name)
     config = read_config(folder)
-    tokenizer = _read_tokenizer(folder)
+    tokenizer = read_tokenizer_dir(folder)
     check_vocab_size(name, config, tokenizer)
     return Checkpoint(name, config, tokenizer, read_weights(folder))
 
@@ -70,6 +69,10 @@ def _describe_tokenizer(checkpoint: Checkpoint) -> dict[str, Any]:
     described["model_input_names"] = ["input_ids", "attention_mask"]
     if checkpoint.config.get("type_vocab_size", 0) > 1:
         described["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    before_words = json.loads(checkpoint.tokenizer.json).get("pre_tokenizer") or {}
+    if "add_prefix_space" in before_words:
+        # transformers 4 would take it to be false, whatever tokenizer.json says.
+        described["add_prefix_space"] = before_words["add_prefix_space"]
     max_positions = find_max_positions(checkpoint.config)
     if max_positions is not None:
         described["model_max_length"] = max_positions
@@ -100,7 +103,7 @@ def read_tokenizer(name: str) -> PieceTokenizer:
         CheckpointNotFoundError: Nothing stands under this name.
         CheckpointError: The checkpoint has no tokenizer.
     """
-    return _read_tokenizer(find_checkpoint_dir(name))
+    return read_tokenizer_dir(find_checkpoint_dir(name))
 
 
 def check_vocab_size(name: str, config: Mapping[str, Any], tokenizer: PieceTokenizer) -> None:
@@ -120,38 +123,12 @@ def check_vocab_size(name: str, config: Mapping[str, Any], tokenizer: PieceToken
     if not isinstance(n_known, int):
         raise CheckpointError(f"The config.json of {name} has the vocab_size {n_known!r}. Expected a number.")
     if tokenizer.vocab_size > n_known:
-        raise CheckpointError(f"The tokenizer of {name} has {tokenizer.vocab_size} pieces, its model only {n_known}.")
+        beyond = name_some(tokenizer.find_names_from(n_known))
+        raise CheckpointError(
+            f"The tokenizer of {name} has {tokenizer.vocab_size} pieces, its model only {n_known}: it has no "
+            f"vector for {beyond}. Expected files that belong together."
+        )
     pad_id = config.get("pad_token_id")
     pad_id = 0 if pad_id is None else pad_id
     if type(pad_id) is not int or not 0 <= pad_id < n_known:
         raise CheckpointError(f"The config.json of {name} has the pad_token_id {pad_id!r}. Expected one of {n_known}.")
-
-
-def _read_tokenizer(folder: Path) -> PieceTokenizer:
-    path = folder / "tokenizer.json"
-    if not path.exists():
-        return PieceTokenizer(_convert_slow_tokenizer(folder))
-    check_file(path)
-    with name_damage(f"{path} is not text in UTF-8"):
-        content = path.read_text(encoding="utf-8")
-    with name_source(str(folder)):
-        return PieceTokenizer(content)
-
-
-def _convert_slow_tokenizer(folder: Path) -> str:
-    """Let transformers make a `tokenizer.json` from a vocabulary file.
-
-    Without one it may make a tokenizer to which every word is unknown.
-    """
-    from transformers import AutoTokenizer
-
-    if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
-        expected = ", ".join(_VOCABULARIES)
-        raise CheckpointError(f"{folder} holds no tokenizer.json, and none could be made: there is none of {expected}.")
-    with name_damage(f"{folder} holds no tokenizer.json, and none could be made"):
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), use_fast=True, trust_remote_code=False)
-        json: str = tokenizer.backend_tokenizer.to_str()
-        has_words = len(tokenizer) > len(tokenizer.all_special_ids)
-    if not has_words:
-        raise CheckpointError(f"{folder} holds no tokenizer.json, and its vocabulary has special pieces only.")
-    return json

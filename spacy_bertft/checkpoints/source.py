@@ -12,18 +12,13 @@ from pathlib import Path
 from ..damage import check_file, read_reason
 from ..errors import CheckpointError, CheckpointNotFoundError
 from ..output import replace_folder_when_done
+from .tokenizer import TOKENIZER_FILES
 
 # What a token or sequence classifier needs. Other formats of the same weights are fetched only where there are no
 # safetensors; code never is.
 HUB_FILES = (
     "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "*.model",
+    *TOKENIZER_FILES,
     "model.safetensors",
     "model.safetensors.index.json",
     "model-*.safetensors",

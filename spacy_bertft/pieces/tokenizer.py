@@ -103,6 +103,11 @@ class PieceTokenizer:
             names[index] = name
         return names
 
+    def find_names_from(self, first_id: int) -> list[str]:
+        """Find the pieces whose ids are not below a number, in the order of their ids."""
+        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+        return sorted((name for name, index in vocabulary.items() if index >= first_id), key=vocabulary.__getitem__)
+
     def count_pieces(self, texts: Sequence[str]) -> list[int]:
         """Count the pieces of each text, special pieces left out.
 

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from spacy import blank
 
 from reliability.fuzz.tiny import make_tiny_checkpoint
-from spacy_bertft.checkpoints import copy_checkpoint, read_head
+from spacy_bertft.checkpoints import copy_checkpoint, read_head, read_tokenizer
 from spacy_bertft.errors import CheckpointError
 from spacy_bertft.exchange.import_hf import import_hf
 from spacy_bertft.models.encoder import build_bert_encoder
@@ -121,6 +121,36 @@ def test_flipped_and_cut_files_are_refused_or_harmless(formats, tmp_path_factory
     shutil.rmtree(folder.parent)
 
 
+SETTINGS = {
+    "tokenizer_config.json": {"do_lower_case": False, "strip_accents": None, "additional_special_tokens": ["<e>"]},
+    "special_tokens_map.json": {"mask_token": {"content": "[MASK]", "lstrip": False}, "unk_token": "[UNK]"},
+    "added_tokens.json": {"<f>": 23, "<g>": 24},
+}
+
+
+@settings(max_examples=100)
+@given(st.sampled_from(sorted(SETTINGS)), st.data())
+def test_flipped_and_cut_settings_of_a_tokenizer_are_refused_or_harmless(formats, tmp_path_factory, name, data):
+    folder = tmp_path_factory.mktemp("flipped")
+    for file in ("config.json", "tokenizer.json"):
+        shutil.copyfile(formats["safetensors"] / file, folder / file)
+    content = bytearray(json.dumps(SETTINGS[name]).encode())
+    for position in data.draw(st.lists(st.integers(0, 8 * len(content) - 1), max_size=3)):
+        content[position // 8] ^= 1 << position % 8
+    (folder / name).write_bytes(content[: data.draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))])
+    is_refused(lambda: read_tokenizer(str(folder)).encode(["a b c"]))
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("damage", ["a folder", "a pipe", "a device without end"])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_of_a_tokenizer_that_are_no_file_are_named(name, damage, folder, tmp_path):
+    (folder / name).touch()
+    DAMAGES[damage](folder / name, tmp_path)
+    with expect_named(str(folder), name):
+        use(folder)
+
+
 HUGE = [
     *[
         (field, size)
@@ -189,6 +219,8 @@ def test_code_that_a_checkpoint_brings_is_not_run(has_vocabulary, folder, tmp_pa
         (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]))
         is_refused(lambda: use(folder))
     else:
+        is_refused(lambda: use(folder))  # transformers 5 makes do with tokenizer.json
+        (folder / "tokenizer_config.json").unlink()
         use(folder)
     change_config(folder, model_type="modeling_evil")
     with expect_named(str(folder), "" if has_vocabulary else "'modeling_evil' is no encoder of text"):
