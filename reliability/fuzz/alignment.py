@@ -137,10 +137,13 @@ def _check_pieces(pieces: PieceBatch, texts: list[str]) -> None:
 def _check_alignment(plan: EncodingPlan, tokens: TokenBatch) -> None:
     pieces = plan.pieces
     piece_by_token = align(pieces, tokens).piece_by_token
+    rows = [piece_by_token[start:end] for start, end in zip(plan.token_index, plan.token_end, strict=True)]
+    with_piece = [int(piece) for row in rows for piece in row if piece >= 0]
+    check(with_piece == piece_by_token[piece_by_token >= 0].tolist(), "the plan has all tokens with pieces, in order")
     check(
-        plan.token_index.tolist() == np.flatnonzero(piece_by_token >= 0).tolist(), "the plan has all tokens with pieces"
+        [{*row.tolist()} - {-1} for row in rows] == [{piece} for piece in plan.token_piece.tolist()], "a row, a piece"
     )
-    check(plan.token_piece.tolist() == piece_by_token[piece_by_token >= 0].tolist(), "and their pieces")
+    check(bool((np.diff(plan.token_piece) != 0).all()), "neighbours with one piece are one row")
     check(int(plan.lengths.sum()) == len(plan.token_index), "counted by document")
     first_piece, first_token = np.cumsum(pieces.lengths) - pieces.lengths, np.cumsum(tokens.lengths) - tokens.lengths
     for doc, (n_pieces, n_tokens) in enumerate(zip(pieces.lengths.tolist(), tokens.lengths.tolist(), strict=True)):

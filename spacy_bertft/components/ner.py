@@ -30,7 +30,7 @@ from ..training.temperature import Answers
 from .component import Scorer, check_known
 from .confidence import Judged, judge_entities, measure_calibration_error
 from .gold import judge_spans, read_gold_entities
-from .score import register_score, write_entities
+from .score import read_entities, register_score, write_entities
 from .token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 
 
@@ -66,7 +66,8 @@ def make_bert_ner(
         name: Name of the component; its entities and their scores stand in `doc.spans[name]`.
         model: A token classifier.
         overwrite: Whether entities that are already on the document are replaced. If not, they stay, and the best
-            entities around them are predicted: none has a token of theirs, or one that is blocked.
+            entities around them are predicted: none has a token of theirs, or one that is blocked. Those that the
+            component itself has written before are always replaced.
         min_score: Entities below this probability are left out of `doc.ents` and `doc.spans`.
         scorer: Scores a batch of examples.
     """
@@ -223,7 +224,7 @@ class BertNer(TokenComponent):
         Their rows may only be outside, so that the tags around them are a valid sequence. A token without a row, such
         as a blocked line break, ends the sequence before it.
         """
-        taken = [_find_taken(doc) for doc in docs]
+        taken = [self._find_taken(doc) for doc in docs]
         if self.cfg["overwrite"] or not any(each.any() for each in taken):
             return scores
         n_taken = np.append(0, np.cumsum(np.concatenate(taken)))
@@ -269,16 +270,20 @@ class BertNer(TokenComponent):
                 if prob >= min_score
             ]
             found = [span for span, _ in kept]
-            write_entities(doc, self.name, kept)
-            if self.cfg["overwrite"] or not _find_taken(doc).any():
+            if self.cfg["overwrite"] or not (is_used := self._find_taken(doc)).any():
                 doc.set_ents(found, default="outside")
-            else:
-                doc.set_ents(found, default="unmodified")  # what is preset keeps its label, kb_id and id
-                missing = np.flatnonzero(doc.to_array(ENT_IOB) == 0).tolist()
-                doc.set_ents([], outside=[doc[token : token + 1] for token in missing], default="unmodified")
+            else:  # what is preset keeps its label, kb_id and id
+                for span in found:
+                    is_used[span.start : span.end] = True
+                outside = [doc[token : token + 1] for token in np.flatnonzero(~is_used).tolist()]
+                doc.set_ents(found, outside=outside, default="unmodified")
+            write_entities(doc, self.name, kept)
 
-
-def _find_taken(doc: Doc) -> NDArray[np.bool_]:
-    """Tell of each token, `(T,)`, whether it is in an entity (I or B), or blocked (B without a label)."""
-    taken: NDArray[np.bool_] = doc.to_array(ENT_IOB) % 2 == 1  # spaCy's codes: 0 missing, 1 I, 2 outside, 3 B
-    return taken
+    def _find_taken(self, doc: Doc) -> NDArray[np.bool_]:
+        """Tell of each token, `(T,)`, whether it is blocked, or in an entity that this component has not written."""
+        is_taken: NDArray[np.bool_] = doc.to_array(ENT_IOB) % 2 == 1  # 1 is I, 3 is B or blocked; 0 missing, 2 outside
+        if own := read_entities(doc, self.name):
+            for ent in doc.ents:
+                if (ent.start_char, ent.end_char, ent.label) in own:
+                    is_taken[ent.start : ent.end] = False
+        return is_taken

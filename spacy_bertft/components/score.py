@@ -83,13 +83,18 @@ def write_entities(doc: Doc, name: str, entities: Sequence[tuple[Span, float]]) 
         doc.user_data.setdefault(_make_key(span.start_char, span.end_char), {})[names[span.label]] = prob
 
 
-def _remove_scores(doc: Doc, name: str) -> None:
+def read_entities(doc: Doc, name: str) -> set[tuple[int, int, int]]:
+    """Read what a component wrote to `doc.spans[name]` before, by character bounds and hash of the label."""
     if name not in doc.spans or not _is_ours(doc.spans[name]):
-        return
-    for span in read_char_spans(doc.spans[name]):
-        key = _make_key(span.char_start, span.char_end)
+        return set()
+    return {(span.char_start, span.char_end, span.label) for span in read_char_spans(doc.spans[name])}
+
+
+def _remove_scores(doc: Doc, name: str) -> None:
+    for char_start, char_end, label in read_entities(doc, name):
+        key = _make_key(char_start, char_end)
         by_label = doc.user_data.get(key, {})
-        by_label.pop(doc.vocab.strings[span.label], None)
+        by_label.pop(doc.vocab.strings[label], None)
         if not by_label:
             doc.user_data.pop(key, None)
 

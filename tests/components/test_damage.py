@@ -226,7 +226,7 @@ CFG_CHANGES = [
     ("bert_ner", {"temperature": "1"}, "temperature is '1'"),
     ("bert_ner", {"min_score": 2}, "It holds min_score"),
     ("bert_ner", {"label\ns\ud800": 2}, "It holds label\\ns\\ud800"),
-    ("bert_ner", {"x" * 5000: 2}, "Expected labels, temperature"),
+    ("bert_ner", {"x" * 5000: 2}, "Expected labels, ignore_unknown, temperature"),
     ("bert_tagger", {"labels": ["Y", "X", "Z"]}, "not those of the model"),
     ("bert_textcat", {"labels": ["X", "Y"], "label_weights": [1, 1]}, "not those of the model"),
     ("bert_textcat", {"label_weights": [1, 1]}, "label_weights"),

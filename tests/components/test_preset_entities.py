@@ -70,6 +70,18 @@ def test_a_blocked_line_break_ends_an_entity(nlp):
     assert {"drew", "1980s"} <= set(list_texts(doc))
 
 
+def test_its_own_entities_are_predicted_again(nlp):
+    """So a document may go through the pipeline twice, or through one that knows more."""
+    doc = nlp(TEXTS[0])
+    scores = [ent._.bertft_score for ent in doc.ents]
+    again = nlp(doc)
+    assert list_texts(again) == ["drew barrymore", "1980s"]
+    assert [ent._.bertft_score for ent in again.ents] == scores
+    assert [span.text for span in again.spans["bert_ner"]] == list_texts(again)
+    again.ents = [Span(again, 4, 6, label="CORRECTED"), again.ents[1]]
+    assert [ent.label_ for ent in nlp(again).ents] == ["CORRECTED", "YEAR"]
+
+
 def test_overwrite_replaces_them(nlp, tmp_path):
     nlp.to_disk(tmp_path)
     other = spacy.load(tmp_path, config={"components": {"bert_ner": {"overwrite": True}}})
