@@ -17,7 +17,6 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
 
 from spacy_bertft.checkpoints import Checkpoint, copy_checkpoint, read_checkpoint, read_tokenizer, write_checkpoint
-from spacy_bertft.checkpoints.tokenizer import SETTINGS
 from spacy_bertft.errors import CheckpointError
 from spacy_bertft.pieces import PieceTokenizer
 
@@ -50,7 +49,7 @@ MAKERS = {
     "xlm-roberta": make_unigram,
 }
 KINDS = {"bert": "bert", "cased": "distilbert", "roberta": "roberta", "xlm-roberta": "xlm-roberta"}
-CONFIG, MAP, TOKENS = SETTINGS
+CONFIG, MAP, TOKENS = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
 
 # What stands next to a tokenizer.json, by its kind.
 FILES: list[tuple[str, dict[str, Any]]] = [
@@ -138,7 +137,7 @@ def test_a_copy_has_every_file_of_the_tokenizer(checkpoint: str, tmp_path: Path)
         (folder / name).write_text("a")
     copy_checkpoint(str(folder), tmp_path / "copy")
     written = {path.name for path in (tmp_path / "copy").iterdir()}
-    assert {*SETTINGS, "tokenizer.json", "vocab.txt", "spm.model"} <= written
+    assert {CONFIG, MAP, TOKENS, "tokenizer.json", "vocab.txt", "spm.model"} <= written
     assert read_tokenizer(str(tmp_path / "copy")).json == read_tokenizer(str(folder)).json
     copy_checkpoint(str(folder), tmp_path / "copy")  # an earlier copy is replaced
 
