@@ -70,4 +70,4 @@ class PairWarnings:
 
     def _warn(self, about: str, message: str) -> None:
         self._given.add(about)
-        warnings.warn(f"{message} This is said once.", stacklevel=4)
+        warnings.warn(f"{message} This is reported once.", stacklevel=4)

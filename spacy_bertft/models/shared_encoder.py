@@ -34,7 +34,7 @@ def build_shared_encoder(upstream: str = "*", grad_factor: float = 1.0) -> Encod
 
 
 class SharedEncoder(EncoderModel):
-    """A layer in the place of an encoder that hands on the states of another one.
+    """A layer that replaces an encoder and hands on the states of another one.
 
     Args:
         upstream_name: Name of the component that has the encoder, or `*` for the nearest.

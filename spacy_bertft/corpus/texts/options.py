@@ -31,7 +31,7 @@ class TextOptions:
         has_header: Whether the first row of a CSV or TSV file names the columns.
         is_quoted: Whether double quotes in CSV and TSV files may enclose a cell; otherwise they are text.
         label_separator: What stands between the labels of a text; None where each text has exactly one.
-        label_names: What the numbers in the place of labels stand for; empty where labels are names.
+        label_names: The names of labels that are numbers; empty if labels are names.
         first_label: The number of the first of them; None for 0, which then has to occur.
     """
 
