@@ -112,7 +112,7 @@ fuzz: $(FUZZ)/ready
 	$(FUZZ)/bin/python -m reliability.long_lines
 
 concurrency: $(DEFAULT)/ready
-	. $(DEFAULT)/bin/activate && $(PYTEST) tests/concurrency tests/models/test_once.py tests/models/test_workers.py tests/models/test_forks.py
+	. $(DEFAULT)/bin/activate && $(PYTEST) tests/concurrency tests/models/runtime
 	env OMP_NUM_THREADS=1 $(DEFAULT)/bin/python reliability/server.py --style def
 	env OMP_NUM_THREADS=1 $(DEFAULT)/bin/python reliability/server.py --style async
 

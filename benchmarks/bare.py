@@ -10,8 +10,8 @@ from spacy.tokens import Doc
 
 from spacy_bertft.checkpoints import find_checkpoint_dir, find_window_size, read_config, read_tokenizer
 from spacy_bertft.components.pipe import DEFAULT_ENCODER
-from spacy_bertft.models.plan import plan_encoding
-from spacy_bertft.pieces import choose_stride, cut_buckets
+from spacy_bertft.models.encoder.forward import plan_encoding
+from spacy_bertft.tokens import choose_stride, cut_buckets
 
 Bucket = dict[str, torch.Tensor]
 

@@ -22,9 +22,9 @@ from spacy.tokens import Doc
 from tqdm import tqdm
 
 from spacy_bertft.components.pipelines import load_pipeline
-from spacy_bertft.corpus.docs import read_docs
+from spacy_bertft.data.docs import read_docs
 from spacy_bertft.explain import Attribution, Method, attribute
-from spacy_bertft.models.attribution import METHODS
+from spacy_bertft.explain.gradients import METHODS
 
 BOUND = 0.05
 

@@ -21,7 +21,7 @@ from spacy.training import Example
 from thinc.api import fix_random_seed
 from tqdm import tqdm
 
-from spacy_bertft.corpus import convert
+from spacy_bertft.data import convert
 from spacy_bertft.training.batches import configure_batch_by_pieces
 from spacy_bertft.training.optimizer import configure_adamw
 

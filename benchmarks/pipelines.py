@@ -12,7 +12,7 @@ from thinc.api import Adam, Optimizer, fix_random_seed, warmup_linear
 from tqdm import trange
 
 from spacy_bertft.checkpoints import find_checkpoint_dir
-from spacy_bertft.corpus import convert
+from spacy_bertft.data import convert
 from spacy_bertft.training.batches import configure_batch_by_pieces
 
 TEST_BIO = Path(__file__).parent.parent / "assets" / "movie" / "test.bio"

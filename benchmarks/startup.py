@@ -22,7 +22,7 @@ from record import Record, Row, add_save_option, save
 from tqdm import trange
 
 from spacy_bertft.checkpoints import write_weight_file
-from spacy_bertft.models.bert import find_bert
+from spacy_bertft.models.encoder.module import find_bert
 
 LOAD = """
 import sys, time

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, processors
 
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import CheckpointNotFoundError
-from spacy_bertft.pieces import PieceTokenizer, TokenBatch
+from spacy_bertft.tokens import PieceTokenizer, TokenBatch
 
 # Combining marks, joiners, right-to-left, control characters, every kind of space, no space between words.
 PARTS = (

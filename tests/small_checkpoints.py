@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-from spacy_bertft.pieces import PieceBatch
+from spacy_bertft.tokens import PieceBatch
 
 FAMILIES = ("bert", "distilbert", "roberta", "electra")
 MORE_FAMILIES = ("deberta-v2", "xlm-roberta", "camembert", "mobilebert")

@@ -17,8 +17,8 @@ from small_checkpoints import TEXTS, make_checkpoint
 from spacy.tokens import DocBin
 from text_pipelines import make_pipeline
 
-from spacy_bertft.corpus import convert
-from spacy_bertft.corpus.columns.reader import configure_column_corpus
+from spacy_bertft.data import convert
+from spacy_bertft.data.columns.reader import configure_column_corpus
 from spacy_bertft.exchange.import_hf import import_hf
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"

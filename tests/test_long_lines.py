@@ -8,7 +8,7 @@ import pytest
 from row_files import read_errors, read_shards
 
 from reliability.long_lines import CASES, Case, run_case
-from spacy_bertft.corpus.lines import MAX_LINE_BYTES
+from spacy_bertft.data.lines import MAX_LINE_BYTES
 
 MEGABYTES = 300
 MOST = 2.5 * MAX_LINE_BYTES / 1_000_000  # megabytes: a reader joins what it has read of a line

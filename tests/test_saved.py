@@ -8,7 +8,7 @@ import pytest
 import srsly
 from saved_pipelines import ASKED, check, save
 
-from spacy_bertft.models.shim import FORMAT
+from spacy_bertft.models.store.shim import FORMAT
 
 SAVED = sorted((Path(__file__).parent / "saved").glob("format-*/*"))
 # spaCy advises against what another of its versions has saved; it is what is tested here.

@@ -25,19 +25,19 @@ from pathlib import Path
 import spacy
 
 from spacy_bertft.annotate.annotate import annotate
-from spacy_bertft.corpus import convert, convert_texts
+from spacy_bertft.data import convert, convert_texts
 from spacy_bertft.errors import BertftError, ColumnFormatError
 from spacy_bertft.exchange.import_hf import import_hf
 from spacy_bertft.explain import attribute, attribute_entities, render
-from spacy_bertft.pairs import make_pair
-from spacy_bertft.report.evaluation import evaluate
-from spacy_bertft.suggest.suggest import suggest
+from spacy_bertft.data.pairs import make_pair
+from spacy_bertft.evaluate.evaluation import evaluate
+from spacy_bertft.active.suggest import suggest
 from spacy_bertft.training.optimizer import configure_adamw
 
 nlp = spacy.blank("en")
 doc = make_pair(nlp, "he left early", "he went away")
 reveal_type(doc)  # spacy.tokens.doc.Doc
-reveal_type(convert([Path("a.bio")], Path("a.spacy"), dev=0.1))  # spacy_bertft.corpus.columns.report.ColumnReport
+reveal_type(convert([Path("a.bio")], Path("a.spacy"), dev=0.1))  # spacy_bertft.data.columns.report.ColumnReport
 reveal_type(convert_texts(["a.csv"], "a.spacy").n_docs)  # int
 reveal_type(import_hf("a", "b").labels)  # tuple[str, ...]
 reveal_type(annotate("a", ["b.jsonl"], "c").n_written)  # int

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
-from spacy_bertft.corpus import convert
-from spacy_bertft.corpus.columns.report import ColumnReport
+from spacy_bertft.data import convert
+from spacy_bertft.data.columns.report import ColumnReport
 
 from .blanks import remember_blanks
 from .laws import check, expect_clear_errors

@@ -20,7 +20,7 @@ from spacy_bertft.annotate.annotator import Annotator
 from spacy_bertft.annotate.reading.cutter import cut_source
 from spacy_bertft.annotate.reading.inputs import find_inputs
 from spacy_bertft.annotate.settings import AnnotateSettings, WorkerSettings
-from spacy_bertft.corpus.docs import read_docs
+from spacy_bertft.data.docs import read_docs
 
 from .blanks import get_blank
 from .laws import LONGEST_ERROR, check, expect_clear_errors

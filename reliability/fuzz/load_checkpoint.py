@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from spacy_bertft.checkpoints import read_head
-from spacy_bertft.models.encoder import build_bert_encoder
+from spacy_bertft.models.encoder.build import build_bert_encoder
 
 from .blanks import get_blank
 from .edits import apply_edits

@@ -10,7 +10,7 @@ from functools import cache
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from spacy_bertft.pieces import PieceTokenizer
+from spacy_bertft.tokens import PieceTokenizer
 
 KINDS = ("wordpiece", "bytes", "unigrams")
 _TEXTS = (

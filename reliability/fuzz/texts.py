@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
-from spacy_bertft.corpus import convert_texts
-from spacy_bertft.corpus.report import ConversionReport
-from spacy_bertft.corpus.texts.options import TextFormat
+from spacy_bertft.data import convert_texts
+from spacy_bertft.data.report import ConversionReport
+from spacy_bertft.data.texts.options import TextFormat
 
 from .blanks import remember_blanks
 from .laws import check, expect_clear_errors

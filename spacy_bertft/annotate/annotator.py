@@ -9,16 +9,16 @@ from typing import Any
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..components.pipelines import load_pipeline
-from ..errors import shorten
-from ..models.gpu import use_gpu
-from .chunks import Chunk, Problem
-from .memory import give_back_memory, keep_large_blocks_apart
-from .reading.rows import Row, parse_rows
-from .settings import AnnotateSettings, WorkerSettings
-from .shard_report import ShardReport
-from .storage import OutputDir
-from .writing.writer import make_writer
+from spacy_bertft.annotate.chunks import Chunk, Problem
+from spacy_bertft.annotate.memory import give_back_memory, keep_large_blocks_apart
+from spacy_bertft.annotate.reading.rows import Row, parse_rows
+from spacy_bertft.annotate.settings import AnnotateSettings, WorkerSettings
+from spacy_bertft.annotate.shard_report import ShardReport
+from spacy_bertft.annotate.storage import OutputDir
+from spacy_bertft.annotate.writing.writer import make_writer
+from spacy_bertft.components.pipelines import load_pipeline
+from spacy_bertft.errors import shorten
+from spacy_bertft.models.runtime.gpu import use_gpu
 
 _BATCH_CHARS = 100_000  # some twenty passes of a BERT
 

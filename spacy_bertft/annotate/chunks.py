@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import srsly
 
-from .reading.inputs import InputFormat, Source
-from .settings import AnnotateSettings
+from spacy_bertft.annotate.reading.inputs import InputFormat, Source
+from spacy_bertft.annotate.settings import AnnotateSettings
 
 
 class Problem(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import MissingExtraError
+from spacy_bertft.errors import MissingExtraError
 
 
 def import_pyarrow(purpose: str) -> Any:

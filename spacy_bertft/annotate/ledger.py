@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ..errors import DataError, SettingError
-from .reading.inputs import Inputs
-from .settings import AnnotateSettings
-from .shard_report import ShardReport
-from .storage import OutputDir
+from spacy_bertft.annotate.reading.inputs import Inputs
+from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.annotate.shard_report import ShardReport
+from spacy_bertft.annotate.storage import OutputDir
+from spacy_bertft.errors import DataError, SettingError
 
 _VERSION = 1
 _AT_ONCE = 500  # small files that are read side by side

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..errors import SettingError
+from spacy_bertft.errors import SettingError
 
 Engine = Literal["local", "ray"]
 OutputFormat = Literal["jsonl", "parquet", "docbin"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from .chunks import Problem
-from .storage import OutputDir
+from spacy_bertft.annotate.chunks import Problem
+from spacy_bertft.annotate.storage import OutputDir
 
 
 @dataclass(frozen=True)

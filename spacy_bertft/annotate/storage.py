@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import fsspec
 
-from ..errors import SettingError
-from .extras import import_pyarrow
+from spacy_bertft.annotate.extras import import_pyarrow
+from spacy_bertft.errors import SettingError
 
 Compression = Literal["gzip", "zstd"]
 

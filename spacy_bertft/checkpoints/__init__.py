@@ -1,8 +1,15 @@
 """Hugging Face folders ↔ configuration, tokenizer, weights and head in memory. What is written is safetensors."""
 
-from .checkpoint import Checkpoint, check_vocab_size, read_checkpoint, read_config, read_tokenizer, write_checkpoint
-from .config import check_padding, clean_config, find_max_positions, find_window_size
-from .heads import (
+from spacy_bertft.checkpoints.checkpoint import (
+    Checkpoint,
+    check_vocab_size,
+    read_checkpoint,
+    read_config,
+    read_tokenizer,
+    write_checkpoint,
+)
+from spacy_bertft.checkpoints.config import check_padding, clean_config, find_max_positions, find_window_size
+from spacy_bertft.checkpoints.heads import (
     NEVER,
     Activation,
     CheckpointHead,
@@ -13,8 +20,8 @@ from .heads import (
     find_task,
     read_head,
 )
-from .source import MODEL_CARD, check_replaceable, copy_checkpoint, find_checkpoint_dir
-from .weights import (
+from spacy_bertft.checkpoints.source import MODEL_CARD, check_replaceable, copy_checkpoint, find_checkpoint_dir
+from spacy_bertft.checkpoints.weights import (
     Weights,
     load_weights,
     name_some,

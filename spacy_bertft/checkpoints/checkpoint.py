@@ -10,13 +10,12 @@ from typing import Any
 
 import srsly
 
-from ..damage import name_damage
-from ..errors import CheckpointError
-from ..pieces import PieceTokenizer
-from .config import clean_config, find_max_positions
-from .source import find_checkpoint_dir
-from .tokenizer import read_tokenizer_dir
-from .weights import Weights, name_some, read_weights, write_weight_file
+from spacy_bertft.checkpoints.config import clean_config, find_max_positions
+from spacy_bertft.checkpoints.source import find_checkpoint_dir
+from spacy_bertft.checkpoints.tokenizer import read_tokenizer_dir
+from spacy_bertft.checkpoints.weights import Weights, name_some, read_weights, write_weight_file
+from spacy_bertft.errors import CheckpointError, name_damage
+from spacy_bertft.tokens import PieceTokenizer
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import CheckpointError, SettingError
+from spacy_bertft.errors import CheckpointError, SettingError
 
 # Fields that make transformers import, download or choose code, or change the type of the weights. Every field that
 # opens with an underscore goes too: those are transformers' own notes, `_attn_implementation` among them.

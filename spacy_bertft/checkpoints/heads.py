@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NoReturn
 
-from ..errors import CheckpointError
-from .checkpoint import read_config
-from .source import find_checkpoint_dir
-from .weights import Weights, list_weights, read_weights
+from spacy_bertft.checkpoints.checkpoint import read_config
+from spacy_bertft.checkpoints.source import find_checkpoint_dir
+from spacy_bertft.checkpoints.weights import Weights, list_weights, read_weights
+from spacy_bertft.errors import CheckpointError
 
 Task = Literal["token", "text"]
 Activation = Literal["tanh", "relu", "gelu"]

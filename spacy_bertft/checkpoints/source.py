@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..damage import check_file, read_reason
-from ..errors import CheckpointError, CheckpointNotFoundError
-from ..output import replace_folder_when_done
-from .tokenizer import TOKENIZER_FILES
+from spacy_bertft.checkpoints.tokenizer import TOKENIZER_FILES
+from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, check_file, read_reason
+from spacy_bertft.output import replace_folder_when_done
 
 # What a token or sequence classifier needs. Other formats of the same weights are fetched only where there are no
 # safetensors; code never is.

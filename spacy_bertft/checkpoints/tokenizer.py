@@ -10,9 +10,8 @@ from typing import Any
 
 import srsly
 
-from ..damage import check_file, name_damage, name_source
-from ..errors import CheckpointError
-from ..pieces import PieceTokenizer
+from spacy_bertft.errors import CheckpointError, check_file, name_damage, name_source
+from spacy_bertft.tokens import PieceTokenizer
 
 # From one of these transformers makes a tokenizer if there is no tokenizer.json.
 VOCABULARIES = ("vocab.txt", "vocab.json", "*.model")

@@ -16,9 +16,8 @@ import torch
 from safetensors import safe_open
 from safetensors import torch as safetensors
 
-from ..damage import name_damage
-from ..errors import CheckpointError
-from ..output import replace_when_done
+from spacy_bertft.errors import CheckpointError, name_damage
+from spacy_bertft.output import replace_when_done
 
 Weights = dict[str, torch.Tensor]
 

@@ -9,24 +9,24 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ..errors import BertftError
-from .accelerate import accelerate_command
-from .adapt import adapt_command
-from .annotate import annotate_command
-from .calibrate import calibrate_command
-from .convert import convert_command
-from .demo import demo_command
-from .encoder import encoder_command
-from .ending import clean_up_when_terminated
-from .evaluate import evaluate_command
-from .explain import explain_command
-from .export_hf import export_hf_command
-from .import_hf import import_hf_command
-from .package import package_command
-from .report import report_command
-from .stats import stats_command
-from .suggest import suggest_command
-from .train import resume_command, train_command
+from spacy_bertft.cli.accelerate import accelerate_command
+from spacy_bertft.cli.adapt import adapt_command
+from spacy_bertft.cli.annotate import annotate_command
+from spacy_bertft.cli.calibrate import calibrate_command
+from spacy_bertft.cli.convert import convert_command
+from spacy_bertft.cli.demo import demo_command
+from spacy_bertft.cli.encoder import encoder_command
+from spacy_bertft.cli.ending import clean_up_when_terminated
+from spacy_bertft.cli.evaluate import evaluate_command
+from spacy_bertft.cli.explain import explain_command
+from spacy_bertft.cli.export_hf import export_hf_command
+from spacy_bertft.cli.import_hf import import_hf_command
+from spacy_bertft.cli.package import package_command
+from spacy_bertft.cli.report import report_command
+from spacy_bertft.cli.stats import stats_command
+from spacy_bertft.cli.suggest import suggest_command
+from spacy_bertft.cli.train import resume_command, train_command
+from spacy_bertft.errors import BertftError
 
 
 class OneLineErrors(TyperGroup):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .tables import print_notes
+from spacy_bertft.cli.tables import print_notes
 
 
 def accelerate_command(
@@ -19,6 +19,6 @@ def accelerate_command(
     """Rewrite a trained spacy-transformers pipeline to run faster, with the same weights."""
     from typing import Any, cast
 
-    from ..exchange.accelerate import accelerate
+    from spacy_bertft.exchange.accelerate import accelerate
 
     print_notes(str(accelerate(pipeline, output_dir, precision=cast(Any, precision))))

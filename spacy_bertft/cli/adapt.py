@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .arguments import GpuId
-from .tables import print_notes, print_table
+from spacy_bertft.cli.arguments import GpuId
+from spacy_bertft.cli.tables import print_notes, print_table
 
 
 def adapt_command(
@@ -32,7 +32,7 @@ def adapt_command(
     gpu_id: GpuId = -1,
 ) -> None:
     """Adapt an encoder to texts without labels, by letting it guess hidden pieces of them."""
-    from ..exchange.adapt import adapt
+    from spacy_bertft.exchange.adapt import adapt
 
     report = adapt(
         text_path,

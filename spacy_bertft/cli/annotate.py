@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from .arguments import GpuId, Pipeline
-from .ending import end_at_once_when_terminated
-from .tables import print_notes
+from spacy_bertft.cli.arguments import GpuId, Pipeline
+from spacy_bertft.cli.ending import end_at_once_when_terminated
+from spacy_bertft.cli.tables import print_notes
 
 
 def annotate_command(
@@ -53,8 +53,8 @@ def annotate_command(
     A run that was killed goes on when the same command is run again. Rows that cannot be annotated stand in
     OUTPUT/errors.jsonl, with file, line and reason.
     """
-    from ..annotate.annotate import annotate
-    from ..errors import SettingError
+    from spacy_bertft.annotate.annotate import annotate
+    from spacy_bertft.errors import SettingError
 
     if gpu_id >= 0:
         if device != "cpu":

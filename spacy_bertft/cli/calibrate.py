@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .arguments import GpuId, Pipeline
-from .tables import print_notes, print_table
+from spacy_bertft.cli.arguments import GpuId, Pipeline
+from spacy_bertft.cli.tables import print_notes, print_table
 
 
 def calibrate_command(
@@ -33,8 +33,8 @@ def calibrate_command(
     Fits one number for each component, the temperature that its scores are divided by, and stores it in the pipeline.
     Which answer is best does not change.
     """
-    from ..models.gpu import use_gpu
-    from ..report.calibrate import calibrate
+    from spacy_bertft.evaluate.calibrate import calibrate
+    from spacy_bertft.models.runtime.gpu import use_gpu
 
     use_gpu(gpu_id)
     report = calibrate(pipeline, dev_path, output, test_path=test, plot_path=plot)

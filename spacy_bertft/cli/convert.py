@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .tables import print_notes, print_table
+from spacy_bertft.cli.tables import print_notes, print_table
 
 if TYPE_CHECKING:
-    from ..corpus.report import ConversionReport
+    from spacy_bertft.data.report import ConversionReport
 
 # An option that is not given is None, so that one which does not belong to the kind of the files can be refused.
 _for_columns = partial(typer.Option, rich_help_panel="Column files (--as ents or tags)")
@@ -118,8 +118,8 @@ def convert_command(
     Column files (BIO, CoNLL, CoNLL-U) have a word and its tag on each line.
     Labelled texts are rows of CSV or TSV files, or lines of JSONL files.
     """
-    from ..corpus.columns.convert import convert
-    from ..corpus.texts.convert import convert_texts
+    from spacy_bertft.data.columns.convert import convert
+    from spacy_bertft.data.texts.convert import convert_texts
 
     shared = {"lang": lang, "dev": dev, "dev_path": dev_path, "test": test, "test_path": test_path, "seed": seed}
     columns = {
@@ -152,7 +152,7 @@ def convert_command(
 
 def _choose_settings(kind: str, columns: Mapping[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:
     """Choose the settings that belong to a kind, as far as they were given."""
-    from ..errors import SettingError
+    from spacy_bertft.errors import SettingError
 
     if kind not in ("ents", "tags", "cats"):
         raise SettingError("kind", kind, "--as ents, tags or cats")

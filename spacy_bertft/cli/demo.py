@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from .arguments import GpuId
-from .tables import print_notes
+from spacy_bertft.cli.arguments import GpuId
+from spacy_bertft.cli.tables import print_notes
 
 
 def demo_command(
@@ -21,8 +21,8 @@ def demo_command(
 
     Entities with their probabilities, categories as bars, and the words that each answer rests on.
     """
-    from ..demo.server import open_demo
-    from ..models.gpu import use_gpu
+    from spacy_bertft.demo.server import open_demo
+    from spacy_bertft.models.runtime.gpu import use_gpu
 
     use_gpu(gpu_id)
     demo = open_demo(pipelines, port, open_browser=browser)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .tables import print_notes
+from spacy_bertft.cli.tables import print_notes
 
 
 def encoder_command(
@@ -13,7 +13,7 @@ def encoder_command(
     output_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Where to put a copy.")],
 ) -> None:
     """Copy a checkpoint to a folder of your own, so that training needs no network."""
-    from ..checkpoints import copy_checkpoint
+    from spacy_bertft.checkpoints import copy_checkpoint
 
     paths = copy_checkpoint(name, output_dir)
     n_bytes = sum(path.stat().st_size for path in paths)

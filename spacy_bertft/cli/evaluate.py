@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .arguments import GpuId, Pipeline
-from .tables import print_notes, print_table
+from spacy_bertft.cli.arguments import GpuId, Pipeline
+from spacy_bertft.cli.tables import print_notes, print_table
 
 
 def evaluate_command(
@@ -37,8 +37,8 @@ def evaluate_command(
     Beside them the token-level F1, which forgives more. Tags: accuracy.
     Categories: figures by label, and which class was taken for which.
     """
-    from ..models.gpu import use_gpu
-    from ..report.evaluation import evaluate
+    from spacy_bertft.evaluate.evaluation import evaluate
+    from spacy_bertft.models.runtime.gpu import use_gpu
 
     use_gpu(gpu_id)
     evaluation = evaluate(pipeline, data_path, output, plot, threshold)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from .arguments import GpuId, Pipeline
-from .tables import print_notes, print_table
+from spacy_bertft.cli.arguments import GpuId, Pipeline
+from spacy_bertft.cli.tables import print_notes, print_table
 
 if TYPE_CHECKING:
-    from ..explain import Attribution
+    from spacy_bertft.explain import Attribution
 
 _N_WORDS = 10  # listed below shaded words
 
@@ -51,9 +51,9 @@ def explain_command(
     Of a text: its best category, or every entity. Of a .spacy file: wrong answers, the most confident
     first, then right ones.
     """
-    from ..errors import SettingError
-    from ..explain.pipeline import explain_data, explain_text
-    from ..models.gpu import use_gpu
+    from spacy_bertft.errors import SettingError
+    from spacy_bertft.explain.pipeline import explain_data, explain_text
+    from spacy_bertft.models.runtime.gpu import use_gpu
 
     use_gpu(gpu_id)
     if steps is not None and method != "gradients":
@@ -76,7 +76,7 @@ def explain_command(
 
 
 def _print(caption: str, attribution: "Attribution") -> None:
-    from ..explain.terminal import shade_words
+    from spacy_bertft.explain.terminal import shade_words
 
     print_notes(f"{caption}: {attribution}" if caption else str(attribution))
     console = Console()

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Pipeline
-from .tables import print_notes
+from spacy_bertft.cli.arguments import Pipeline
+from spacy_bertft.cli.tables import print_notes
 
 
 def export_hf_command(
@@ -15,6 +15,6 @@ def export_hf_command(
     component: Annotated[str | None, typer.Option(help="Name of the component.", show_default="the only one")] = None,
 ) -> None:
     """Write a component as a Hugging Face checkpoint, with its tokenizer and a model card."""
-    from ..exchange.export_hf import export_hf
+    from spacy_bertft.exchange.export_hf import export_hf
 
     print_notes(str(export_hf(pipeline, output_dir, component)))

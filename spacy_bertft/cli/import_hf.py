@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .tables import print_notes
+from spacy_bertft.cli.tables import print_notes
 
 
 def import_hf_command(
@@ -36,8 +36,8 @@ def import_hf_command(
     ] = False,
 ) -> None:
     """Make a spaCy pipeline of a Hugging Face checkpoint: its encoder, its head, its labels, its tokenizer."""
-    from ..exchange.import_hf import import_hf
-    from ..tags import parse_tag_scheme
+    from spacy_bertft.exchange.import_hf import import_hf
+    from spacy_bertft.tags import parse_tag_scheme
 
     report = import_hf(
         checkpoint,

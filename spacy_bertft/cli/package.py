@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Pipeline
-from .tables import print_notes
+from spacy_bertft.cli.arguments import Pipeline
+from spacy_bertft.cli.tables import print_notes
 
 
 def package_command(
@@ -27,7 +27,7 @@ def package_command(
     """Make an installable package of a pipeline, as spaCy's own package does, at half its size if asked for."""
     from typing import Any, cast
 
-    from ..exchange.package import package
+    from spacy_bertft.exchange.package import package
 
     report = package(
         pipeline,

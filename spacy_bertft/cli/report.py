@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .arguments import GpuId, Pipeline
-from .tables import print_notes, print_table
+from spacy_bertft.cli.arguments import GpuId, Pipeline
+from spacy_bertft.cli.tables import print_notes, print_table
 
 
 def report_command(
@@ -35,8 +35,8 @@ def report_command(
     Figures by label with bootstrap intervals, what was taken for what, kinds of errors, reliability,
     lengths, the learning curve and the surest mistakes, for every component of ours.
     """
-    from ..models.gpu import use_gpu
-    from ..report.pipeline_report import report
+    from spacy_bertft.evaluate.pipeline_report import report
+    from spacy_bertft.models.runtime.gpu import use_gpu
 
     use_gpu(gpu_id)
     written = report(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .tables import print_notes, print_table
+from spacy_bertft.cli.tables import print_notes, print_table
 
 
 def stats_command(
@@ -31,12 +31,12 @@ def stats_command(
     ] = None,
 ) -> None:
     """Tell how long the texts of a corpus are, and what its labels are."""
-    from ..corpus.histogram import draw_lengths
-    from ..corpus.stats import measure_corpus
+    from spacy_bertft.data.histogram import draw_lengths
+    from spacy_bertft.data.stats import measure_corpus
 
     tokenizer = None
     if encoder is not None:
-        from ..checkpoints import read_tokenizer
+        from spacy_bertft.checkpoints import read_tokenizer
 
         tokenizer = read_tokenizer(encoder).count_pieces
     stats = measure_corpus(paths, tokenizer, window, kind=kind, tag_column=tag_column, word_column=word_column)

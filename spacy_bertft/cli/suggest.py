@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .arguments import GpuId, Pipeline
-from .tables import print_notes
+from spacy_bertft.cli.arguments import GpuId, Pipeline
+from spacy_bertft.cli.tables import print_notes
 
 
 def suggest_command(
@@ -49,8 +49,8 @@ def suggest_command(
     What it would answer stands with each text, to be corrected. In Label Studio the configuration
     has to name its tags `text`, and `label` for entities or `category` for categories.
     """
-    from ..models.gpu import use_gpu
-    from ..suggest.suggest import suggest
+    from spacy_bertft.active.suggest import suggest
+    from spacy_bertft.models.runtime.gpu import use_gpu
 
     use_gpu(gpu_id)
     suggestions = suggest(

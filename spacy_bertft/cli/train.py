@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .arguments import GpuId
+from spacy_bertft.cli.arguments import GpuId
 
 Code = Annotated[
     Path | None, typer.Option("--code", "-c", help="A Python file with registered functions, imported before.")
@@ -29,8 +29,8 @@ def train_command(
     from spacy.cli._util import import_code, parse_config_overrides, show_validation_error
     from spacy.util import load_config
 
-    from ..models.gpu import use_gpu
-    from ..resume import train
+    from spacy_bertft.models.runtime.gpu import use_gpu
+    from spacy_bertft.resume import train
 
     overrides = parse_config_overrides(ctx.args)
     import_code(code)
@@ -51,8 +51,8 @@ def resume_command(
     """
     from spacy.cli._util import import_code
 
-    from ..models.gpu import use_gpu
-    from ..resume import resume
+    from spacy_bertft.models.runtime.gpu import use_gpu
+    from spacy_bertft.resume import resume
 
     import_code(code)
     use_gpu(gpu_id)

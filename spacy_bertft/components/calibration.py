@@ -10,12 +10,12 @@ from spacy.language import Language
 from spacy.training import Corpus, Example
 from spacy.util import minibatch
 
-from ..errors import SettingError
-from ..training.temperature import Answers, fit_temperature, join_answers
-from .confidence import measure_calibration_error
-from .ner import BertNer
-from .pipelines import run_component
-from .text_component import TextComponent
+from spacy_bertft.components.confidence import measure_calibration_error
+from spacy_bertft.components.ner import BertNer
+from spacy_bertft.components.pipelines import run_component
+from spacy_bertft.components.text_component import TextComponent
+from spacy_bertft.errors import SettingError
+from spacy_bertft.training.temperature import Answers, fit_temperature, join_answers
 
 CalibratedComponent = BertNer | TextComponent
 

@@ -15,9 +15,9 @@ import numpy as np
 from spacy.scorer import PRFScore, Scorer
 from spacy.training import Example
 
-from ..errors import DataError, shorten
-from .gold import list_gold_labels
-from .scorers import Scorer as ScorerFunction
+from spacy_bertft.components.gold import list_gold_labels
+from spacy_bertft.components.scorers import Scorer as ScorerFunction
+from spacy_bertft.errors import DataError, shorten
 
 
 class UnknownLabelsWarning(UserWarning):

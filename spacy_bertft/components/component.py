@@ -13,12 +13,12 @@ from spacy.language import Language
 from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
 
-from ..checkpoints import CheckpointHead, Task
-from ..errors import CheckpointError, CheckpointNotFoundError, DataError, FixedLabelsError, SettingError
-from ..models.head import find_pretrained_head, load_head
-from ..models.shim import has_weights
-from .pipe import BertPipe
-from .training_config import warn_about_training
+from spacy_bertft.checkpoints import CheckpointHead, Task
+from spacy_bertft.components.pipe import BertPipe
+from spacy_bertft.components.training_config import warn_about_training
+from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, DataError, FixedLabelsError, SettingError
+from spacy_bertft.models.heads.head import find_pretrained_head, load_head
+from spacy_bertft.models.store.shim import has_weights
 
 Scorer = Callable[..., dict[str, Any]]
 

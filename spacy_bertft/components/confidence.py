@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.training import Example
 
-from ..training.reliability import measure_reliability
-from .category_scores import pair_classes
-from .gold import judge_group, list_gold_labels, read_gold_entities
+from spacy_bertft.components.category_scores import pair_classes
+from spacy_bertft.components.gold import judge_group, list_gold_labels, read_gold_entities
+from spacy_bertft.training.reliability import measure_reliability
 
 # `(n,)` probabilities and `(n,)` verdicts, of predictions of which the annotation says something.
 Judged = tuple[NDArray[np.float64], NDArray[np.bool_]]

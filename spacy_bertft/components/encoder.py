@@ -15,9 +15,9 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 
-from ..models.shared import EncoderModel, SharedStates
-from ..models.shared_encoder import SharedEncoder, connect
-from .pipe import DEFAULT_ENCODER, BertPipe
+from spacy_bertft.components.pipe import DEFAULT_ENCODER, BertPipe
+from spacy_bertft.models.encoder.listener import SharedEncoder, connect
+from spacy_bertft.models.encoder.shared import EncoderModel, SharedStates
 
 
 @Language.factory("bert_encoder", default_config={"model": DEFAULT_ENCODER})

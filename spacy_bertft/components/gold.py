@@ -11,7 +11,7 @@ from spacy.attrs import ENT_IOB, IDX, LENGTH
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
-from ..tags import TagSpan
+from spacy_bertft.tags import TagSpan
 
 
 def list_gold_labels(cats: Mapping[str, float], labels: Collection[str], *, exclusive: bool) -> list[str]:

@@ -12,10 +12,15 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from ..checkpoints import CheckpointHead
-from ..errors import SettingError
-from ..models.token_classifier import TokenModel, TokenScores, get_grammar, get_scheme
-from ..tags import (
+from spacy_bertft.checkpoints import CheckpointHead
+from spacy_bertft.components.component import Scorer, check_known
+from spacy_bertft.components.confidence import Judged, judge_entities, measure_calibration_error
+from spacy_bertft.components.gold import judge_spans, read_gold_entities
+from spacy_bertft.components.score import read_entities, register_score, write_entities
+from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
+from spacy_bertft.errors import SettingError
+from spacy_bertft.models.heads.token import TokenModel, TokenScores, get_grammar, get_scheme
+from spacy_bertft.tags import (
     SpanBatch,
     TagScheme,
     TagSpan,
@@ -26,12 +31,7 @@ from ..tags import (
     normalize_tags,
     spell_spans,
 )
-from ..training.temperature import Answers
-from .component import Scorer, check_known
-from .confidence import Judged, judge_entities, measure_calibration_error
-from .gold import judge_spans, read_gold_entities
-from .score import read_entities, register_score, write_entities
-from .token_component import DEFAULT_MODEL, TokenComponent, TokenRows
+from spacy_bertft.training.temperature import Answers
 
 
 @Language.factory(

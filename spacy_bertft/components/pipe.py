@@ -17,12 +17,11 @@ from spacy.pipeline import TrainablePipe
 from spacy.training import Example
 from spacy.vocab import Vocab
 
-from ..damage import check_file, name_source, parse_message
-from ..errors import CheckpointError, UnsupportedError
-from ..models.adapter import keep_adapter_apart, read_adapter, write_adapter
-from ..models.shared_encoder import find_listeners
-from ..models.stored import keep_on_error, read_model
-from ..output import update_folder_when_done
+from spacy_bertft.errors import CheckpointError, UnsupportedError, check_file, name_source, parse_message
+from spacy_bertft.models.encoder.adapter import keep_adapter_apart, read_adapter, write_adapter
+from spacy_bertft.models.encoder.listener import find_listeners
+from spacy_bertft.models.store.serialization import keep_on_error, read_model
+from spacy_bertft.output import update_folder_when_done
 
 _ADVICE = "Take another copy, or store the pipeline again."
 

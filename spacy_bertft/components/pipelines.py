@@ -10,7 +10,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..errors import DataError
+from spacy_bertft.errors import DataError
 
 
 def load_pipeline(pipeline: Path | str) -> Language:

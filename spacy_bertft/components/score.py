@@ -14,7 +14,7 @@ from typing import Any
 
 from spacy.tokens import Doc, Span, SpanGroup
 
-from ..char_spans import CharSpanGroup, read_char_spans
+from spacy_bertft.data.char_spans import CharSpanGroup, read_char_spans
 
 ATTRIBUTE = "bertft_score"
 _SOURCE = "spacy-bertft"  # tells our span groups from those of other components, such as spancat

@@ -11,11 +11,11 @@ from spacy.parts_of_speech import IDS as POS_IDS
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..errors import SettingError
-from ..models.token_classifier import TokenModel, TokenScores
-from ..tags import best_paths
-from .component import Scorer
-from .token_component import DEFAULT_MODEL, TokenComponent, TokenRows
+from spacy_bertft.components.component import Scorer
+from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
+from spacy_bertft.errors import SettingError
+from spacy_bertft.models.heads.token import TokenModel, TokenScores
+from spacy_bertft.tags import best_paths
 
 
 @Language.factory(

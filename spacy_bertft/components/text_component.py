@@ -14,17 +14,17 @@ from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 
-from ..checkpoints import NEVER, CheckpointHead
-from ..errors import CheckpointError, SettingError, UnsupportedError
-from ..models.text_classifier import TextModel, set_labels
-from ..training.class_weights import find_class_weights
-from ..training.temperature import Answers
-from .category_scores import UnknownLabelsWarning, count_unknown_labels, format_unknown_labels
-from .component import BertComponent, Scorer
-from .confidence import Judged, measure_calibration_error
-from .gold import list_gold_labels
-from .pipe import DEFAULT_ENCODER
-from .text_pair import PairWarnings, check_pairs
+from spacy_bertft.checkpoints import NEVER, CheckpointHead
+from spacy_bertft.components.category_scores import UnknownLabelsWarning, count_unknown_labels, format_unknown_labels
+from spacy_bertft.components.component import BertComponent, Scorer
+from spacy_bertft.components.confidence import Judged, measure_calibration_error
+from spacy_bertft.components.gold import list_gold_labels
+from spacy_bertft.components.pipe import DEFAULT_ENCODER
+from spacy_bertft.components.text_pair import PairWarnings, check_pairs
+from spacy_bertft.errors import CheckpointError, SettingError, UnsupportedError
+from spacy_bertft.models.heads.text import TextModel, set_labels
+from spacy_bertft.training.class_weights import find_class_weights
+from spacy_bertft.training.temperature import Answers
 
 # confection reads this at run time.
 ClassWeights = Union[Literal["none", "balanced"], dict[str, float]]  # noqa: UP007

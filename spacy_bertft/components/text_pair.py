@@ -7,12 +7,12 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..errors import DataError
-from ..pairs import SEGMENTS, is_unmarked_pair, mark_pair
+from spacy_bertft.data.pairs import SEGMENTS, is_unmarked_pair, mark_pair
+from spacy_bertft.errors import DataError
 
 _ADVICE = (
     "For pairs, put the component text_pair first in the pipeline and, to train, in training.annotating_components, or "
-    "make documents with spacy_bertft.pairs.make_pair."
+    "make documents with spacy_bertft.data.pairs.make_pair."
 )
 
 

@@ -11,11 +11,11 @@ from spacy.language import Language
 from spacy.pipeline.textcat import textcat_score
 from spacy.training import Example
 
-from ..errors import CheckpointError, DataError, SettingError
-from ..models.text_classifier import TextModel
-from ..training.label_loss import softmax, softmax_loss
-from .confidence import Judged, judge_classes
-from .text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
+from spacy_bertft.components.confidence import Judged, judge_classes
+from spacy_bertft.components.text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
+from spacy_bertft.errors import CheckpointError, DataError, SettingError
+from spacy_bertft.models.heads.text import TextModel
+from spacy_bertft.training.label_loss import softmax, softmax_loss
 
 
 @Language.factory(

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.training import Example
 
-from ..errors import DataError
-from ..models.text_classifier import TextModel
-from ..training.label_loss import sigmoid, sigmoid_loss
-from .confidence import Judged, judge_labels
-from .text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
+from spacy_bertft.components.confidence import Judged, judge_labels
+from spacy_bertft.components.text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
+from spacy_bertft.errors import DataError
+from spacy_bertft.models.heads.text import TextModel
+from spacy_bertft.training.label_loss import sigmoid, sigmoid_loss
 
 
 @Language.factory(

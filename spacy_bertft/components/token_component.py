@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 
-from ..errors import UnsupportedError
-from ..models.token_classifier import TokenScores, set_tags
-from ..tags import ChainGradient, TagScheme, chain_loss, consistency_loss, token_loss
-from .component import BertComponent
-from .pipe import DEFAULT_ENCODER
+from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.pipe import DEFAULT_ENCODER
+from spacy_bertft.errors import UnsupportedError
+from spacy_bertft.models.heads.token import TokenScores, set_tags
+from spacy_bertft.tags import ChainGradient, TagScheme, chain_loss, consistency_loss, token_loss
 
 DEFAULT_MODEL = {
     "@architectures": "spacy-bertft.TokenClassifier.v1",

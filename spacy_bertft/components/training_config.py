@@ -16,8 +16,8 @@ from spacy.language import Language
 from spacy.training import Example
 from spacy.util import registry
 
-from ..errors import BertftError, SettingError
-from ..training.randomness import keep_random_state
+from spacy_bertft.errors import BertftError, SettingError
+from spacy_bertft.training.randomness import keep_random_state
 
 GetExamples = Callable[[], Iterable[Example]]
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from spacy.language import Language
 
-from ..errors import SettingError
-from ..models.bert import BertModule, find_bert
-from .pipe import BertPipe
+from spacy_bertft.components.pipe import BertPipe
+from spacy_bertft.errors import SettingError
+from spacy_bertft.models.encoder.module import BertModule, find_bert
 
 Unit = Literal["epochs", "steps"]
 

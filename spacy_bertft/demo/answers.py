@@ -9,15 +9,15 @@ from html import escape
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ..components.calibration import find_calibrated
-from ..components.ner import BertNer
-from ..components.text_component import TextComponent
-from ..errors import BertftError, DataError
-from ..explain import Method, render
-from ..explain.answers import find_explained
-from ..explain.explain import attribute_answers, check_explaining
-from ..explain.fragment import format_legend
-from ..pictures.entities import Mark, format_entities
+from spacy_bertft.components.calibration import find_calibrated
+from spacy_bertft.components.ner import BertNer
+from spacy_bertft.components.text_component import TextComponent
+from spacy_bertft.errors import BertftError, DataError
+from spacy_bertft.explain import Method, render
+from spacy_bertft.explain.answers import find_explained
+from spacy_bertft.explain.explain import attribute_answers, check_explaining
+from spacy_bertft.explain.fragment import format_legend
+from spacy_bertft.pictures.entities import Mark, format_entities
 
 
 @dataclass(frozen=True)

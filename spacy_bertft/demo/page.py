@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from spacy.language import Language
 
-from ..components.calibration import find_calibrated
-from ..explain import Method
-from ..explain.attribution import METHODS
-from ..pictures.colors import COLORS, DARK_COLORS
-from ..pictures.entities import ENTITIES_STYLE
-from ..pictures.style import format_variables
-from .answers import Question, format_answers
+from spacy_bertft.components.calibration import find_calibrated
+from spacy_bertft.demo.answers import Question, format_answers
+from spacy_bertft.explain import Method
+from spacy_bertft.explain.attribution import METHODS
+from spacy_bertft.pictures.colors import COLORS, DARK_COLORS
+from spacy_bertft.pictures.entities import ENTITIES_STYLE
+from spacy_bertft.pictures.style import format_variables
 
 if TYPE_CHECKING:
     from gradio import Blocks

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from spacy.language import Language
 from tqdm import tqdm
 
-from ..components.pipelines import load_pipeline, name_pipelines
-from ..errors import MissingExtraError, SettingError
-from ..explain.answers import find_explained
-from .page import build_page, format_page_style
+from spacy_bertft.components.pipelines import load_pipeline, name_pipelines
+from spacy_bertft.demo.page import build_page, format_page_style
+from spacy_bertft.errors import MissingExtraError, SettingError
+from spacy_bertft.explain.answers import find_explained
 
 if TYPE_CHECKING:
     from gradio import Blocks

@@ -2,8 +2,8 @@
 
 import sys
 
-from ..errors import RequirementError
-from .requirements import find_unmet
+from spacy_bertft.entry_points.requirements import find_unmet
+from spacy_bertft.errors import RequirementError
 
 
 def run_commands(arguments: list[str] | None = None, prog_name: str = "spacy-bertft") -> None:
@@ -16,7 +16,7 @@ def run_commands(arguments: list[str] | None = None, prog_name: str = "spacy-ber
         prog_name: What usage messages call the program.
     """
     try:
-        from ..cli import app
+        from spacy_bertft.cli import app
 
         app(arguments, prog_name=prog_name)
     except Exception as error:

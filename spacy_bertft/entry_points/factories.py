@@ -3,8 +3,8 @@
 from importlib import import_module
 from typing import Any
 
-from ..errors import RequirementError
-from .requirements import find_unmet
+from spacy_bertft.entry_points.requirements import find_unmet
+from spacy_bertft.errors import RequirementError
 
 _PREFIX = "make_bert_"  # `make_bert_ner` is in `components/ner.py`
 

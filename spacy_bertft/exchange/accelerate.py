@@ -10,15 +10,15 @@ from typing import Any
 from spacy.language import Language
 from spacy.util import load_config, registry
 
-from ..components.pipelines import (
+from spacy_bertft.components.pipelines import (
     check_replaceable_pipeline,
     copy_pipeline_dir,
     find_pipeline_dir,
     load_pipeline,
 )
-from ..errors import DataError, MissingExtraError, SettingError
-from ..models.precision import Precision, check_precision
-from ..output import replace_folder_when_done
+from spacy_bertft.errors import DataError, MissingExtraError, SettingError
+from spacy_bertft.models.runtime.precision import Precision, check_precision
+from spacy_bertft.output import replace_folder_when_done
 
 _STOCK = "spacy-transformers.TransformerModel."
 _OURS = "spacy-bertft.TransformerModel.v1"
@@ -97,7 +97,7 @@ def _find_stock(nlp: Language) -> list[str]:
 
 def _convert(component: Any, section: dict[str, Any]) -> bytes:
     """Return the bytes of the model that a section describes, with the weights of the one that a component has."""
-    from ..models.spacy_transformers import take_weights
+    from spacy_bertft.models.stock.spacy_transformers import take_weights
 
     model = registry.resolve({"model": section})["model"]
     take_weights(model, component.model)

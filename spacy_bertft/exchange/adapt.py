@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..checkpoints import (
+from spacy_bertft.checkpoints import (
     MODEL_CARD,
     Checkpoint,
     check_replaceable,
@@ -17,15 +17,15 @@ from ..checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
-from ..corpus.choices import parse_choice
-from ..corpus.plain_texts import PlainTexts, read_plain_texts
-from ..errors import CheckpointError, DataError, SettingError
-from ..models.gpu import check_gpu
-from ..models.masked_training import Adapted, MaskedSettings, adapt_checkpoint
-from ..models.precision import Precision
-from ..output import replace_folder_when_done
-from ..training.masked_texts import MaskedTexts, cut_masked_texts, make_masking_rule
-from .model_card import format_adapted_card
+from spacy_bertft.data.choices import parse_choice
+from spacy_bertft.data.plain_texts import PlainTexts, read_plain_texts
+from spacy_bertft.errors import CheckpointError, DataError, SettingError
+from spacy_bertft.exchange.model_card import format_adapted_card
+from spacy_bertft.models.mlm.texts import MaskedTexts, cut_masked_texts, make_masking_rule
+from spacy_bertft.models.mlm.training import Adapted, MaskedSettings, adapt_checkpoint
+from spacy_bertft.models.runtime.gpu import check_gpu
+from spacy_bertft.models.runtime.precision import Precision
+from spacy_bertft.output import replace_folder_when_done
 
 _PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from spacy.language import Language
 
-from ..checkpoints import MODEL_CARD, Checkpoint, Task, check_replaceable, describe_head, write_checkpoint
-from ..components.component import BertComponent
-from ..components.pipelines import load_pipeline
-from ..components.textcat_multilabel import BertTextcatMultilabel
-from ..errors import SettingError
-from ..models.export import export_checkpoint
-from ..output import replace_folder_when_done
-from .model_card import format_model_card
+from spacy_bertft.checkpoints import MODEL_CARD, Checkpoint, Task, check_replaceable, describe_head, write_checkpoint
+from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.pipelines import load_pipeline
+from spacy_bertft.components.textcat_multilabel import BertTextcatMultilabel
+from spacy_bertft.errors import SettingError
+from spacy_bertft.exchange.model_card import format_model_card
+from spacy_bertft.models.heads.export import export_checkpoint
+from spacy_bertft.output import replace_folder_when_done
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Any
 
 from spacy.language import Language
 
-from ..checkpoints import NEVER, CheckpointHead, Task, find_checkpoint_dir, find_task, read_config, read_head
-from ..components.pipelines import check_replaceable_pipeline
-from ..corpus.outputs import make_blank
-from ..errors import CheckpointError, SettingError, TagError
-from ..output import replace_folder_when_done
-from ..tags import TagScheme, normalize_tags
+from spacy_bertft.checkpoints import NEVER, CheckpointHead, Task, find_checkpoint_dir, find_task, read_config, read_head
+from spacy_bertft.components.pipelines import check_replaceable_pipeline
+from spacy_bertft.data.outputs import make_blank
+from spacy_bertft.errors import CheckpointError, SettingError, TagError
+from spacy_bertft.output import replace_folder_when_done
+from spacy_bertft.tags import TagScheme, normalize_tags
 
 _COMPONENTS: dict[str, Task] = {
     "bert_ner": "token",

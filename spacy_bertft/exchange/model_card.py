@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import srsly
 from spacy.language import Language
 
-from ..checkpoints import Task
+from spacy_bertft.checkpoints import Task
 
 _PIPELINE_TAGS: dict[Task, str] = {"token": "token-classification", "text": "text-classification"}
 

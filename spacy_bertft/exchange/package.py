@@ -14,11 +14,11 @@ from spacy.cli.package import package as package_folder
 from spacy.language import Language
 from thinc.api import Model
 
-from ..components.pipelines import copy_pipeline_dir, find_pipeline_dir, load_pipeline
-from ..errors import DataError, SettingError
-from ..models.adapter import keep_adapter_apart
-from ..models.storage import StoredPrecision, check_stored_precision, list_encoders, store_encoders
-from ..output import make_folder_beside, replace_folder
+from spacy_bertft.components.pipelines import copy_pipeline_dir, find_pipeline_dir, load_pipeline
+from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.exchange.storage import StoredPrecision, check_stored_precision, list_encoders, store_encoders
+from spacy_bertft.models.encoder.adapter import keep_adapter_apart
+from spacy_bertft.output import make_folder_beside, replace_folder
 
 BUILDS = ("sdist", "wheel", "none")
 

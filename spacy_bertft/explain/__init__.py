@@ -4,8 +4,8 @@
 documents; `fragment` and `page` draw the words, shaded by weight, as displaCy draws entities.
 """
 
-from .attribution import Attribution, Method
-from .explain import attribute, attribute_entities
-from .fragment import render
+from spacy_bertft.explain.attribution import Attribution, Method
+from spacy_bertft.explain.explain import attribute, attribute_entities
+from spacy_bertft.explain.fragment import render
 
 __all__ = ["Attribution", "Method", "attribute", "attribute_entities", "render"]

@@ -9,11 +9,11 @@ from typing import Any
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from ..components.calibration import CalibratedComponent, find_calibrated
-from ..components.ner import BertNer
-from ..components.score import find_score
-from ..errors import DataError, SettingError
-from ..models.readout import CategoryAnswer, EntityAnswer
+from spacy_bertft.components.calibration import CalibratedComponent, find_calibrated
+from spacy_bertft.components.ner import BertNer
+from spacy_bertft.components.score import find_score
+from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.explain.readout import CategoryAnswer, EntityAnswer
 
 _SUCH = "such as bert_ner or bert_textcat"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.attribution import METHODS, Method
-from .fragment import render
+from spacy_bertft.explain.fragment import render
+from spacy_bertft.explain.gradients import METHODS, Method
 
 __all__ = ["METHODS", "Attribution", "Method"]
 

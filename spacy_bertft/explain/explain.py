@@ -5,12 +5,12 @@ from __future__ import annotations
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from ..components.ner import BertNer
-from ..corpus.choices import parse_choice
-from ..errors import SettingError
-from ..models.attribution import check_method, weigh_tokens
-from .answers import find_answer, find_explained, list_entities
-from .attribution import METHODS, Attribution, Method
+from spacy_bertft.components.ner import BertNer
+from spacy_bertft.data.choices import parse_choice
+from spacy_bertft.errors import SettingError
+from spacy_bertft.explain.answers import find_answer, find_explained, list_entities
+from spacy_bertft.explain.attribution import METHODS, Attribution, Method
+from spacy_bertft.explain.gradients import check_method, weigh_tokens
 
 DEFAULT_STEPS = 64
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pictures.colors import COLORS
+from spacy_bertft.pictures.colors import COLORS
 
 # Strong enough to be seen, weak enough for words on it: the contrast stays above 4.5, on a light and on a dark page.
 MAX_ALPHA = 0.5

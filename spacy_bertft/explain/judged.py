@@ -11,13 +11,13 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from tqdm import tqdm
 
-from ..components.calibration import CalibratedComponent
-from ..components.gold import judge_group, list_gold_labels, read_gold_entities
-from ..components.ner import BertNer
-from ..components.text_component import TextComponent
-from ..corpus.docs import read_docs
-from ..errors import DataError
-from ..tags import TagSpan
+from spacy_bertft.components.calibration import CalibratedComponent
+from spacy_bertft.components.gold import judge_group, list_gold_labels, read_gold_entities
+from spacy_bertft.components.ner import BertNer
+from spacy_bertft.components.text_component import TextComponent
+from spacy_bertft.data.docs import read_docs
+from spacy_bertft.errors import DataError
+from spacy_bertft.tags import TagSpan
 
 NOTHING = "none"
 

@@ -7,12 +7,12 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import SettingError
-from ..output import replace_when_done
-from ..pictures.page import format_html
-from ..pictures.style import format_style
-from .attribution import Attribution
-from .fragment import format_legend, render
+from spacy_bertft.errors import SettingError
+from spacy_bertft.explain.attribution import Attribution
+from spacy_bertft.explain.fragment import format_legend, render
+from spacy_bertft.output import replace_when_done
+from spacy_bertft.pictures.page import format_html
+from spacy_bertft.pictures.style import format_style
 
 
 class Section(NamedTuple):

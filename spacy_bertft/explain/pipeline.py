@@ -8,14 +8,14 @@ from pathlib import Path
 from spacy.language import Language
 from tqdm import tqdm
 
-from ..components.pipelines import load_pipeline
-from ..corpus.lines import check_is_file
-from ..errors import DataError, SettingError
-from .answers import find_explained
-from .attribution import Attribution, Method
-from .explain import DEFAULT_STEPS, attribute, attribute_answers, check_explaining
-from .judged import JudgedAnswer, choose_answers, judge_answers
-from .page import Section, check_page, write_page
+from spacy_bertft.components.pipelines import load_pipeline
+from spacy_bertft.data.lines import check_is_file
+from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.explain.answers import find_explained
+from spacy_bertft.explain.attribution import Attribution, Method
+from spacy_bertft.explain.explain import DEFAULT_STEPS, attribute, attribute_answers, check_explaining
+from spacy_bertft.explain.judged import JudgedAnswer, choose_answers, judge_answers
+from spacy_bertft.explain.page import Section, check_page, write_page
 
 DEFAULT_LIMIT = 20
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.style import Style
 from rich.text import Text
 
-from .attribution import Attribution
-from .fragment import measure_shades
+from spacy_bertft.explain.attribution import Attribution
+from spacy_bertft.explain.fragment import measure_shades
 
 # Named colours, which every theme of a terminal has chosen to be readable.
 _FOR, _AGAINST = "cyan", "magenta"

@@ -14,9 +14,14 @@ An error, or an exception of any other kind, removes what is unfinished. A kill 
 the same place does, except on Windows. It knows by a lock that nobody is at work on it any more.
 """
 
-from .files import link_or_copy, replace_all_when_done, replace_when_done
-from .folders import make_folder_beside, replace_folder, replace_folder_when_done, update_folder_when_done
-from .hidden import name_path
+from spacy_bertft.output.files import link_or_copy, replace_all_when_done, replace_when_done
+from spacy_bertft.output.folders import (
+    make_folder_beside,
+    replace_folder,
+    replace_folder_when_done,
+    update_folder_when_done,
+)
+from spacy_bertft.output.hidden import name_path
 
 __all__ = [
     "link_or_copy",

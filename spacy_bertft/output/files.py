@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from .flush import flush, flush_folder
-from .hidden import make_beside, name_temporary, remove_file
+from spacy_bertft.output.flush import flush, flush_folder
+from spacy_bertft.output.hidden import make_beside, name_temporary, remove_file
 
 
 @contextmanager

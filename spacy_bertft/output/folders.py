@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from .exchange import exchange
-from .files import replace_all_when_done
-from .flush import flush, flush_folder
-from .hidden import make_beside, remove_folder, settle
+from spacy_bertft.output.exchange import exchange
+from spacy_bertft.output.files import replace_all_when_done
+from spacy_bertft.output.flush import flush, flush_folder
+from spacy_bertft.output.hidden import make_beside, remove_folder, settle
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from .colors import COLORS
+from spacy_bertft.pictures.colors import COLORS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

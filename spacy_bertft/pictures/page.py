@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from .style import format_style
+from spacy_bertft.pictures.style import format_style
 
 Rows = Sequence[Sequence[str]]
 

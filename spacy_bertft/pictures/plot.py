@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import MissingExtraError, SettingError
-from ..output import replace_when_done
-from .image import render, render_element
-from .page import Page, format_page
+from spacy_bertft.errors import MissingExtraError, SettingError
+from spacy_bertft.output import replace_when_done
+from spacy_bertft.pictures.image import render, render_element
+from spacy_bertft.pictures.page import Page, format_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .colors import COLORS, DARK_COLORS
+from spacy_bertft.pictures.colors import COLORS, DARK_COLORS
 
 _STYLE = """
 :root { color-scheme: light dark; %(light)s }

@@ -13,6 +13,6 @@ empty batches and the scores of the past, so that schedules, patience and the or
 were; then moments and random numbers are put back.
 """
 
-from .run import resume, train
+from spacy_bertft.resume.run import resume, train
 
 __all__ = ["resume", "train"]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from spacy.attrs import ORTH
 from spacy.training import Example
 
-from ..training.randomness import RandomState, get_random_state, keep_random_state, set_random_state
+from spacy_bertft.training.randomness import RandomState, get_random_state, keep_random_state, set_random_state
 
 Batch = list[Example]
 

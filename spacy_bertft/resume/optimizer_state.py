@@ -11,9 +11,9 @@ import torch
 from spacy.language import Language
 from thinc.api import Model, Optimizer, get_current_ops, get_torch_default_device
 
-from ..checkpoints import Weights
-from ..errors import CheckpointError
-from ..training.optimizer import AdamW
+from spacy_bertft.checkpoints import Weights
+from spacy_bertft.errors import CheckpointError
+from spacy_bertft.training.optimizer import AdamW
 
 _ARRAYS = ("mom1", "mom2", "averages")
 _COUNTS = ("nr_update", "last_seen")

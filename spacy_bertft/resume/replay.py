@@ -12,10 +12,10 @@ from spacy.training.loop import subdivide_batch
 from thinc.api import Model, Optimizer
 from tqdm import tqdm
 
-from ..errors import DataError
-from ..models.encoder import keeps_states
-from .data_order import Batch, DataOrder
-from .snapshot import Evaluation, Snapshot
+from spacy_bertft.errors import DataError
+from spacy_bertft.models.encoder.build import keeps_states
+from spacy_bertft.resume.data_order import Batch, DataOrder
+from spacy_bertft.resume.snapshot import Evaluation, Snapshot
 
 Scores = tuple[float, dict[str, Any]]
 Evaluate = Callable[[], Scores]

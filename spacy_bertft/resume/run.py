@@ -24,18 +24,26 @@ from spacy.util import registry, resolve_dot_names
 from thinc.api import Config, Optimizer, fix_random_seed
 from wasabi import msg
 
-from ..components.pipelines import copy_pipeline_dir
-from ..components.training_config import (
+from spacy_bertft.components.pipelines import copy_pipeline_dir
+from spacy_bertft.components.training_config import (
     TrainingConfigWarning,
     check_training,
     find_end,
     find_missing_scores,
 )
-from ..errors import DataError, SettingError
-from ..output import replace_folder_when_done
-from .data_order import Batch, DataOrder
-from .replay import Replay
-from .snapshot import FOLDER, Progress, Snapshot, has_snapshot, list_versions, remove_snapshot, write_snapshot
+from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.output import replace_folder_when_done
+from spacy_bertft.resume.data_order import Batch, DataOrder
+from spacy_bertft.resume.replay import Replay
+from spacy_bertft.resume.snapshot import (
+    FOLDER,
+    Progress,
+    Snapshot,
+    has_snapshot,
+    list_versions,
+    remove_snapshot,
+    write_snapshot,
+)
 
 LogStep = Callable[[dict[str, Any] | None], None]
 

@@ -13,20 +13,19 @@ import torch
 from spacy.language import Language
 from thinc.api import Config, Optimizer
 
-from ..checkpoints import read_weight_file, write_weight_file
-from ..components.pipe import BertPipe
-from ..damage import name_damage
-from ..errors import CheckpointError
-from ..models.adapter import keep_adapters
-from ..output import replace_folder_when_done
-from ..training.randomness import (
+from spacy_bertft.checkpoints import read_weight_file, write_weight_file
+from spacy_bertft.components.pipe import BertPipe
+from spacy_bertft.errors import CheckpointError, name_damage
+from spacy_bertft.models.encoder.adapter import keep_adapters
+from spacy_bertft.output import replace_folder_when_done
+from spacy_bertft.resume.optimizer_state import put_optimizer, read_optimizer
+from spacy_bertft.training.randomness import (
     RandomState,
     get_random_state,
     get_torch_states,
     set_random_state,
     set_torch_states,
 )
-from .optimizer_state import put_optimizer, read_optimizer
 
 FORMAT = 1
 FOLDER = "snapshot"

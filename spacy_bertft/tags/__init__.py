@@ -1,6 +1,6 @@
 """Tags: schemes ↔ spans, the grammar of legal sequences, the best path under it. Numpy only."""
 
-from .chain import (
+from spacy_bertft.tags.chain import (
     ChainGradient,
     ForwardBackward,
     LinearChain,
@@ -12,11 +12,18 @@ from .chain import (
     run_forward_backward,
     tag_probs,
 )
-from .consistency import consistency_loss
-from .grammar import TagGrammar, build_bare_grammar, build_free_grammar, build_grammar, forbid_tags
-from .inventory import TagScheme, find_label, guess_tag_scheme, normalize_tags, parse_tag_scheme, spell_spans
-from .path_probs import path_log_probs
-from .schemes import (
+from spacy_bertft.tags.consistency import consistency_loss
+from spacy_bertft.tags.grammar import TagGrammar, build_bare_grammar, build_free_grammar, build_grammar, forbid_tags
+from spacy_bertft.tags.inventory import (
+    TagScheme,
+    find_label,
+    guess_tag_scheme,
+    normalize_tags,
+    parse_tag_scheme,
+    spell_spans,
+)
+from spacy_bertft.tags.path_probs import path_log_probs
+from spacy_bertft.tags.schemes import (
     SCHEMES,
     Scheme,
     TagParts,
@@ -29,8 +36,8 @@ from .schemes import (
     split_tags,
     write_tags,
 )
-from .spans import SpanBatch, find_spans
-from .token_loss import token_loss
+from spacy_bertft.tags.spans import SpanBatch, find_spans
+from spacy_bertft.tags.token_loss import token_loss
 
 __all__ = [
     "SCHEMES",

@@ -15,11 +15,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ShapeError, TagError
-from .grammar import TagGrammar
-from .log_space import LogMatrix, build_log_matrix, find_deep_rows, find_depth, finite_max, log_matmul, log_sum, matmul
-from .scaled import Sums, sum_scaled
-from .steps import Steps, build_steps, count_rows, pick_first
+from spacy_bertft.errors import ShapeError, TagError
+from spacy_bertft.tags.grammar import TagGrammar
+from spacy_bertft.tags.log_space import (
+    LogMatrix,
+    build_log_matrix,
+    find_deep_rows,
+    find_depth,
+    finite_max,
+    log_matmul,
+    log_sum,
+    matmul,
+)
+from spacy_bertft.tags.scaled import Sums, sum_scaled
+from spacy_bertft.tags.steps import Steps, build_steps, count_rows, pick_first
 
 Floats = NDArray[np.float64]
 

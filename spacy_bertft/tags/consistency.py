@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .log_space import Floats, log_sum
+from spacy_bertft.tags.log_space import Floats, log_sum
 
 
 def consistency_loss(first: NDArray[np.floating], second: NDArray[np.floating]) -> tuple[float, Floats, Floats]:

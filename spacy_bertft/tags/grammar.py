@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .schemes import Scheme, split_tags
+from spacy_bertft.tags.schemes import Scheme, split_tags
 
 Tag = tuple[str, str]
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Literal, Union
 
-from ..errors import TagError
-from .schemes import Scheme, TagSpan, parse_scheme, split_tag, write_tags
+from spacy_bertft.errors import TagError
+from spacy_bertft.tags.schemes import Scheme, TagSpan, parse_scheme, split_tag, write_tags
 
 # Bare tags are labels without a prefix.
 TagScheme = Union[Scheme, Literal["bare"]]  # noqa: UP007 (read at run time)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ShapeError
-from .chain import Floats, LinearChain, run_forward_backward
+from spacy_bertft.errors import ShapeError
+from spacy_bertft.tags.chain import Floats, LinearChain, run_forward_backward
 
 
 def path_log_probs(

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .log_space import Floats, LogMatrix, find_depth, find_lowest, finite_max, matmul
-from .steps import Steps, count_rows, pick_first
+from spacy_bertft.tags.log_space import Floats, LogMatrix, find_depth, find_lowest, finite_max, matmul
+from spacy_bertft.tags.steps import Steps, count_rows, pick_first
 
 # No product is lost to underflow while factors are above `exp(-100)` and sums above this.
 _DEEPEST = 100.0

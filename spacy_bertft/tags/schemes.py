@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from ..errors import SettingError, TagError
+from spacy_bertft.errors import SettingError, TagError
 
 Scheme = Literal["bio", "iob1", "biluo", "bioes"]
 SCHEMES: tuple[Scheme, ...] = ("bio", "iob1", "biluo", "bioes")

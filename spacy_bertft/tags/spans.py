@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain import Floats, LinearChain, run_forward_backward
-from .grammar import TagGrammar
-from .log_space import build_log_matrix, log_matmul
+from spacy_bertft.tags.chain import Floats, LinearChain, run_forward_backward
+from spacy_bertft.tags.grammar import TagGrammar
+from spacy_bertft.tags.log_space import build_log_matrix, log_matmul
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Optional
 import numpy as np
 from spacy.training import Example
 
-from ..checkpoints import read_tokenizer
-from ..errors import SettingError
-from ..pieces import cut_buckets
-from .joining import join_examples
-from .swap_entities import SwapEntities
+from spacy_bertft.checkpoints import read_tokenizer
+from spacy_bertft.errors import SettingError
+from spacy_bertft.tokens import cut_buckets
+from spacy_bertft.training.joining import join_examples
+from spacy_bertft.training.swap_entities import SwapEntities
 
 Batcher = Callable[[Iterable[Example]], Iterator[list[Example]]]
 PieceCounter = Callable[[list[str]], list[int]]

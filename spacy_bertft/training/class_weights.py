@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SettingError
+from spacy_bertft.errors import SettingError
 
 
 def find_class_weights(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal, Union
 
-from ..errors import SettingError
+from spacy_bertft.errors import SettingError
 
 FrozenLayers = Union[int, Literal["none", "embeddings", "all_but_last", "all"]]  # noqa: UP007 (read at run time)
 

@@ -5,7 +5,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal, Optional
 
-from ..errors import SettingError
+from spacy_bertft.errors import SettingError
 
 SaveAdapter = Literal["apart", "merged"]
 

@@ -8,7 +8,7 @@ import torch
 from thinc.api import Optimizer
 from thinc.types import FloatsXd, Generator
 
-from ..errors import DivergedError, SettingError
+from spacy_bertft.errors import DivergedError, SettingError
 
 FloatOrSchedule = Union[float, list[float], Generator]  # noqa: UP007 (confection reads this at run time)
 Moments = dict[tuple[int, str], dict[str, torch.Tensor]]

@@ -14,7 +14,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from ..errors import SettingError
+from spacy_bertft.errors import SettingError
 
 _N_REMEMBERED = 10_000
 # Annotation of tokens that would not fit the words of another entity.

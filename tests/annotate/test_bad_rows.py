@@ -17,7 +17,7 @@ from spacy.tokens import Doc
 
 from spacy_bertft.annotate.annotate import annotate
 from spacy_bertft.components.ner import BertNer
-from spacy_bertft.corpus import lines
+from spacy_bertft.data import lines
 from spacy_bertft.errors import DataError
 
 MAX_LINE_BYTES = 12_000_000

@@ -24,7 +24,7 @@ from reliability.fuzz.tiny import make_tiny_checkpoint
 from spacy_bertft.checkpoints import copy_checkpoint, read_head, read_tokenizer
 from spacy_bertft.errors import CheckpointError
 from spacy_bertft.exchange.import_hf import import_hf
-from spacy_bertft.models.encoder import build_bert_encoder
+from spacy_bertft.models.encoder.build import build_bert_encoder
 
 make_doc = blank("en").make_doc
 FORMATS = {
@@ -165,7 +165,7 @@ import json, resource, sys
 from pathlib import Path
 from spacy_bertft.checkpoints import read_checkpoint
 from spacy_bertft.errors import BertftError
-from spacy_bertft.models.encoder import build_bert_encoder
+from spacy_bertft.models.encoder.build import build_bert_encoder
 folder = Path(sys.argv[1])
 config = json.loads((folder / "config.json").read_text())
 build_bert_encoder(str(folder)).initialize()

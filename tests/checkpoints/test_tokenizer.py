@@ -18,7 +18,7 @@ from transformers import AutoTokenizer
 
 from spacy_bertft.checkpoints import Checkpoint, copy_checkpoint, read_checkpoint, read_tokenizer, write_checkpoint
 from spacy_bertft.errors import CheckpointError
-from spacy_bertft.pieces import PieceTokenizer
+from spacy_bertft.tokens import PieceTokenizer
 
 CAPITALS = [
     "Show ME films",

@@ -21,7 +21,7 @@ from safetensors import torch as safetensors
 from spacy.language import Language
 
 from reliability.fuzz.tiny import FACTORIES, annotate, make_tiny_checkpoint, make_tiny_pipeline
-from spacy_bertft.models.shim import get_shim
+from spacy_bertft.models.store.shim import get_shim
 
 TEXT = "a b c d"
 

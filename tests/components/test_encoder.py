@@ -16,7 +16,7 @@ from thinc.api import Adam, fix_random_seed
 from spacy_bertft.errors import MissingEncoderError, NotInitializedError
 from spacy_bertft.exchange.export_hf import export_hf
 from spacy_bertft.exchange.import_hf import import_hf
-from spacy_bertft.models.bert import find_bert
+from spacy_bertft.models.encoder.module import find_bert
 from spacy_bertft.training.optimizer import configure_adamw
 
 SHARED = {"@architectures": "spacy-bertft.SharedEncoder.v1"}

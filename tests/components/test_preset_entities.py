@@ -12,7 +12,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from thinc.api import fix_random_seed
 
-from spacy_bertft.models.token_classifier import TokenScores, set_tags
+from spacy_bertft.models.heads.token import TokenScores, set_tags
 from spacy_bertft.tags import build_chain, build_free_chain, build_grammar, path_log_probs
 from spacy_bertft.training.optimizer import configure_adamw
 

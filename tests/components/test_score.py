@@ -19,10 +19,10 @@ from spacy.tokens.underscore import Underscore
 from spacy.training import Example
 
 from spacy_bertft.annotate.writing.answers import read_answers
-from spacy_bertft.char_spans import CharSpanGroup
 from spacy_bertft.checkpoints import read_head
 from spacy_bertft.components.confidence import judge_entities
 from spacy_bertft.components.score import find_score, register_score, set_score, write_entities
+from spacy_bertft.data.char_spans import CharSpanGroup
 from spacy_bertft.demo.answers import Question, format_answers
 from spacy_bertft.explain import attribute_entities
 

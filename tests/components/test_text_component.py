@@ -14,8 +14,8 @@ from spacy.training import Example
 from text_pipelines import BOTH, CATS, choose, make_config, make_examples, make_pipeline, read
 from thinc.api import fix_random_seed
 
+from spacy_bertft.data.pairs import make_pair, mark_pair
 from spacy_bertft.errors import DataError, SettingError, UnsupportedError
-from spacy_bertft.pairs import make_pair, mark_pair
 from spacy_bertft.training.optimizer import configure_adamw
 
 both = pytest.mark.parametrize("factory", BOTH)

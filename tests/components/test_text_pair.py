@@ -16,8 +16,8 @@ from thinc.api import fix_random_seed
 
 from spacy_bertft.checkpoints import read_head
 from spacy_bertft.components.calibration import calibrate
+from spacy_bertft.data.pairs import SEGMENTS, make_pair
 from spacy_bertft.errors import DataError
-from spacy_bertft.pairs import SEGMENTS, make_pair
 from spacy_bertft.training.optimizer import configure_adamw
 
 # The same words in another order: only the two texts of a pair, by their segment ids, tell the classes apart.

@@ -22,7 +22,7 @@ from spacy_bertft.components.training_config import (
     warn_about_training,
 )
 from spacy_bertft.errors import SettingError
-from spacy_bertft.report.scorer import CategoryScorer
+from spacy_bertft.evaluate.scorer import CategoryScorer
 
 FOREVER = {"max_steps": 0, "patience": 0, "max_epochs": 0, "eval_frequency": 10}
 

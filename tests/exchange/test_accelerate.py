@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from spacy_bertft.cli import app
 from spacy_bertft.errors import DataError, MissingExtraError, SettingError
 from spacy_bertft.exchange.accelerate import accelerate
-from spacy_bertft.models.transformer_model import build_transformer_model
+from spacy_bertft.models.stock.model import build_transformer_model
 
 needs_stock = pytest.mark.skipif(find_spec("spacy_transformers") is None, reason="needs the extra spacy-transformers")
 TEXTS_AND_MORE = [*TEXTS, *make_sentences(20), " ".join(make_sentences(20)), "", "a  b "]

@@ -19,8 +19,8 @@ from spacy_bertft.checkpoints import read_checkpoint
 from spacy_bertft.cli import app
 from spacy_bertft.errors import CheckpointError, DataError, DivergedError, SettingError
 from spacy_bertft.exchange.adapt import adapt
-from spacy_bertft.models import masked_training
-from spacy_bertft.models.bert import find_bert
+from spacy_bertft.models.encoder.module import find_bert
+from spacy_bertft.models.mlm import training as masked_training
 
 # So repetitive that a hidden word can be guessed from those around it.
 PATTERNS = [

@@ -17,7 +17,7 @@ from thinc.api import fix_random_seed
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.exchange import package as package_module
 from spacy_bertft.exchange.package import package
-from spacy_bertft.models.bert import find_bert
+from spacy_bertft.models.encoder.module import find_bert
 from spacy_bertft.training.optimizer import configure_adamw
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of spaCy's own `package`

@@ -18,14 +18,14 @@ from thinc.api import Model
 from tokenizers import Tokenizer
 from transformers import AutoModel
 
+from spacy_bertft.data.pairs import make_pair
 from spacy_bertft.errors import DataError, MissingExtraError, SettingError, UnsupportedError
 from spacy_bertft.explain import attribute, attribute_entities
-from spacy_bertft.models.attribution import METHODS, weigh_tokens
-from spacy_bertft.models.bert import BertModule, find_bert
-from spacy_bertft.models.readout import CategoryAnswer
-from spacy_bertft.models.shim import get_shim
-from spacy_bertft.models.text_classifier import build_text_classifier
-from spacy_bertft.pairs import make_pair
+from spacy_bertft.explain.gradients import METHODS, weigh_tokens
+from spacy_bertft.explain.readout import CategoryAnswer
+from spacy_bertft.models.encoder.module import BertModule, find_bert
+from spacy_bertft.models.heads.text import build_text_classifier
+from spacy_bertft.models.store.shim import get_shim
 from spacy_bertft.training.optimizer import configure_adamw
 
 needs_captum = pytest.mark.skipif(find_spec("captum") is None, reason="needs the extra explain")

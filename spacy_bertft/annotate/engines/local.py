@@ -11,10 +11,10 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from threading import Thread
 
-from ...errors import WorkerError
-from ..annotator import Annotator
-from ..chunks import Chunk
-from ..shard_report import ShardReport
+from spacy_bertft.annotate.annotator import Annotator
+from spacy_bertft.annotate.chunks import Chunk
+from spacy_bertft.annotate.shard_report import ShardReport
+from spacy_bertft.errors import WorkerError
 
 _annotator: Annotator | None = None  # of a child
 

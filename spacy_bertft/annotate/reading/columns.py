@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from ...errors import shorten
-from ..settings import AnnotateSettings
+from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.errors import shorten
 
 
 def find_column_problem(columns: Collection[str], settings: AnnotateSettings) -> str | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from ..chunks import Chunk
-from ..settings import AnnotateSettings
-from .delimited import cut_delimited
-from .docs import cut_docs
-from .inputs import InputFormat, Source
-from .lines import cut_lines
-from .table import cut_table
+from spacy_bertft.annotate.chunks import Chunk
+from spacy_bertft.annotate.reading.delimited import cut_delimited
+from spacy_bertft.annotate.reading.docs import cut_docs
+from spacy_bertft.annotate.reading.inputs import InputFormat, Source
+from spacy_bertft.annotate.reading.lines import cut_lines
+from spacy_bertft.annotate.reading.table import cut_table
+from spacy_bertft.annotate.settings import AnnotateSettings
 
 Cut = Callable[[Source, AnnotateSettings], Iterator[Chunk]]
 

@@ -6,15 +6,15 @@ import csv
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from ...corpus.lines import decode_line
-from ...corpus.texts.delimited import DELIMITERS, check_row, name_csv_problem
-from ...errors import ColumnFormatError
-from ..chunks import Chunk, Empty, Problem, RawRow, collect_rows
-from ..settings import AnnotateSettings
-from ..storage import open_input
-from .columns import find_header_problem
-from .inputs import Source
-from .lines import read_raw_rows
+from spacy_bertft.annotate.chunks import Chunk, Empty, Problem, RawRow, collect_rows
+from spacy_bertft.annotate.reading.columns import find_header_problem
+from spacy_bertft.annotate.reading.inputs import Source
+from spacy_bertft.annotate.reading.lines import read_raw_rows
+from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.annotate.storage import open_input
+from spacy_bertft.data.lines import decode_line
+from spacy_bertft.data.texts.delimited import DELIMITERS, check_row, name_csv_problem
+from spacy_bertft.errors import ColumnFormatError
 
 # Lines are read again for rows that make no sense: so many bytes, and some times as many as were read for good. With
 # stray quotes it is never more than that; a file made for it could take as long as the square of its size.

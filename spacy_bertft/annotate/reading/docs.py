@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from spacy.tokens import DocBin
 
-from ...corpus.docs import parse_docs, slice_docs
-from ...errors import DataError
-from ..chunks import Chunk, ChunkNames, Problem, Weights
-from ..settings import AnnotateSettings
-from ..storage import open_input
-from .inputs import Source
+from spacy_bertft.annotate.chunks import Chunk, ChunkNames, Problem, Weights
+from spacy_bertft.annotate.reading.inputs import Source
+from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.annotate.storage import open_input
+from spacy_bertft.data.docs import parse_docs, slice_docs
+from spacy_bertft.errors import DataError
 
 # A token's text, spaces and attributes in such a file, in bytes; it holds no plain text that could be counted.
 _TOKEN_BYTES = 8

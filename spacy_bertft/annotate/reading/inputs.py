@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ...errors import DataError, SettingError
-from ..storage import Compression, find_file_system, make_absolute
+from spacy_bertft.annotate.storage import Compression, find_file_system, make_absolute
+from spacy_bertft.errors import DataError, SettingError
 
 InputFormat = Literal["jsonl", "csv", "tsv", "text", "parquet", "docbin"]
 

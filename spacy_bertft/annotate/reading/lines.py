@@ -6,11 +6,11 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
-from ...corpus.lines import describe_long_line, split_lines
-from ..chunks import Chunk, Empty, Problem, RawRow, collect_rows
-from ..settings import AnnotateSettings
-from ..storage import open_input
-from .inputs import Source
+from spacy_bertft.annotate.chunks import Chunk, Empty, Problem, RawRow, collect_rows
+from spacy_bertft.annotate.reading.inputs import Source
+from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.annotate.storage import open_input
+from spacy_bertft.data.lines import describe_long_line, split_lines
 
 # What damaged files raise, plain or compressed. pyarrow's own errors of zstd are OSErrors.
 READ_ERRORS = (OSError, EOFError, zlib.error)

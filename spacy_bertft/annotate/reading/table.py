@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..chunks import Chunk, ChunkNames, Problem, Weights
-from ..extras import import_pyarrow
-from ..settings import AnnotateSettings
-from ..storage import open_input
-from .columns import find_header_problem
-from .inputs import Source
+from spacy_bertft.annotate.chunks import Chunk, ChunkNames, Problem, Weights
+from spacy_bertft.annotate.extras import import_pyarrow
+from spacy_bertft.annotate.reading.columns import find_header_problem
+from spacy_bertft.annotate.reading.inputs import Source
+from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.annotate.storage import open_input
 
 
 def cut_table(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:

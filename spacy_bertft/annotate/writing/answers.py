@@ -8,7 +8,7 @@ from typing import Any
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from ...components.score import find_score
+from spacy_bertft.components.score import find_score
 
 _DIGITS = 6  # of a probability
 

@@ -8,10 +8,10 @@ from typing import Any
 import srsly
 from spacy.tokens import Doc, DocBin
 
-from ..chunks import Chunk
-from ..reading.rows import Row
-from ..settings import AnnotateSettings
-from .values import simplify
+from spacy_bertft.annotate.chunks import Chunk
+from spacy_bertft.annotate.reading.rows import Row
+from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.annotate.writing.values import simplify
 
 
 class DocsWriter:

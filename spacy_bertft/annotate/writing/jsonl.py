@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from spacy.tokens import Doc
 
-from ..chunks import Chunk
-from ..reading.rows import Row
-from ..settings import AnnotateSettings
-from .answers import read_answers
-from .values import format_json
+from spacy_bertft.annotate.chunks import Chunk
+from spacy_bertft.annotate.reading.rows import Row
+from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.annotate.writing.answers import read_answers
+from spacy_bertft.annotate.writing.values import format_json
 
 
 class JsonlWriter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..settings import Kind
+from spacy_bertft.annotate.settings import Kind
 
 EXTRA = "extra"  # the column for all that has no column of its own
 _INT64 = 1 << 63

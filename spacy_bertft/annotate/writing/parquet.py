@@ -7,13 +7,13 @@ from typing import Any
 
 from spacy.tokens import Doc
 
-from ..chunks import Chunk
-from ..extras import import_pyarrow
-from ..reading.rows import Row
-from ..settings import AnnotateSettings
-from .answers import read_answers
-from .kinds import EXTRA, fits
-from .values import format_json
+from spacy_bertft.annotate.chunks import Chunk
+from spacy_bertft.annotate.extras import import_pyarrow
+from spacy_bertft.annotate.reading.rows import Row
+from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.annotate.writing.answers import read_answers
+from spacy_bertft.annotate.writing.kinds import EXTRA, fits
+from spacy_bertft.annotate.writing.values import format_json
 
 
 class ParquetWriter:

@@ -7,12 +7,12 @@ from typing import Protocol
 
 from spacy.tokens import Doc
 
-from ..chunks import Chunk
-from ..reading.rows import Row
-from ..settings import AnnotateSettings, OutputFormat
-from .docs import DocsWriter
-from .jsonl import JsonlWriter
-from .parquet import ParquetWriter
+from spacy_bertft.annotate.chunks import Chunk
+from spacy_bertft.annotate.reading.rows import Row
+from spacy_bertft.annotate.settings import AnnotateSettings, OutputFormat
+from spacy_bertft.annotate.writing.docs import DocsWriter
+from spacy_bertft.annotate.writing.jsonl import JsonlWriter
+from spacy_bertft.annotate.writing.parquet import ParquetWriter
 
 
 class ShardWriter(Protocol):

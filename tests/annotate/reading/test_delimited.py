@@ -9,8 +9,8 @@ from spacy_bertft.annotate.reading import delimited
 from spacy_bertft.annotate.reading.cutter import cut_source
 from spacy_bertft.annotate.reading.inputs import find_inputs
 from spacy_bertft.annotate.settings import AnnotateSettings
-from spacy_bertft.corpus import lines
-from spacy_bertft.corpus.texts import delimited as cells
+from spacy_bertft.data import lines
+from spacy_bertft.data.texts import delimited as cells
 
 
 def read(folder, content: str | bytes, **settings) -> tuple[list, list[Problem]]:

@@ -10,7 +10,7 @@ from spacy_bertft.annotate.chunks import Problem
 from spacy_bertft.annotate.reading.cutter import cut_source
 from spacy_bertft.annotate.reading.inputs import find_inputs
 from spacy_bertft.annotate.settings import AnnotateSettings
-from spacy_bertft.corpus import lines
+from spacy_bertft.data import lines
 
 # Words that hardly shrink.
 TEXTS = [f"{number} {random.Random(number).getrandbits(400):x}".encode() for number in range(4000)]

@@ -1,0 +1,133 @@
+"""Unlabelled texts → those that a pipeline would learn most from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from spacy.language import Language
+
+from spacy_bertft.active.candidates import Candidate
+from spacy_bertft.active.diversity import pick_diverse
+from spacy_bertft.active.formats import FORMATS, Suggestion, format_suggestion
+from spacy_bertft.active.measure import find_measured
+from spacy_bertft.active.preannotation import read_preannotation
+from spacy_bertft.active.report import SuggestReport
+from spacy_bertft.active.settings import SuggestSettings
+from spacy_bertft.active.survey import Survey
+from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.pipelines import load_pipeline
+from spacy_bertft.data.choices import parse_choice
+from spacy_bertft.data.texts.unlabelled import check_unlabelled
+from spacy_bertft.errors import SettingError
+from spacy_bertft.output import replace_when_done
+
+
+@dataclass(frozen=True)
+class Suggestions:
+    """Texts to label next.
+
+    Attributes:
+        lines: Each text as a JSON object, in the order in which it is to be labelled.
+        report: What was read, left out and suggested.
+    """
+
+    lines: tuple[str, ...]
+    report: SuggestReport
+
+
+def suggest(
+    pipeline: Path | str,
+    texts_path: Path | str,
+    output_path: Path | str | None = None,
+    *,
+    n_texts: int = 100,
+    file_format: str = "prodigy",
+    text_column: str = "text",
+    component: str | None = None,
+    diversity: float = 0.5,
+    candidates: int = 10,
+) -> Suggestions:
+    """Choose the texts that a pipeline is unsure of and that differ from each other.
+
+    Texts are read as a stream. Of each only a digest is kept, to know its copies, and of the most uncertain
+    `n_texts · candidates` the text and its vector.
+
+    Args:
+        pipeline: A folder, or the name of an installed pipeline.
+        texts_path: A `.jsonl` file with an object on each line, or a `.txt` file with a text on each line.
+        output_path: Where to write the texts: JSON objects, one a line, or one array where the name ends in `.json`;
+            None to write nothing.
+        n_texts: How many texts to choose.
+        file_format: `prodigy`, `label-studio` or `doccano`.
+        text_column: The field of the texts.
+        component: The only component whose uncertainty counts; None for the mean over all of ours.
+        diversity: From 0, the most uncertain texts, to 1, texts as different as possible; see `pick_diverse`.
+        candidates: How many of the most uncertain texts each choice is made among, in multiples of `n_texts`.
+
+    Raises:
+        DataError: There is no such pipeline or file, or no text in the file.
+        ColumnFormatError: A line cannot be read, or its text is longer than the pipeline takes.
+        SettingError: A setting is outside what is allowed, or the pipeline has no component of ours, or the output is
+            not to be written there.
+        UnsupportedError: Texts are to be compared, and the encoder gives no vectors.
+    """
+    settings = SuggestSettings(n_texts, diversity, candidates)
+    layout = parse_choice("format", file_format, FORMATS)
+    source, output = Path(texts_path), None if output_path is None else Path(output_path)
+    check_unlabelled(source)
+    _check_output(output, source)
+    nlp = load_pipeline(pipeline)
+    measured = find_measured(nlp, component)
+    survey = Survey(nlp, measured, settings.n_candidates, has_vectors=settings.diversity > 0)
+    survey.read(source, text_column)
+    chosen = _choose(survey.pool.list_sorted(), settings)
+    lines = tuple(
+        json.dumps(format_suggestion(each, layout), ensure_ascii=False) for each in _annotate(nlp, measured, chosen)
+    )
+    if output is not None:
+        _write(lines, output)
+    return Suggestions(lines, survey.report(chosen))
+
+
+def _choose(candidates: Sequence[Candidate], settings: SuggestSettings) -> list[Candidate]:
+    """Choose among candidates that stand in order of their uncertainty."""
+    vectors = [candidate.vector for candidate in candidates if candidate.vector is not None]
+    if not vectors:
+        return list(candidates[: settings.n_texts])
+    uncertainty = np.array([candidate.uncertainty for candidate in candidates])
+    picked = pick_diverse(uncertainty, np.stack(vectors), settings.n_texts, settings.diversity)
+    return [candidates[index] for index in picked.tolist()]
+
+
+def _annotate(
+    nlp: Language, measured: Mapping[str, BertComponent], chosen: Sequence[Candidate]
+) -> Iterator[Suggestion]:
+    """Let the whole pipeline answer for the texts that were chosen; the others need no answer."""
+    name = f"{nlp.meta['lang']}_{nlp.meta['name']}-{nlp.meta['version']}"
+    docs = nlp.pipe(candidate.text.text for candidate in chosen)
+    for candidate, doc in zip(chosen, docs, strict=True):
+        yield Suggestion(
+            text=candidate.text.text,
+            uncertainty=candidate.uncertainty,
+            meta=candidate.text.meta,
+            answer=read_preannotation(doc, measured.values()),
+            pipeline=name,
+        )
+
+
+def _check_output(output: Path | None, source: Path) -> None:
+    if output is not None and output.is_dir():
+        raise SettingError("output", str(output), "the path of a file; a folder stands there")
+    if output is not None and output.resolve() == source.resolve():
+        raise SettingError("output", str(output), "another file than the input")
+
+
+def _write(lines: Sequence[str], output: Path) -> None:
+    is_array = output.suffix.lower() == ".json"
+    content = "[\n" + ",\n".join(lines) + "\n]\n" if is_array else "".join(f"{line}\n" for line in lines)
+    with replace_when_done(output) as path:
+        path.write_text(content, encoding="utf-8", newline="\n")

@@ -1,0 +1,250 @@
+"""A column file → its layout, as far as the options leave it open."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from spacy_bertft.data.choices import read_number
+from spacy_bertft.data.columns.layout import ColumnLayout, is_tag, may_be_no_token
+from spacy_bertft.data.columns.names import CONLLU, find_tag_column, find_word_column, is_conllu, is_header
+from spacy_bertft.data.columns.options import ColumnOptions
+from spacy_bertft.data.columns.sample import SampleRow, read_sample, split_rows
+from spacy_bertft.errors import ColumnFormatError, SettingError
+
+_ADVICE_ON_TEXTS = "labelled texts in CSV, TSV or JSONL are converted with --as cats"
+_PLACES = {"first": 0, "last": -1}
+_NUMBER = re.compile(r"[0-9]+(?:[-.:_/][0-9]+)*")
+
+
+def detect_layout(path: Path, options: ColumnOptions) -> ColumnLayout:
+    """Find the layout of a file from its first ten thousand tokens.
+
+    The majority decides, so that a malformed line is later reported as itself. A column that counts from 0 or 1 in
+    every sentence numbers the rows. The tags are in the column whose values look like `O` or `B-X`; of several, in the
+    last one, or in the first one with labels of the last, since nested entities follow the outer ones. Plain tags are
+    in the column that has fewer different values, in doubt in the last one. The words are at the other end. Names of
+    columns, from CoNLL-U or a header, go before all this.
+
+    Args:
+        path: The file.
+        options: The kind of the tags, and the columns where they are known.
+
+    Raises:
+        DataError: The file holds no token.
+        ColumnFormatError: The file has one column only, no column of tags or words, or lacks one of the options.
+        SettingError: Words and tags are to be in the same column.
+    """
+    sample, declared = read_sample(path)
+    is_tabbed = 2 * sum("\t" in row.line for row in sample) >= len(sample)
+    finder = _Finder(path, split_rows(sample, is_tabbed=is_tabbed), declared, options)
+    return finder.find_layout(is_tabbed=is_tabbed)
+
+
+class _Finder:
+    """Finds columns in the rows of a sample.
+
+    Args:
+        path: The file, for errors.
+        rows: The rows.
+        declared: Names that the file declares for its columns.
+        options: Where words and tags are, if that is known.
+    """
+
+    def __init__(
+        self, path: Path, rows: Sequence[SampleRow], declared: tuple[str, ...], options: ColumnOptions
+    ) -> None:
+        self.path, self.options = path, options
+        self.n_columns = _count_columns(rows)
+        if self.n_columns == 1:
+            expected = f"Expected a word and a tag, separated by a tab or by blanks; {_ADVICE_ON_TEXTS}."
+            raise self._error(rows[0], f"the line has one column, {rows[0].columns[0]!r}", expected)
+        # Malformed lines are reported when they are read.
+        self.rows = [row for row in rows if _fits(row.columns, self.n_columns)]
+        self.names = declared or self._find_names()
+        self.header: tuple[str, ...] = ()
+        if not self.names and self._is_header(rows[0].columns):
+            self.names = self.header = tuple(rows[0].columns[: self.n_columns])
+            self.rows = [row for row in self.rows if tuple(row.columns[: self.n_columns]) != self.header]
+        if not self.rows:
+            raise self._error(rows[0], "the line names columns, and no token follows", "Expected words and tags.")
+        if self.names and len(self.names) != self.n_columns:
+            problem = f"the line has {self.n_columns} columns, but {len(self.names)} names are declared"
+            raise self._error(self.rows[0], problem, f"Expected {' '.join(self.names)}.")
+
+    def find_layout(self, *, is_tabbed: bool) -> ColumnLayout:
+        """Find the columns that are not given, and check all of them."""
+        tag_column = self._find_given("tag_column", self.options.tag_column)
+        word_column = self._find_given("word_column", self.options.word_column)
+        if word_column is not None and word_column == tag_column:
+            raise SettingError("word_column", self.options.word_column, "another column than tag_column")
+        number_column = self._find_number_column({word_column, tag_column})
+        if number_column is not None:
+            # The others are comments, ranges and empty nodes.
+            self.rows = [row for row in self.rows if read_number(row.columns[number_column]) is not None]
+        usable = [column for column in range(self.n_columns) if column not in (number_column, word_column)]
+        others: list[int] = []
+        if tag_column is None:
+            tag_column, others = self._find_tag_column(usable)
+        if word_column is None:
+            word_column = self._find_word_column(usable, tag_column, number_column)
+        tags = self._get_cells(tag_column)
+        layout = ColumnLayout(
+            is_tabbed=is_tabbed,
+            n_columns=self.n_columns,
+            word_column=word_column,
+            tag_column=tag_column,
+            number_column=number_column,
+            kind=self.options.kind,
+            names=self.names,
+            header=self.header,
+            known_tags=frozenset(tags) if self.options.kind == "tags" else frozenset(),
+            other_tag_columns=tuple(column for column in others if column != word_column),
+        )
+        self._check_tags(layout, tags)
+        return layout
+
+    def _find_names(self) -> tuple[str, ...]:
+        is_numbered = self._counts_rows(0)
+        return CONLLU if is_numbered and is_conllu([row.columns for row in self.rows]) else ()
+
+    def _is_header(self, cells: Sequence[str]) -> bool:
+        """Say whether the first line names the columns: as headers do, or as the options do."""
+        given = {self.options.word_column, self.options.tag_column}
+        is_asked_for = any(cell in given and cell not in _PLACES and read_number(cell) is None for cell in cells)
+        return _fits(cells, self.n_columns) and (is_asked_for or is_header(cells))
+
+    def _find_given(self, setting: str, column: str | None) -> int | None:
+        """Find a column that is given as a name, as a number from 1, or as `first` or `last`."""
+        if column is None:
+            return None
+        if self.names.count(column) == 1:
+            return self.names.index(column)
+        if column in _PLACES:
+            return range(self.n_columns)[_PLACES[column]]
+        number = read_number(column)
+        if number is not None and 1 <= number <= self.n_columns:
+            return number - 1
+        names = self.names or tuple(self.rows[0].columns[: self.n_columns])
+        expected = f"Expected --{setting.replace('_', '-')} with a name, or a number from 1 to {self.n_columns}."
+        found = ", ".join(repr(name[:40]) for name in names)
+        raise self._error(self.rows[0], f"there is no column {column!r} among {found}", expected)
+
+    def _find_number_column(self, taken: set[int | None]) -> int | None:
+        ends = (0, self.n_columns - 1)
+        return next((column for column in ends if column not in taken and self._counts_rows(column)), None)
+
+    def _counts_rows(self, column: int) -> bool:
+        """Say whether a column counts from 0 or 1 in each sentence, in most rows that are no comments or ranges."""
+        n_counted, n_others, sentence = 0, 0, -1
+        expected: tuple[str, ...] = ()
+        for row in self.rows:
+            value = row.columns[column]
+            if row.sentence != sentence:
+                sentence, expected = row.sentence, ("0", "1")
+            n_counted += value in expected
+            n_others += may_be_no_token(value) or value.startswith("#")
+            # After a comment that looks like a row the count starts, after a range such as `2-3` it goes on.
+            if (number := read_number(value)) is not None:
+                expected = (str(number + 1),)
+        return 2 * n_counted > len(self.rows) - n_others
+
+    def _find_tag_column(self, usable: Sequence[int]) -> tuple[int, list[int]]:
+        """Find the column of the tags, and the other columns that hold such tags."""
+        if not usable:
+            expected = "Expected a column of tags next to the words and the numbers of the rows."
+            raise self._error(self.rows[0], f"the line has {self.n_columns} columns, and none for tags", expected)
+        named, first, last = find_tag_column(self.names, self.options.kind), usable[0], usable[-1]
+        if self.options.kind == "tags":
+            if named is not None and named in usable:
+                return named, []
+            n_first, n_last = (len(set(self._get_cells(column))) for column in (first, last))
+            return (first if n_first < n_last else last), []
+        counts = {column: sum(is_tag(cell, "ents") for cell in self._get_cells(column)) for column in usable}
+        candidates = [column for column in usable if 2 * counts[column] >= len(self.rows)]
+        if named is not None and named in candidates:
+            found = named
+        elif counts[first] > counts[last] and candidates in ([], [first]):
+            found = first
+        elif candidates:
+            found = self._find_outer(candidates)
+        else:
+            found = last
+        return found, [column for column in candidates if column != found]
+
+    def _find_outer(self, candidates: Sequence[int]) -> int:
+        """Find the first column with labels of the last one: nested entities follow outer ones, but not chunks."""
+        labels = [{cell[2:] for cell in self._get_cells(column) if cell != "O"} for column in candidates]
+        return next(
+            column
+            for column, own in zip(candidates, labels, strict=True)
+            if column == candidates[-1] or own & labels[-1]
+        )
+
+    def _find_word_column(self, usable: Sequence[int], tag_column: int, number_column: int | None) -> int:
+        """Find the column of the words: by its name, or at the end that the tags leave free."""
+        named = find_word_column(self.names)
+        free = [column for column in usable if column != tag_column]
+        if named is not None and named in free:
+            found = named
+        elif free:
+            found = free[-1] if tag_column == usable[0] else free[0]
+        else:
+            found = number_column or 0
+        self._check_words(found, number_column)
+        return found
+
+    def _check_words(self, column: int, number_column: int | None) -> None:
+        """Check that a column that was not chosen by the user can be that of the words."""
+        words = self._get_cells(column)
+        by_sentence = [list(rows) for _, rows in groupby(self.rows, key=lambda row: row.sentence)]
+        longer = [{row.columns[column] for row in rows} for rows in by_sentence if len(rows) > 1]
+        problem = None
+        if column == number_column:
+            problem = "numbers the rows"
+        elif self.n_columns > 2 and len(words) > 1 and all(_NUMBER.fullmatch(word) for word in words):
+            problem = "holds numbers only"
+        elif self.n_columns > 2 and len(longer) > 1 and all(len(values) == 1 for values in longer):
+            problem = "holds one value in each sentence"
+        elif set(words) == {"_"}:
+            problem = "holds '_' only"
+        if problem:
+            expected = (
+                f"Expected words; pass --word-column with the column that has them, or {column + 1} for this one."
+            )
+            raise self._error(self.rows[0], f"column {column + 1} {problem}", expected)
+
+    def _check_tags(self, layout: ColumnLayout, tags: Sequence[str]) -> None:
+        column = layout.tag_column + 1
+        wrong = [index for index, tag in enumerate(tags) if not is_tag(tag, layout.kind)]
+        if set(tags) == {"_"} and layout.kind == "tags":
+            expected = "Expected tags; pass --tag-column with the column that has them."
+            raise self._error(self.rows[0], f"column {column} holds '_' only", expected)
+        if 2 * len(wrong) > len(tags):
+            expected = (
+                f"Expected O or a tag such as B-PER in column {column}; pass --tag-column with another one, "
+                f"or --as tags for a file of plain tags; {_ADVICE_ON_TEXTS}."
+            )
+            raise self._error(self.rows[wrong[0]], f"{tags[wrong[0]]!r} is not an entity tag", expected)
+
+    def _get_cells(self, column: int) -> list[str]:
+        return [row.columns[column] for row in self.rows]
+
+    def _error(self, row: SampleRow, problem: str, expected: str) -> ColumnFormatError:
+        return ColumnFormatError(self.path, row.number, problem, expected)
+
+
+def _count_columns(rows: Sequence[SampleRow]) -> int:
+    """Count the columns of most rows. Where all of them end with a tab, no column follows it."""
+    n_columns = Counter(len(row.columns) for row in rows).most_common(1)[0][0]
+    columns = [row.columns for row in rows if len(row.columns) == n_columns]
+    while n_columns > 1 and not any(cells[n_columns - 1] for cells in columns):
+        n_columns -= 1
+    return n_columns
+
+
+def _fits(columns: Sequence[str], n_columns: int) -> bool:
+    return len(columns) >= n_columns and not any(columns[n_columns:])

@@ -1,0 +1,154 @@
+"""The layout of a column file: what separates the columns, and which of them hold words and tags.
+
+What is what, line by line:
+
+- A line of blanks only ends a sentence.
+- `-DOCSTART-`, alone or followed by other columns, starts a document.
+- Where a column numbers the rows, as in CoNLL-U, rows that are numbered `2-3` or `1.1` are not tokens.
+- A line that opens a sentence with `#` and a blank or tab is a comment, unless it reads as a token: the right number of
+  columns, and a tag where the tags are. So `# id = 7` and `# id 7<TAB>domain=en` are comments, while `# O` and
+  `#<TAB>O` are words. A tab and then a wrong tag, or one column too many, is an error. Where the first column numbers
+  the rows, it is simpler: a line that starts with `#` has no number.
+- A header line names the columns.
+- Everything else is a token and has to read as one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spacy_bertft.data.columns.options import Kind
+
+BLANKS = " \t"
+_RUN_OF_BLANKS = re.compile(r"[ \t]+")
+_TAG = re.compile(r"O|[BILUES]-.+")
+_MARK = "-DOCSTART-"
+_DOCUMENT_START = re.compile(rf"{_MARK}(?:[ \t]|$)")
+_TOKEN_NUMBER = re.compile(r"[0-9]+")
+_OTHER_NUMBER = re.compile(r"[0-9]+[-.][0-9]+")
+
+
+@dataclass(frozen=True)
+class ColumnLayout:
+    """Which columns the lines of a file have. Columns are counted from 0 here, and from 1 wherever a user sees them.
+
+    Attributes:
+        is_tabbed: Whether single tabs separate the columns; otherwise runs of blanks and tabs do.
+        n_columns: How many columns every line has.
+        word_column: Which of them holds the words.
+        tag_column: Which of them holds the tags.
+        number_column: Which of them numbers the rows of each sentence, if one does.
+        kind: What counts as a tag.
+        names: The names of the columns, where the file tells them.
+        header: The cells of the line that names the columns; empty where there is none.
+        known_tags: Plain tags that the file has; empty where they are not known.
+        other_tag_columns: Columns that hold entity tags too.
+    """
+
+    is_tabbed: bool
+    n_columns: int
+    word_column: int
+    tag_column: int
+    number_column: int | None = None
+    kind: Kind = "ents"
+    names: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    known_tags: frozenset[str] = frozenset()
+    other_tag_columns: tuple[int, ...] = ()
+
+    def split(self, line: str) -> list[str]:
+        """Split a line into its columns, without the blanks around each. Tabs after the last column are no column."""
+        columns = split_line(line, is_tabbed=self.is_tabbed)
+        while len(columns) > self.n_columns and not columns[-1]:
+            columns.pop()
+        return columns
+
+    def order(self, columns: Sequence[str]) -> tuple[str, str]:
+        """Take the word and the tag out of the columns of a line."""
+        return columns[self.word_column], columns[self.tag_column]
+
+    def is_document_start(self, line: str) -> bool:
+        """Say whether the line separates two documents."""
+        if _MARK not in line:
+            return False
+        columns = self.split(line)
+        return _DOCUMENT_START.match(line) is not None or columns[self.word_column : self.word_column + 1] == [_MARK]
+
+    def is_comment(self, line: str) -> bool:
+        """Say whether the line is a comment, given that it opens a sentence."""
+        if self.number_column == 0:
+            return line.startswith("#")
+        if not may_be_comment(line):
+            return False
+        columns = self.split(line)
+        if len(columns) == self.n_columns:
+            word, tag = self.order(columns)
+            if self._is_known_tag(tag) or (self.is_tabbed and word == "#"):
+                return False
+        return not any(is_tag(cell.strip(" "), "ents") for cell in line.split("\t")[1:])
+
+    def is_header(self, columns: Sequence[str]) -> bool:
+        """Say whether the columns of a line are the names of the columns."""
+        return bool(self.header) and tuple(columns) == self.header
+
+    def is_numbered(self, columns: Sequence[str]) -> bool:
+        """Say whether a line has the number of a token, where rows are numbered."""
+        return self.number_column is None or _TOKEN_NUMBER.fullmatch(columns[self.number_column]) is not None
+
+    def is_no_token(self, columns: Sequence[str]) -> bool:
+        """Say whether a line has the number of a range, such as `2-3`, or of an empty node, such as `1.1`."""
+        return self.number_column is not None and may_be_no_token(columns[self.number_column])
+
+    def is_missing(self, tag: str) -> bool:
+        """Say whether a plain tag means that there is none, as `_` does in CoNLL-U."""
+        return tag == "_" and self.kind == "tags" and self.number_column is not None
+
+    def describe(self) -> str:
+        """Say in which columns words and tags are."""
+        found = f"words in {self._name(self.word_column)}, tags in {self._name(self.tag_column)} of {self.n_columns}"
+        if not self.other_tag_columns:
+            return found
+        others = ", ".join(self._name(column) for column in self.other_tag_columns)
+        return f"{found} (--tag-column takes another one; also tags: {others})"
+
+    def _name(self, column: int) -> str:
+        return f"column {column + 1}" + (f" ({self.names[column]})" if self.names else "")
+
+    def _is_known_tag(self, tag: str) -> bool:
+        if self.kind == "ents" or not self.known_tags:
+            return is_tag(tag, self.kind)
+        # Treebanks tag this word with itself.
+        return tag in self.known_tags or tag == "#"
+
+
+def split_line(line: str, *, is_tabbed: bool) -> list[str]:
+    """Split a line into columns.
+
+    Only tabs or ASCII blanks separate columns: a no-break space belongs to its word, and `str.split` without an
+    argument would cut there.
+    """
+    if is_tabbed:
+        return [column.strip(" ") for column in line.split("\t")]
+    return _RUN_OF_BLANKS.split(line.strip(BLANKS))
+
+
+def is_tag(text: str, kind: Kind) -> bool:
+    """Say whether a text looks like a tag; any text does where tags are plain."""
+    return kind == "tags" or _TAG.fullmatch(text) is not None
+
+
+def may_be_comment(line: str) -> bool:
+    """Say whether a line looks like a comment, whatever the layout."""
+    return line.startswith(("# ", "#\t"))
+
+
+def may_be_no_token(number: str) -> bool:
+    """Say whether the number of a row is that of a range or of an empty node."""
+    return _OTHER_NUMBER.fullmatch(number) is not None
+
+
+def may_start_document(line: str) -> bool:
+    """Say whether a line starts with the mark of a document, whatever the layout."""
+    return _DOCUMENT_START.match(line) is not None

@@ -1,0 +1,58 @@
+"""The spaCy reader that trains from column files without a conversion."""
+
+# No `from __future__ import annotations` here: confection reads the annotations of registered functions at runtime.
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from spacy.language import Language
+from spacy.training import Example
+
+from spacy_bertft.data.columns.docs import make_gold_docs
+from spacy_bertft.data.columns.gold import GoldReader
+from spacy_bertft.data.columns.options import ColumnOptions, parse_options
+from spacy_bertft.errors import SettingError
+
+
+def configure_column_corpus(
+    path: Path | None,
+    scheme: str | None = None,
+    n_sents: int = 1,
+    orphans: str = "error",
+    limit: int = 0,
+    tag_column: str | int | None = None,
+    kind: str = "ents",
+    word_column: str | int | None = None,
+) -> Callable[[Language], Iterable[Example]]:
+    """Configure a reader of column files, `spacy-bertft.ColumnCorpus.v1`.
+
+    Args:
+        path: The column file.
+        scheme: The tag scheme; None to guess it.
+        n_sents: How many sentences go into an example, at most.
+        orphans: `error` or `repair`.
+        limit: How many examples to read; 0 for all.
+        tag_column: The column of the tags: its number from 1, its name, `first` or `last`; None to find it.
+        kind: `ents` for entities, `tags` for `token.tag_`.
+        word_column: The column of the words, as `tag_column`.
+
+    Returns:
+        A function from a pipeline to its examples. As with spaCy's own corpus, the predicted side is what the
+        pipeline's tokenizer makes of the text.
+
+    Raises:
+        SettingError: A value is not among the choices.
+    """
+    if path is None:
+        raise SettingError("path", path, "a column file; set paths.train and paths.dev")
+    options = parse_options(scheme, tag_column, orphans, kind, word_column)
+    # confection hands over a string as it is, also where a Path is annotated.
+    return partial(_read_examples, path=Path(path), options=options, n_sents=n_sents, limit=limit)
+
+
+def _read_examples(nlp: Language, path: Path, options: ColumnOptions, n_sents: int, limit: int) -> Iterator[Example]:
+    docs = make_gold_docs(nlp.vocab, GoldReader([path], options).read(), n_sents)
+    for reference in islice(docs, limit or None):
+        yield Example(nlp.make_doc(reference.text), reference)

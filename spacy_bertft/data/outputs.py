@@ -1,0 +1,121 @@
+"""The `.spacy` files that a conversion writes: where they go, and what goes into them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import spacy
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+
+from spacy_bertft.data.report import PartReport
+from spacy_bertft.errors import SettingError, shorten
+from spacy_bertft.output import name_path
+
+
+@dataclass(frozen=True)
+class OutputPlan:
+    """Where the parts of a corpus go.
+
+    Attributes:
+        paths: The files by part: `output`, then what is split off.
+        shares: The shares of the whole that are split off, by part and in that order.
+    """
+
+    paths: Mapping[str, Path]
+    shares: Mapping[str, float]
+
+
+def list_paths(paths: Path | str | Iterable[Path | str]) -> list[Path]:
+    """List one path or several."""
+    return [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
+
+
+def plan_outputs(
+    sources: Sequence[Path], output_path: Path, splits: Mapping[str, tuple[float, Path | str | None]]
+) -> OutputPlan:
+    """Plan where the parts of a corpus go.
+
+    Args:
+        sources: The files that are read.
+        output_path: Where the main part goes.
+        splits: Share and path by part. Without a share there is no such part; without a path the part `dev` of
+            `NAME.spacy` goes to `NAME-dev.spacy`.
+
+    Raises:
+        SettingError: A path without a share was given, or a file is not to be written there.
+    """
+    paths = {"output": output_path}
+    for part, (share, path) in splits.items():
+        if share:
+            paths[part] = Path(path or output_path.with_name(f"{output_path.stem}-{part}.spacy"))
+        elif path:
+            raise SettingError(f"{part}_path", str(path), f"a share of the corpus for it, such as {part} = 0.1")
+    _check_paths(paths, sources)
+    return OutputPlan(paths, {part: splits[part][0] for part in paths if part in splits})
+
+
+def make_blank(lang: str) -> Language:
+    """Make the tokenizer and the vocabulary of a language.
+
+    Raises:
+        SettingError: spaCy does not know the language, or lacks a package for it.
+    """
+    try:
+        return spacy.blank(lang)
+    except (ImportError, AttributeError) as error:
+        # spaCy imports whatever module of its own has the name; and some languages need packages of their own.
+        reason = shorten(" ".join(str(error).split()))
+        raise SettingError("lang", lang, f"a language code that spaCy can use, such as en or xx ({reason})") from error
+
+
+class PartWriter:
+    """Collects the Docs of one part, and counts them.
+
+    Args:
+        path: Where the file is to stand.
+        attrs: What is kept of a token beside its text. Only what was annotated.
+    """
+
+    def __init__(self, path: Path, attrs: Sequence[str] = ()) -> None:
+        self.path = path
+        self._doc_bin = DocBin(attrs=list(attrs))
+        self._label_counts: Counter[str] = Counter()
+        self._n_tokens = 0
+
+    def add(self, doc: Doc, labels: Iterable[str]) -> None:
+        """Add a Doc, and count its labels."""
+        self._doc_bin.add(doc)
+        self._label_counts.update(labels)
+        self._n_tokens += len(doc)
+
+    def write(self, path: Path, labels: Iterable[str] = (), n_sentences: int = 0) -> PartReport:
+        """Write the file.
+
+        Args:
+            path: A temporary one, since all parts take their places together.
+            labels: Labels to report even where no Doc has them.
+            n_sentences: How many sentences the Docs hold, where that is known.
+        """
+        with name_path(self.path):
+            self._doc_bin.to_disk(path)
+        counts = {label: self._label_counts[label] for label in sorted({*labels, *self._label_counts})}
+        return PartReport(self.path, n_sentences, len(self._doc_bin), self._n_tokens, counts)
+
+
+def _check_paths(paths: Mapping[str, Path], sources: Sequence[Path]) -> None:
+    parts: dict[Path, str] = {}
+    for part, path in paths.items():
+        setting = "output" if part == "output" else f"{part}_path"
+        if path.suffix != ".spacy":
+            # spaCy's own corpus reader passes over files of any other name.
+            raise SettingError(setting, str(path), "a name that ends in .spacy")
+        if path.is_dir():
+            raise SettingError(setting, str(path), "the path of a file; a folder stands there")
+        if path.resolve() in {source.resolve() for source in sources}:
+            raise SettingError(setting, str(path), "a file that is not among the inputs")
+        if parts.setdefault(path.resolve(), part) != part:
+            raise SettingError(setting, str(path), "a file of its own")

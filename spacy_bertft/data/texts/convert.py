@@ -1,0 +1,159 @@
+"""CSV, TSV and JSONL files → `.spacy` files with `doc.cats`, with a report."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from spacy_bertft.data.outputs import PartWriter, list_paths, make_blank, plan_outputs
+from spacy_bertft.data.texts.cats import list_present
+from spacy_bertft.data.texts.docs import make_text_doc
+from spacy_bertft.data.texts.gold import TextReader
+from spacy_bertft.data.texts.options import parse_text_options
+from spacy_bertft.data.texts.report import TextReport
+from spacy_bertft.data.texts.rows import RowTally
+from spacy_bertft.data.texts.stratify import stratify
+from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.output import replace_all_when_done
+
+
+def convert_texts(
+    input_paths: Path | str | Iterable[Path | str],
+    output_path: Path | str,
+    *,
+    file_format: str | None = None,
+    text_column: str = "text",
+    label_column: str | None = None,
+    second_text_column: str | None = None,
+    header: bool | None = None,
+    quoting: bool | None = None,
+    label_separator: str | None = None,
+    label_names: Path | str | None = None,
+    first_label: int | None = None,
+    lang: str = "en",
+    dev: float = 0.0,
+    dev_path: Path | str | None = None,
+    test: float = 0.0,
+    test_path: Path | str | None = None,
+    seed: int = 0,
+) -> TextReport:
+    """Convert CSV, TSV or JSONL files of labelled texts to spaCy's binary format.
+
+    The texts are taken exactly as they are; `doc.cats` holds every label of the corpus, 1 or 0. A row without text
+    is left out and counted. Where Prodigy wrote an `answer`, `reject` gives the label 0 and `ignore` leaves the row
+    out; a label that a row was not asked about is not in its `doc.cats`, since nothing is known of it. Either
+    everything is written or nothing: an error leaves existing outputs as they are.
+
+    Args:
+        input_paths: One file or several, which are read as one corpus. They are read twice.
+        output_path: The `.spacy` file to write.
+        file_format: `csv`, `tsv` or `jsonl`; None to go by the names of the files.
+        text_column: Name of the column or field of the texts. In CSV and TSV also its number, from 1.
+        label_column: The same of the labels; None for `label` or, in a line of JSONL without it, `cats` or `labels`.
+        second_text_column: The same of the second texts, where pairs are to be made; see `spacy_bertft.data.pairs`.
+        header: Whether the first row of CSV and TSV files names the columns; None for yes.
+        quoting: Whether double quotes in CSV and TSV files may enclose a cell; None for yes. Otherwise they are text.
+        label_separator: What stands between the labels of a text; None where each text has exactly one. A list or
+            an object of labels in JSONL needs none.
+        label_names: A file that names the labels, one a line, where the data have numbers for them, from 0.
+        first_label: The number of the first of these names, 0 or 1. None for 0, which then has to occur: without it the
+            numbers may start at 1, and each label would be read as its neighbour.
+        lang: Language code of the tokenizer.
+        dev: Share of the texts to split off. Every label keeps its share, and copies of a text stay together.
+        dev_path: Where to write them; by default `NAME-dev.spacy` beside `NAME.spacy`.
+        test: Share of the texts to split off for testing.
+        test_path: Where to write them; by default `NAME-test.spacy` beside `NAME.spacy`.
+        seed: Seed of the split.
+
+    Raises:
+        DataError: An input does not exist, there is no text or no label, there are too few texts to split, or the
+            number 0 never occurs where `label_names` names it.
+        ColumnFormatError: A row cannot be read.
+        SettingError: A setting is out of range, or the outputs are not to be written there.
+    """
+    sources = list_paths(input_paths)
+    plan = plan_outputs(sources, Path(output_path), {"test": (test, test_path), "dev": (dev, dev_path)})
+    options = parse_text_options(
+        file_format,
+        text_column,
+        label_column,
+        second_text_column,
+        header,
+        quoting,
+        label_separator,
+        label_names,
+        first_label,
+    )
+    nlp = make_blank(lang)
+    reader, tally = TextReader(sources, options), RowTally()
+    _check_layout_is_used(reader, {"header": header, "quoting": quoting})
+    survey = _survey(reader, tally)
+    part_by_text = stratify(survey.keys, survey.labels_by_text, plan.shares, seed)
+    writers = [PartWriter(path) for path in plan.paths.values()]
+    texts = tqdm(reader.read(), desc="Converting", unit=" texts", total=len(part_by_text), disable=None)
+    for text, part in zip(texts, part_by_text, strict=True):
+        writers[part].add(make_text_doc(nlp, text, survey.labels), list_present(text.cats))
+    with replace_all_when_done(list(plan.paths.values())) as paths:
+        reports = [writer.write(path, labels=survey.labels) for writer, path in zip(writers, paths, strict=True)]
+    return TextReport(
+        paths=tuple(sources),
+        n_lines=tally.n_lines,
+        n_lines_left_out=tally.list_left_out(),
+        n_byte_order_marks=tally.n_byte_order_marks,
+        answer_counts=tally.count_answers(),
+        n_merged=tally.n_merged,
+        first_merged=tally.first_merged,
+        **dict(zip(plan.paths, reports, strict=True)),
+    )
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What has to be known of all texts before the first Doc can be made.
+
+    Attributes:
+        labels: All labels of the corpus, in the order of `doc.cats`.
+        keys: What copies of a text have in common, text by text.
+        labels_by_text: The labels that each text has.
+    """
+
+    labels: Sequence[str]
+    keys: Sequence[bytes]
+    labels_by_text: Sequence[list[str]]
+
+
+def _survey(reader: TextReader, tally: RowTally) -> _Survey:
+    labels = dict.fromkeys(reader.options.label_names)
+    named: set[str] = set()
+    keys: list[bytes] = []
+    labels_by_text: list[list[str]] = []
+    for text in tqdm(reader.read(tally), desc="Reading", unit=" texts", disable=None):
+        labels.update(dict.fromkeys(text.cats))
+        named.update(text.cats)
+        keys.append(text.key)
+        labels_by_text.append(list_present(text.cats))
+    if not keys or not labels:
+        missing = "label" if keys else "text"
+        names = ", ".join(str(path) for path, _ in reader.formats)
+        raise DataError(f"{names}: no {missing}. Expected rows with a text and a label.")
+    _check_first_label(reader, named)
+    return _Survey(list(labels) if reader.options.label_names else sorted(labels), keys, labels_by_text)
+
+
+def _check_first_label(reader: TextReader, named: Collection[str]) -> None:
+    names = reader.options.label_names
+    if names and reader.options.first_label is None and names[0] not in named:
+        raise DataError(
+            f"{', '.join(str(path) for path, _ in reader.formats)}: no row has the label 0, which is {names[0]!r}. "
+            "Expected numbers from 0; pass --first-label 1 if they start at 1, --first-label 0 if none of them is 0."
+        )
+
+
+def _check_layout_is_used(reader: TextReader, settings: Mapping[str, bool | None]) -> None:
+    given = [(name, value) for name, value in settings.items() if value is not None]
+    if given and all(file_format == "jsonl" for _, file_format in reader.formats):
+        name, value = given[0]
+        raise SettingError(name, value, "no such setting with JSONL: it is for CSV and TSV files")

@@ -1,0 +1,153 @@
+"""A trained pipeline → the same pipeline, with probabilities that can be trusted."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import srsly
+
+from spacy_bertft.components.calibration import CalibratedComponent, collect_answers, find_calibrated
+from spacy_bertft.components.calibration import calibrate as fit
+from spacy_bertft.components.pipelines import check_replaceable_pipeline, copy_pipeline_dir, find_pipeline_dir
+from spacy_bertft.errors import SettingError
+from spacy_bertft.evaluate.inputs import check_data, read_examples, read_inputs
+from spacy_bertft.evaluate.reliability import Confidence, measure_confidence
+from spacy_bertft.evaluate.reliability_picture import draw_reliability
+from spacy_bertft.output import link_or_copy, replace_folder_when_done
+from spacy_bertft.pictures.page import Page, Table
+from spacy_bertft.pictures.plot import check_plot, write_plot
+from spacy_bertft.training.temperature import may_fit
+
+Rows = list[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class CalibrationReport:
+    """What was calibrated.
+
+    Attributes:
+        path: The pipeline.
+        figures: Of every component, on the documents that it was fitted on and on those given to test it.
+        not_fitted: Components whose answers were all right or all wrong, or that gave none.
+    """
+
+    path: Path
+    figures: tuple[Confidence, ...]
+    not_fitted: tuple[str, ...]
+
+    def format_rows(self) -> Rows:
+        """Lay out the figures: expected calibration error (ECE) in percent and log loss in nats, before and after.
+
+        In parentheses stands the error that chance would leave, on average, if all probabilities were exactly right.
+        """
+        head = ("", "answers", "temperature", "ECE, % (chance)", "log loss")
+        return [head, *map(_format_row, self.figures)]
+
+    def __str__(self) -> str:
+        notes = [f"{self.path}: what it gives as a probability is calibrated now; its answers are the same."]
+        if self.not_fitted:
+            names = ", ".join(self.not_fitted)
+            notes.append(f"Left as trained, for want of right and of wrong answers: {names}.")
+        return " ".join(notes)
+
+
+def calibrate(
+    pipeline: Path | str,
+    dev_path: Path | str,
+    output_dir: Path | str | None = None,
+    *,
+    test_path: Path | str | None = None,
+    plot_path: Path | str | None = None,
+) -> CalibrationReport:
+    """Fit a temperature for every component with probabilities, and store it in the pipeline.
+
+    Args:
+        pipeline: A folder, or the name of an installed pipeline.
+        dev_path: A `.spacy` file with gold annotation that the pipeline was not trained on.
+        output_dir: A folder to write the pipeline to, replacing an earlier one; by default it is changed where it
+            stands.
+        test_path: Another such file, to measure on what was not used to fit.
+        plot_path: An `.html` page, or a `.png` or `.svg` picture.
+
+    Raises:
+        DataError: There is no such pipeline or file; or what stands at `output_dir` is no pipeline.
+        SettingError: The pipeline has no component with probabilities, or an installed one is not to be changed.
+        MissingExtraError: A plot is wanted, and matplotlib is not installed.
+    """
+    plot_path = None if plot_path is None else Path(plot_path)
+    if plot_path is not None:
+        check_plot(plot_path)
+    if test_path is not None:
+        check_data(test_path)
+    if output_dir is not None:
+        check_replaceable_pipeline(Path(output_dir))
+    target = _find_target(pipeline, output_dir)
+    nlp, examples = read_inputs(pipeline, dev_path)
+    pipes = find_calibrated(nlp)
+    if not pipes:
+        raise SettingError("pipeline", str(pipeline), "one with bert_ner, bert_textcat or bert_textcat_multilabel")
+    earlier = {name: pipe.cfg["temperature"] for name, pipe in pipes.items()}
+    by_path = {Path(dev_path): fit(nlp, examples)}
+    if test_path is not None:
+        by_path[Path(test_path)] = collect_answers(nlp, read_examples(Path(test_path), nlp))
+    figures = tuple(
+        measure_confidence(name, path, answers, earlier[name], pipes[name].cfg["temperature"])
+        for path, by_name in by_path.items()
+        for name, answers in by_name.items()
+        if len(answers.is_right)
+    )
+    _write(find_pipeline_dir(nlp), target, pipes)
+    not_fitted = tuple(name for name, answers in by_path[Path(dev_path)].items() if not may_fit(answers))
+    report = CalibrationReport(target, figures, not_fitted)
+    if plot_path is not None and figures:
+        write_plot(partial(draw_reliability, figures), plot_path, _make_page(report))
+    return report
+
+
+def _find_target(pipeline: Path | str, output_dir: Path | str | None) -> Path:
+    if output_dir is not None:
+        return Path(output_dir)
+    if not Path(pipeline).is_dir():
+        raise SettingError("output", None, f"a folder to write to, since {pipeline} is an installed pipeline, or none")
+    return Path(pipeline)
+
+
+def _write(source: Path, target: Path, pipes: Mapping[str, CalibratedComponent]) -> None:
+    """Write what components store beside their weights; files that stay as they are, are not copied within a disk."""
+    is_same = source.resolve() == target.resolve()
+    with replace_folder_when_done(target) as folder:
+        copy_pipeline_dir(source, folder, link_or_copy if is_same else shutil.copy2)
+        for name, pipe in pipes.items():
+            path = folder / name / "cfg"
+            path.unlink()  # it may be the earlier one, by a second name
+            srsly.write_json(path, pipe.list_stored())
+
+
+def _format_row(one: Confidence) -> tuple[str, ...]:
+    errors = " → ".join(f"{100 * each.calibration_error:.2f}" for each in (one.before, one.after))
+    errors += f" ({100 * one.after.chance_error:.2f})"
+    losses = " → ".join(f"{loss:.3f}" for loss in one.log_losses)
+    return (f"{one.component}, {one.data.stem}", f"{one.n_answers:,}", f"{one.temperature:.3f}", errors, losses)
+
+
+def _make_page(report: CalibrationReport) -> Page:
+    title = f"How far {report.path.name} can be trusted"
+    tables = [Table(report.format_rows()), *(_tabulate(one) for one in report.figures)]
+    return Page(title, title, str(report), "Reliability before and after; precision and recall by min_score", tables)
+
+
+def _tabulate(one: Confidence) -> Table:
+    """Lay out what is left of answers for some values of `min_score`."""
+    rows: Rows = [("min_score", "kept", "precision", "recall")]
+    for min_score in np.arange(10) / 10:
+        index = int(np.searchsorted(one.sweep.min_score, min_score))
+        n_kept = one.n_answers - index
+        if n_kept:
+            shares = (f"{100 * each[index]:.2f}" for each in (one.sweep.precision, one.sweep.recall))
+            rows.append((f"{min_score:.1f}", f"{n_kept:,}", *shares))
+    return Table(rows, f"{one.component} on {one.data.name}")

@@ -1,0 +1,89 @@
+"""How far the probabilities of a component can be trusted, before and after calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spacy_bertft.training.reliability import Floats, Reliability, measure_reliability
+from spacy_bertft.training.temperature import Answers, log_loss
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What is left when answers below a probability are dropped.
+
+    Attributes:
+        min_score: `(n,)` the thresholds, rising.
+        precision: `(n,)` share of the answers that are kept and right among those that are kept.
+        recall: `(n,)` the same among all gold answers.
+    """
+
+    min_score: Floats
+    precision: Floats
+    recall: Floats
+
+
+def sweep_min_score(probs: Floats, is_right: NDArray[np.bool_], n_gold: int) -> Sweep:
+    """Measure precision and recall for every threshold that makes a difference.
+
+    Args:
+        probs: `(n,)` probabilities of the answers.
+        is_right: `(n,)` whether each is right.
+        n_gold: How many answers the gold annotation holds.
+    """
+    order = np.argsort(probs, kind="stable")
+    n_kept = np.arange(len(order), 0, -1)
+    n_right = np.cumsum(is_right[order][::-1])[::-1]
+    return Sweep(probs[order], n_right / n_kept, n_right / max(1, n_gold))
+
+
+@dataclass(frozen=True, eq=False)
+class Confidence:
+    """How far the probabilities of one component can be trusted, on one set of documents.
+
+    Attributes:
+        component: Its name.
+        data: The file with the documents.
+        temperature: What its scores are divided by now.
+        n_answers: How many answers were looked at.
+        before: Bins of the answers before.
+        after: The same now.
+        log_losses: Mean binary log loss of the answers, before and now.
+        sweep: Precision and recall over `min_score`, now.
+    """
+
+    component: str
+    data: Path
+    temperature: float
+    n_answers: int
+    before: Reliability
+    after: Reliability
+    log_losses: tuple[float, float]
+    sweep: Sweep
+
+
+def measure_confidence(component: str, data: Path, answers: Answers, earlier: float, now: float) -> Confidence:
+    """Measure how far the probabilities of a component can be trusted.
+
+    Args:
+        component: Its name.
+        data: The file with the documents.
+        answers: Its answers to them; there is at least one.
+        earlier: The temperature before.
+        now: The temperature now.
+    """
+    before, after = answers.find_probs(earlier), answers.find_probs(now)
+    return Confidence(
+        component=component,
+        data=data,
+        temperature=now,
+        n_answers=len(answers.is_right),
+        before=measure_reliability(before, answers.is_right),
+        after=measure_reliability(after, answers.is_right),
+        log_losses=(log_loss(before, answers.is_right), log_loss(after, answers.is_right)),
+        sweep=sweep_min_score(after, answers.is_right, answers.n_gold),
+    )

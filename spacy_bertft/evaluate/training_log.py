@@ -1,0 +1,104 @@
+"""What spaCy's ConsoleLogger has written during training."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spacy_bertft.data.lines import read_lines
+from spacy_bertft.errors import ColumnFormatError, DataError
+from spacy_bertft.evaluate.bootstrap import Floats
+
+# In the folder that holds `model-best`.
+LOG_NAME = "log.jsonl"
+_EXPECTED = "Expected a line of the output_file of spacy.ConsoleLogger.v3."
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingLog:
+    """A training run, as seen on its development set.
+
+    Attributes:
+        path: The file.
+        steps: `(E,)` after how many steps it was evaluated.
+        losses: `(E,)` losses by component, each summed since the evaluation before.
+        scores: `(E,)` scores by name, as the logger writes them: shares in percent.
+        total: `(E,)` the weighted score that the best pipeline is chosen by, in percent.
+    """
+
+    path: Path
+    steps: Floats
+    losses: dict[str, Floats]
+    scores: dict[str, Floats]
+    total: Floats
+
+    @property
+    def best(self) -> int:
+        """The index of the evaluation with the best score, the first of several."""
+        return int(np.argmax(self.total))
+
+
+def find_log(pipeline: Path | str, log_path: Path | str | None = None) -> Path | None:
+    """Find the log of a training run: the one given, or `log.jsonl` beside the folder of the pipeline, or nothing.
+
+    Args:
+        pipeline: A folder such as `training/model-best`, or the name of an installed pipeline.
+        log_path: A log.
+
+    Raises:
+        DataError: There is no such log.
+    """
+    if log_path is None:
+        beside = Path(pipeline).resolve().parent / LOG_NAME
+        return beside if Path(pipeline).is_dir() and beside.is_file() else None
+    if not Path(log_path).is_file():
+        raise DataError(f"{log_path} is no file. Expected the output_file of spacy.ConsoleLogger.v3, or no --log.")
+    return Path(log_path)
+
+
+def read_training_log(path: Path) -> TrainingLog:
+    """Read a log.
+
+    Raises:
+        DataError: It holds no evaluation.
+        ColumnFormatError: A line is none that the logger writes.
+    """
+    rows = [_read_row(path, number, line) for number, line in read_lines(path) if line.strip()]
+    if not rows:
+        raise DataError(f"{path} holds no evaluation. {_EXPECTED}")
+
+    def collect(key: str) -> dict[str, Floats]:
+        names = dict.fromkeys(name for row in rows for name in row[key])
+        return {name: np.array([row[key].get(name, np.nan) for row in rows], dtype=np.float64) for name in names}
+
+    return TrainingLog(
+        path=path,
+        steps=np.array([row["step"] for row in rows], dtype=np.float64),
+        losses=collect("losses"),
+        scores=collect("scores"),
+        total=100 * np.array([row["score"] for row in rows], dtype=np.float64),
+    )
+
+
+def _read_row(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise ColumnFormatError(path, number, "this is no JSON", _EXPECTED) from error
+    if not isinstance(row, dict):
+        raise ColumnFormatError(path, number, "this is no JSON object", _EXPECTED)
+    for key in ("step", "score"):
+        if not _is_number(row.get(key)):
+            raise ColumnFormatError(path, number, f"there is no number '{key}'", _EXPECTED)
+    for key in ("losses", "scores"):
+        if not isinstance(row.get(key), dict) or not all(map(_is_number, row[key].values())):
+            raise ColumnFormatError(path, number, f"there are no numbers under '{key}'", _EXPECTED)
+    return row
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,169 @@
+"""What an answer is read off: which states of which windows, and what the head makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from thinc.api import Model
+
+from spacy_bertft.errors import DataError, UnsupportedError
+from spacy_bertft.models.encoder.build import EncoderSettings
+from spacy_bertft.models.encoder.forward import EncodingPlan, pool_windows
+from spacy_bertft.models.encoder.listener import SharedEncoder
+from spacy_bertft.models.heads.text import TextHead, TextHeadSettings
+from spacy_bertft.models.heads.token import TokenHead
+from spacy_bertft.models.store.shim import TorchShim, get_shim
+from spacy_bertft.tokens.batch import Ints
+
+Mix = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class CategoryAnswer:
+    """The score of a label of a text.
+
+    Attributes:
+        column: The output of the model.
+    """
+
+    column: int
+
+
+@dataclass(frozen=True)
+class EntityAnswer:
+    """The scores of the tags of an entity, added up.
+
+    Attributes:
+        token_start: Its first token.
+        token_end: One past its last token.
+        spell: Gives the outputs of the model that spell an entity, by the number of its tokens that have a piece.
+    """
+
+    token_start: int
+    token_end: int
+    spell: Callable[[int], Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Readout:
+    """The part of an answer that comes from one window.
+
+    Attributes:
+        window: The window.
+        columns: `(R,)` where the states stand that the head reads.
+        share: How much of all that is read stands in this window, from 0 to 1.
+        score: What the head makes of features, `(n, P, F)` → `(n,)`. The score of an answer is the sum over windows.
+    """
+
+    window: int
+    columns: Ints
+    share: float
+    score: Callable[[torch.Tensor], torch.Tensor]
+
+
+def find_encoder(model: Model[Any, Any]) -> tuple[Model[Any, Any], EncoderSettings]:
+    """Find the encoder under a head, its own or the one of a `bert_encoder`, and its settings.
+
+    Raises:
+        UnsupportedError: It is another one, such as a `transformer` of spacy-transformers.
+        NotInitializedError: The head listens to none.
+    """
+    encoder: Model[Any, Any] = model.layers[0]
+    if isinstance(encoder, SharedEncoder) and (encoder.states is not None or type(encoder) is SharedEncoder):
+        encoder = encoder.get_encoder()
+    settings = encoder.attrs.get("settings")
+    if not isinstance(settings, EncoderSettings):
+        raise UnsupportedError(
+            f"An encoder of the kind '{encoder.name}' cannot be explained. Expected spacy-bertft.BertEncoder.v1, the "
+            "head's own or that of a bert_encoder; a transformer of spacy-transformers is none."
+        )
+    return encoder, settings
+
+
+def find_mix(encoder: Model[Any, Any]) -> Mix:
+    """Find what makes states of features: the learned mean of all layers, or nothing."""
+    modules = [shim.module for shim in encoder.shims[1:] if isinstance(shim, TorchShim)]
+    return modules[0] if modules else _keep
+
+
+def read_category(
+    model: Model[Any, Any], answer: CategoryAnswer, plan: EncodingPlan, run: Callable[[int], torch.Tensor], mix: Mix
+) -> list[Readout]:
+    """Find what the score of a label is read off.
+
+    The windows of a long text count as they do in the text classifier. Of their maximum, this is the window that has
+    it.
+
+    Args:
+        model: A text classifier.
+        answer: The label.
+        plan: The windows of one document.
+        run: Gives the features of a window, `(1, P, F)`.
+        mix: Makes states of features.
+    """
+    settings: TextHeadSettings = model.attrs["settings"]
+    head: TextHead = get_shim(model).module
+    lengths = plan.layout.lengths
+
+    def score(share: float, features: torch.Tensor) -> torch.Tensor:
+        mask = torch.ones(features.shape[:2], dtype=torch.long, device=features.device)
+        logits: torch.Tensor = head(mix(pool_windows(features, mask, settings.vector)), 0.0)
+        return logits[:, answer.column] * share
+
+    shares = lengths / lengths.sum()
+    if settings.windows != "mean" and len(lengths) > 1:
+        scores = [float(score(1.0, run(window))) for window in range(len(lengths))] if settings.windows == "max" else []
+        shares = np.zeros(len(lengths))
+        shares[int(np.argmax(scores)) if scores else 0] = 1.0
+    is_one_read = settings.vector == "first"
+    return [
+        Readout(window, np.arange(1 if is_one_read else lengths[window]), share, partial(score, share))
+        for window, share in enumerate(shares.tolist())
+        if share
+    ]
+
+
+def read_entity(model: Model[Any, Any], answer: EntityAnswer, plan: EncodingPlan, mix: Mix) -> list[Readout]:
+    """Find what the scores of the tags of an entity are read off: the first piece of each of its tokens.
+
+    Args:
+        model: A token classifier.
+        answer: The entity.
+        plan: The windows of one document.
+        mix: Makes states of features.
+
+    Raises:
+        DataError: None of its tokens has a piece.
+    """
+    head: TokenHead = get_shim(model).module
+    bounds = np.searchsorted(plan.token_index, [answer.token_start, answer.token_end])
+    piece = plan.token_piece[bounds[0] : bounds[1]]
+    if not len(piece):
+        raise DataError(
+            f"The tokens {answer.token_start} to {answer.token_end} have no piece, so the model says nothing of them. "
+            "Expected a span with words in it."
+        )
+    tags = np.array(answer.spell(len(piece)), dtype=np.intp)
+    owner = plan.layout.windows.find_owners(piece)
+    columns = plan.layout.find_columns(piece, owner)
+
+    def score(columns: Ints, tags: Ints, features: torch.Tensor) -> torch.Tensor:
+        n_texts, rows = len(features), torch.from_numpy(columns).to(features.device)
+        logits = head.linear(mix(features[:, rows].flatten(0, 1))).view(n_texts, len(columns), -1)
+        picked: torch.Tensor = logits[:, np.arange(len(tags)), tags].sum(dim=1)
+        return picked
+
+    return [
+        Readout(window, columns[here], float(here.mean()), partial(score, columns[here], tags[here]))
+        for window in np.unique(owner).tolist()
+        for here in [owner == window]
+    ]
+
+
+def _keep(features: torch.Tensor) -> torch.Tensor:
+    return features

@@ -1,0 +1,314 @@
+"""A batch of documents, cut into pieces and windows: all that is known before torch sees it.
+
+The forward pass over the windows of a batch: bucket by bucket, and back in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from spacy.attrs import IDX, LENGTH
+from spacy.tokens import Doc
+
+from spacy_bertft.data.pairs import find_segments
+from spacy_bertft.models.encoder.module import BertModule
+from spacy_bertft.models.encoder.output import EncodedDocs, Output, Pooling
+from spacy_bertft.models.runtime.processes import count_workers, run_side_by_side
+from spacy_bertft.tokens import (
+    PieceBatch,
+    PieceTokenizer,
+    TokenBatch,
+    WindowLayout,
+    align,
+    cut_buckets,
+    encode_pairs,
+    group_tokens,
+    plan_windows,
+)
+from spacy_bertft.tokens.batch import Ints, join_pieces, take_texts
+from spacy_bertft.tokens.pairs import encode_ranges, list_parts
+
+
+@dataclass(frozen=True)
+class EncodingPlan:
+    """The pieces of a batch and what is wanted of them.
+
+    A pair of texts is one window, as in Hugging Face's tokenizers. If it does not fit, it is cut for heads that read
+    texts; for heads that read tokens its two texts are read one after the other, with windows over each.
+
+    Attributes:
+        layout: The pieces of all sequences, and the windows over them. A sequence is a single text, a pair, or a part
+            of a pair.
+        pieces: The pieces of each document with which its tokens are aligned; they are the first ones of `layout`.
+        token_index: `(A,)` the tokens that have a piece of their own, counted through the batch. Tokens that share
+            their piece, such as the characters of a Chinese word, are one row.
+        token_end: `(A,)` one past the last token that has the piece.
+        token_piece: `(A,)` the piece of each row.
+        lengths: `(B,)` rows per document.
+        text_window: `(V,)` the windows that heads for texts read, document after document.
+        window_doc: `(V,)` the document of each of them.
+        n_lost: `(B,)` pieces that a pair loses in these windows, because it does not fit.
+    """
+
+    layout: WindowLayout
+    pieces: PieceBatch
+    token_index: Ints
+    token_end: Ints
+    token_piece: Ints
+    lengths: Ints
+    text_window: Ints
+    window_doc: Ints
+    n_lost: Ints
+
+
+@dataclass(frozen=True)
+class _Sequences:
+    """What windows are laid over.
+
+    Attributes:
+        pieces: The pieces of each sequence.
+        doc: `(S,)` the document of each.
+        first_lengths: `(S,)` pieces of the first text of a pair, −1 for all others.
+        is_text: `(S,)` whether heads for texts read it.
+        n_aligned: How many of the sequences tokens are aligned with; they come first, document after document.
+        n_lost: `(B,)` pieces that each document has lost where heads for texts read it.
+    """
+
+    pieces: PieceBatch
+    doc: Ints
+    first_lengths: Ints
+    is_text: NDArray[np.bool_]
+    n_aligned: int
+    n_lost: Ints
+
+
+def plan_encoding(
+    docs: list[Doc], tokenizer: PieceTokenizer, size: int, stride: int, *, has_tokens: bool, has_texts: bool = True
+) -> EncodingPlan:
+    """Cut documents into pieces and windows.
+
+    Args:
+        docs: The documents.
+        tokenizer: Cuts their texts.
+        size: Pieces of a window, special pieces left out.
+        stride: Pieces from one window to the next.
+        has_tokens: Whether tokens are to be aligned with pieces; if not, the plan has none.
+        has_texts: Whether a head reads the texts as a whole.
+    """
+    sequences = _encode(docs, tokenizer, size, has_tokens=has_tokens, has_texts=has_texts)
+    windows = plan_windows(sequences.pieces.lengths, size, stride)
+    text_window = np.flatnonzero(sequences.is_text[windows.sequence])
+    window_doc = sequences.doc[windows.sequence[text_window]]
+    by_doc = np.argsort(window_doc, kind="stable")
+    pieces = _take_aligned(sequences, len(docs))
+    token_index, token_end, token_piece = np.zeros((3, 0), dtype=np.intp)
+    if has_tokens:
+        token_index, token_end, token_piece = group_tokens(align(pieces, read_tokens(docs)).piece_by_token)
+    token_doc = np.repeat(np.arange(len(docs)), [len(doc) for doc in docs])
+    return EncodingPlan(
+        layout=WindowLayout(sequences.pieces, windows, sequences.first_lengths[windows.sequence], tokenizer),
+        pieces=pieces,
+        token_index=token_index,
+        token_end=token_end,
+        token_piece=token_piece,
+        lengths=np.bincount(token_doc[token_index], minlength=len(docs)),
+        text_window=text_window[by_doc],
+        window_doc=window_doc[by_doc],
+        n_lost=sequences.n_lost,
+    )
+
+
+def _encode(docs: list[Doc], tokenizer: PieceTokenizer, size: int, *, has_tokens: bool, has_texts: bool) -> _Sequences:
+    texts = [doc.text for doc in docs]
+    pairs = [find_segments(doc, text) for doc, text in zip(docs, texts, strict=True)]
+    doc, is_text = np.arange(len(docs)), np.ones(len(docs), dtype=np.bool_)
+    if not any(pairs):
+        none = np.zeros(len(docs), dtype=np.intp)
+        return _Sequences(tokenizer.encode(texts), doc, none - 1, is_text, len(docs), none)
+    pieces, first_lengths, n_lost = encode_pairs(tokenizer, texts, pairs, max(0, size - len(tokenizer.middle_ids)))
+    whole = _Sequences(pieces, doc, first_lengths, is_text, len(docs), n_lost)
+    if not has_tokens:
+        return whole
+    parts = [[] if pair is None else list_parts(text, pair) for text, pair in zip(texts, pairs, strict=True)]
+    # Tokens around the two texts are in none of them.
+    has_more = [not set(each) <= set(pair or ()) for each, pair in zip(parts, pairs, strict=True)]
+    is_parted = (n_lost > 0) | np.array(has_more, dtype=np.bool_)
+    ranges = [(index, part) for index in np.flatnonzero(is_parted).tolist() for part in parts[index]]
+    if not ranges:
+        return whole
+    pieces = join_pieces(pieces, encode_ranges(tokenizer, texts, ranges))
+    return _part(whole, pieces, is_parted, [index for index, _ in ranges], has_texts=has_texts)
+
+
+def _part(
+    whole: _Sequences, pieces: PieceBatch, is_parted: NDArray[np.bool_], part_doc: list[int], *, has_texts: bool
+) -> _Sequences:
+    """Align the tokens of some pairs with the parts of their texts.
+
+    Args:
+        whole: A sequence for each document.
+        pieces: Their pieces, and those of all parts after them.
+        is_parted: `(B,)` whether a document is a pair whose tokens are aligned with its parts.
+        part_doc: The document of each part.
+        has_texts: Whether heads for texts read the pairs; then these come last.
+    """
+    n_docs, n_parts = len(is_parted), len(part_doc)
+    doc = np.concatenate([whole.doc, np.array(part_doc, dtype=np.intp)])
+    first_lengths = np.concatenate([whole.first_lengths, np.full(n_parts, -1)])
+    aligned = np.concatenate([np.flatnonzero(~is_parted), np.arange(n_docs, n_docs + n_parts)])
+    aligned = aligned[np.argsort(doc[aligned], kind="stable")]
+    order = np.concatenate([aligned, np.flatnonzero(is_parted & has_texts)])
+    return _Sequences(
+        pieces=take_texts(pieces, order),
+        doc=doc[order],
+        first_lengths=first_lengths[order],
+        is_text=order < n_docs,
+        n_aligned=len(aligned),
+        n_lost=whole.n_lost * has_texts,
+    )
+
+
+def _take_aligned(sequences: _Sequences, n_docs: int) -> PieceBatch:
+    """Take the pieces that tokens are aligned with, document after document."""
+    aligned = np.arange(sequences.n_aligned)
+    lengths = np.bincount(sequences.doc[aligned], sequences.pieces.lengths[aligned], minlength=n_docs)
+    return replace(take_texts(sequences.pieces, aligned), lengths=lengths.astype(np.intp))
+
+
+def read_tokens(docs: list[Doc]) -> TokenBatch:
+    """Read the character offsets of all tokens of a batch."""
+    arrays = [doc.to_array([IDX, LENGTH]).reshape(-1, 2).astype(np.intp) for doc in docs]
+    offsets = np.concatenate(arrays) if arrays else np.zeros((0, 2), dtype=np.intp)
+    lengths = np.array([len(array) for array in arrays], dtype=np.intp)
+    return TokenBatch(char_start=offsets[:, 0], char_end=offsets.sum(axis=1), lengths=lengths)
+
+
+# Fewer pieces than this are not worth a bucket of their own for another worker.
+_LEAST_PIECES = 256
+_PADDING = 1.03  # what padding adds to the pieces of a bucket, about
+
+
+def encode_windows(
+    module: BertModule, plan: EncodingPlan, max_pieces: int, outputs: Sequence[Output] = ("tokens",)
+) -> EncodedDocs:
+    """Run all windows and gather the states that are wanted.
+
+    Args:
+        module: The encoder.
+        plan: The windows of a batch of documents, and the tokens to answer for.
+        max_pieces: Most pieces, padding included, of one forward pass.
+        outputs: What is wanted of the states.
+    """
+    layout = plan.layout
+    wanted = plan.token_piece if "tokens" in outputs else plan.token_piece[:0]
+    owner = layout.windows.find_owners(wanted)
+    column = layout.find_columns(wanted, owner)
+    poolings: list[Pooling] = [output for output in outputs if output != "tokens"]
+    token_vectors, window_vectors = gather_states(module, layout, max_pieces, owner, column, poolings)
+    if len(plan.text_window) < len(layout.first_lengths):  # other windows are read by heads for tokens only
+        index = _to_torch(plan.text_window, module)
+        window_vectors = {pooling: vectors.index_select(0, index) for pooling, vectors in window_vectors.items()}
+    return EncodedDocs(
+        token_vectors=token_vectors,
+        token_index=plan.token_index,
+        token_end=plan.token_end,
+        lengths=plan.lengths,
+        window_vectors=window_vectors,
+        window_doc=plan.window_doc,
+        window_lengths=layout.lengths[plan.text_window],
+        n_lost=plan.n_lost,
+    )
+
+
+def gather_states(
+    module: BertModule,
+    layout: WindowLayout,
+    max_pieces: int,
+    window: Ints,
+    column: Ints,
+    poolings: Sequence[Pooling] = (),
+) -> tuple[torch.Tensor, dict[Pooling, torch.Tensor]]:
+    """Run all windows, bucket by bucket, and pick states out of them.
+
+    Args:
+        module: The encoder.
+        layout: The windows.
+        max_pieces: Most pieces, padding included, of one forward pass.
+        window: `(A,)` the windows to pick from.
+        column: `(A,)` the columns there.
+        poolings: Ways to make one vector of each window.
+
+    Returns:
+        `(A, F)` the states picked, and for each way of pooling `(W, F)`; all of them float32.
+    """
+    n_workers = count_workers(module.device)
+    buckets = cut_buckets(layout.lengths, _balance(layout.lengths, max_pieces, n_workers))
+    bucket_by_window, row_by_window = _locate(buckets, len(layout.lengths))
+    by_bucket = np.argsort(bucket_by_window[window], kind="stable")
+    bounds = np.searchsorted(bucket_by_window[window][by_bucket], np.arange(len(buckets) + 1))
+
+    def run(number: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        padded = layout.pad(buckets[number], module.pad_id)
+        mask = _to_torch(padded.mask, module)
+        states = module(_to_torch(padded.ids, module), mask, _to_torch(padded.types, module))
+        here = by_bucket[bounds[number] : bounds[number + 1]]
+        index = row_by_window[window[here]] * states.shape[1] + column[here]
+        picked = states.flatten(0, 1).index_select(0, _to_torch(index, module))
+        return picked, [pool_windows(states, mask, pooling) for pooling in poolings]
+
+    parts = run_side_by_side(run, range(len(buckets)), n_workers)
+    windows = np.concatenate([*buckets, np.zeros(0, dtype=np.intp)])
+    pooled = {
+        pooling: _join([part[1][number] for part in parts], windows, module) for number, pooling in enumerate(poolings)
+    }
+    return _join([part[0] for part in parts], by_bucket, module), pooled
+
+
+def _balance(lengths: Ints, max_pieces: int, n_workers: int) -> int:
+    """Return the most pieces of a bucket so that there is one for each worker, or two, or three; about equal ones.
+
+    With too few pieces for that, there is one bucket.
+    """
+    n_pieces = int(lengths.sum())
+    if n_workers == 1 or n_pieces < n_workers * _LEAST_PIECES:
+        return max_pieces
+    n_buckets = n_workers * -(-n_pieces // (n_workers * max_pieces))
+    return min(max_pieces, int(n_pieces / n_buckets * _PADDING) + 1)
+
+
+def pool_windows(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    """Make one vector of each window, `(W, P, H)` → `(W, H)`; of the mask, `(W, P)`, 0 is padding."""
+    if pooling == "first":
+        return states[:, 0]
+    if pooling == "max":
+        highest: torch.Tensor = states.masked_fill(mask[:, :, None] == 0, -torch.inf).amax(dim=1)
+        return highest
+    total = (mask[:, None, :].to(states) @ states).squeeze(1)
+    return total.float() / mask.sum(dim=1, keepdim=True)
+
+
+def _locate(buckets: list[Ints], n_windows: int) -> tuple[Ints, Ints]:
+    """Return the bucket of each window and its row there."""
+    bucket_by_window, row_by_window = np.zeros((2, n_windows), dtype=np.intp)
+    for number, bucket in enumerate(buckets):
+        bucket_by_window[bucket] = number
+        row_by_window[bucket] = np.arange(len(bucket))
+    return bucket_by_window, row_by_window
+
+
+def _to_torch(values: Ints, module: BertModule) -> torch.Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    if module.device.type == "cuda":
+        return tensor.pin_memory().to(module.device, non_blocking=True)  # the copy goes on while the next is made ready
+    return tensor.to(module.device)
+
+
+def _join(parts: list[torch.Tensor], order: Ints, module: BertModule) -> torch.Tensor:
+    """Put rows that were computed in `order` back into the first order, as float32."""
+    if not parts:
+        return torch.zeros((0, module.feature_width), device=module.device)
+    return torch.cat(parts).index_select(0, _to_torch(np.argsort(order, kind="stable"), module)).float()

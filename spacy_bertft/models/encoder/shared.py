@@ -1,0 +1,210 @@
+"""What several heads share: an encoder that runs once, in prediction and in training.
+
+```
+ bert_encoder ── SharedStates ──┬── SharedEncoder ── head of bert_ner
+     (one encoder, run once)    └── SharedEncoder ── head of bert_textcat
+```
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from threading import local
+from typing import Any, Optional, cast
+from weakref import ReferenceType, WeakSet, ref
+
+import torch
+from spacy.language import Language
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.api import Model
+
+from spacy_bertft.models.encoder.cache import make_key
+from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient
+from spacy_bertft.models.store.shim import get_version
+
+Backprop = Callable[[EncodedGradient], list[Doc]]
+EncoderModel = Model[list[Doc], EncodedDocs]
+
+
+class _Kept(local):
+    """The states of the last batch of a thread, what they depend on, and how many heads have had them."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self.n_served = 0
+        self.key: Hashable = None
+        self.encoded: EncodedDocs | None = None
+        self.first_doc: ReferenceType[Doc] | None = None
+
+    def keep(self, key: Hashable, encoded: EncodedDocs, docs: list[Doc]) -> None:
+        self.n_served, self.key, self.encoded = 0, key, encoded
+        kept_by_thread = vars(self)
+        # A head that is disabled never asks. So the states go with the documents at the latest.
+        self.first_doc = ref(docs[0], lambda _: kept_by_thread.update(key=None, encoded=None)) if docs else None
+
+
+@dataclass(eq=False)
+class Pass:
+    """A pass of the encoder over a batch to learn from.
+
+    Attributes:
+        key: What the states depend on.
+        encoded: The states.
+        backprop: Sends a gradient back through the encoder.
+        gradient: The sum of the gradients that heads have sent so far.
+    """
+
+    key: Hashable
+    encoded: EncodedDocs
+    backprop: Backprop
+    gradient: EncodedGradient | None = None
+
+
+class SharedStates:
+    """Run an encoder once for all heads that listen to it.
+
+    In training the gradients of all heads are added up, and go through the encoder together. spaCy may ask for a step
+    of the optimizer before the heads have been updated; then the step waits for them. That the last head has been
+    updated is seen when every head has sent a gradient. Where some do not, because they are frozen or disabled, it is
+    seen when the next batch comes, or when anything else needs the weights.
+
+    In prediction each thread keeps the states of its last batch until every head has had them. They are computed again
+    for a head that sees another batch, for documents whose tokens were changed in between, and after any change of the
+    weights.
+
+    Args:
+        encoder: The encoder.
+
+    Attributes:
+        listeners: The layers that are connected, those of disabled heads among them.
+        pipeline: The pipeline of the encoder, as far as it is known.
+    """
+
+    def __init__(self, encoder: EncoderModel) -> None:
+        self.encoder = encoder
+        self._reset([])
+
+    def _reset(self, listeners: Iterable[EncoderModel]) -> None:
+        self.listeners: WeakSet[EncoderModel] = WeakSet(listeners)
+        self.pipeline: ReferenceType[Language] | None = None
+        self._kept = _Kept()
+        self._examples: Sequence[Example] = ()
+        self._passes: list[Pass] = []
+        self._updated: WeakSet[EncoderModel] = WeakSet()
+        self._step: Callable[[], None] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the states of the moment, when a process is given the encoder."""
+        return {"encoder": self.encoder, "listeners": list(self.listeners)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take it over, in the process to which it was given."""
+        self.encoder = state["encoder"]
+        self._reset(state["listeners"])
+
+    def may_be_disabled(self) -> bool:
+        """Tell whether the encoder is disabled, or its pipeline unknown; spaCy links no component that is disabled."""
+        nlp = self.pipeline() if self.pipeline else None
+        if nlp is None:
+            return True
+        return any(name in nlp.disabled and getattr(pipe, "states", None) is self for name, pipe in nlp.components)
+
+    def predict(self, docs: list[Doc]) -> EncodedDocs:
+        """Return the states of a batch, computing them for the first head that asks."""
+        # A head in `annotating_components` predicts before those after it are updated.
+        if not self._is_learning_from(docs):
+            self.settle()
+        key = self._make_key(docs)
+        kept = self._kept
+        encoded = kept.encoded if kept.key == key else None
+        if encoded is None:
+            encoded = self.encoder.predict(docs)
+            kept.keep(key, encoded, docs)
+        kept.n_served += 1
+        if kept.n_served >= len(self.listeners):
+            kept.forget()
+        return encoded
+
+    def begin_update(self, examples: Sequence[Example]) -> None:
+        """Note the batch that the heads learn from next; the first that is updated has the encoder run."""
+        self.end_update()
+        self._examples = examples
+
+    def find_pass(self, docs: list[Doc]) -> Pass | None:
+        """Return the pass over documents to learn from, or nothing if the encoder does not learn from them.
+
+        The documents of one batch need more than one pass if a component between two heads changes their tokens.
+        """
+        if not self._is_learning_from(docs):
+            return None
+        key = self._make_key(docs)
+        found = next((each for each in self._passes if each.key == key), None)
+        if found is None:
+            encoded, backprop = cast(tuple[EncodedDocs, Backprop], self.encoder.begin_update(docs))
+            found = Pass(key, encoded, backprop)
+            self._passes.append(found)
+        return found
+
+    def add_gradient(self, listener: EncoderModel, learning: Pass, gradient: EncodedGradient | None) -> None:
+        """Add the gradient of a head to that of the others.
+
+        Args:
+            listener: The layer of the head.
+            learning: What `find_pass` gave.
+            gradient: The gradient, or nothing if the encoder is not to learn from this head.
+        """
+        if gradient is not None:
+            learning.gradient = gradient if learning.gradient is None else _add(learning.gradient, gradient)
+        if learning not in self._passes:  # It was sent before; torch raises if that cannot be done twice.
+            self._passes.append(learning)
+        self._updated.add(listener)
+        if self.listeners <= self._updated:
+            self.settle()
+
+    def finish_update(self, step: Callable[[], None]) -> None:
+        """Let the optimizer make a step, now or when the heads have been updated."""
+        self._step = step
+        if self._updated or not self._examples:
+            self.end_update()
+
+    def end_update(self) -> None:
+        """Finish the update of the last batch: no head can send a gradient any more."""
+        self.settle()
+        self._examples = ()
+        self._passes.clear()
+        self._updated.clear()
+
+    def settle(self) -> None:
+        """Send the gradients that have come through the encoder, and make the step that waits for them."""
+        learned = [each for each in self._passes if each.gradient is not None]
+        self._passes = [each for each in self._passes if each.gradient is None]
+        step, self._step = self._step, None
+        for each in learned:
+            gradient, each.gradient = cast(EncodedGradient, each.gradient), None
+            each.backprop(gradient)
+        if step is not None:
+            step()
+
+    def _is_learning_from(self, docs: list[Doc]) -> bool:
+        """Tell whether documents, some or all, are those of the batch that is learned from."""
+        current = {id(example.predicted) for example in self._examples}
+        return bool(current) and all(id(doc) in current for doc in docs)
+
+    def _make_key(self, docs: list[Doc]) -> Hashable:
+        outputs = self.encoder.attrs.get("outputs", ())
+        return get_version(self.encoder), tuple(make_key(doc, outputs) for doc in docs)
+
+
+def _add(left: EncodedGradient, right: EncodedGradient) -> EncodedGradient:
+    pooled = dict(left.window_vectors)
+    for pooling, vectors in right.window_vectors.items():
+        pooled[pooling] = _add_tensors(pooled.get(pooling), vectors)  # type: ignore[assignment]
+    return EncodedGradient(_add_tensors(left.token_vectors, right.token_vectors), pooled)
+
+
+def _add_tensors(left: Optional[torch.Tensor], right: Optional[torch.Tensor]) -> Optional[torch.Tensor]:  # noqa: UP045
+    if left is None or right is None:
+        return right if left is None else left
+    return left + right

@@ -1,0 +1,222 @@
+"""`spacy-bertft.TextClassifier.v1`: documents → a score for every label."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, Optional
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from spacy.tokens import Doc
+from thinc.api import Model
+
+from spacy_bertft.checkpoints import Activation
+from spacy_bertft.errors import NotInitializedError, SettingError
+from spacy_bertft.models.encoder.module import find_activation, find_pooler
+from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient, Pooling, ask_for
+from spacy_bertft.models.heads.head import check_head, check_stored_head, check_width, find_head_lr_scale, make_linear
+from spacy_bertft.models.store.serialization import CHECK
+from spacy_bertft.models.store.shim import TorchShim, get_shim, has_weights
+
+DocumentVector = Literal["cls", "first", "mean", "max"]
+WindowScores = Literal["mean", "max", "first"]
+DOCUMENT_VECTORS = ("cls", "first", "mean", "max")
+WINDOW_SCORES = ("mean", "max", "first")
+_ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "gelu": torch.nn.functional.gelu,
+}
+
+TextModel = Model[list[Doc], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class TextHeadSettings:
+    """The settings of a head, as in its config section; see `build_text_classifier`."""
+
+    pooling: DocumentVector
+    windows: WindowScores
+    dropout: float | None
+
+    @property
+    def vector(self) -> Pooling:
+        """What the encoder is asked for: the pooler of BERT starts from the first piece."""
+        return "first" if self.pooling == "cls" else self.pooling
+
+
+@dataclass
+class Truncation:
+    """How much a text classifier did not read because pairs of texts did not fit one window.
+
+    Attributes:
+        n_pairs: Pairs that were cut.
+        n_pieces: Pieces that they lost.
+    """
+
+    n_pairs: int = 0
+    n_pieces: int = 0
+
+    def add(self, n_lost: NDArray[np.intp]) -> None:
+        """Count the pieces that each document of a batch has lost, `(B,)`."""
+        self.n_pairs += int((n_lost > 0).sum())
+        self.n_pieces += int(n_lost.sum())
+
+
+def build_text_classifier(
+    encoder: Model[list[Doc], EncodedDocs],
+    pooling: DocumentVector = "cls",
+    windows: WindowScores = "mean",
+    dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
+    head_lr_scale: float = 1.0,
+) -> TextModel:
+    """Build a linear layer over one vector of each window. Its scores are logits, `(B, L)`.
+
+    Args:
+        encoder: Gives the states.
+        pooling: The vector of a window: `"cls"` is the state of its first piece after a dense layer and the activation
+            of the encoder's family (tanh for BERT), which starts from the checkpoint's own pooler where it has one, as
+            in `BertForSequenceClassification`; `"first"` that state itself; `"mean"` and `"max"` are taken over all
+            its pieces.
+        windows: How the scores of the windows of a long text are combined: their `"mean"`, weighed by length, their
+            `"max"`, or those of the `"first"` window.
+        dropout: Rate of dropout on the vector; by default that of `[training]`.
+        head_lr_scale: Factor on the learning rate of the head.
+
+    Raises:
+        SettingError: A setting is outside what is allowed.
+    """
+    if pooling not in DOCUMENT_VECTORS:
+        raise SettingError("pooling", pooling, f"one of {', '.join(DOCUMENT_VECTORS)}")
+    if windows not in WINDOW_SCORES:
+        raise SettingError("windows", windows, f"one of {', '.join(WINDOW_SCORES)}")
+    check_head(dropout, head_lr_scale)
+    settings = TextHeadSettings(pooling, windows, dropout)
+    ask_for(encoder, settings.vector)
+    # Neither the settings nor the truncation is stored: msgpack does not know them.
+    attrs: dict[str, Any] = {"n_labels": 0, "settings": settings, "truncation": Truncation(), CHECK: _check_stored}
+    if dropout is None:
+        attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
+    return Model(
+        "text_classifier",
+        partial(_forward, settings),
+        init=partial(_init, settings),
+        layers=[encoder],
+        shims=[TorchShim(_build_head, partial(find_head_lr_scale, head_lr_scale))],
+        dims={"nO": None},
+        attrs=attrs,
+    )
+
+
+def set_labels(model: TextModel, n_labels: int) -> None:
+    """Tell the model how many labels it has, before it is initialized."""
+    model.attrs["n_labels"] = n_labels
+
+
+class TextHead(torch.nn.Module):
+    """A linear layer from a vector to label scores, with a pooler before it if asked for.
+
+    Args:
+        width: Width of the vector.
+        n_labels: How many labels there are.
+        has_pooler: Whether a dense layer comes first.
+        activation: What follows that layer.
+    """
+
+    def __init__(self, width: int, n_labels: int, *, has_pooler: bool, activation: Activation) -> None:
+        super().__init__()
+        self._activate = _ACTIVATIONS[activation]
+        self.pooler = make_linear(width, width) if has_pooler else None
+        self.linear = make_linear(width, n_labels)
+
+    def forward(self, vectors: torch.Tensor, dropout_rate: float) -> torch.Tensor:
+        """Score, `(W, H)` → `(W, L)`."""
+        if self.pooler is not None:
+            vectors = self._activate(self.pooler(vectors))
+        scores: torch.Tensor = self.linear(
+            torch.nn.functional.dropout(vectors, dropout_rate, training=dropout_rate > 0)
+        )
+        return scores
+
+
+def combine_windows(
+    scores: torch.Tensor, doc: NDArray[np.intp], lengths: NDArray[np.intp], n_docs: int, how: WindowScores
+) -> torch.Tensor:
+    """Combine the scores of windows to those of documents.
+
+    Args:
+        scores: `(W, L)` scores of the windows.
+        doc: `(W,)` the document of each window, in order; every document has at least one.
+        lengths: `(W,)` pieces of each window.
+        n_docs: How many documents there are.
+        how: Mean weighed by length, maximum, or first window.
+
+    Returns:
+        `(B, L)`.
+    """
+    if len(doc) == n_docs:
+        return scores
+    if how == "first":
+        first: torch.Tensor = scores[torch.from_numpy(np.searchsorted(doc, np.arange(n_docs))).to(scores.device)]
+        return first
+    if how == "max":
+        by_doc = torch.split(scores, np.bincount(doc, minlength=n_docs).tolist())
+        return torch.stack([each.amax(dim=0) for each in by_doc])
+    combined = scores.new_zeros((n_docs, scores.shape[1]))
+    share = lengths / np.bincount(doc, lengths, minlength=n_docs)[doc]
+    index = torch.from_numpy(doc).to(scores.device)
+    return combined.index_add(0, index, scores * torch.from_numpy(share).to(scores)[:, None])
+
+
+def _check_stored(model: TextModel) -> None:
+    if has_weights(model):
+        check_stored_head(model, model.attrs["n_labels"])
+
+
+def _build_head(spec: dict[str, Any]) -> TextHead:
+    return TextHead(
+        spec["width"], spec["n_labels"], has_pooler=spec["has_pooler"], activation=spec.get("activation", "tanh")
+    )
+
+
+def _init(settings: TextHeadSettings, model: TextModel, X: Any = None, Y: Any = None) -> None:
+    n_labels = model.attrs["n_labels"]
+    if not n_labels:
+        raise NotInitializedError("The text classifier has no labels. Initialize it through its component.")
+    encoder = model.layers[0]
+    encoder.initialize(X)
+    width = encoder.get_dim("nO")
+    spec = {
+        "width": width,
+        "n_labels": n_labels,
+        "has_pooler": settings.pooling == "cls",
+        "activation": find_activation(encoder),
+    }
+    head: TextHead = get_shim(model).attach(spec)
+    pooler = find_pooler(encoder)
+    if head.pooler is not None and pooler is not None and pooler.weight.shape == head.pooler.weight.shape:
+        head.pooler.load_state_dict(pooler.state_dict())
+    model.set_dim("nO", n_labels, force=True)
+
+
+def _forward(
+    settings: TextHeadSettings, model: TextModel, docs: list[Doc], is_train: bool
+) -> tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], list[Doc]]]:
+    encoder, head = model.layers[0], get_shim(model).module
+    encoded, backprop_encoder = encoder(docs, is_train)
+    model.attrs["truncation"].add(encoded.n_lost)
+    check_width(head.pooler or head.linear, encoded.window_vectors[settings.vector])
+    vectors = encoded.window_vectors[settings.vector].detach().requires_grad_(is_train)
+    rate = model.attrs["dropout_rate"] if settings.dropout is None else settings.dropout
+    with torch.set_grad_enabled(is_train):
+        by_window = head(vectors, rate if is_train else 0.0)
+        scores = combine_windows(by_window, encoded.window_doc, encoded.window_lengths, len(docs), settings.windows)
+
+    def backprop(d_scores: NDArray[np.float32]) -> list[Doc]:
+        torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
+        gradient = EncodedGradient(window_vectors={settings.vector: vectors.grad})
+        docs: list[Doc] = backprop_encoder(gradient)
+        return docs
+
+    return scores.detach().cpu().numpy(), backprop

@@ -1,0 +1,152 @@
+"""Texts of which a model is to guess hidden pieces: cut into windows once, masked anew each time they are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from spacy_bertft.errors import CheckpointError
+from spacy_bertft.models.mlm.masking import MaskedWindows, MaskingRule, mask_windows
+from spacy_bertft.tokens import PieceBatch, PieceTokenizer, WindowLayout, cut_buckets, plan_windows
+from spacy_bertft.tokens.batch import Ints
+
+# Texts that are cut in one call, and windows that are sorted by length together.
+_N_TEXTS, _N_WINDOWS = 1024, 2048
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedTexts:
+    """Texts in windows, ready to be masked.
+
+    Attributes:
+        layout: Their pieces and windows. Windows of a text do not overlap, but for the last one where it is full.
+        word_by_piece: `(P,)` number of the word that is chosen as a whole, for each piece; −1 for special pieces.
+        rule: How they are masked.
+        pad_id: The id of padding.
+        windows: Indices of the windows with anything to guess.
+    """
+
+    layout: WindowLayout
+    word_by_piece: Ints
+    rule: MaskingRule
+    pad_id: int
+    windows: Ints
+
+    @property
+    def n_pieces(self) -> int:
+        """Pieces that can be guessed."""
+        return int((self.word_by_piece >= 0).sum())
+
+    def cut(self, max_pieces: int) -> list[Ints]:
+        """Cut the windows into buckets of at most `max_pieces`, padding included, the shortest first."""
+        return [self.windows[bucket] for bucket in cut_buckets(self.layout.lengths[self.windows], max_pieces)]
+
+    def plan_steps(self, max_pieces: int, *, epochs: int, n_steps: int | None, rng: Generator) -> list[Ints]:
+        """Plan which windows are learned from in each step.
+
+        Args:
+            max_pieces: Most pieces of a step, padding included. A longer window has a step of its own.
+            epochs: How often each window is seen.
+            n_steps: How many steps there are instead, over as many epochs as they need.
+            rng: Draws the order.
+
+        Returns:
+            The windows of each step, of similar length, in random order.
+        """
+        steps: list[Ints] = []
+        while epochs > 0 if n_steps is None else len(steps) < n_steps:
+            steps.extend(self._shuffle(max_pieces, rng))
+            epochs -= 1
+        return steps[:n_steps]
+
+    def _shuffle(self, max_pieces: int, rng: Generator) -> list[Ints]:
+        order, lengths = rng.permutation(self.windows), self.layout.lengths
+        buckets = [
+            chunk[bucket]
+            for chunk in np.split(order, range(_N_WINDOWS, len(order), _N_WINDOWS))
+            for bucket in cut_buckets(lengths[chunk], max_pieces)
+        ]
+        return [buckets[index] for index in rng.permutation(len(buckets))]
+
+    def mask(self, bucket: Ints, rng: Generator) -> MaskedWindows:
+        """Mask the windows of a bucket."""
+        padded = self.layout.pad(bucket, self.pad_id)
+        # The numbers of words are laid out as the ids are, and what that puts around them is never chosen.
+        words = replace(self.layout, pieces=replace(self.layout.pieces, ids=self.word_by_piece)).pad(bucket, -1).ids
+        column, n_prefix = np.arange(words.shape[1]), len(self.layout.tokenizer.prefix_ids)
+        end = padded.mask.sum(axis=1, keepdims=True) - len(self.layout.tokenizer.suffix_ids)
+        is_text = (column >= n_prefix) & (column < end)
+        return mask_windows(padded, np.where(is_text, words, -1), self.rule, rng)
+
+
+def cut_masked_texts(
+    texts: Sequence[str], tokenizer: PieceTokenizer, rule: MaskingRule, *, size: int, pad_id: int, whole_words: bool
+) -> MaskedTexts:
+    """Cut texts into pieces and windows.
+
+    Args:
+        texts: The texts.
+        tokenizer: Cuts them.
+        rule: How they are to be masked.
+        size: Pieces of a window, special pieces left out.
+        pad_id: The id of padding.
+        whole_words: Whether all pieces of a word are chosen together.
+
+    Raises:
+        DataError: A text holds half of a surrogate pair.
+    """
+    pieces = _join(list(_encode(texts, tokenizer)))
+    is_ordinary = ~np.isin(pieces.ids, tokenizer.list_special_ids(pad_id))
+    words = _number_words(texts, tokenizer) if whole_words else np.arange(len(pieces.ids))
+    windows = plan_windows(pieces.lengths, size, stride=size)
+    layout = WindowLayout(pieces, windows, np.full(len(windows.sequence), -1, dtype=np.intp), tokenizer)
+    n_before = np.concatenate([[0], np.cumsum(is_ordinary)])
+    [filled] = np.nonzero(n_before[windows.piece_end] > n_before[windows.piece_start])
+    return MaskedTexts(layout, np.where(is_ordinary, words, -1), rule, pad_id, filled)
+
+
+def make_masking_rule(name: str, tokenizer: PieceTokenizer, pad_id: int, rate: float) -> MaskingRule:
+    """Make the rule by which the pieces of a checkpoint are masked.
+
+    Args:
+        name: The checkpoint.
+        tokenizer: Its tokenizer.
+        pad_id: The id of padding.
+        rate: Share of the pieces that are to be guessed.
+
+    Raises:
+        CheckpointError: Its tokenizer has no piece that hides another.
+    """
+    mask_id = tokenizer.find_mask_id()
+    if mask_id is None:
+        raise CheckpointError(f"The tokenizer of {name} has no piece such as [MASK]. Expected that of an encoder.")
+    [known] = np.nonzero(tokenizer.names != "")
+    return MaskingRule(rate, mask_id, np.setdiff1d(known, tokenizer.list_special_ids(pad_id)))
+
+
+def _chunk(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (texts[start : start + _N_TEXTS] for start in range(0, len(texts), _N_TEXTS))
+
+
+def _encode(texts: Sequence[str], tokenizer: PieceTokenizer) -> Iterator[PieceBatch]:
+    for chunk in _chunk(texts):
+        yield tokenizer.encode(chunk)
+
+
+def _join(parts: Sequence[PieceBatch]) -> PieceBatch:
+    none = np.zeros(0, dtype=np.intp)
+    columns = ("ids", "char_start", "char_end", "lengths")
+    return PieceBatch(*(np.concatenate([none, *(getattr(part, column) for part in parts)]) for column in columns))
+
+
+def _number_words(texts: Sequence[str], tokenizer: PieceTokenizer) -> NDArray[np.intp]:
+    parts, n_words = [np.zeros(0, dtype=np.intp)], 0
+    for chunk in _chunk(texts):
+        words = tokenizer.number_words(chunk)
+        parts.append(words + n_words)
+        n_words += words.max(initial=-1) + 1
+    return np.concatenate(parts)

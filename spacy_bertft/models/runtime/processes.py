@@ -1,0 +1,160 @@
+"""What is made when it is first needed, however many threads need it at once.
+
+Child processes, as `nlp.pipe(n_process=2)` makes them: what they share, and how many threads they take.
+
+Forward passes side by side: on a CPU, two of them with a thread each are faster than one after the other with two.
+
+Layers of a small encoder are so short that threads which share one of them mostly wait for each other.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Hashable, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier, RLock, local
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import torch
+
+Key = TypeVar("Key", bound=Hashable)
+Made = TypeVar("Made")
+
+# One for the process: to make a graph of ONNX, or to start threads, changes settings that torch has for the process.
+making = RLock()
+
+
+def make_once(made: MutableMapping[Key, Made], key: Key, make: Callable[[], Made]) -> Made:
+    """Return what was made for a key; the first thread that asks makes it, and others wait for that.
+
+    Args:
+        made: What has been made, by key.
+        key: The key.
+        make: Makes it.
+    """
+    try:
+        return made[key]
+    except KeyError:
+        pass
+    with making:
+        if key not in made:
+            made[key] = make()
+        return made[key]
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # A fork waits for what is being made; the child would wait forever, for a thread that it does not have.
+    os.register_at_fork(before=making.acquire, after_in_parent=making.release, after_in_child=making.release)
+
+
+_home = os.getpid()
+_adapted = local()  # `.pid`, the child that a thread has adapted to
+_prepare: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
+
+
+def adapt_to_fork() -> None:
+    """Make torch usable in a forked child; cheap when nothing was forked.
+
+    The child inherits the bookkeeping of the parent's thread pool, but not its threads, and would wait for them
+    forever. With one thread there is no pool to wait for; the parallelism lies in the processes.
+    More threads would be safe only if the parent had never used its pool, and reading the weights uses it already.
+    The number is kept by thread, so each thread of the child takes one, the one that was forked above all.
+    """
+    pid = os.getpid()
+    if pid == _home or getattr(_adapted, "pid", None) == pid:
+        return
+    _adapted.pid = pid
+    torch.set_num_threads(1)
+    # The pool of `tokenizers` has the same trouble; it would fall back by itself, with a warning on every start.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def adapt_to_spawn() -> None:
+    """Take one thread in a child of `multiprocessing` that was sent a model, unless `OMP_NUM_THREADS` says otherwise.
+
+    With torch's own number, each of several children would take all cores.
+    """
+    if multiprocessing.parent_process() is not None and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+
+
+def share_with_forks(owner: Any, prepare: Callable[[Any], None]) -> None:
+    """Ask for something to be made before this process forks, so that its children share the memory of it.
+
+    Args:
+        owner: What it belongs to; when that is gone, nothing is made.
+        prepare: Makes it, given the owner.
+    """
+    with making:
+        _prepare[owner] = prepare
+
+
+def _prepare_all() -> None:
+    if os.getpid() == _home:  # children of children would have to adapt first
+        with making:
+            for owner, prepare in list(_prepare.items()):
+                prepare(owner)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=_prepare_all)
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+_counted = local()  # `.has_number` once a thread has taken its number of threads of torch
+
+
+def count_workers(device: torch.device) -> int:
+    """Return how many passes may run side by side: the threads of torch, on a CPU, where nothing is learned."""
+    return 1 if device.type != "cpu" or torch.is_grad_enabled() else _count_threads()
+
+
+def run_side_by_side(run: Callable[[Item], Result], items: Sequence[Item], n_workers: int) -> list[Result]:
+    """Run a function on every item, each on one thread of torch, and return the results in order.
+
+    Args:
+        run: Predicts.
+        items: What it is called with.
+        n_workers: As counted by `count_workers`; with fewer items they are run one by one, with all threads on each.
+    """
+    if n_workers == 1 or len(items) < n_workers:
+        return [run(item) for item in items]
+    mode = torch.is_inference_mode_enabled()
+
+    def run_in_mode(item: Item) -> Result:
+        with torch.inference_mode(mode), torch.no_grad():  # in this order: inference_mode(False) turns gradients on
+            return run(item)
+
+    # The threads of another process would not be there any more.
+    pool = make_once(_pools, (os.getpid(), n_workers), partial(_start_pool, n_workers))
+    return list(pool.map(run_in_mode, items))
+
+
+def _count_threads() -> int:
+    """Return how many threads of torch the calling thread has."""
+    if not hasattr(_counted, "has_number"):
+        with making:  # not while a pool is started, which for a moment sets the number of threads to come
+            torch.get_num_threads()
+        _counted.has_number = True
+    return torch.get_num_threads()
+
+
+def _start_pool(n_workers: int) -> ThreadPoolExecutor:
+    barrier = Barrier(n_workers)
+
+    def start(_: int) -> None:
+        torch.get_num_threads()  # a thread takes the number of the process when it first needs one, so before it is set
+        torch.set_num_threads(1)
+        barrier.wait()
+
+    pool = ThreadPoolExecutor(n_workers, thread_name_prefix="spacy-bertft")
+    list(pool.map(start, range(n_workers)))
+    # The number is kept by thread, but the last one set is also that of threads to come.
+    torch.set_num_threads(n_workers)
+    return pool

@@ -1,0 +1,1 @@
+"""The encoder of spacy-transformers under our heads. Needs the extra `spacy-transformers`."""

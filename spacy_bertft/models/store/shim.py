@@ -1,0 +1,236 @@
+"""A torch module inside a thinc model. Its bytes are its description and safetensors; nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import Any, cast
+
+import srsly
+import torch
+from thinc.api import Model, Optimizer, get_torch_default_device
+from thinc.shims import Shim
+from thinc.types import FloatsXd
+from thinc.util import torch2xp, xp2torch
+
+from spacy_bertft.checkpoints import Weights, load_weights, weights_from_bytes, weights_to_bytes
+from spacy_bertft.errors import CheckpointError, NotInitializedError, name_damage, parse_message
+from spacy_bertft.models.runtime.processes import adapt_to_spawn, make_once
+from spacy_bertft.models.store.building import SizeLimit, Spec, build_empty
+from spacy_bertft.training.optimizer import AdamW, ScaledParameter
+
+Export = Callable[[Any, Spec], tuple[Spec, Weights]]
+FindLrScale = Callable[[torch.nn.Module, str], float]
+# Of what `to_bytes` writes. Raise it where earlier versions could not read that any more, and keep a pipeline of the
+# new format in `tests/saved`.
+FORMAT = 1
+
+
+class TorchShim(Shim):
+    """Own a torch module: build it from a description, update it, write it and read it.
+
+    Args:
+        build: Makes the module from its description, a dictionary that JSON could hold. It reads no files.
+        find_lr_scale: Gives the factor on the learning rate of a parameter, by the module and its name.
+        export: Makes description and weights to be written of those that there are; by default they are written as
+            they are.
+
+    Attributes:
+        spec: The description, empty before the module is built.
+        version: Another object after each change of the weights.
+        derived: What was made from the weights, by name; empty after each change of them.
+        is_left_out: Tells by its name whether a weight is left out of the bytes, because it is written elsewhere.
+        stored_dtype: The number format of the weights in the bytes, by default that which they have.
+    """
+
+    def __init__(
+        self, build: Callable[[Spec], torch.nn.Module], find_lr_scale: FindLrScale, export: Export | None = None
+    ) -> None:
+        super().__init__(None)
+        self._build = build
+        self._find_lr_scale = find_lr_scale
+        self.export = export
+        self.is_left_out: Callable[[str], bool] | None = None
+        self.stored_dtype: torch.dtype | None = None
+        self.spec: Spec = {}
+        self.mark_changed()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was derived from the weights, when a process is given the shim."""
+        return {**self.__dict__, "derived": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take it over, in the process to which it was given."""
+        self.__dict__.update(state)
+        self.mark_changed()
+        adapt_to_spawn()
+
+    @property
+    def module(self) -> Any:
+        """The module.
+
+        Raises:
+            NotInitializedError: It has not been built yet.
+        """
+        if self._model is None:
+            raise NotInitializedError(
+                "The model has no weights yet. Call nlp.initialize(), or load a trained pipeline."
+            )
+        return self._model
+
+    def mark_changed(self) -> None:
+        """Note that the weights have changed, so that nothing that was computed with the old ones is used again."""
+        self.version = object()
+        # A new dictionary: another thread may still be adding to the old one what it makes from the old weights.
+        self.derived: dict[str, Any] = {}
+
+    def derive(self, name: str, make: Callable[[Any], Any]) -> Any:
+        """Return what is made from the module; it is made anew only when the weights have changed.
+
+        Args:
+            name: Its name.
+            make: Makes it from the module.
+        """
+        return make_once(self.derived, name, lambda: make(self.module))
+
+    def attach(self, spec: Spec) -> Any:
+        """Build the module from a description, on the device that thinc works on."""
+        return self._take(spec, self._build(spec))
+
+    def _take(self, spec: Spec, module: torch.nn.Module) -> Any:
+        self.spec = spec
+        self._model = module.to(get_torch_default_device())
+        self.mark_changed()
+        return self._model
+
+    def finish_update(self, optimizer: Optimizer) -> None:
+        """Let the optimizer use the gradients, and clear them."""
+        scaled = {
+            name: ScaledParameter(parameter, self._find_lr_scale(self.module, name), name)
+            for name, parameter in self.module.named_parameters()
+            if parameter.requires_grad
+        }
+        if not scaled:
+            return
+        if isinstance(optimizer, AdamW):
+            optimizer.step_torch(self.id, scaled.values())
+        else:
+            self._step_by_parameter(optimizer, scaled)
+        self.mark_changed()
+
+    def _step_by_parameter(self, optimizer: Optimizer, scaled: dict[str, ScaledParameter]) -> None:
+        for name, item in scaled.items():
+            parameter = item.parameter
+            if parameter.grad is None:
+                continue
+            weights, _ = optimizer(
+                (self.id, name),
+                cast(FloatsXd, torch2xp(parameter.data)),
+                cast(FloatsXd, torch2xp(parameter.grad)),
+                lr_scale=item.lr_scale,
+            )
+            parameter.data = xp2torch(weights, device=parameter.device)
+            parameter.grad = None
+
+    @contextlib.contextmanager
+    def use_params(self, params: dict[tuple[int, str], Any]) -> Iterator[None]:
+        """Work with other weights for a while, such as the averages of an optimizer."""
+        replaced = {}
+        if self._model is not None:
+            for name, parameter in self._model.named_parameters():
+                if (self.id, name) in params:
+                    replaced[name] = parameter.data
+                    other = params[(self.id, name)]
+                    is_torch = isinstance(other, torch.Tensor)
+                    parameter.data = other if is_torch else xp2torch(other, device=parameter.device)
+        if not replaced:
+            yield
+            return
+        self.mark_changed()
+        try:
+            yield
+        finally:
+            for name, parameter in self._model.named_parameters():
+                parameter.data = replaced.get(name, parameter.data)
+            self.mark_changed()
+
+    def copy(self) -> TorchShim:
+        """Copy the module; the copy has moments of its own in an optimizer."""
+        copied = TorchShim(self._build, self._find_lr_scale, self.export)
+        copied.spec = copy.deepcopy(self.spec)
+        copied._model = copy.deepcopy(self._model)
+        return copied
+
+    def to_device(self, device_type: str, device_id: int) -> None:
+        """Move the module, as thinc's `to_gpu` and `to_cpu` ask for."""
+        if self._model is not None:
+            self._model.to(f"cuda:{device_id}" if device_type == "gpu" else "cpu")
+            self.mark_changed()
+
+    def to_bytes(self) -> bytes:
+        """Write description and weights; empty before the module is built."""
+        if self._model is None:
+            return b""
+        spec, weights = self.export(self._model, self.spec) if self.export else (self.spec, self._model.state_dict())
+        if self.is_left_out:
+            weights = {name: tensor for name, tensor in weights.items() if not self.is_left_out(name)}
+        if self.stored_dtype:
+            weights = {
+                name: tensor.to(self.stored_dtype) if tensor.is_floating_point() else tensor
+                for name, tensor in weights.items()
+            }
+        stored = weights_to_bytes(weights)
+        message = {"format": FORMAT, "spec": spec, "weights": stored, "is_whole": not self.is_left_out}
+        content: bytes = srsly.msgpack_dumps(message)
+        return content
+
+    def from_bytes(self, data: bytes) -> TorchShim:
+        """Build the module that was written.
+
+        Raises:
+            CheckpointError: The bytes are damaged, or of a later format, or the weights do not fit the description.
+        """
+        if not data:
+            return self
+        with name_damage("The stored model is damaged", "Train or export it again."):
+            message = parse_message(data)
+            _check_format(message.get("format", 1))  # which did not say so at first
+            spec, weights = message["spec"], weights_from_bytes(message["weights"])
+            is_whole = message.get("is_whole", True)
+            if not isinstance(spec, dict) or not spec:
+                raise ValueError("it has no description")
+            with SizeLimit(weights, "the stored model"):
+                # What is left out stays as it is made.
+                module = build_empty(self._build, spec) if is_whole else self._build(spec)
+            weights = weights if is_whole else module.state_dict() | weights
+            load_weights(module, weights, "the stored model", may_keep=True)
+            self._take(spec, module)
+        return self
+
+
+def _check_format(found: Any) -> None:
+    if not isinstance(found, int):
+        raise ValueError(f"its format is no number: {found!r}")
+    if found > FORMAT:
+        raise CheckpointError(
+            f"The stored model has format {found}, but spacy-bertft {version('spacy-bertft')} reads formats up to "
+            f"{FORMAT}. Upgrade spacy-bertft to the version that stored it, or a later one."
+        )
+
+
+def get_shim(model: Model[Any, Any]) -> TorchShim:
+    """Return the torch module of a thinc model of ours."""
+    return cast(TorchShim, model.shims[0])
+
+
+def get_version(model: Model[Any, Any]) -> tuple[object, ...]:
+    """Return what differs after each change of the weights of a model; of weights that are not ours, each time."""
+    shims = [shim for node in model.walk() for shim in node.shims]
+    return tuple(shim.version if isinstance(shim, TorchShim) else object() for shim in shims)
+
+
+def has_weights(model: Model[Any, Any]) -> bool:
+    """Tell whether a model of ours is initialized, so that its outputs are fixed."""
+    return get_shim(model).spec != {}

@@ -1,0 +1,109 @@
+"""Pairs of texts: both in one window, cut so that they fit, or the parts of each in windows of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from spacy_bertft.tokens.batch import Ints, PieceBatch
+from spacy_bertft.tokens.tokenizer import PieceTokenizer
+
+Range = tuple[int, int]
+
+
+def encode_pairs(
+    tokenizer: PieceTokenizer, texts: Sequence[str], pairs: Sequence[tuple[Range, Range] | None], size: int
+) -> tuple[PieceBatch, Ints, Ints]:
+    """Cut texts into pieces, the two halves of a pair each by itself.
+
+    Args:
+        tokenizer: Cuts the texts.
+        texts: Single texts, and pairs in one string.
+        pairs: For each, the characters of its two halves; None for a single text.
+        size: Pieces that a pair may have, special pieces left out. What is too long loses pieces from the longer half
+            first.
+
+    Returns:
+        The pieces, with offsets into the whole texts; `(B,)` pieces of the first half of each, −1 for a single text;
+        and `(B,)` how many pieces each has lost.
+    """
+    halves = [(index, half) for index, text in enumerate(texts) for half in pairs[index] or [(0, len(text))]]
+    pieces = encode_ranges(tokenizer, texts, halves)
+    owner = np.array([index for index, _ in halves], dtype=np.intp)
+    kept, first_lengths = _fit_all(pieces.lengths, owner, len(texts), size)
+    is_kept = _rank(pieces.lengths) < np.repeat(kept, pieces.lengths)
+    fitted = PieceBatch(
+        ids=pieces.ids[is_kept],
+        char_start=pieces.char_start[is_kept],
+        char_end=pieces.char_end[is_kept],
+        lengths=np.bincount(owner, kept, minlength=len(texts)).astype(np.intp),
+    )
+    n_lost = np.bincount(owner, pieces.lengths - kept, minlength=len(texts)).astype(np.intp)
+    return fitted, first_lengths, n_lost
+
+
+def encode_ranges(tokenizer: PieceTokenizer, texts: Sequence[str], ranges: Sequence[tuple[int, Range]]) -> PieceBatch:
+    """Cut ranges of texts into pieces, each by itself.
+
+    Args:
+        tokenizer: Cuts the ranges.
+        texts: The texts.
+        ranges: Which text each range is of, and its characters.
+
+    Returns:
+        The pieces, range after range, with offsets into the whole texts.
+    """
+    pieces = tokenizer.encode([texts[index][start:end] for index, (start, end) in ranges])
+    base = np.repeat(np.array([start for _, (start, _) in ranges], dtype=np.intp), pieces.lengths)
+    return PieceBatch(pieces.ids, pieces.char_start + base, pieces.char_end + base, pieces.lengths)
+
+
+def list_parts(text: str, pair: tuple[Range, Range]) -> list[Range]:
+    """List the parts of a text that holds a pair: its halves, and what is around them, if that is not whitespace.
+
+    Example:
+        >>> list_parts("Q: who? A: me", ((3, 7), (11, 13)))
+        [(0, 3), (3, 7), (7, 11), (11, 13)]
+    """
+    edges = [0, *pair[0], *pair[1], len(text)]
+    return [(start, end) for start, end in pairwise(edges) if text[start:end].strip()]
+
+
+def fit_pair(first: Ints, second: Ints, size: int) -> tuple[Ints, Ints]:
+    """Shorten pairs to a size, taking pieces from the longer half first.
+
+    Args:
+        first: `(B,)` pieces of the first halves.
+        second: `(B,)` pieces of the second halves.
+        size: Most pieces of both together.
+
+    Returns:
+        The pieces that stay, as transformers' `longest_first` leaves them.
+
+    Example:
+        >>> [kept.tolist() for kept in fit_pair(np.array([3, 9, 9]), np.array([4, 2, 8]), size=8)]
+        [[3, 6, 4], [4, 2, 4]]
+    """
+    shorter = np.minimum(first, second)
+    short = np.minimum(shorter, size // 2)
+    long = np.minimum(np.maximum(first, second), size - short)
+    is_first_longer = first > second
+    return np.where(is_first_longer, long, short), np.where(is_first_longer, short, long)
+
+
+def _fit_all(lengths: Ints, owner: Ints, n_texts: int, size: int) -> tuple[Ints, Ints]:
+    """Return the pieces to keep of each half or single text, and those of each first half."""
+    second = np.flatnonzero(owner[1:] == owner[:-1]) + 1
+    kept = lengths.copy()
+    kept[second - 1], kept[second] = fit_pair(lengths[second - 1], lengths[second], size)
+    first_lengths = np.full(n_texts, -1, dtype=np.intp)
+    first_lengths[owner[second]] = kept[second - 1]
+    return kept, first_lengths
+
+
+def _rank(lengths: Ints) -> Ints:
+    """Count the pieces of each text from 0."""
+    starts: Ints = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) - np.repeat(starts, lengths)

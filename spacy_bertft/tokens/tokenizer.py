@@ -1,0 +1,237 @@
+"""Raw text → pieces with the characters they stand for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spacy_bertft.errors import DataError, name_damage
+from spacy_bertft.tokens.batch import Ints, PieceBatch
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
+# Halves of a UTF-16 pair. Python strings can hold one alone, the tokenizers cannot.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LAST_SPACE = 0x3000  # the highest character that `str.isspace` knows
+
+
+class PieceTokenizer:
+    """A fast tokenizer of a checkpoint, told to leave length alone.
+
+    Padding and truncation that a `tokenizer.json` carries are cleared: published files cut to 128 pieces and pad
+    every text to that length, but how much fits is the business of the windows.
+
+    Args:
+        content: The content of a `tokenizer.json`.
+
+    Attributes:
+        json: The same content; it travels with the weights.
+        prefix_ids: Ids of the special pieces that open a window, such as `[CLS]`.
+        middle_ids: Ids of those between the two texts of a pair, such as `[SEP]`.
+        suffix_ids: Ids of those that close it, such as `[SEP]`.
+        second_type: Segment id of the second text of a pair; that of the first is 0.
+
+    Raises:
+        CheckpointError: The content is not that of a tokenizer.
+    """
+
+    def __init__(self, content: str) -> None:
+        from tokenizers import Tokenizer  # kept off the door: see "the door is light" in the README
+
+        with name_damage("tokenizer.json cannot be read"):
+            self._tokenizer = Tokenizer.from_str(content)
+            self._tokenizer.no_padding()
+            self._tokenizer.no_truncation()
+            self.json = content
+            self.prefix_ids, self.suffix_ids = self._find_special_ids()
+            self.middle_ids, self.second_type = self._find_middle()
+
+    def __reduce__(self) -> tuple[type[PieceTokenizer], tuple[str]]:
+        return PieceTokenizer, (self.json,)
+
+    @property
+    def n_special(self) -> int:
+        """How many pieces of a window are special."""
+        return len(self.prefix_ids) + len(self.suffix_ids)
+
+    @property
+    def n_special_of_pair(self) -> int:
+        """How many pieces of a window over a pair of texts are special."""
+        return self.n_special + len(self.middle_ids)
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the largest id that the tokenizer can give."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
+    def encode(self, texts: Sequence[str], *, keep_whitespace: bool = False) -> PieceBatch:
+        """Cut whole texts into pieces, all in one call.
+
+        Offsets point at the characters of the original text, whitespace around a piece left out. A piece of
+        whitespace only, which byte-level and SentencePiece tokenizers have, stands for no character.
+
+        Args:
+            texts: The texts.
+            keep_whitespace: Whether offsets are left as the tokenizer gives them.
+
+        Raises:
+            DataError: A text holds half of a surrogate pair.
+        """
+        encodings = _run(self._tokenizer.encode_batch, texts)
+        lengths = np.array([len(encoding) for encoding in encodings], dtype=np.intp)
+        n_pieces = int(lengths.sum())
+        ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.intp, count=n_pieces)
+        offsets = _read_offsets(encodings, n_pieces)
+        if not keep_whitespace:
+            offsets = _trim(offsets, texts, lengths)
+        return PieceBatch(ids=ids, char_start=offsets[:, 0], char_end=offsets[:, 1], lengths=lengths)
+
+    @cached_property
+    def names(self) -> NDArray[np.object_]:
+        """The pieces themselves, by id; empty where an id has none."""
+        names = np.full(self.vocab_size, "", dtype=object)
+        for name, index in self._tokenizer.get_vocab(with_added_tokens=True).items():
+            names[index] = name
+        return names
+
+    def find_names_from(self, first_id: int) -> list[str]:
+        """Find the pieces whose ids are not below a number, in the order of their ids."""
+        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+        return sorted((name for name, index in vocabulary.items() if index >= first_id), key=vocabulary.__getitem__)
+
+    def count_pieces(self, texts: Sequence[str]) -> list[int]:
+        """Count the pieces of each text, special pieces left out.
+
+        Raises:
+            DataError: A text holds half of a surrogate pair.
+        """
+        return [len(encoding) for encoding in _run(self._tokenizer.encode_batch_fast, texts)]
+
+    def find_special_tokens(self, pad_id: int) -> dict[str, str]:
+        """Tell which piece does what, under the names that transformers has for that.
+
+        Args:
+            pad_id: The id of padding, which the model knows.
+        """
+        content = json.loads(self.json)
+        model = content.get("model") or {}
+        names = [added["content"] for added in content.get("added_tokens") or []]
+        unknown = model.get("unk_token")
+        if unknown is None and isinstance(model.get("unk_id"), int):
+            unknown = self._tokenizer.id_to_token(model["unk_id"])
+        tokens = {
+            "cls_token": self._tokenizer.id_to_token(self.prefix_ids[0]) if self.prefix_ids else None,
+            "sep_token": self._tokenizer.id_to_token(self.suffix_ids[-1]) if self.suffix_ids else None,
+            "pad_token": self._tokenizer.id_to_token(pad_id),
+            "unk_token": unknown,
+            "mask_token": next((name for name in names if name.strip("[]<>").lower() == "mask"), None),
+        }
+        return {role: token for role, token in tokens.items() if token is not None}
+
+    def find_mask_id(self) -> int | None:
+        """Return the id of the piece that hides another, such as `[MASK]`, or nothing where there is none."""
+        name = self.find_special_tokens(0).get("mask_token")
+        return None if name is None else cast(int, self._tokenizer.token_to_id(name))
+
+    def list_special_ids(self, pad_id: int) -> Ints:
+        """List the ids of pieces that stand for no text: opening, closing, padding, unknown and their kin.
+
+        Args:
+            pad_id: The id of padding, which the model knows.
+        """
+        added = json.loads(self.json).get("added_tokens") or []
+        names = [each["content"] for each in added if each.get("special")]
+        names += self.find_special_tokens(pad_id).values()
+        return np.unique([pad_id, *(self._tokenizer.token_to_id(name) for name in names)]).astype(np.intp)
+
+    def number_words(self, texts: Sequence[str]) -> Ints:
+        """Tell which pieces make a word, as the tokenizer cuts a text before it cuts pieces.
+
+        Args:
+            texts: The texts.
+
+        Returns:
+            `(P,)` numbers of words in the order of `encode`, counted through the batch. A piece that belongs to no
+            word, such as an added one, has a number of its own.
+
+        Raises:
+            DataError: A text holds half of a surrogate pair.
+        """
+        encodings = _run(self._tokenizer.encode_batch, texts)
+        words = np.array([-1 if word is None else word for e in encodings for word in e.word_ids], dtype=np.intp)
+        text = np.repeat(np.arange(len(encodings)), [len(e) for e in encodings])
+        is_next = (np.diff(words, prepend=-1) != 0) | (words < 0) | (np.diff(text, prepend=-1) != 0)
+        return np.cumsum(is_next) - 1
+
+    def _find_special_ids(self) -> tuple[list[int], list[int]]:
+        encoding = self._tokenizer.encode("a", add_special_tokens=True)
+        is_special = list(encoding.special_tokens_mask)
+        if 0 not in is_special:
+            # A vocabulary without this letter: what is not special is unknown, and dropped. Halve what is there.
+            middle = len(is_special) // 2
+            return encoding.ids[:middle], encoding.ids[middle:]
+        first = is_special.index(0)
+        last = len(is_special) - is_special[::-1].index(0)
+        return encoding.ids[:first], encoding.ids[last:]
+
+    def _find_middle(self) -> tuple[list[int], int]:
+        encoding = self._tokenizer.encode("a", "a", add_special_tokens=True)
+        texts = list(encoding.sequence_ids)  # of each piece: 0, 1, or None where it is special
+        if 0 not in texts or 1 not in texts:
+            return self.suffix_ids, 1
+        second = texts.index(1)
+        middle = [piece for piece, text in zip(encoding.ids[:second], texts, strict=False) if text is None]
+        middle = middle[len(self.prefix_ids) :]
+        # A tokenizer that was never told of pairs puts nothing between them; then as BERT does.
+        return (middle, encoding.type_ids[second]) if middle else (self.suffix_ids, 1)
+
+
+def _run(encode_batch: Callable[..., list[Encoding]], texts: Sequence[str]) -> list[Encoding]:
+    try:
+        return encode_batch(list(texts), add_special_tokens=False)
+    except TypeError as error:
+        for index, text in enumerate(texts):
+            if match := _SURROGATE.search(text):
+                raise DataError(
+                    f"text {index} holds {match.group()!r} at character {match.start()}, half of a surrogate pair. "
+                    "Replace it: text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+                ) from error
+        raise
+
+
+def _read_offsets(encodings: Sequence[Encoding], n_pieces: int) -> Ints:
+    pairs = chain.from_iterable(e.offsets for e in encodings)
+    flat = np.fromiter(chain.from_iterable(pairs), np.intp, count=2 * n_pieces)
+    return flat.reshape(n_pieces, 2)
+
+
+def _trim(offsets: Ints, texts: Sequence[str], lengths: Ints) -> Ints:
+    """Move offsets past the whitespace around a piece, such as that which byte-level tokenizers count to a word."""
+    text_lengths = np.array([len(text) for text in texts], dtype=np.intp)
+    base = np.repeat(np.cumsum(text_lengths) - text_lengths, lengths)[:, None]
+    codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype="<u4")
+    is_text = ~_list_spaces()[np.minimum(codes, _LAST_SPACE + 1)]
+    n_chars = len(is_text)
+    # For every character, the next one and the last one that is not whitespace.
+    position = np.arange(n_chars)
+    following = np.minimum.accumulate(np.where(is_text, position, n_chars)[::-1])[::-1]
+    following = np.append(following, n_chars)
+    before = np.concatenate([[-1], np.maximum.accumulate(np.where(is_text, position, -1))])
+    start, end = (offsets + base).T
+    start = np.minimum(following[start], end)
+    end = np.maximum(before[end] + 1, start)
+    return np.stack([start, end], axis=1) - base
+
+
+@cache
+def _list_spaces() -> NDArray[np.bool_]:
+    """Tell for each character up to one past the last whitespace whether it is whitespace."""
+    return np.array([chr(code).isspace() for code in range(_LAST_SPACE + 2)], dtype=np.bool_)

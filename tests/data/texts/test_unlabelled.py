@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spacy_bertft.data.texts.rows import RowTally
+from spacy_bertft.data.texts.unlabelled import UnlabelledText, check_unlabelled, read_unlabelled
+from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
+
+
+def write(path: Path, *values: object) -> Path:
+    path.write_text("".join(f"{json.dumps(value)}\n" for value in values), encoding="utf-8")
+    return path
+
+
+def test_the_other_fields_are_kept(tmp_path):
+    path = write(tmp_path / "a.jsonl", {"text": " a ", "id": 7}, {"meta": {"id": 1, "url": "x"}, "text": "b", "id": 2})
+    assert list(read_unlabelled(path)) == [
+        UnlabelledText(1, " a ", {"id": 7}),
+        UnlabelledText(2, "b", {"id": 2, "url": "x"}),
+    ]
+
+
+def test_a_named_field(tmp_path):
+    path = write(tmp_path / "a.jsonl", {"body": "a", "text": 1, "meta": "m"})
+    assert list(read_unlabelled(path, "body")) == [UnlabelledText(1, "a", {"text": 1, "meta": "m"})]
+
+
+def test_a_text_on_each_line(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("a\u2028b\r\n\n{}\n", encoding="utf-8", newline="")
+    tally = RowTally()
+    assert list(read_unlabelled(path, tally=tally)) == [UnlabelledText(1, "a\u2028b", {}), UnlabelledText(3, "{}", {})]
+    assert tally == RowTally(n_lines=3, n_empty_lines=1)
+
+
+def test_empty_texts_are_counted(tmp_path):
+    path = write(tmp_path / "a.jsonl", {"text": ""}, {"text": " \n"}, {"text": "a"})
+    tally = RowTally()
+    assert [text.line for text in read_unlabelled(path, tally=tally)] == [3]
+    assert tally == RowTally(n_lines=3, n_empty_texts=2)
+
+
+def test_a_field_that_is_not_there(tmp_path):
+    path = write(tmp_path / "a.jsonl", {"text": "a"}, {"body": "a"})
+    with pytest.raises(ColumnFormatError) as caught:
+        list(read_unlabelled(path))
+    assert (caught.value.line, caught.value.expected) == (2, "Pass --text-column with the name of a field.")
+
+
+def test_names_that_do_not_tell(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        check_unlabelled(tmp_path / "a.jsonl")
+    (tmp_path / "a.csv").touch()
+    with pytest.raises(SettingError, match="ends in"):
+        check_unlabelled(tmp_path / "a.csv")

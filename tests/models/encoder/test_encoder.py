@@ -1,0 +1,220 @@
+"""The encoder against transformers itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import spacy
+import srsly
+import torch
+from small_checkpoints import FAMILIES, TEXTS, WORDS, find_first_pieces, make_checkpoint, make_sentences
+from spacy.tokens import Doc
+from transformers import AutoModel, AutoModelForTokenClassification
+
+from spacy_bertft.checkpoints import read_tokenizer
+from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, NotInitializedError, SettingError
+from spacy_bertft.models.encoder.build import build_bert_encoder
+from spacy_bertft.models.encoder.output import EncodedGradient, ask_for
+from spacy_bertft.models.store.shim import get_shim
+
+nlp = spacy.blank("en")
+
+
+def make_docs(n_docs: int) -> list[Doc]:
+    return [nlp.make_doc(text) for text in make_sentences(n_docs)]
+
+
+def build(name: str, **settings):
+    model = build_bert_encoder(str(name), precision=settings.pop("precision", "fp32"), **settings)
+    model.initialize()
+    return model
+
+
+def encode_alone(bert: torch.nn.Module, name: str, doc: Doc) -> np.ndarray:
+    """Run transformers on one text and pick the first piece that starts in each token, the slow way."""
+    tokenizer = read_tokenizer(name)
+    pieces = tokenizer.encode([doc.text])
+    ids = [*tokenizer.prefix_ids, *pieces.ids.tolist(), *tokenizer.suffix_ids]
+    with torch.no_grad():
+        states = bert.eval()(torch.tensor([ids])).last_hidden_state[0].numpy()
+    return states[np.array(find_first_pieces(pieces, doc)) + len(tokenizer.prefix_ids)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_token_vectors_are_those_of_transformers(checkpoints, family):
+    folder = checkpoints(family)
+    docs = make_docs(40)
+    encoded = build(folder).predict(docs)
+    bert = AutoModel.from_pretrained(folder)
+    expected = np.concatenate([encode_alone(bert, str(folder), doc) for doc in docs])
+    assert encoded.lengths.tolist() == [len(doc) for doc in docs]
+    np.testing.assert_allclose(encoded.token_vectors.numpy(), expected, atol=1e-5)
+
+
+def test_a_checkpoint_with_a_head_gives_the_same_encoder(checkpoints):
+    folder = checkpoints("bert", 5)
+    docs = make_docs(20)
+    encoded = build(folder).predict(docs)
+    bert = AutoModelForTokenClassification.from_pretrained(folder).bert
+    expected = np.concatenate([encode_alone(bert, str(folder), doc) for doc in docs])
+    np.testing.assert_allclose(encoded.token_vectors.numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("max_pieces", [1, 50, 100_000])
+def test_buckets_change_nothing(checkpoint, max_pieces):
+    docs = make_docs(30)
+    encoded = build(checkpoint, max_pieces=max_pieces).predict(docs)
+    alone = build(checkpoint)
+    for vectors, doc in zip(encoded.token_vectors.split(encoded.lengths.tolist()), docs, strict=True):
+        torch.testing.assert_close(vectors, alone.predict([doc]).token_vectors, atol=1e-5, rtol=0)
+
+
+def test_empty_docs_shift_nothing(checkpoint):
+    model = build(checkpoint)
+    docs = [nlp.make_doc(text) for text in ["", "drew barrymore", "", "  \n ", "bill", ""]]
+    encoded = model.predict(docs)
+    assert encoded.lengths.tolist() == [0, 2, 0, 0, 1, 0]
+    assert encoded.token_index.tolist() == [0, 1, 3]
+    torch.testing.assert_close(encoded.token_vectors[2:], model.predict(docs[4:5]).token_vectors)
+    assert model.predict([]).token_vectors.shape == (0, 32)
+
+
+def test_every_token_of_a_long_text_has_a_vector(checkpoint):
+    words = np.random.default_rng(0).choice(WORDS, size=10_000).tolist()
+    doc = Doc(nlp.vocab, words=words)
+    encoded = build(checkpoint).predict([doc])
+    assert encoded.lengths.tolist() == [10_000]
+    assert encoded.token_index.tolist() == list(range(10_000))
+
+
+def test_a_token_in_the_middle_of_a_long_text_is_answered_by_the_window_around_it(checkpoint):
+    """One window over the same pieces, cut out by hand, gives the same vector."""
+    doc = Doc(nlp.vocab, words=["the"] * 100)  # one piece each
+    tokens = build(checkpoint, window=22, stride=10).predict([doc]).token_vectors
+    short = Doc(nlp.vocab, words=["the"] * 20)
+    within = build(checkpoint).predict([short]).token_vectors
+    # Windows start at 0, 10, 20 …; of the window at 10, tokens 15 to 24 are furthest from its edges.
+    torch.testing.assert_close(tokens[15:25], within[5:15], atol=1e-5, rtol=0)
+    torch.testing.assert_close(tokens[:15], within[:15], atol=1e-5, rtol=0)
+
+
+def test_the_first_vector_of_a_window_is_the_state_of_its_first_piece(checkpoint):
+    doc = nlp.make_doc(TEXTS[0])
+    bert = AutoModel.from_pretrained(checkpoint).eval()
+    tokenizer = read_tokenizer(checkpoint)
+    ids = [*tokenizer.prefix_ids, *tokenizer.encode([doc.text]).ids.tolist(), *tokenizer.suffix_ids]
+    with torch.no_grad():
+        expected = bert(torch.tensor([ids])).last_hidden_state[:, 0]
+    model = build(checkpoint)
+    ask_for(model, "first")
+    torch.testing.assert_close(model.predict([doc]).window_vectors["first"], expected, atol=1e-5, rtol=0)
+
+
+def test_gradients_are_those_of_autograd(tmp_path):
+    """Through batch, windows and buckets, against one plain pass over each text."""
+    folder = make_checkpoint(tmp_path, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    model = build(folder, max_pieces=64)
+    module = get_shim(model).module
+    docs = make_docs(12)
+    encoded, backprop = model.begin_update(docs)
+    d_tokens = torch.randn(encoded.token_vectors.shape, generator=torch.Generator().manual_seed(1))
+    backprop(EncodedGradient(token_vectors=d_tokens))
+    bert = AutoModel.from_pretrained(folder).eval()
+    tokenizer = read_tokenizer(str(folder))
+    for doc, d_doc in zip(docs, d_tokens.split(encoded.lengths.tolist()), strict=True):
+        pieces = tokenizer.encode([doc.text])
+        ids = [*tokenizer.prefix_ids, *pieces.ids.tolist(), *tokenizer.suffix_ids]
+        first = [piece + 1 for piece in find_first_pieces(pieces, doc)]
+        bert(torch.tensor([ids])).last_hidden_state[0][first].backward(d_doc)
+    expected = {name: p.grad for name, p in bert.named_parameters() if p.grad is not None}
+    found = {name: p.grad for name, p in module.bert.named_parameters() if p.grad is not None}
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-4, rtol=1e-4)
+
+
+def test_bf16_is_close_to_fp32(checkpoint):
+    docs = make_docs(20)
+    exact = build(checkpoint).predict(docs).token_vectors
+    rough = build(checkpoint, precision="bf16").predict(docs).token_vectors
+    assert rough.dtype == torch.float32
+    assert not torch.equal(rough, exact)
+    assert torch.nn.functional.cosine_similarity(rough, exact).min() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("frozen_layers", "learning"),
+    [
+        ("none", {"embeddings", "encoder.layer.0", "encoder.layer.1"}),
+        ("embeddings", {"encoder.layer.0", "encoder.layer.1"}),
+        (1, {"encoder.layer.1"}),
+        ("1", {"encoder.layer.1"}),
+        ("all_but_last", {"encoder.layer.1"}),
+        ("all", set()),
+    ],
+)
+def test_frozen_layers_do_not_learn(checkpoint, frozen_layers, learning):
+    from spacy_bertft.training.optimizer import configure_adamw
+
+    model = build(checkpoint, frozen_layers=frozen_layers)
+    bert = get_shim(model).module.bert
+    before = {name: parameter.clone() for name, parameter in bert.named_parameters()}
+    encoded, backprop = model.begin_update(make_docs(4))
+    backprop(EncodedGradient(token_vectors=torch.randn_like(encoded.token_vectors)))
+    model.finish_update(configure_adamw(1e-3))
+    changed = {name for name, parameter in bert.named_parameters() if not torch.equal(parameter, before[name])}
+    parts = ("embeddings", "encoder.layer.0", "encoder.layer.1")
+    assert {part for part in parts for name in changed if name.startswith(part)} == learning
+
+
+def test_layers_below_learn_slower(checkpoint):
+    from spacy_bertft.training.optimizer import configure_adamw
+
+    model = build(checkpoint, layer_lr_decay=0.5)
+    bert = get_shim(model).module.bert
+    name = "encoder.layer.{}.output.dense.weight"
+    before = [bert.get_parameter(name.format(i)).clone() for i in range(2)]
+    encoded, backprop = model.begin_update(make_docs(4))
+    backprop(EncodedGradient(token_vectors=torch.randn_like(encoded.token_vectors)))
+    model.finish_update(configure_adamw(1e-3, weight_decay=0.0))
+    # The first step of Adam moves every weight by about the learning rate, whatever its gradient.
+    steps = [(bert.get_parameter(name.format(i)) - before[i]).abs().median().item() for i in range(2)]
+    assert steps == pytest.approx([0.5e-3, 1e-3], rel=0.01)
+
+
+def test_nothing_is_read_before_initialize():
+    model = build_bert_encoder("/nowhere")
+    with pytest.raises(NotInitializedError, match="Call nlp"):
+        model.predict([nlp.make_doc("a")])
+    with pytest.raises(CheckpointNotFoundError) as raised:
+        model.initialize()
+    assert raised.value.name == "/nowhere"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("precision", "fp8"),
+        ("max_pieces", 0),
+        ("window", 65),
+        ("window", 2),
+        ("stride", 63),
+        ("layer_lr_decay", 0.0),
+        ("frozen_layers", 3),
+        ("frozen_layers", "some"),
+    ],
+)
+def test_settings_outside_what_is_allowed(checkpoint, setting, value):
+    with pytest.raises(SettingError) as raised:
+        build_bert_encoder(checkpoint, **{setting: value}).initialize()
+    assert raised.value.name == setting
+    assert raised.value.value == value
+
+
+def test_only_families_of_text_encoders_are_built(checkpoint, tmp_path):
+    """Others may name a second model in their configuration, and transformers would fetch it."""
+    folder = make_checkpoint(tmp_path / "other")
+    config = srsly.read_json(folder / "config.json")
+    srsly.write_json(folder / "config.json", config | {"model_type": "detr", "backbone": "someone/else"})
+    with pytest.raises(CheckpointError, match="detr"):
+        build(folder)
