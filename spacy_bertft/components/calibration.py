@@ -10,7 +10,6 @@ from spacy.language import Language
 from spacy.training import Corpus, Example
 from spacy.util import minibatch
 
-from spacy_bertft.components.confidence import measure_calibration_error
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import run_component
 from spacy_bertft.components.text_component import TextComponent
@@ -52,7 +51,7 @@ def measure_calibration_errors(nlp: Language, examples: Sequence[Example]) -> di
         nlp: The pipeline that has annotated the examples.
         examples: With predictions and gold annotation.
     """
-    errors = {name: measure_calibration_error(pipe.judge(examples)) for name, pipe in find_calibrated(nlp).items()}
+    errors = {name: pipe.measure_calibration_error(examples) for name, pipe in find_calibrated(nlp).items()}
     return {name: error for name, error in errors.items() if error is not None}
 
 

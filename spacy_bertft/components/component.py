@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from spacy.language import Language
+from spacy.tokens import Doc
 from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
 
 from spacy_bertft.checkpoints import CheckpointHead, Task
 from spacy_bertft.components.pipe import BertPipe
+from spacy_bertft.components.predictions import Judged, Prediction, measure_calibration_error, stack_judged
 from spacy_bertft.components.training_config import warn_about_training
 from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, DataError, FixedLabelsError, SettingError
 from spacy_bertft.models.heads.head import find_pretrained_head, load_head
@@ -61,6 +63,23 @@ class BertComponent(BertPipe):
     def _read_labels(self, example: Example) -> Iterable[str]:
         """Read the labels that occur in the gold annotation of an example."""
         raise NotImplementedError
+
+    def list_predictions(self, source: Doc | Example) -> list[Prediction]:
+        """List what the component says of a document.
+
+        Args:
+            source: A document that it has annotated; an example, to compare its predicted document with the gold
+                annotation.
+        """
+        raise NotImplementedError
+
+    def judge(self, examples: Iterable[Example]) -> Judged:
+        """Collect the probabilities of what the component says of annotated documents, and whether each holds."""
+        return stack_judged(each for example in examples for each in self.list_predictions(example))
+
+    def measure_calibration_error(self, examples: Iterable[Example]) -> float | None:
+        """Measure the expected calibration error on annotated documents; None where nothing can be judged."""
+        return measure_calibration_error(each for example in examples for each in self.list_predictions(example))
 
     # spaCy's verbs, in spaCy's order.
 

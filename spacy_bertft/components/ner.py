@@ -14,8 +14,12 @@ from spacy.training import Example
 
 from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.components.component import Scorer, check_known
-from spacy_bertft.components.confidence import Judged, judge_entities, measure_calibration_error
-from spacy_bertft.components.gold import judge_spans, read_gold_entities
+from spacy_bertft.components.predictions import (
+    Prediction,
+    is_entity_correct,
+    list_entities,
+    read_gold_entities,
+)
 from spacy_bertft.components.score import read_entities, register_score, write_entities
 from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError
@@ -188,7 +192,7 @@ class BertNer(TokenComponent):
         judged = [
             is_right
             for gold, spans in zip(golds, found, strict=True)
-            for is_right in judge_spans(self._name(spans), gold)
+            for is_right in (is_entity_correct(span, gold) for span in self._name(spans))
         ]
         known = np.array([index for index, is_right in enumerate(judged) if is_right is not None], dtype=np.intp)
         return Answers(
@@ -197,15 +201,15 @@ class BertNer(TokenComponent):
             n_gold=sum(len(gold.spans) for gold in golds),
         )
 
-    def judge(self, examples: Iterable[Example]) -> Judged:
-        """Collect the probabilities of the entities on annotated documents, and whether each is right."""
-        return judge_entities(self.name, examples)
+    def list_predictions(self, source: Doc | Example) -> list[Prediction]:
+        """List the entities that the component has found."""
+        return list_entities(self.name, source)
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Score annotated examples: what the scorer gives, and `ents_calibration_error`."""
         examples = list(examples)
         scores: dict[str, Any] = super().score(examples, **kwargs)
-        return scores and scores | {"ents_calibration_error": measure_calibration_error(self.judge(examples))}
+        return scores and scores | {"ents_calibration_error": self.measure_calibration_error(examples)}
 
     def _name(self, spans: SpanBatch) -> list[TagSpan]:
         labels = get_grammar(self.model).labels

@@ -12,6 +12,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.components.component import Scorer
+from spacy_bertft.components.predictions import Prediction, list_tags
 from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.token import TokenModel, TokenScores
@@ -94,6 +95,10 @@ class BertTagger(TokenComponent):
             if known:
                 allowed[row] = False
                 allowed[row, known] = True
+
+    def list_predictions(self, source: Doc | Example) -> list[Prediction]:
+        """List the tags of all tokens."""
+        return list_tags(self.name, source)
 
     def _decode(self, docs: list[Doc], scores: TokenScores) -> list[NDArray[np.intp]]:
         """Find the tag of every token, as an output of the model, −1 where there is no answer."""

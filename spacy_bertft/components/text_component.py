@@ -17,9 +17,8 @@ from spacy.vocab import Vocab
 from spacy_bertft.checkpoints import NEVER, CheckpointHead
 from spacy_bertft.components.category_scores import UnknownLabelsWarning, count_unknown_labels, format_unknown_labels
 from spacy_bertft.components.component import BertComponent, Scorer
-from spacy_bertft.components.confidence import Judged, measure_calibration_error
-from spacy_bertft.components.gold import list_gold_labels
 from spacy_bertft.components.pipe import DEFAULT_ENCODER
+from spacy_bertft.components.predictions import Prediction, list_categories, list_gold_labels
 from spacy_bertft.components.text_pair import PairWarnings, check_pairs
 from spacy_bertft.errors import CheckpointError, SettingError, UnsupportedError
 from spacy_bertft.models.heads.text import TextModel, set_labels
@@ -95,10 +94,6 @@ class TextComponent(BertComponent):
     # What a subclass says.
 
     exclusive: bool
-
-    def judge(self, examples: Iterable[Example]) -> Judged:
-        """Collect the probabilities of the categories of annotated documents, and whether each is right."""
-        raise NotImplementedError
 
     def _check_gold(self, cats: dict[str, float]) -> None:
         """Raise unless the gold annotation of a document makes sense."""
@@ -263,6 +258,11 @@ class TextComponent(BertComponent):
             n_gold=int(holds.sum()),
         )
 
+    def list_predictions(self, source: Doc | Example) -> list[Prediction]:
+        """List the best of labels that exclude each other, or each label."""
+        threshold: float = self.cfg["threshold"]
+        return list_categories(self.name, self.labels, source, exclusive=self.exclusive, threshold=threshold)
+
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Score annotated examples: what the scorer gives, and `cats_calibration_error`.
 
@@ -274,7 +274,7 @@ class TextComponent(BertComponent):
             message = f"{self.name}: texts have gold labels that no component of the pipeline has: {note}. "
             warnings.warn(message + self._tell_unknown(), UnknownLabelsWarning, stacklevel=2)
         scores: dict[str, Any] = super().score(examples, **kwargs)
-        return scores and scores | {"cats_calibration_error": measure_calibration_error(self.judge(examples))}
+        return scores and scores | {"cats_calibration_error": self.measure_calibration_error(examples)}
 
     def predict(self, docs: Iterable[Doc]) -> NDArray[np.float64]:
         """Predict for a batch, without touching the documents: `(B, L)` probabilities."""

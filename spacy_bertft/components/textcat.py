@@ -11,7 +11,6 @@ from spacy.language import Language
 from spacy.pipeline.textcat import textcat_score
 from spacy.training import Example
 
-from spacy_bertft.components.confidence import Judged, judge_classes
 from spacy_bertft.components.text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
 from spacy_bertft.errors import CheckpointError, DataError, SettingError
 from spacy_bertft.models.heads.text import TextModel
@@ -113,10 +112,6 @@ class BertTextcat(TextComponent):
                 "does not, use bert_textcat_multilabel."
             )
         super()._set_outputs()
-
-    def judge(self, examples: Iterable[Example]) -> Judged:
-        """Collect the probabilities of the classes of annotated documents, and whether each is right."""
-        return judge_classes(self.labels, examples)
 
     def _tell_unknown(self) -> str:
         if self.scorer is textcat_score:

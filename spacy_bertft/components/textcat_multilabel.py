@@ -2,15 +2,13 @@
 
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
-from spacy.training import Example
 
-from spacy_bertft.components.confidence import Judged, judge_labels
 from spacy_bertft.components.text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
 from spacy_bertft.errors import DataError
 from spacy_bertft.models.heads.text import TextModel
@@ -65,10 +63,6 @@ class BertTextcatMultilabel(TextComponent):
     """Classify documents by labels that may hold together, each with a probability of its own."""
 
     exclusive = False
-
-    def judge(self, examples: Iterable[Example]) -> Judged:
-        """Collect the probabilities of the labels of annotated documents, and whether each holds."""
-        return judge_labels(self.labels, examples)
 
     def _tell_unknown(self) -> str:
         return "They are left out of the scores."

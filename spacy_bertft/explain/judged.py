@@ -12,8 +12,8 @@ from spacy.training import Example
 from tqdm import tqdm
 
 from spacy_bertft.components.calibration import CalibratedComponent
-from spacy_bertft.components.gold import judge_group, list_gold_labels, read_gold_entities
 from spacy_bertft.components.ner import BertNer
+from spacy_bertft.components.predictions import judge_group, list_gold_labels, read_gold_entities
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.data.docs import read_docs
 from spacy_bertft.errors import DataError

@@ -20,7 +20,7 @@ from spacy.training import Example
 
 from spacy_bertft.annotate.writing.answers import read_answers
 from spacy_bertft.checkpoints import read_head
-from spacy_bertft.components.confidence import judge_entities
+from spacy_bertft.components.predictions import list_entities, stack_judged
 from spacy_bertft.components.score import find_score, register_score, set_score, write_entities
 from spacy_bertft.data.char_spans import CharSpanGroup
 from spacy_bertft.demo.answers import Question, format_answers
@@ -199,7 +199,7 @@ def test_our_own_code_after_merging(nlp):
     assert all(f"{ent.label_} {100 * ent._.bertft_score:.1f} %" in page for ent in doc.ents)
     assert len(attribute_entities(nlp, doc, method="attention")) == len(doc.ents)
     example = Example(doc, doc.copy())
-    probs, is_right = judge_entities("bert_ner", [example])
+    probs, is_right = stack_judged(list_entities("bert_ner", example))
     assert probs.tolist() == [ent._.bertft_score for ent in doc.ents]
     assert is_right.all()
 

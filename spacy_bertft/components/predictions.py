@@ -1,0 +1,253 @@
+"""One record of a prediction: what a component says of a document, how sure it is, and whether that is correct.
+
+Every component with a head lists its own: `pipe.list_predictions(doc)` for a document that the pipeline has annotated,
+`pipe.list_predictions(example)` to compare its predicted document with the gold annotation. For categories of any
+component, spaCy's own too, call `list_categories`. Whether a prediction is correct is decided here and nowhere else:
+
+- Calibration and reliability: `stack_judged(predictions)` gives probabilities and verdicts as arrays.
+- Evaluation: `(each.gold, each.label)` are the pairs of a confusion matrix. Gold entities that were missed are no
+  predictions; `read_gold_entities(example).spans` has them.
+- Explanation: `confidence` orders predictions; `overlaps` are the gold entities that an entity shares a token with.
+- Demo and active learning: without gold annotation, `gold` and `is_correct` are None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.attrs import ENT_IOB, IDX, LENGTH
+from spacy.tokens import Doc, Span, SpanGroup
+from spacy.training import Example
+
+from spacy_bertft.tags import TagSpan
+from spacy_bertft.training.reliability import measure_reliability
+
+Kind = Literal["entity", "tag", "category"]
+
+# `(n,)` probabilities and `(n,)` verdicts, of predictions of which the annotation says something.
+Judged = tuple[NDArray[np.float64], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a component says of a document.
+
+    Attributes:
+        component: Name of the component in the pipeline.
+        kind: What it is about: `entity`, `tag` or `category`.
+        label: The label; `""` for a token that got no tag.
+        start: First token; None for a category.
+        end: One past the last token; None for a category.
+        prob: The probability of the label; None for a tag, which has none.
+        is_predicted: False only for a category that may hold together with others and is below the threshold: the
+            prediction is that the label does not hold.
+        gold: The label that the gold annotation has there: for an entity that with the same bounds, for categories that
+            exclude each other the gold one, which may be unknown to the pipeline. `""` if it is known that there is
+            none, None if nothing is known.
+        is_correct: Whether prediction and gold annotation agree; None if nothing is known.
+        overlaps: The gold entities that share a token with an entity.
+    """
+
+    component: str
+    kind: Kind
+    label: str
+    start: int | None = None
+    end: int | None = None
+    prob: float | None = None
+    is_predicted: bool = True
+    gold: str | None = None
+    is_correct: bool | None = None
+    overlaps: tuple[TagSpan, ...] = ()
+
+    @property
+    def confidence(self) -> float | None:
+        """How sure the component is of what it predicts: also that a category does not hold."""
+        return 1 - self.prob if self.prob is not None and not self.is_predicted else self.prob
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the label holds by the gold annotation: the event whose probability is `prob`."""
+        return None if self.is_correct is None else self.is_correct == self.is_predicted
+
+
+def list_entities(component: str, source: Doc | Example) -> list[Prediction]:
+    """List the entities that a component has found, in the order of the text.
+
+    Args:
+        component: Its name, which is also that of its group in `doc.spans`.
+        source: An annotated document; an example, to compare it with the gold annotation.
+    """
+    doc, example = _split(source)
+    if component not in doc.spans:
+        return []
+    group = doc.spans[component]
+    spans = [TagSpan(span.start, span.end, span.label_) for span in group]
+    gold = read_gold_entities(example) if example else None
+    return [
+        Prediction(component, "entity", span.label, span.token_start, span.token_end, prob, True, *_compare(span, gold))
+        for span, prob in zip(spans, group.attrs["scores"], strict=True)
+    ]
+
+
+def list_tags(component: str, source: Doc | Example) -> list[Prediction]:
+    """List the tags of all tokens.
+
+    Args:
+        component: Name of the component that gave them.
+        source: An annotated document; an example, to compare it with the gold annotation.
+    """
+    doc, example = _split(source)
+    gold = example.get_aligned("TAG", as_string=True) if example else [None] * len(doc)
+    return [
+        Prediction(component, "tag", t.tag_, t.i, t.i + 1, None, True, tag or None, tag == t.tag_ if tag else None)
+        for t, tag in zip(doc, gold, strict=True)
+    ]
+
+
+def list_categories(
+    component: str, labels: Sequence[str], source: Doc | Example, *, exclusive: bool, threshold: float
+) -> list[Prediction]:
+    """List the best of categories that exclude each other; of others, each, whether it is predicted or not.
+
+    Args:
+        component: Name of the component that gave them.
+        labels: Its labels.
+        source: An annotated document; an example, to compare it with the gold annotation. A category without a gold
+            value is not known; of exclusive ones none is if no value is above 0.
+        exclusive: Whether they exclude each other.
+        threshold: If not, from which probability on a label is predicted.
+
+    Returns:
+        The predictions; empty where the component has not annotated the document.
+    """
+    doc, example = _split(source)
+    cats: Mapping[str, float] = example.reference.cats if example else {}
+    if not exclusive:
+        held = list_gold_labels(cats, labels, exclusive=False)
+        return [
+            Prediction(
+                component,
+                "category",
+                label,
+                prob=doc.cats[label],
+                is_predicted=(is_predicted := doc.cats[label] >= threshold),
+                gold=label * (label in held) if label in cats else None,
+                is_correct=(label in held) == is_predicted if label in cats else None,
+            )
+            for label in labels
+            if label in doc.cats
+        ]
+    best = list_gold_labels(doc.cats, labels, exclusive=True)
+    # Every component writes all its labels to `doc.cats`: what is not there is no label of this pipeline.
+    unknown = cats.keys() - doc.cats.keys() - set(labels)
+    golds = list_gold_labels(cats, labels, exclusive=True) or list_gold_labels(cats, unknown, exclusive=True)
+    gold = golds[0] if golds else None
+    is_correct = None if gold is None else best == [gold]
+    return [
+        Prediction(component, "category", label, prob=doc.cats[label], gold=gold, is_correct=is_correct)
+        for label in best
+    ]
+
+
+def stack_judged(predictions: Iterable[Prediction]) -> Judged:
+    """Stack the probabilities of predictions and whether their labels hold, leaving out those that cannot be judged.
+
+    Returns:
+        `(n,)` probabilities and `(n,)` verdicts.
+    """
+    judged = [(each.prob, each.holds) for each in predictions if each.holds is not None and each.prob is not None]
+    return np.array([prob for prob, _ in judged]), np.array([holds for _, holds in judged], dtype=np.bool_)
+
+
+def measure_calibration_error(predictions: Iterable[Prediction]) -> float | None:
+    """Measure the expected calibration error; None where the gold annotation says nothing of any prediction."""
+    probs, holds = stack_judged(predictions)
+    return measure_reliability(probs, holds).calibration_error if len(probs) else None
+
+
+def list_gold_labels(cats: Mapping[str, float], labels: Collection[str], *, exclusive: bool) -> list[str]:
+    """List which labels hold, as spaCy's scorer takes gold values.
+
+    Args:
+        cats: The values, from 0 to 1. A label without one may hold or not, where labels do not exclude each other.
+        labels: Those that are asked for.
+        exclusive: Whether only one can hold: that of the highest value, of equal ones the first of the document.
+            Otherwise each above 0 holds. All 0 names none.
+    """
+    held = [label for label, value in cats.items() if label in labels and value > 0]
+    return [max(held, key=cats.__getitem__)] if held and exclusive else held
+
+
+@dataclass(frozen=True)
+class GoldEntities:
+    """What an example says of the entities of its predicted document.
+
+    Attributes:
+        spans: The entities that fit the tokens.
+        is_known: `(T,)` whether the annotation says anything of a token.
+        misaligned: Texts of the entities that do not fit; their tokens are not known.
+    """
+
+    spans: list[TagSpan]
+    is_known: NDArray[np.bool_]
+    misaligned: list[str]
+
+
+def read_gold_entities(example: Example) -> GoldEntities:
+    """Read the entities of the reference in the tokens of the predicted document."""
+    if _has_same_tokens(example.predicted, example.reference):
+        spans = [TagSpan(ent.start, ent.end, ent.label_) for ent in example.reference.ents]
+        iob = example.reference.to_array(ENT_IOB)
+        return GoldEntities(spans, iob != 0, [])
+    aligned, tags = example.get_aligned_ents_and_ner()
+    spans = [TagSpan(ent.start, ent.end, ent.label_) for ent in aligned]
+    is_known = np.array([tag is not None for tag in tags], dtype=np.bool_)
+    ents = example.reference.ents
+    if len(aligned) == len(ents):
+        return GoldEntities(spans, is_known, [])
+    # One by one, since the characters of the two documents may be counted differently.
+    misaligned = [ent.text for ent in ents if not example.get_aligned_spans_y2x([ent])]
+    return GoldEntities(spans, is_known, misaligned)
+
+
+def is_entity_correct(span: TagSpan, gold: GoldEntities) -> bool | None:
+    """Tell whether an entity is correct: both its ends and its label; None where the annotation says nothing."""
+    if span in gold.spans:
+        return True
+    return False if gold.is_known[span.token_start : span.token_end].all() else None
+
+
+def judge_group(group: SpanGroup, gold: GoldEntities) -> list[tuple[Span, float, bool]]:
+    """List the entities that a component has found, with their probabilities and whether each is right.
+
+    Those of which the annotation says nothing are left out.
+
+    Args:
+        group: `doc.spans` of the component, on a predicted document.
+        gold: What the annotation says of that document.
+    """
+    verdicts = [is_entity_correct(TagSpan(span.start, span.end, span.label_), gold) for span in group]
+    rows = zip(group, group.attrs["scores"], verdicts, strict=True)
+    return [(span, prob, is_right) for span, prob, is_right in rows if is_right is not None]
+
+
+def _compare(span: TagSpan, gold: GoldEntities | None) -> tuple[str | None, bool | None, tuple[TagSpan, ...]]:
+    """Return the gold label with the bounds of an entity, whether the entity is correct, and what it overlaps."""
+    if gold is None:
+        return None, None, ()
+    is_correct = is_entity_correct(span, gold)
+    overlaps = tuple(g for g in gold.spans if g.token_start < span.token_end and span.token_start < g.token_end)
+    exact = "".join(g.label for g in overlaps if g[:2] == span[:2])
+    return exact if is_correct is not None else None, is_correct, overlaps
+
+
+def _split(source: Doc | Example) -> tuple[Doc, Example | None]:
+    return (source.predicted, source) if isinstance(source, Example) else (source, None)
+
+
+def _has_same_tokens(left: Doc, right: Doc) -> bool:
+    return len(left) == len(right) and np.array_equal(left.to_array([IDX, LENGTH]), right.to_array([IDX, LENGTH]))
