@@ -37,7 +37,7 @@ from spacy_bertft.training.optimizer import configure_adamw
 nlp = spacy.blank("en")
 doc = make_pair(nlp, "he left early", "he went away")
 reveal_type(doc)  # spacy.tokens.doc.Doc
-reveal_type(convert([Path("a.bio")], Path("a.spacy"), dev=0.1))  # spacy_bertft.data.columns.report.ColumnReport
+reveal_type(convert([Path("a.bio")], Path("a.spacy"), dev=0.1))  # spacy_bertft.data.columns.convert.ColumnReport
 reveal_type(convert_texts(["a.csv"], "a.spacy").n_docs)  # int
 reveal_type(import_hf("a", "b").labels)  # tuple[str, ...]
 reveal_type(annotate("a", ["b.jsonl"], "c").n_written)  # int

@@ -10,7 +10,7 @@ from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
 from spacy_bertft.data import convert
-from spacy_bertft.data.columns.report import ColumnReport
+from spacy_bertft.data.columns.convert import ColumnReport
 
 from .blanks import remember_blanks
 from .laws import check, expect_clear_errors

@@ -9,10 +9,9 @@ import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from spacy_bertft.annotate.chunks import Chunk, Problem
-from spacy_bertft.annotate.reading.cutter import cut_source
-from spacy_bertft.annotate.reading.inputs import find_inputs
-from spacy_bertft.annotate.reading.rows import Row, parse_rows
+from spacy_bertft.annotate.chunks import Chunk, Problem, cut_source
+from spacy_bertft.annotate.inputs import find_inputs
+from spacy_bertft.annotate.rows import Row, parse_rows
 from spacy_bertft.annotate.settings import AnnotateSettings
 
 from .blanks import get_blank

@@ -1,4 +1,9 @@
-"""Unlabelled texts → those that a pipeline would learn most from."""
+"""What counts in a choice of texts.
+
+What was read, left out and suggested.
+
+Unlabelled texts → those that a pipeline would learn most from.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +15,46 @@ from pathlib import Path
 import numpy as np
 from spacy.language import Language
 
-from spacy_bertft.active.candidates import Candidate
 from spacy_bertft.active.diversity import pick_diverse
 from spacy_bertft.active.formats import FORMATS, Suggestion, format_suggestion
-from spacy_bertft.active.measure import find_measured
 from spacy_bertft.active.preannotation import read_preannotation
-from spacy_bertft.active.report import SuggestReport
-from spacy_bertft.active.settings import SuggestSettings
-from spacy_bertft.active.survey import Survey
+from spacy_bertft.active.survey import Candidate, SuggestReport, Survey, find_measured
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.texts.unlabelled import check_unlabelled
 from spacy_bertft.errors import SettingError
 from spacy_bertft.output import replace_when_done
+
+
+@dataclass(frozen=True)
+class SuggestSettings:
+    """What counts in a choice of texts; see `suggest`.
+
+    Attributes:
+        n_texts: How many texts to choose.
+        diversity: From 0, the most uncertain texts, to 1, texts as different as possible.
+        candidates: How many of the most uncertain texts the choice is made among, in multiples of `n_texts`.
+
+    Raises:
+        SettingError: A setting is outside what is allowed.
+    """
+
+    n_texts: int = 100
+    diversity: float = 0.5
+    candidates: int = 10
+
+    @property
+    def n_candidates(self) -> int:
+        """Among how many of the most uncertain texts the choice is made."""
+        return self.n_texts * self.candidates
+
+    def __post_init__(self) -> None:
+        for name, value in (("n_texts", self.n_texts), ("candidates", self.candidates)):
+            if value < 1:
+                raise SettingError(name, value, "a number from 1 on")
+        if not 0 <= self.diversity <= 1:
+            raise SettingError("diversity", self.diversity, "a number from 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,155 @@
-"""A file of texts, measured as a stream: what is known once all of them went by."""
+"""The most uncertain texts of a stream of any length.
+
+Texts → candidates: one pass through the components that are to be unsure.
+
+A file of texts, measured as a stream: what is known once all of them went by.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from spacy.language import Language
 from tqdm import tqdm
 
-from spacy_bertft.active.candidates import Candidate, CandidatePool
-from spacy_bertft.active.measure import measure_texts
-from spacy_bertft.active.report import SuggestReport
+from spacy_bertft.active.text_vectors import watch_encoder
+from spacy_bertft.active.uncertainty import Floats, measure_uncertainty
 from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.pipelines import run_component
 from spacy_bertft.data.texts.rows import RowTally
 from spacy_bertft.data.texts.unlabelled import UnlabelledText, read_unlabelled
-from spacy_bertft.errors import ColumnFormatError, DataError
+from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A text that may be suggested.
+
+    Attributes:
+        text: The text.
+        uncertainty: How unsure the pipeline is of it, from 0 to 1.
+        vector: `(H,)` where it stands among other texts; nothing where only uncertainty counts.
+    """
+
+    text: UnlabelledText
+    uncertainty: float
+    vector: NDArray[np.float32] | None = None
+
+
+class CandidatePool:
+    """Keeps the most uncertain of the texts that come by, in memory that does not grow with their number.
+
+    Args:
+        n_kept: How many are kept.
+    """
+
+    def __init__(self, n_kept: int) -> None:
+        self.n_kept = n_kept
+        self._candidates: list[Candidate] = []
+
+    def add(self, candidates: Iterable[Candidate]) -> None:
+        """Add texts; the least uncertain of all may have to go."""
+        self._candidates.extend(candidates)
+        if len(self._candidates) > 2 * self.n_kept:
+            self._candidates = self.list_sorted()
+
+    def list_sorted(self) -> list[Candidate]:
+        """List what is kept, the most uncertain first; among equals the one that came first."""
+        return sorted(self._candidates, key=lambda candidate: -candidate.uncertainty)[: self.n_kept]
+
+
+def find_measured(nlp: Language, component: str | None = None) -> dict[str, BertComponent]:
+    """Find the components whose uncertainty counts, by name, in the order of the pipeline.
+
+    Args:
+        nlp: The pipeline.
+        component: The only one that counts; None for all of ours that have labels.
+
+    Raises:
+        SettingError: There is no such component.
+    """
+    ours = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, BertComponent)}
+    measured = ours if component is None else {name: pipe for name, pipe in ours.items() if name == component}
+    if not measured:
+        expected = f"one of {', '.join(ours)}" if ours else "a pipeline that has one, such as bert_ner; this has none"
+        raise SettingError("component", component, expected)
+    return measured
+
+
+def measure_texts(
+    nlp: Language, measured: Mapping[str, BertComponent], texts: Sequence[UnlabelledText], *, has_vectors: bool
+) -> list[Candidate]:
+    """Measure how unsure a pipeline is of a batch of texts, and where they stand among others.
+
+    Components before the last one that counts are run as in the pipeline, for a head may listen to one of them; but no
+    other head of ours, since what it writes changes no scores.
+
+    Args:
+        nlp: The pipeline.
+        measured: Its components that count, at least one. The uncertainty of a text is the mean over them; its vector
+            comes from the encoder of the first.
+        texts: `B` texts.
+        has_vectors: Whether vectors are wanted.
+
+    Raises:
+        UnsupportedError: Vectors are wanted, and the encoder gives none.
+    """
+    docs = [nlp.make_doc(text.text) for text in texts]
+    found: list[Floats] = []
+    vectors: NDArray[np.float32] | None = None
+    for name, component in nlp.pipeline:
+        pipe = measured.get(name)
+        if pipe is None:
+            docs = docs if isinstance(component, BertComponent) else run_component(component, docs)
+            continue
+        if has_vectors and vectors is None:
+            with watch_encoder(pipe.model) as read_vectors:
+                found.append(measure_uncertainty(pipe, docs))
+                vectors = read_vectors()
+        else:
+            found.append(measure_uncertainty(pipe, docs))
+        if len(found) == len(measured):
+            break
+    means = np.mean(found, axis=0).tolist()
+    rows = [None] * len(docs) if vectors is None else [row.copy() for row in vectors]
+    return [Candidate(*each) for each in zip(texts, means, rows, strict=True)]
+
+
+@dataclass(frozen=True)
+class SuggestReport:
+    """What was read, left out and suggested.
+
+    Attributes:
+        components: The components whose uncertainty counts.
+        n_lines: Lines that were read.
+        n_left_out: Lines that were left out, by reason.
+        n_measured: Texts whose uncertainty was measured.
+        n_suggested: Texts that were suggested.
+        mean_measured: Mean uncertainty of all measured texts, from 0 to 1.
+        mean_suggested: Mean uncertainty of the suggested texts, from 0 to 1.
+    """
+
+    components: tuple[str, ...]
+    n_lines: int
+    n_left_out: Mapping[str, int]
+    n_measured: int
+    n_suggested: int
+    mean_measured: float
+    mean_suggested: float
+
+    def __str__(self) -> str:
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.n_left_out.items())
+        return (
+            f"{self.n_lines:,} lines read; left out: {left_out or 'nothing'}; {self.n_suggested:,} of "
+            f"{self.n_measured:,} texts suggested. Mean uncertainty of {', '.join(self.components)}: "
+            f"{self.mean_suggested:.3f} of these, {self.mean_measured:.3f} of all."
+        )
 
 
 class Survey:

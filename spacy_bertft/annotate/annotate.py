@@ -13,20 +13,17 @@ from time import monotonic
 import srsly
 from spacy.language import Language
 
-from spacy_bertft.annotate.annotator import Annotator, load_on_device
-from spacy_bertft.annotate.engines.cluster import run_on_ray
-from spacy_bertft.annotate.engines.local import run_local
-from spacy_bertft.annotate.ledger import Ledger
+from spacy_bertft.annotate.chunks import cut_source, cut_unfinished
+from spacy_bertft.annotate.cluster import run_on_ray
+from spacy_bertft.annotate.inputs import Inputs, find_inputs
+from spacy_bertft.annotate.ledger import AnnotateReport, Ledger, ShardReport
+from spacy_bertft.annotate.local import run_local
 from spacy_bertft.annotate.progress import ProgressBar
-from spacy_bertft.annotate.reading.cutter import cut_source, cut_unfinished
-from spacy_bertft.annotate.reading.inputs import Inputs, find_inputs
-from spacy_bertft.annotate.reading.rows import Row, parse_rows
-from spacy_bertft.annotate.report import AnnotateReport
+from spacy_bertft.annotate.rows import Row, parse_rows
 from spacy_bertft.annotate.settings import ENGINES, OUTPUT_FORMATS, AnnotateSettings, Engine, WorkerSettings
-from spacy_bertft.annotate.shard_report import ShardReport
 from spacy_bertft.annotate.storage import OutputDir, is_in_memory, make_absolute
-from spacy_bertft.annotate.writing.answers import list_answers
-from spacy_bertft.annotate.writing.kinds import find_kinds
+from spacy_bertft.annotate.values import find_kinds, list_answers
+from spacy_bertft.annotate.worker import Annotator, load_on_device
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.errors import DataError, SettingError
 

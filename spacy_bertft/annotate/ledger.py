@@ -1,17 +1,102 @@
-"""What of a run is done: kept in the folder of its output, so that the same command can go on after it was killed."""
+"""What became of a chunk.
+
+What was read, annotated and left out.
+
+What of a run is done: kept in the folder of its output, so that the same command can go on after it was killed.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from spacy_bertft.annotate.reading.inputs import Inputs
+from spacy_bertft.annotate.chunks import Problem
+from spacy_bertft.annotate.inputs import Inputs
 from spacy_bertft.annotate.settings import AnnotateSettings
-from spacy_bertft.annotate.shard_report import ShardReport
 from spacy_bertft.annotate.storage import OutputDir
 from spacy_bertft.errors import DataError, SettingError
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What became of a chunk.
+
+    Attributes:
+        shard: Name of the shard, without a suffix.
+        source: Name of the file that it comes from.
+        n_written: Rows in the shard; without any it is not written.
+        n_empty: Empty lines.
+        weight: Bytes of the file that it stands for.
+        problems: Rows that could not be annotated.
+    """
+
+    shard: str
+    source: str
+    n_written: int
+    n_empty: int
+    weight: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def n_read(self) -> int:
+        """Rows of the chunk."""
+        return self.n_written + len(self.problems)
+
+    def to_json(self) -> str:
+        """Format the report."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, content: str | bytes) -> ShardReport:
+        """Parse a report."""
+        values = json.loads(content)
+        return cls(**{**values, "problems": tuple(Problem(*problem) for problem in values["problems"])})
+
+    def write(self, output: OutputDir) -> None:
+        """Write the report among what is temporary in the output: its shard is done."""
+        output.write(f"{OutputDir.TEMPORARY}/{self.shard}.json", self.to_json().encode("utf-8"))
+
+
+@dataclass(frozen=True)
+class AnnotateReport:
+    """What was read, annotated and left out.
+
+    Attributes:
+        output: The folder of the output.
+        n_read: Rows of the input; empty lines are none.
+        n_written: Rows of the output.
+        n_failed: Rows that could not be annotated; `errors.jsonl` says why.
+        n_empty: Empty lines.
+        n_shards: Shards of the output.
+        n_shards_before: How many of the chunks of the input were done when this run began.
+        left_out: Files in folders whose names say nothing about what is in them.
+        seconds: How long this run took, without loading.
+    """
+
+    output: str
+    n_read: int
+    n_written: int
+    n_failed: int
+    n_empty: int
+    n_shards: int
+    n_shards_before: int
+    left_out: tuple[str, ...]
+    seconds: float
+
+    def __str__(self) -> str:
+        parts = [f"{self.n_read:,} rows read, {self.n_written:,} written to {self.n_shards:,} shards"]
+        parts.append(f"{self.n_failed:,} failed" + (f" (see {self.output}/errors.jsonl)" if self.n_failed else ""))
+        if self.n_empty:
+            parts.append(f"{self.n_empty:,} empty lines passed over")
+        if self.n_shards_before:
+            parts.append(f"{self.n_shards_before:,} shards were there before")
+        if self.left_out:
+            names = ", ".join(self.left_out[:3]) + (", …" if len(self.left_out) > 3 else "")
+            parts.append(f"{len(self.left_out):,} files of other kinds left out: {names}")
+        return "; ".join(parts) + "."
+
 
 _VERSION = 1
 _AT_ONCE = 500  # small files that are read side by side

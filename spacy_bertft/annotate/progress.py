@@ -7,7 +7,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from spacy_bertft.annotate.shard_report import ShardReport
+from spacy_bertft.annotate.ledger import ShardReport
 
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} ({remaining} left{postfix})"
 

@@ -1,4 +1,7 @@
-"""Files on a disk or anywhere else that fsspec reaches."""
+"""Packages that only some users need.
+
+Files on a disk or anywhere else that fsspec reaches.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,39 @@ from uuid import uuid4
 
 import fsspec
 
-from spacy_bertft.annotate.extras import import_pyarrow
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import MissingExtraError, SettingError
+
+
+def import_pyarrow(purpose: str) -> Any:
+    """Import pyarrow.
+
+    Args:
+        purpose: What needs it.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError(purpose, "arrow") from error
+    return pyarrow
+
+
+def import_ray() -> Any:
+    """Import Ray with its part for data.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtraError("The engine ray", "ray") from error
+    return ray
+
 
 Compression = Literal["gzip", "zstd"]
 

@@ -10,7 +10,7 @@ import typer
 from spacy_bertft.cli.tables import print_notes, print_table
 
 if TYPE_CHECKING:
-    from spacy_bertft.data.report import ConversionReport
+    from spacy_bertft.data.conversion import ConversionReport
 
 # An option that is not given is None, so that one which does not belong to the kind of the files can be refused.
 _for_columns = partial(typer.Option, rich_help_panel="Column files (--as ents or tags)")

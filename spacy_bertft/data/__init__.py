@@ -5,14 +5,12 @@ write the `parts` of a corpus through `outputs` and tell in a `report` what was 
 `histogram` draws it.
 """
 
-from spacy_bertft.data.columns.convert import convert
+from spacy_bertft.data.columns.convert import ColumnReport, convert
 from spacy_bertft.data.columns.reader import configure_column_corpus
-from spacy_bertft.data.columns.report import ColumnReport
+from spacy_bertft.data.conversion import ConversionReport, PartReport
 from spacy_bertft.data.histogram import draw_lengths
-from spacy_bertft.data.report import ConversionReport, PartReport
 from spacy_bertft.data.stats import CorpusStats, measure_corpus
-from spacy_bertft.data.texts.convert import convert_texts
-from spacy_bertft.data.texts.report import TextReport
+from spacy_bertft.data.texts.convert import TextReport, convert_texts
 
 __all__ = [
     "ColumnReport",

@@ -10,8 +10,8 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_bertft.data.docs import read_docs
+from spacy_bertft.data.split import stratify
 from spacy_bertft.data.texts.rows import RowTally
-from spacy_bertft.data.texts.stratify import stratify
 from spacy_bertft.data.texts.unlabelled import read_unlabelled
 from spacy_bertft.errors import DataError, SettingError
 

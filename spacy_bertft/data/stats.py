@@ -16,12 +16,11 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.data.columns.docs import make_gold_doc
-from spacy_bertft.data.columns.gold import GoldReader, join_columns
-from spacy_bertft.data.columns.options import ColumnOptions, parse_options
-from spacy_bertft.data.columns.sentences import LineTally
+from spacy_bertft.data.columns.convert import make_gold_doc
+from spacy_bertft.data.columns.gold import GoldReader, LineTally, join_columns
+from spacy_bertft.data.columns.layout import ColumnOptions, parse_options
 from spacy_bertft.data.docs import read_docs
-from spacy_bertft.data.texts.cats import list_present
+from spacy_bertft.data.texts.labels import list_present
 from spacy_bertft.errors import DataError, SettingError
 
 StatsKind = Literal["ents", "tags", "cats"]

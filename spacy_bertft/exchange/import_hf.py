@@ -11,7 +11,7 @@ from spacy.language import Language
 
 from spacy_bertft.checkpoints import NEVER, CheckpointHead, Task, find_checkpoint_dir, find_task, read_config, read_head
 from spacy_bertft.components.pipelines import check_replaceable_pipeline
-from spacy_bertft.data.outputs import make_blank
+from spacy_bertft.data.conversion import make_blank
 from spacy_bertft.errors import CheckpointError, SettingError, TagError
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.tags import TagScheme, normalize_tags

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.active.candidates import Candidate, CandidatePool
+from spacy_bertft.active.survey import Candidate, CandidatePool
 from spacy_bertft.data.texts.unlabelled import UnlabelledText
 
 

@@ -9,9 +9,9 @@ import spacy
 from row_files import read_errors, read_shards, write_rows
 
 from spacy_bertft.annotate.annotate import annotate
-from spacy_bertft.annotate.annotator import Annotator
 from spacy_bertft.annotate.ledger import Ledger
 from spacy_bertft.annotate.storage import OutputDir
+from spacy_bertft.annotate.worker import Annotator
 from spacy_bertft.errors import DataError, SettingError
 
 TEXTS = [f"film {number}" for number in range(20)]
@@ -192,7 +192,7 @@ def test_problems_in_the_order_of_the_input(ruler, tmp_path):
 def test_the_counts_of_many_reports(tmp_path, monkeypatch):
     from spacy_bertft.annotate import ledger
     from spacy_bertft.annotate.chunks import Problem
-    from spacy_bertft.annotate.shard_report import ShardReport
+    from spacy_bertft.annotate.ledger import ShardReport
 
     monkeypatch.setattr(ledger, "_AT_ONCE", 4)
     output = OutputDir(str(tmp_path / "out"))

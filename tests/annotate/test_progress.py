@@ -3,8 +3,8 @@ from __future__ import annotations
 import io
 import sys
 
+from spacy_bertft.annotate.ledger import ShardReport
 from spacy_bertft.annotate.progress import ProgressBar
-from spacy_bertft.annotate.shard_report import ShardReport
 
 
 class Terminal(io.StringIO):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from spacy_bertft.annotate.report import AnnotateReport
+from spacy_bertft.annotate.ledger import AnnotateReport
 
 REPORT = AnnotateReport("out", 1200, 1200, 0, 0, 3, 0, (), 1.0)
 

@@ -18,7 +18,7 @@ from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.tokens.underscore import Underscore
 from spacy.training import Example
 
-from spacy_bertft.annotate.writing.answers import read_answers
+from spacy_bertft.annotate.values import read_answers
 from spacy_bertft.checkpoints import read_head
 from spacy_bertft.components.predictions import list_entities, stack_judged
 from spacy_bertft.components.score import find_score, register_score, set_score, write_entities

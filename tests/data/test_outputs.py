@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from spacy.tokens import DocBin
 
-from spacy_bertft.data.outputs import PartWriter, list_paths, make_blank, plan_outputs
-from spacy_bertft.data.report import PartReport
+from spacy_bertft.data.conversion import PartReport, PartWriter, list_paths, make_blank, plan_outputs
 from spacy_bertft.errors import SettingError
 from spacy_bertft.output import replace_when_done
 

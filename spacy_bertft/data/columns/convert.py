@@ -1,24 +1,115 @@
-"""Column files → `.spacy` files, with a report."""
+"""Gold sentences → spaCy Docs.
+
+What a conversion of column files adds to the report.
+
+Column files → `.spacy` files, with a report.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
 
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 from tqdm import tqdm
 
-from spacy_bertft.data.columns.docs import make_gold_docs
-from spacy_bertft.data.columns.gold import GoldReader, GoldSentence
-from spacy_bertft.data.columns.options import Kind, parse_options
-from spacy_bertft.data.columns.report import ColumnReport
-from spacy_bertft.data.columns.sentences import LineTally
-from spacy_bertft.data.columns.split import split_sentences
-from spacy_bertft.data.outputs import PartWriter, list_paths, make_blank, plan_outputs
-from spacy_bertft.data.report import PartReport
-from spacy_bertft.errors import DataError
+from spacy_bertft.data.columns.gold import GoldReader, GoldSentence, LineTally
+from spacy_bertft.data.columns.layout import Kind, parse_options
+from spacy_bertft.data.conversion import ConversionReport, PartReport, PartWriter, list_paths, make_blank, plan_outputs
+from spacy_bertft.data.split import split_at_random
+from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.output import replace_all_when_done
+from spacy_bertft.tags import Scheme
+
+
+def make_gold_docs(vocab: Vocab, sentences: Iterable[GoldSentence], n_sents: int = 1) -> Iterator[Doc]:
+    """Make Docs of up to `n_sents` sentences, all from one document.
+
+    Args:
+        vocab: The vocabulary of the Docs.
+        sentences: The sentences, in order.
+        n_sents: How many go into a Doc. From two on, the Docs know where their sentences start.
+
+    Raises:
+        SettingError: `n_sents` is below one.
+    """
+    if n_sents < 1:
+        raise SettingError("n_sents", n_sents, "a number from 1 on")
+    for _, document in groupby(sentences, key=lambda sentence: sentence.document):
+        while group := list(islice(document, min(n_sents, sys.maxsize))):
+            yield make_gold_doc(vocab, group, mark_sentences=n_sents > 1)
+
+
+def make_gold_doc(vocab: Vocab, sentences: Sequence[GoldSentence], *, mark_sentences: bool = False) -> Doc:
+    """Make one Doc of some sentences, each word followed by a blank.
+
+    Args:
+        vocab: The vocabulary of the Doc.
+        sentences: At least one sentence, all of entities or all of plain tags.
+        mark_sentences: Whether the Doc is to know where its sentences start.
+    """
+    words = [word for sentence in sentences for word in sentence.words]
+    tags = [tag for sentence in sentences for tag in sentence.tags]
+    doc = Doc(
+        vocab,
+        words=words,
+        spaces=[True] * len(words),
+        tags=tags or None,
+        sent_starts=_mark_starts(sentences) if mark_sentences else None,
+    )
+    if not tags:
+        # Also where there is no entity: tokens that are known to be outside are not missing values.
+        doc.set_ents(_make_spans(doc, sentences))
+    return doc
+
+
+def _mark_starts(sentences: Sequence[GoldSentence]) -> list[bool | int | None]:
+    return [index == 0 for sentence in sentences for index in range(len(sentence.words))]
+
+
+def _make_spans(doc: Doc, sentences: Sequence[GoldSentence]) -> list[Span]:
+    spans: list[Span] = []
+    offset = 0
+    for sentence in sentences:
+        spans.extend(
+            Span(doc, offset + span.token_start, offset + span.token_end, label=span.label) for span in sentence.spans
+        )
+        offset += len(sentence.words)
+    return spans
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnReport(ConversionReport):
+    """What a conversion of column files has done.
+
+    Every sentence that was read stands in one of the outputs: a sentence is never dropped. Blank lines are not
+    counted among what was left out.
+
+    Attributes:
+        scheme: The scheme the files were read in; None for plain tags.
+        n_tags_repaired: Tags changed to make their sequences legal.
+        columns: In which columns words and tags are.
+        n_tags_missing: Tokens without a tag.
+    """
+
+    scheme: Scheme | None
+    n_tags_repaired: int = 0
+    columns: str = ""
+    n_tags_missing: int = 0
+
+    @property
+    def _counted(self) -> str:
+        return "entities" if self.scheme else "tags"
+
+    def _list_notes(self) -> list[str]:
+        scheme = f"scheme {self.scheme}" if self.scheme else "plain tags"
+        missing = [f"tokens without a tag: {self.n_tags_missing:,}"] if self.n_tags_missing else []
+        return [self.columns, scheme, f"tags repaired: {self.n_tags_repaired:,}", *missing]
+
 
 _ATTRS: dict[Kind, list[str]] = {"ents": ["ENT_IOB", "ENT_TYPE"], "tags": ["TAG"]}
 
@@ -75,7 +166,11 @@ def convert(
     sentences = list(tqdm(reader.read(tally), desc="Reading", unit=" sentences", disable=None))
     if not sentences:
         raise DataError(f"{', '.join(map(str, sources))}: no sentence. Expected lines of words and tags.")
-    parts = split_sentences(sentences, plan.shares, seed)
+    part_by_sentence = split_at_random((" ".join(sentence.words) for sentence in sentences), plan.shares, seed)
+    parts = [
+        [sentence for sentence, part in zip(sentences, part_by_sentence, strict=True) if part == number]
+        for number in range(len(plan.paths))
+    ]
     with replace_all_when_done(list(plan.paths.values())) as temporary_paths:
         reports = {
             name: _write_part(temporary_path, path, part, vocab, n_sents, options.kind)

@@ -1,4 +1,8 @@
-"""The layout of a column file: what separates the columns, and which of them hold words and tags.
+"""How column files are to be read: the choices, checked once at the door.
+
+The names of the columns of a file: what CoNLL-U calls them, what a file calls them, and what the names mean.
+
+The layout of a column file: what separates the columns, and which of them hold words and tags.
 
 What is what, line by line:
 
@@ -16,10 +20,106 @@ What is what, line by line:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from spacy_bertft.data.columns.options import Kind
+from spacy_bertft.data.choices import parse_choice
+from spacy_bertft.tags import Scheme, parse_scheme
+
+Orphans = Literal["error", "repair"]
+Kind = Literal["ents", "tags"]
+
+_ORPHANS: tuple[Orphans, ...] = ("error", "repair")
+_KINDS: tuple[Kind, ...] = ("ents", "tags")
+
+
+@dataclass(frozen=True)
+class ColumnOptions:
+    """How column files are to be read.
+
+    Attributes:
+        scheme: The tag scheme; None to guess it from all files together.
+        tag_column: The column of the tags: number from 1, name, `first` or `last`; None to find it in each file.
+        word_column: The same of the words.
+        orphans: What to do with a tag that may not stand where it stands: refuse the file, or read it as
+            conlleval does.
+        kind: `ents` reads spans of tokens, `tags` takes the column as it is, one tag per token.
+    """
+
+    scheme: Scheme | None = None
+    tag_column: str | None = None
+    orphans: Orphans = "error"
+    kind: Kind = "ents"
+    word_column: str | None = None
+
+
+def parse_options(
+    scheme: str | None = None,
+    tag_column: str | int | None = None,
+    orphans: str = "error",
+    kind: str = "ents",
+    word_column: str | int | None = None,
+) -> ColumnOptions:
+    """Check the options as they come from a command line or a config.
+
+    Raises:
+        SettingError: A value is not among the choices.
+    """
+    return ColumnOptions(
+        scheme=None if scheme is None else parse_scheme(scheme),
+        tag_column=None if tag_column is None else str(tag_column),
+        orphans=parse_choice("orphans", orphans, _ORPHANS),
+        kind=parse_choice("kind", kind, _KINDS),
+        word_column=None if word_column is None else str(word_column),
+    )
+
+
+CONLLU = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
+_CONLLU_PLUS = re.compile(r"# *global\.columns *= *(.*\S)")
+_HEAD = re.compile(r"[0-9]+|_")
+
+# Of several names that a file has, the first one counts.
+_WORD_NAMES = ("form", "word", "words", "token", "tokens")
+_TAG_NAMES: Mapping[Kind, Sequence[str]] = {
+    "ents": ("ner", "ner_tag", "ner_tags", "entity", "tag", "tags", "label", "labels"),
+    "tags": ("upos", "pos", "pos_tag", "pos_tags", "xpos", "tag", "tags", "label", "labels"),
+}
+_ALL_TAG_NAMES = frozenset(name for names in _TAG_NAMES.values() for name in names)
+
+
+def find_declared_names(line: str) -> tuple[str, ...]:
+    """Find the names that a comment of CoNLL-U Plus declares; empty where it declares none."""
+    declared = _CONLLU_PLUS.fullmatch(line)
+    return tuple(declared[1].split()) if declared else ()
+
+
+def is_conllu(rows: Sequence[Sequence[str]]) -> bool:
+    """Say whether numbered rows are those of CoNLL-U: ten columns, and the seventh is the number of the head."""
+    n_heads = sum(len(row) == len(CONLLU) and _HEAD.fullmatch(row[6]) is not None for row in rows)
+    return 2 * n_heads > len(rows)
+
+
+def is_header(cells: Sequence[str]) -> bool:
+    """Say whether the cells of a line name a column of words and one of tags, as no token does."""
+    names = [cell.casefold() for cell in cells]
+    return any(name in _WORD_NAMES for name in names) and any(name in _ALL_TAG_NAMES for name in names)
+
+
+def find_word_column(names: Sequence[str]) -> int | None:
+    """Find the column of the words by its name."""
+    return _find(names, _WORD_NAMES)
+
+
+def find_tag_column(names: Sequence[str], kind: Kind) -> int | None:
+    """Find the column of the tags by its name. CoNLL-U's UPOS goes before XPOS, which many treebanks leave empty."""
+    return _find(names, _TAG_NAMES[kind])
+
+
+def _find(names: Sequence[str], wanted: Sequence[str]) -> int | None:
+    folded = [name.casefold() for name in names]
+    return next((folded.index(name) for name in wanted if name in folded), None)
+
 
 BLANKS = " \t"
 _RUN_OF_BLANKS = re.compile(r"[ \t]+")

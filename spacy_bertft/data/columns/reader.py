@@ -10,9 +10,9 @@ from pathlib import Path
 from spacy.language import Language
 from spacy.training import Example
 
-from spacy_bertft.data.columns.docs import make_gold_docs
+from spacy_bertft.data.columns.convert import make_gold_docs
 from spacy_bertft.data.columns.gold import GoldReader
-from spacy_bertft.data.columns.options import ColumnOptions, parse_options
+from spacy_bertft.data.columns.layout import ColumnOptions, parse_options
 from spacy_bertft.errors import SettingError
 
 

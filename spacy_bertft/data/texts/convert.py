@@ -1,23 +1,87 @@
-"""CSV, TSV and JSONL files → `.spacy` files with `doc.cats`, with a report."""
+"""Labelled texts → spaCy Docs.
+
+What a conversion of labelled texts adds to the report.
+
+CSV, TSV and JSONL files → `.spacy` files with `doc.cats`, with a report.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from spacy.language import Language
+from spacy.tokens import Doc
 from tqdm import tqdm
 
-from spacy_bertft.data.outputs import PartWriter, list_paths, make_blank, plan_outputs
-from spacy_bertft.data.texts.cats import list_present
-from spacy_bertft.data.texts.docs import make_text_doc
-from spacy_bertft.data.texts.gold import TextReader
+from spacy_bertft.data.conversion import ConversionReport, PartWriter, list_paths, make_blank, plan_outputs
+from spacy_bertft.data.pairs import SEPARATOR, make_pair
+from spacy_bertft.data.split import stratify
+from spacy_bertft.data.texts.gold import LabelledText, TextReader
+from spacy_bertft.data.texts.labels import list_present
 from spacy_bertft.data.texts.options import parse_text_options
-from spacy_bertft.data.texts.report import TextReport
-from spacy_bertft.data.texts.rows import RowTally
-from spacy_bertft.data.texts.stratify import stratify
+from spacy_bertft.data.texts.rows import Row, RowTally
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.output import replace_all_when_done
+
+
+def make_text_doc(nlp: Language, text: LabelledText, labels: Iterable[str]) -> Doc:
+    """Make the Doc of a text, or of a pair.
+
+    Args:
+        nlp: Its tokenizer is used.
+        text: The text.
+        labels: All labels of the corpus: `doc.cats` holds every one, 0 where the text does not name it, unless nothing
+            is known of it.
+
+    Raises:
+        ColumnFormatError: The text is longer than spaCy takes, its tokenizer would change it, or it cannot be one
+            of a pair.
+    """
+    row = text.row
+    exact = row.text if row.second is None else f"{row.text}{SEPARATOR}{row.second}"
+    if len(exact) > nlp.max_length:
+        problem = f"the text has {len(exact):,} characters"
+        raise row.error(problem, f"spaCy takes {nlp.max_length:,}; cut it into several.")
+    doc = nlp.make_doc(exact) if row.second is None else _make_pair(nlp, row, row.second)
+    if doc.text != exact:
+        raise row.error(f"the tokenizer of {nlp.lang!r} changes the text", "Pass --lang with another language.")
+    doc.cats = {label: text.cats.get(label, 0.0) for label in labels if text.is_complete or label in text.cats}
+    return doc
+
+
+def _make_pair(nlp: Language, row: Row, second: str) -> Doc:
+    try:
+        return make_pair(nlp, row.text, second)
+    except DataError as error:
+        raise row.error("the row is not a pair", str(error)) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextReport(ConversionReport):
+    """What a conversion of labelled texts has done.
+
+    Attributes:
+        answer_counts: Rows by what was answered in Prodigy; those that were ignored are left out.
+        n_merged: Quoted cells that hold a line end and the separator of cells, so that they may be several rows.
+        first_merged: File and line of the first of them.
+    """
+
+    answer_counts: Mapping[str, int] = field(default_factory=dict)
+    n_merged: int = 0
+    first_merged: str = ""
+
+    def _list_notes(self) -> list[str]:
+        answers = ", ".join(f"{count:,} {answer}" for answer, count in self.answer_counts.items() if count)
+        notes = [f"answers: {answers}"] if answers else []
+        if self.n_merged:
+            cells = "1 quoted cell holds" if self.n_merged == 1 else f"{self.n_merged:,} quoted cells hold"
+            notes.append(
+                f"warning: {cells} line ends and separators, the first in "
+                f"{self.first_merged}; if quotes are text there, rows were merged: pass --no-quoting"
+            )
+        return notes
 
 
 def convert_texts(

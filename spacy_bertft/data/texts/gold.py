@@ -8,9 +8,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 from spacy_bertft.data.lines import check_is_file
-from spacy_bertft.data.texts.answers import AnswerReader
 from spacy_bertft.data.texts.delimited import read_delimited
 from spacy_bertft.data.texts.jsonl import read_jsonl
+from spacy_bertft.data.texts.labels import AnswerReader
 from spacy_bertft.data.texts.options import TextFormat, TextOptions
 from spacy_bertft.data.texts.rows import Row, RowTally
 from spacy_bertft.errors import DataError

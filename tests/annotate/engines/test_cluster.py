@@ -15,7 +15,7 @@ from waiting import wait_until
 
 from spacy_bertft.annotate.annotate import annotate
 from spacy_bertft.annotate.chunks import Chunk
-from spacy_bertft.annotate.engines.cluster import RayAnnotator
+from spacy_bertft.annotate.cluster import RayAnnotator
 from spacy_bertft.annotate.settings import AnnotateSettings, WorkerSettings
 from spacy_bertft.errors import SettingError
 
@@ -33,8 +33,8 @@ from dataclasses import replace
 import ray
 
 from spacy_bertft.annotate.annotate import annotate
-from spacy_bertft.annotate.engines.cluster import run_on_ray
-from spacy_bertft.annotate.reading.inputs import find_inputs
+from spacy_bertft.annotate.cluster import run_on_ray
+from spacy_bertft.annotate.inputs import find_inputs
 from spacy_bertft.annotate.settings import AnnotateSettings, WorkerSettings
 
 if __name__ == "__main__":

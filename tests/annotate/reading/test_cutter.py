@@ -14,10 +14,9 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from row_files import compress, format_delimited, format_jsonl, write_rows
 
-from spacy_bertft.annotate.chunks import Chunk
-from spacy_bertft.annotate.reading.cutter import cut_source, cut_unfinished
-from spacy_bertft.annotate.reading.inputs import find_inputs
-from spacy_bertft.annotate.reading.rows import Row, parse_rows
+from spacy_bertft.annotate.chunks import Chunk, cut_source, cut_unfinished
+from spacy_bertft.annotate.inputs import find_inputs
+from spacy_bertft.annotate.rows import Row, parse_rows
 from spacy_bertft.annotate.settings import AnnotateSettings
 
 HAS_PYARROW = importlib.util.find_spec("pyarrow") is not None

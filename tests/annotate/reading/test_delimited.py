@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.annotate.chunks import Problem
-from spacy_bertft.annotate.reading import delimited
-from spacy_bertft.annotate.reading.cutter import cut_source
-from spacy_bertft.annotate.reading.inputs import find_inputs
+from spacy_bertft.annotate import chunks as delimited
+from spacy_bertft.annotate.chunks import Problem, cut_source
+from spacy_bertft.annotate.inputs import find_inputs
 from spacy_bertft.annotate.settings import AnnotateSettings
 from spacy_bertft.data import lines
 from spacy_bertft.data.texts import delimited as cells

@@ -4,9 +4,9 @@ import pytest
 import spacy
 from spacy.tokens import DocBin, Span
 
-from spacy_bertft.annotate.reading.cutter import cut_source
-from spacy_bertft.annotate.reading.inputs import find_inputs
-from spacy_bertft.annotate.reading.rows import parse_rows
+from spacy_bertft.annotate.chunks import cut_source
+from spacy_bertft.annotate.inputs import find_inputs
+from spacy_bertft.annotate.rows import parse_rows
 from spacy_bertft.annotate.settings import AnnotateSettings
 
 NLP = spacy.blank("en")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.annotate.reading.inputs import find_inputs
+from spacy_bertft.annotate.inputs import find_inputs
 from spacy_bertft.errors import DataError, SettingError
 
 

@@ -6,9 +6,8 @@ import random
 import pytest
 from row_files import compress
 
-from spacy_bertft.annotate.chunks import Problem
-from spacy_bertft.annotate.reading.cutter import cut_source
-from spacy_bertft.annotate.reading.inputs import find_inputs
+from spacy_bertft.annotate.chunks import Problem, cut_source
+from spacy_bertft.annotate.inputs import find_inputs
 from spacy_bertft.annotate.settings import AnnotateSettings
 from spacy_bertft.data import lines
 

@@ -7,9 +7,9 @@ import pytest
 import spacy
 from commands import run
 
-from spacy_bertft.annotate.reading.cutter import cut_source
-from spacy_bertft.annotate.reading.inputs import find_inputs
-from spacy_bertft.annotate.reading.rows import parse_rows
+from spacy_bertft.annotate.chunks import cut_source
+from spacy_bertft.annotate.inputs import find_inputs
+from spacy_bertft.annotate.rows import parse_rows
 from spacy_bertft.annotate.settings import AnnotateSettings
 
 pyarrow = pytest.importorskip("pyarrow")

@@ -8,7 +8,7 @@ from small_checkpoints import TEXTS
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
-from spacy_bertft.annotate.writing.answers import list_answers, read_answers
+from spacy_bertft.annotate.values import list_answers, read_answers
 
 
 def test_what_a_pipeline_finds(pipeline, ruler, checkpoint):

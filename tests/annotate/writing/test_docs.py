@@ -11,9 +11,9 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
 from spacy_bertft.annotate.annotate import annotate
-from spacy_bertft.annotate.reading.rows import Row
+from spacy_bertft.annotate.rows import Row
 from spacy_bertft.annotate.settings import AnnotateSettings
-from spacy_bertft.annotate.writing.docs import DocsWriter
+from spacy_bertft.annotate.writers import DocsWriter
 from spacy_bertft.errors import DataError
 
 

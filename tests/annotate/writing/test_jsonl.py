@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from row_files import format_jsonl
 
 from spacy_bertft.annotate.chunks import Chunk
-from spacy_bertft.annotate.reading.rows import Row, parse_rows
+from spacy_bertft.annotate.rows import Row, parse_rows
 from spacy_bertft.annotate.settings import AnnotateSettings
-from spacy_bertft.annotate.writing.jsonl import JsonlWriter
+from spacy_bertft.annotate.writers import JsonlWriter
 
 NLP = spacy.blank("en")
 SETTINGS = AnnotateSettings(answers={"ents": "ents"})

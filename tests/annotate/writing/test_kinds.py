@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.annotate.writing.kinds import EXTRA, find_kinds, fits
+from spacy_bertft.annotate.values import EXTRA, find_kinds, fits
 
 values = (
     st.none()

@@ -12,10 +12,10 @@ from row_files import write_rows
 
 from spacy_bertft.annotate.annotate import annotate
 from spacy_bertft.annotate.chunks import Chunk
-from spacy_bertft.annotate.reading.rows import Row
+from spacy_bertft.annotate.rows import Row
 from spacy_bertft.annotate.settings import AnnotateSettings
-from spacy_bertft.annotate.writing.kinds import EXTRA, find_kinds
-from spacy_bertft.annotate.writing.parquet import ParquetWriter
+from spacy_bertft.annotate.values import EXTRA, find_kinds
+from spacy_bertft.annotate.writers import ParquetWriter
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from spacy_bertft.data.columns.detection import detect_layout
-from spacy_bertft.data.columns.layout import ColumnLayout
-from spacy_bertft.data.columns.options import ColumnOptions
+from spacy_bertft.data.columns.layout import ColumnLayout, ColumnOptions
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
 

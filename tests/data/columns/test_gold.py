@@ -8,9 +8,8 @@ from column_files import Sentence, Style, sentences, styles
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.data.columns.gold import GoldReader, GoldSentence
-from spacy_bertft.data.columns.options import ColumnOptions
-from spacy_bertft.data.columns.sentences import LineTally
+from spacy_bertft.data.columns.gold import GoldReader, GoldSentence, LineTally
+from spacy_bertft.data.columns.layout import ColumnOptions
 from spacy_bertft.errors import ColumnFormatError, DataError
 from spacy_bertft.tags import SCHEMES, Scheme, TagSpan
 

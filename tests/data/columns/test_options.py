@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from spacy_bertft.data.columns.options import ColumnOptions, parse_options
+from spacy_bertft.data.columns.layout import ColumnOptions, parse_options
 from spacy_bertft.errors import SettingError
 
 

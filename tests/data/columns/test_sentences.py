@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from spacy_bertft.data.columns.gold import ColumnSentence, LineTally, read_columns
 from spacy_bertft.data.columns.layout import ColumnLayout
-from spacy_bertft.data.columns.sentences import ColumnSentence, LineTally, read_columns
 from spacy_bertft.errors import ColumnFormatError
 
 TABBED = ColumnLayout(True, 2, 0, 1)

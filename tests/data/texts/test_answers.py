@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.data.texts.answers import AnswerReader
+from spacy_bertft.data.texts.labels import AnswerReader
 from spacy_bertft.data.texts.options import TextOptions
 from spacy_bertft.data.texts.rows import Row, RowTally
 from spacy_bertft.errors import ColumnFormatError

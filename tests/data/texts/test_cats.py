@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.data.texts.cats import list_present, read_cats
+from spacy_bertft.data.texts.labels import list_present, read_cats
 from spacy_bertft.data.texts.options import TextOptions
 from spacy_bertft.data.texts.rows import Row
 from spacy_bertft.errors import ColumnFormatError

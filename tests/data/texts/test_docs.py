@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin
 
 from spacy_bertft.data.pairs import SEGMENTS
-from spacy_bertft.data.texts.docs import make_text_doc
+from spacy_bertft.data.texts.convert import make_text_doc
 from spacy_bertft.data.texts.gold import LabelledText
 from spacy_bertft.data.texts.rows import Row
 from spacy_bertft.errors import ColumnFormatError

@@ -10,12 +10,12 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_bertft.annotate.chunks import Chunk, Problem
+from spacy_bertft.annotate.ledger import ShardReport
 from spacy_bertft.annotate.memory import give_back_memory, keep_large_blocks_apart
-from spacy_bertft.annotate.reading.rows import Row, parse_rows
+from spacy_bertft.annotate.rows import Row, parse_rows
 from spacy_bertft.annotate.settings import AnnotateSettings, WorkerSettings
-from spacy_bertft.annotate.shard_report import ShardReport
 from spacy_bertft.annotate.storage import OutputDir
-from spacy_bertft.annotate.writing.writer import make_writer
+from spacy_bertft.annotate.writers import make_writer
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.errors import shorten
 from spacy_bertft.models.runtime.gpu import use_gpu

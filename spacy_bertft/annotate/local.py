@@ -11,9 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from threading import Thread
 
-from spacy_bertft.annotate.annotator import Annotator
 from spacy_bertft.annotate.chunks import Chunk
-from spacy_bertft.annotate.shard_report import ShardReport
+from spacy_bertft.annotate.ledger import ShardReport
+from spacy_bertft.annotate.worker import Annotator
 from spacy_bertft.errors import WorkerError
 
 _annotator: Annotator | None = None  # of a child

@@ -10,10 +10,9 @@ from typing import Any
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from spacy_bertft.annotate.chunks import Chunk, Problem
-from spacy_bertft.annotate.extras import import_pyarrow
-from spacy_bertft.annotate.reading.columns import find_column_problem
+from spacy_bertft.annotate.chunks import Chunk, Problem, find_column_problem
 from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.annotate.storage import import_pyarrow
 from spacy_bertft.data.docs import parse_docs, unpack_docs
 from spacy_bertft.data.lines import decode_line
 from spacy_bertft.data.texts.jsonl import Fields

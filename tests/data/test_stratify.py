@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.data.texts.stratify import stratify
+from spacy_bertft.data.split import stratify
 from spacy_bertft.errors import DataError, SettingError
 
 SHARES = [

@@ -1,13 +1,97 @@
-"""A corpus of labelled texts in parts that share no text, each label with its share in every part."""
+"""Splitting a corpus into parts that share no text: at random, or with the same share of each label in every part."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from spacy_bertft.data.parts import check_shares, group_copies
+from spacy_bertft.errors import DataError, SettingError
+
+
+def check_shares(shares: Mapping[str, float]) -> None:
+    """Check the shares to split off.
+
+    Raises:
+        SettingError: One is not above 0, or with those before it not below 1.
+    """
+    total = 0.0
+    for name, share in shares.items():
+        total += share
+        if not (share > 0 and total < 1):
+            others = " with the others" * (total != share)
+            raise SettingError(name, share, f"a share above 0 and{others} below 1")
+
+
+def group_copies(keys: Iterable[Hashable], n_parts: int) -> list[list[int]]:
+    """Group the texts that are to stay together.
+
+    Args:
+        keys: What copies of a text have in common, text by text.
+        n_parts: How many parts the corpus is to have.
+
+    Returns:
+        The indices of the texts, copies together, in the order of their first ones.
+
+    Raises:
+        DataError: There are fewer groups than parts.
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
+    if len(groups) < n_parts:
+        found = f"{len(groups)} different {'text' if len(groups) == 1 else 'texts'}"
+        raise DataError(f"Cannot split the corpus into {n_parts} parts: {found} in the input.")
+    return list(groups.values())
+
+
+def split_at_random(keys: Iterable[Hashable], shares: Mapping[str, float], seed: int = 0) -> list[int]:
+    """Split off a development set and other parts, at random, with all copies of a sentence in one part.
+
+    Real corpora contain duplicates; a duplicate of a training sentence in the test set inflates the scores.
+
+    Args:
+        keys: What copies of a sentence have in common, one per sentence.
+        shares: The shares of the whole to split off, by name, each above 0 and all together below 1.
+        seed: The same seed splits the same corpus in the same way.
+
+    Returns:
+        The part of each sentence: 0 for what stays, then 1, 2 … in the order of the shares. A part is as large as whole
+        groups of copies allow without exceeding its share, and none is empty.
+
+    Raises:
+        SettingError: A share is out of range.
+        DataError: The corpus has fewer different sentences than parts.
+    """
+    check_shares(shares)
+    n_parts = 1 + len(shares)
+    groups = group_copies(keys, n_parts)
+    n_sentences = n_kept = sum(map(len, groups))
+    random = Random(seed)
+    parts = [0] * n_sentences
+    for part, share in enumerate(shares.values(), start=1):
+        # Something is left for every part that is still to come, and for the rest.
+        n_wanted = min(max(round(share * n_sentences), 1), n_kept - 1)
+        chosen = _choose_groups(groups, n_wanted, len(groups) - (n_parts - part), random)
+        groups = [group for group in groups if group[0] not in chosen]
+        n_kept -= len(chosen)
+        for index in chosen:
+            parts[index] = part
+    return parts
+
+
+def _choose_groups(groups: list[list[int]], n_wanted: int, max_groups: int, random: Random) -> set[int]:
+    random.shuffle(groups)
+    chosen: set[int] = set()
+    n_groups = 0
+    for group in groups:
+        if n_groups < max_groups and len(chosen) + len(group) <= n_wanted:
+            chosen.update(group)
+            n_groups += 1
+    smallest = min(groups, key=len)
+    return chosen or set(smallest)
+
 
 # The label of every text: what holds for labels holds for the corpus as a whole.
 _ALL = None

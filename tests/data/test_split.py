@@ -7,13 +7,21 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spacy_bertft.data.columns.gold import GoldSentence
-from spacy_bertft.data.columns.split import split_sentences
+from spacy_bertft.data.split import split_at_random
 from spacy_bertft.errors import DataError, SettingError
 
 
 def make_sentences(texts: list[str]) -> list[GoldSentence]:
     # The document number tells copies of a sentence apart.
     return [GoldSentence(text.split(" "), [], [], number) for number, text in enumerate(texts)]
+
+
+def split_sentences(sentences: list[GoldSentence], shares: dict[str, float], seed: int = 0) -> list[list[GoldSentence]]:
+    parts = split_at_random((" ".join(sentence.words) for sentence in sentences), shares, seed)
+    return [
+        [sentence for sentence, part in zip(sentences, parts, strict=True) if part == number]
+        for number in range(1 + len(shares))
+    ]
 
 
 @given(

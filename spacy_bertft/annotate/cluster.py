@@ -12,13 +12,12 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from spacy_bertft.annotate.annotator import Annotator
-from spacy_bertft.annotate.chunks import Chunk
-from spacy_bertft.annotate.extras import import_ray
-from spacy_bertft.annotate.reading.cutter import cut_unfinished
-from spacy_bertft.annotate.reading.inputs import Source
+from spacy_bertft.annotate.chunks import Chunk, cut_unfinished
+from spacy_bertft.annotate.inputs import Source
+from spacy_bertft.annotate.ledger import ShardReport
 from spacy_bertft.annotate.settings import AnnotateSettings, WorkerSettings
-from spacy_bertft.annotate.shard_report import ShardReport
+from spacy_bertft.annotate.storage import import_ray
+from spacy_bertft.annotate.worker import Annotator
 from spacy_bertft.errors import BertftError, SettingError, WorkerError
 
 _N_READERS = 8  # files that are read at once; one reader feeds hundreds of annotators

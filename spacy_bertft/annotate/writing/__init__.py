@@ -1,1 +1,0 @@
-"""Annotated rows → shards."""
