@@ -38,7 +38,7 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 100
 nitpicky = True
-# Types of other packages, and of floors that are not for users.
+# Types of other packages, and of internal modules.
 nitpick_ignore_regex = [("py:.*", r"(?!spacy_bertft\.).*"), ("py:.*", r"spacy_bertft\.(checkpoints|report|tags)\..*")]
 
 

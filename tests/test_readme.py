@@ -1,4 +1,4 @@
-"""What the README shows is what runs."""
+"""What the README and the guides show is what runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from thinc.api import Config, fix_random_seed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+GUIDES = {page.stem: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs" / "guides").glob("*.md"))}
+PAGES = {"README": README, **GUIDES}
+BLOCKS = {name: re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL) for name, text in PAGES.items()}
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def encoder() -> str:
 
 
 def test_the_twenty_lines(encoder, tmp_path, monkeypatch, capsys):
-    code = BLOCKS[0]
+    [code] = BLOCKS["start"]
     assert len([line for line in code.splitlines() if line.strip()]) <= 20
     monkeypatch.chdir(tmp_path)
     fix_random_seed(0)
@@ -41,29 +43,44 @@ def test_the_twenty_lines(encoder, tmp_path, monkeypatch, capsys):
 
 def test_pairs_of_texts(encoder, capsys):
     fix_random_seed(0)
-    exec(BLOCKS[1].replace("bert-base-uncased", encoder), {})
+    [code] = BLOCKS["texts"]
+    exec(code.replace("bert-base-uncased", encoder), {})
     cats = literal_eval(capsys.readouterr().out)
     assert cats["other"] > 0.5 > cats["same"]
 
 
 def test_every_code_block_is_known():
-    """A new block needs a test of its own. The last one is run by `tests/smoke.py`."""
-    assert len(BLOCKS) == 5
-    assert BLOCKS[3] == 'nlp = spacy.load("en_bert_movie_ner")\n'
+    """A new block needs a test of its own. Those that load the wheel are run by `tests/smoke.py`."""
+    assert {name: len(blocks) for name, blocks in BLOCKS.items() if blocks} == {
+        "README": 1,
+        "checkpoints": 1,
+        "packages": 1,
+        "start": 1,
+        "texts": 1,
+        "trust": 1,
+    }
+    assert BLOCKS["packages"] == ['nlp = spacy.load("en_bert_movie_ner")\n']
+
+
+def test_a_pipeline_in_use(checkpoint, monkeypatch, capsys):
+    nlp = make_planted_pipeline(checkpoint)
+    monkeypatch.setattr(spacy, "load", {"en_bert_movie_ner": nlp}.__getitem__)
+    exec(BLOCKS["README"][0], {})
+    assert re.search(r"^barrymore ACTOR (0\.\d+|1\.0)$", capsys.readouterr().out, flags=re.MULTILINE)
 
 
 def test_a_head_of_the_hub(tmp_path):
     names = {"id2label": dict(enumerate(["O", "B-PER", "I-PER"]))}
     checkpoint = str(make_checkpoint(tmp_path / "hf", "bert", 3, **names))
     nlp = spacy.blank("en")
-    exec(BLOCKS[2].replace("dslim/bert-base-NER", checkpoint), {"nlp": nlp})
-    assert nlp.get_pipe("bert_ner").labels == ("PER",)
+    exec(BLOCKS["checkpoints"][0].replace("dslim/bert-base-NER", checkpoint), {"nlp": nlp})
+    assert nlp.get_pipe("ner").labels == ("PER",)
     assert nlp("who directed the godfather").has_annotation("ENT_IOB")
 
 
 def test_an_explanation(checkpoint):
     pytest.importorskip("captum", reason="the extra explain is not installed")
-    [code] = [block for block in BLOCKS if "explain" in block]
+    [code] = BLOCKS["trust"]
     names = {"nlp": make_planted_pipeline(checkpoint)}
     exec(code, names)
     assert (names["found"].component, names["found"].target) == ("bert_ner", "ACTOR")
@@ -71,9 +88,8 @@ def test_an_explanation(checkpoint):
 
 
 def test_the_shared_encoder(checkpoint):
-    """The config that the README shows, with the head that it only speaks of."""
-    # The other section is run by `test_tracking.py`.
-    shown, _ = re.findall(r"```ini\n(.*?)```", README, flags=re.DOTALL)
+    """The config of the guide, with the head that it only mentions."""
+    [shown] = re.findall(r"```ini\n(.*?)```", GUIDES["sharing"], flags=re.DOTALL)
     config = Config().from_str(shown.replace("bert-base-uncased", checkpoint))
     encoder = config["components"]["ner"]["model"]["encoder"]
     config["components"]["textcat"] = {"factory": "bert_textcat", "model": {"encoder": dict(encoder)}}
@@ -83,15 +99,15 @@ def test_the_shared_encoder(checkpoint):
     assert nlp.get_pipe("bert_encoder").listening_components == ["ner", "textcat"]
 
 
-@pytest.mark.parametrize("path", re.findall(r"`([a-z_]+(?:/[a-z_.]+)+)`|\]\(([^)#:]+)\)", README))
-def test_paths_exist(path):
-    name = "".join(path)
-    assert (ROOT / name).exists() or (ROOT / "spacy_bertft" / name).exists()
+@pytest.mark.parametrize("page", PAGES)
+def test_paths_exist(page):
+    folder = ROOT if page == "README" else ROOT / "docs" / "guides"
+    assert not [path for path in re.findall(r"\]\(([^)#:]+)\)", PAGES[page]) if not (folder / path).exists()]
 
 
 def test_settings_exist():
     configs = [load_config(ROOT / "configs" / f"{name}.cfg") for name in ("ner", "textcat")]
-    names = re.findall(r"^\| ((?:`[a-z_.]+`(?:, )?)+) \|", README, flags=re.MULTILINE)
+    names = re.findall(r"^\| ((?:`[a-z_.]+`(?:, )?)+) \|", GUIDES["settings"], flags=re.MULTILINE)
     names = [name for row in names for name in re.findall(r"`([a-z_.]+)`", row) if "/" not in name]
     assert len(names) > 10
     for name in names:
@@ -112,9 +128,9 @@ def has_setting(config, name):
 def test_commands_exist():
     from spacy_bertft.cli import app
 
-    shown = set(re.findall(r"^spacy-bertft ([\w-]+)", README, flags=re.MULTILINE))
-    assert len(shown) > 5
+    shown = set(re.findall(r"^spacy-bertft ([\w-]+)", "\n".join(PAGES.values()), flags=re.MULTILINE))
+    assert len(shown) > 10
     assert shown <= {command.name for command in app.registered_commands}
-    targets = set(re.findall(r"^make ([a-z-]+)", README, flags=re.MULTILINE))
+    targets = set(re.findall(r"^make ([a-z-]+)", "\n".join(PAGES.values()), flags=re.MULTILINE))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets)

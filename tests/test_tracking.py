@@ -1,4 +1,4 @@
-"""The section of the README for MLflow, on a real run with a local store."""
+"""The section on MLflow of the guide, on a real run with a local store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spacy_bertft.evaluate.training_log import read_training_log
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "configs" / "ner.cfg"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "guides" / "packages.md").read_text(encoding="utf-8")
 EXTRA = ("mlflow", "pandas", "sqlalchemy", "alembic")
 
 READ_BACK = """
@@ -33,8 +33,8 @@ open("found.json", "w").write(json.dumps(found))
 
 
 def read_shown() -> dict:
-    """Read the section that the README shows."""
-    [shown] = [each for each in re.findall(r"```ini\n(.*?)```", README, flags=re.DOTALL) if "MLflow" in each]
+    """Read the section that the guide shows."""
+    [shown] = [each for each in re.findall(r"```ini\n(.*?)```", GUIDE, flags=re.DOTALL) if "MLflow" in each]
     logger: dict = Config().from_str(f"[training]\n\n{shown}")["training"]["logger"]
     return logger
 
@@ -77,5 +77,5 @@ def test_the_shown_loggers_exist():
 
 
 def test_weights_and_biases_goes_by_a_logger_that_exists():
-    [name] = re.findall(r"`@loggers = \"(spacy\.WandbLogger\.v\d)\"`", README)
+    [name] = re.findall(r"`@loggers = \"(spacy\.WandbLogger\.v\d)\"`", GUIDE)
     assert spacy.registry.has("loggers", name)
