@@ -39,7 +39,7 @@ autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 100
 nitpicky = True
 # Types of other packages, and of internal modules.
-nitpick_ignore_regex = [("py:.*", r"(?!spacy_bertft\.).*"), ("py:.*", r"spacy_bertft\.(checkpoints|report|tags)\..*")]
+nitpick_ignore_regex = [("py:.*", r"(?!spacy_bertft\.).*"), ("py:.*", r"spacy_bertft\.(checkpoints|evaluate|tags)\..*")]
 
 
 def write_commands(app: Sphinx) -> None:
@@ -53,7 +53,8 @@ def write_commands(app: Sphinx) -> None:
 def name_files(app: Sphinx, page: document) -> None:
     """Name the files of the repository that a guide links to, which are on no page; a link to nothing is an error."""
     for link in list(page.findall(pending_xref)):
-        if link["reftype"] == "myst" and (ROOT / link["reftarget"]).is_file():
+        target = link["reftarget"]  # without .md where that is taken for a page
+        if any((ROOT / "docs" / "guides" / f"{target}{suffix}").is_file() for suffix in ("", ".md")):
             link.replace_self(link.children)
 
 

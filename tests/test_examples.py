@@ -1,7 +1,7 @@
 """What the documentation shows is what runs: every command and every block of the README and of `docs/`.
 
-Blocks of Python and configs of the README and the guides are run by `test_readme.py` and `test_tracking.py`, examples in
-docstrings by pytest itself.
+Blocks of Python and configs of the README and the guides are run by `test_readme.py` and `test_tracking.py`, examples
+in docstrings by pytest itself.
 """
 
 from __future__ import annotations
