@@ -29,11 +29,11 @@ from spacy_bertft.tags import (
     TagScheme,
     TagSpan,
     best_paths,
-    find_label,
+    build_grammar,
     find_spans,
     guess_tag_scheme,
     normalize_tags,
-    spell_spans,
+    write_tags,
 )
 from spacy_bertft.training.temperature import Answers
 
@@ -129,7 +129,7 @@ class BertNer(TokenComponent):
             found = ", ".join(head.predicted[:5])
             raise SettingError("head", head.name, f"a head with a tag O for what is no entity, but it has {found}")
         scheme = self.head_scheme or guess_tag_scheme(head.predicted)
-        return sorted({find_label(tag, scheme) for tag in head.predicted} - {""})
+        return sorted(set(build_grammar(head.predicted, scheme).labels) - {""})
 
     def _read_labels(self, example: Example) -> Iterable[str]:
         return {ent.label_ for ent in example.reference.ents}
@@ -151,14 +151,14 @@ class BertNer(TokenComponent):
             else:
                 misaligned.append(example.predicted[start:end].text)
         self._count_misaligned(misaligned)
-        tags = spell_spans(spans, len(is_known), get_scheme(self.model))
+        tags = write_tags(spans, len(is_known), get_scheme(self.model))
         known = np.flatnonzero(is_known)
         allowed[known] = False
         allowed[known, self._find_columns(tags[row] for row in known.tolist())] = True
 
     def spell(self, label: str, n_tokens: int) -> list[int]:
         """Return the outputs of the model that spell an entity of some tokens, one for each."""
-        return self._find_columns(spell_spans([TagSpan(0, n_tokens, label)], n_tokens, get_scheme(self.model)))
+        return self._find_columns(write_tags([TagSpan(0, n_tokens, label)], n_tokens, get_scheme(self.model)))
 
     def _find_columns(self, tags: Iterable[str]) -> list[int]:
         column = {tag: index for index, tag in enumerate(self.model.attrs["tags"])}
@@ -195,8 +195,12 @@ class BertNer(TokenComponent):
             for is_right in (is_entity_correct(span, gold) for span in self._name(spans))
         ]
         known = np.array([index for index, is_right in enumerate(judged) if is_right is not None], dtype=np.intp)
+
+        def find_probs(temperature: float) -> NDArray[np.float64]:
+            return self._find_spans(path, scores.scale_by_temperature(temperature)).probs[known]
+
         return Answers(
-            find_probs=lambda temperature: self._find_spans(path, scores.cool(temperature)).probs[known],
+            find_probs=find_probs,
             is_right=np.array([judged[index] for index in known], dtype=np.bool_),
             n_gold=sum(len(gold.spans) for gold in golds),
         )

@@ -13,8 +13,8 @@ from spacy.training import Example
 
 from spacy_bertft.components.text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
 from spacy_bertft.errors import CheckpointError, DataError, SettingError
-from spacy_bertft.models.heads.text import TextModel
-from spacy_bertft.training.label_loss import softmax, softmax_loss
+from spacy_bertft.models.heads.losses import compute_exclusive_loss
+from spacy_bertft.models.heads.text import TextModel, softmax
 
 
 @Language.factory(
@@ -143,4 +143,4 @@ class BertTextcat(TextComponent):
         is_known: NDArray[np.bool_],
         weights: NDArray[np.float64],
     ) -> tuple[float, NDArray[np.float64]]:
-        return softmax_loss(scores, targets, weights, self.label_smoothing)
+        return compute_exclusive_loss(scores, targets, weights, self.label_smoothing)

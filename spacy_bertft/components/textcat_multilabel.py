@@ -11,8 +11,8 @@ from spacy.language import Language
 
 from spacy_bertft.components.text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
 from spacy_bertft.errors import DataError
-from spacy_bertft.models.heads.text import TextModel
-from spacy_bertft.training.label_loss import sigmoid, sigmoid_loss
+from spacy_bertft.models.heads.losses import compute_multilabel_loss
+from spacy_bertft.models.heads.text import TextModel, sigmoid
 
 
 @Language.factory(
@@ -86,4 +86,4 @@ class BertTextcatMultilabel(TextComponent):
         is_known: NDArray[np.bool_],
         weights: NDArray[np.float64],
     ) -> tuple[float, NDArray[np.float64]]:
-        return sigmoid_loss(scores, targets, is_known, weights, self.label_smoothing)
+        return compute_multilabel_loss(scores, targets, is_known, weights, self.label_smoothing)

@@ -13,8 +13,9 @@ from spacy.training import Example, validate_examples
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipe import DEFAULT_ENCODER
 from spacy_bertft.errors import UnsupportedError
+from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.token import TokenScores, set_tags
-from spacy_bertft.tags import ChainGradient, TagScheme, chain_loss, consistency_loss, token_loss
+from spacy_bertft.tags import TagScheme
 
 DEFAULT_MODEL = {
     "@architectures": "spacy-bertft.TokenClassifier.v1",
@@ -72,7 +73,7 @@ class TokenComponent(BertComponent):
         else:
             set_tags(self.model, self._head.labels, self.head_scheme, self._head.never)
 
-    def get_loss(self, examples: Iterable[Example], scores: TokenScores) -> tuple[float, ChainGradient]:
+    def get_loss(self, examples: Iterable[Example], scores: TokenScores) -> tuple[float, TokenGradient]:
         """Compute the loss of a batch, per token, and its gradient.
 
         Raises:
@@ -86,24 +87,7 @@ class TokenComponent(BertComponent):
             )
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
-        n_passes = len(scores.lengths) // max(1, len(examples))
-        allowed = np.tile(self._find_allowed(examples, scores), (n_passes, 1))
-        loss, gradient = chain_loss(scores.scores, scores.lengths, scores.training_chain, allowed)
-        loss_by_token, gradient_by_token = token_loss(scores.scores, allowed, scores.label_smoothing)
-        loss = scores.chain_loss * loss + scores.token_loss * loss_by_token
-        by_score = scores.chain_loss * gradient.scores + scores.token_loss * gradient_by_token
-        if n_passes == 2:
-            divergence, *by_pass = consistency_loss(*np.split(scores.scores, 2))
-            loss += scores.consistency * divergence
-            by_score += scores.consistency * np.concatenate(by_pass)
-        n_known = max(1, int((~allowed.all(axis=1)).sum()))
-        scaled = ChainGradient(
-            scores=by_score / n_known,
-            start=gradient.start / n_known,
-            transitions=gradient.transitions / n_known,
-            end=gradient.end / n_known,
-        )
-        return loss / n_known, scaled
+        return scores.compute_loss(self._find_allowed(examples, scores))
 
     def _find_allowed(self, examples: list[Example], scores: TokenScores) -> NDArray[np.bool_]:
         """Find the tags that the gold annotation allows each token of one pass."""
@@ -125,7 +109,7 @@ class TokenComponent(BertComponent):
     def score_tokens(self, docs: list[Doc]) -> TokenScores:
         """Score the tags of every token, with the temperature that makes them probabilities to be trusted."""
         scores: TokenScores = self.model.predict(docs)
-        return scores.cool(self.cfg.get("temperature", 1.0))
+        return scores.scale_by_temperature(self.cfg.get("temperature", 1.0))
 
     def _decode(self, docs: list[Doc], scores: TokenScores) -> Any:
         raise NotImplementedError

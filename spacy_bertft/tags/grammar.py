@@ -1,27 +1,124 @@
-"""The grammar of legal tag sequences, as arrays."""
+"""Tag schemes: one table says how each spells a span, which tag may follow which, and what an error expects instead.
+
+| scheme  | one token      | several tokens       | adjacent spans of one label |
+|---------|----------------|----------------------|-----------------------------|
+| `bio`   | `B-X`          | `B-X I-X I-X`        | `B-X B-X`                   |
+| `iob1`  | `I-X`          | `I-X I-X I-X`        | `I-X B-X`                   |
+| `biluo` | `U-X`          | `B-X I-X L-X`        | `U-X U-X`                   |
+| `bioes` | `S-X`          | `B-X I-X E-X`        | `S-X S-X`                   |
+| `bare`  | `X`            | `X X X`              | cannot be told apart        |
+
+Columns of a corpus are of one of the first four; the outputs of a model may also be bare labels, or labels without a
+scheme, such as parts of speech.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bertft.tags.schemes import Scheme, split_tags
+from spacy_bertft.errors import SettingError, TagError
 
-Tag = tuple[str, str]
+Scheme = Literal["bio", "iob1", "biluo", "bioes"]
+SCHEMES: tuple[Scheme, ...] = ("bio", "iob1", "biluo", "bioes")
+TagScheme = Union[Scheme, Literal["bare"]]  # noqa: UP007 (read at run time)
+
+# The names that other tools give to the same schemes.
+_ALIASES = {"iob2": "bio", "bilou": "biluo", "iobes": "bioes"}
+_PREFIXED = re.compile("[BILUES]-.")
+_SPELLED_OTHERWISE = re.compile("([BILUES])[-_](.+)", re.IGNORECASE | re.DOTALL)
+
+
+class TagParts(NamedTuple):
+    """A tag in two: `B-PER` is `("B", "PER")`, `O` is `("O", "")`."""
+
+    prefix: str
+    label: str
+
+
+OUTSIDE = TagParts("O", "")
+
+
+class SchemeRules(NamedTuple):
+    """What a scheme is.
+
+    Attributes:
+        first: The prefix of the first of several tokens.
+        inside: That of those in between.
+        last: That of the last.
+        single: That of the only token.
+        bound: The prefixes that are valid only after a tag of the same span or, for `B` in IOB1, of the same label.
+        open: The prefixes that are valid only before another tag of the same span.
+    """
+
+    first: str
+    inside: str
+    last: str
+    single: str
+    bound: str
+    open: str
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """All prefixes, in the order in which an error names them."""
+        return tuple(dict.fromkeys(["O", "B", self.first, self.inside, self.last, self.single]))
+
+    def continues(self, left: TagParts, right: TagParts) -> bool:
+        """Tell whether a tag belongs to the same span as the tag before it."""
+        is_inner = right.prefix in (self.inside, self.last) and left.label == right.label != ""
+        return is_inner and (left.prefix in self.open or not self.open)
+
+    def may_follow(self, left: TagParts, right: TagParts) -> bool:
+        """Tell whether a tag is valid after another; `O` stands for the start of a sentence too."""
+        if left.prefix in self.open:
+            return self.continues(left, right)
+        return right.prefix not in self.bound or (left.label == right.label and not self.open)
+
+    def find_expected(self, left: TagParts, right: TagParts | None) -> str | None:
+        """Name the valid tags where one is not valid, or None where it is.
+
+        Args:
+            left: The tag before.
+            right: The tag; None for the end of the sentence, whose error is about the tag before.
+        """
+        if right is None:
+            closing = self.single if left.prefix == self.first else self.last
+            return f"{closing}-{left.label}" if left.prefix in self.open else None
+        if self.may_follow(left, right):
+            return None
+        is_open = left.prefix in self.open
+        prefixes = (self.inside, self.last) if is_open else (self.first, self.single)
+        label = left.label if is_open else right.label
+        return " or ".join(f"{prefix}-{label}" for prefix in dict.fromkeys(prefixes))
+
+
+RULES: dict[TagScheme, SchemeRules] = {
+    "bio": SchemeRules("B", "I", "I", "B", bound="I", open=""),
+    # `B` replaces the first `I` where a span touches one of the same label.
+    "iob1": SchemeRules("I", "I", "I", "I", bound="B", open=""),
+    "biluo": SchemeRules("B", "I", "L", "U", bound="IL", open="BI"),
+    "bioes": SchemeRules("B", "I", "E", "S", bound="IE", open="BI"),
+    # As if every label had the prefix `I`.
+    "bare": SchemeRules("I", "I", "I", "I", bound="", open=""),
+}
+# Labels without a scheme, each a span of one token: no tag has the prefix of an inner one.
+_FREE = SchemeRules("B", "I", "I", "B", bound="", open="")
 
 
 @dataclass(frozen=True)
 class TagGrammar:
-    """Which tag may open a sequence, which may follow which, which may close it.
+    """Which tag may start a sequence, which may follow which, which may end it.
 
     Attributes:
         tags: The `L` tags; every array follows their order.
-        may_start: `(L,)` whether a sequence may open with this tag.
+        may_start: `(L,)` whether a sequence may start with this tag.
         may_follow: `(L, L)` whether tag `j` may follow tag `i`, at `[i, j]`.
-        may_end: `(L,)` whether a sequence may close with this tag.
+        may_end: `(L,)` whether a sequence may end with this tag.
         continues: `(L, L)` whether tag `j` belongs to the same span as the tag `i` before it, at `[i, j]`.
         labels: The label of each tag, `""` for `O`.
     """
@@ -34,135 +131,158 @@ class TagGrammar:
     labels: tuple[str, ...]
 
 
-def build_grammar(tags: Sequence[str], scheme: Scheme = "bio") -> TagGrammar:
-    """Build the grammar of a tag scheme over the given tags.
+def build_grammar(tags: Sequence[str], scheme: TagScheme | None, never: Collection[str] = ()) -> TagGrammar:
+    """Build the grammar of a model's tags.
 
     Args:
-        tags: The tags of a model, in the order of its outputs.
-        scheme: The scheme that they are spelled in.
+        tags: The tags, in the order of its outputs.
+        scheme: The scheme that they are spelled in; None where every tag is a label that may follow any other, as for
+            parts of speech.
+        never: Those of them that no sequence may hold. They need not be of the scheme, and have no label.
 
     Raises:
         TagError: A tag has no prefix that the scheme knows.
 
     Example:
-        >>> grammar = build_grammar(["O", "B-PER", "I-PER"])
+        >>> grammar = build_grammar(["O", "B-PER", "I-PER"], "bio")
         >>> grammar.may_start.tolist()
         [True, True, False]
         >>> grammar.may_follow[0].tolist()  # after O
         [True, True, False]
+        >>> build_grammar(["O", "PER", "X"], "bare", never=["X"]).may_follow[0].tolist()
+        [True, True, False]
     """
-    parsed = split_tags(tags, scheme)
-    may_follow, continues, may_end = _RULES[scheme]
-    outside = ("O", "")
+    rules = RULES[scheme] if scheme else _FREE
+    spelled = ["O" if tag in never else tag for tag in tags]
+    parts = split_tags(spelled, scheme) if scheme else [TagParts(rules.single, tag) for tag in tags]
+    kept = [tag not in never for tag in tags]
+    is_kept, are_kept = np.array(kept, dtype=np.bool_), np.outer(kept, kept).astype(np.bool_)
+    may_start = [rules.may_follow(OUTSIDE, each) for each in parts]
+    may_end = [each.prefix not in rules.open for each in parts]
+    may_follow, continues = (
+        np.array([[rule(left, right) for right in parts] for left in parts], dtype=np.bool_).reshape(are_kept.shape)
+        for rule in (rules.may_follow, rules.continues)
+    )
     return TagGrammar(
         tags=tuple(tags),
-        may_start=np.array([may_follow(outside, tag) for tag in parsed], dtype=np.bool_),
-        may_follow=_pairs(parsed, may_follow),
-        may_end=np.array([may_end(tag) for tag in parsed], dtype=np.bool_),
-        continues=_pairs(parsed, continues),
-        labels=tuple(label for _, label in parsed),
+        may_start=np.array(may_start, dtype=np.bool_) & is_kept,
+        may_follow=may_follow & are_kept,
+        may_end=np.array(may_end, dtype=np.bool_) & is_kept,
+        continues=continues & are_kept,
+        labels=tuple("" if tag in never else each.label for tag, each in zip(tags, parts, strict=True)),
     )
 
 
-def build_free_grammar(tags: Sequence[str]) -> TagGrammar:
-    """Build the grammar in which every sequence is legal and no tag continues a span.
+def parse_scheme(name: str) -> Scheme:
+    """Find the scheme of a name, in any of its spellings.
 
-    This is what a part-of-speech tagger has: its tags are its labels.
-    """
-    n_tags = len(tags)
-    always = np.ones(n_tags, dtype=np.bool_)
-    return TagGrammar(
-        tags=tuple(tags),
-        may_start=always,
-        may_follow=np.ones((n_tags, n_tags), dtype=np.bool_),
-        may_end=always,
-        continues=np.zeros((n_tags, n_tags), dtype=np.bool_),
-        labels=tuple(tags),
-    )
-
-
-def build_bare_grammar(tags: Sequence[str]) -> TagGrammar:
-    """Build the grammar of tags that are labels without a prefix, and `O`.
-
-    Neighbours of one label make one span: two that touch cannot be told apart.
+    Raises:
+        SettingError: No scheme has this name.
 
     Example:
-        >>> build_bare_grammar(["O", "PER", "LOC"]).continues[1].tolist()  # after PER
-        [False, True, False]
+        >>> parse_scheme("IOB2")
+        'bio'
     """
-    is_outside = np.array([tag == "O" for tag in tags], dtype=np.bool_)
-    return replace(
-        build_free_grammar(tags),
-        continues=np.eye(len(tags), dtype=np.bool_) & ~is_outside,
-        labels=tuple("" if tag == "O" else tag for tag in tags),
-    )
+    lowered = name.lower()
+    for scheme in SCHEMES:
+        if scheme == _ALIASES.get(lowered, lowered):
+            return scheme
+    raise SettingError("scheme", name, f"one of {', '.join(SCHEMES)}")
 
 
-def forbid_tags(grammar: TagGrammar, tags: Collection[str]) -> TagGrammar:
-    """Return the grammar without sequences that hold one of some tags; these stay in its arrays, without a label.
+def parse_tag_scheme(name: str) -> TagScheme:
+    """Find the scheme of a name; `bare` is one too.
+
+    Raises:
+        SettingError: No scheme has this name.
+    """
+    return "bare" if name.lower() == "bare" else parse_scheme(name)
+
+
+def split_tag(tag: str, index: int = 0) -> TagParts:
+    """Split a tag at its first hyphen; a label may hold further ones.
+
+    Args:
+        tag: The tag.
+        index: Its position in its sequence, for the error.
+
+    Raises:
+        TagError: The tag is neither `O` nor a prefix, a hyphen and a label.
 
     Example:
-        >>> grammar = forbid_tags(build_bare_grammar(["O", "PER", "X"]), ["X"])
-        >>> grammar.may_start.tolist(), grammar.labels
-        ([True, True, False], ('', 'PER', ''))
+        >>> split_tag("B-creative-work")
+        TagParts(prefix='B', label='creative-work')
     """
-    is_kept = np.array([tag not in tags for tag in grammar.tags], dtype=np.bool_)
-    are_kept = np.outer(is_kept, is_kept)
-    return replace(
-        grammar,
-        may_start=grammar.may_start & is_kept,
-        may_follow=grammar.may_follow & are_kept,
-        may_end=grammar.may_end & is_kept,
-        continues=grammar.continues & are_kept,
-        labels=tuple(label if kept else "" for label, kept in zip(grammar.labels, is_kept, strict=True)),
-    )
+    if tag == "O":
+        return OUTSIDE
+    prefix, _, label = tag.partition("-")
+    if not prefix or not label or prefix == "O":
+        raise TagError(index, tag, "is not a tag", "O, or a prefix and a label such as B-PER")
+    return TagParts(prefix, label)
 
 
-def _pairs(tags: Sequence[Tag], rule: Callable[[Tag, Tag], bool]) -> NDArray[np.bool_]:
-    table = np.array([[rule(left, right) for right in tags] for left in tags], dtype=np.bool_)
-    return table.reshape(len(tags), len(tags))
+def split_tags(tags: Sequence[str], scheme: TagScheme) -> list[TagParts]:
+    """Split tags, each of which must belong to the scheme; whether their sequence is valid is not checked.
+
+    Raises:
+        TagError: A text is no tag, or has a prefix of another scheme.
+    """
+    rules = RULES[scheme]
+    if scheme == "bare":
+        return [OUTSIDE if tag == "O" else TagParts(rules.inside, tag) for tag in tags]
+    sequence = [split_tag(tag, index) for index, tag in enumerate(tags)]
+    for index, parts in enumerate(sequence):
+        if parts.prefix not in rules.prefixes:
+            expected = ", ".join(prefix if prefix == "O" else f"{prefix}-{parts.label}" for prefix in rules.prefixes)
+            problem = f"has a prefix that the scheme {scheme} does not know"
+            raise TagError(index, tags[index], problem, f"one of {expected}")
+    return sequence
 
 
-def _bio_continues(left: Tag, right: Tag) -> bool:
-    return right[0] == "I" and left[0] != "O" and left[1] == right[1]
+def normalize_tags(tags: Sequence[str]) -> tuple[str, ...]:
+    """Spell tags such as `B_PER`, `b-PER` and `o` as `B-PER` and `O`, if that is clearly what they are.
+
+    It is if all tags but `O` have a prefix and one label has both a tag that starts a span and one that continues it: a
+    label may well be `b_cell` or `e-mail`.
+
+    Example:
+        >>> normalize_tags(["o", "b_per", "i_per"]), normalize_tags(["O", "b_cell", "e-mail"])
+        (('O', 'B-per', 'I-per'), ('O', 'b_cell', 'e-mail'))
+    """
+    matches = [_SPELLED_OTHERWISE.fullmatch(tag) for tag in tags if tag not in ("O", "o")]
+    parts = [(match[1].upper(), match[2]) for match in matches if match]
+    begun, continued = ({label for prefix, label in parts if prefix in letters} for letters in ("B", "ILE"))
+    normalized = iter(f"{prefix}-{label}" for prefix, label in parts)
+    spelled = tuple("O" if tag in ("O", "o") else next(normalized, tag) for tag in tags)
+    is_clear = all(matches) and begun & continued and len(set(spelled)) == len(spelled)
+    return spelled if is_clear else tuple(tags)
 
 
-def _bio_may_follow(left: Tag, right: Tag) -> bool:
-    return right[0] != "I" or _bio_continues(left, right)
+def guess_tag_scheme(tags: Sequence[str]) -> TagScheme:
+    """Guess the scheme of a model from its tags.
 
+    BIO and IOB1 have the same tags: where there are `B-` and `I-`, BIO is meant. Where there is no `B-`, spans start
+    with `I-`, as in IOB1.
 
-def _iob1_may_follow(left: Tag, right: Tag) -> bool:
-    # A `B-` only parts two neighbours of the same label.
-    return right[0] != "B" or (left[0] != "O" and left[1] == right[1])
+    Args:
+        tags: The tags of a model, `O` among them or not.
 
+    Raises:
+        TagError: Some tags have a prefix and others have none.
 
-def _always(tag: Tag) -> bool:
-    return True
-
-
-def _is_open(tag: Tag) -> bool:
-    """Tell whether a BILUO or BIOES tag leaves its span unfinished."""
-    return tag[0] in ("B", "I")
-
-
-def _biluo_continues(left: Tag, right: Tag) -> bool:
-    return _is_open(left) and right[0] in ("I", "L", "E") and left[1] == right[1]
-
-
-def _biluo_may_follow(left: Tag, right: Tag) -> bool:
-    if _is_open(left) or right[0] in ("I", "L", "E"):
-        return _biluo_continues(left, right)
-    return True
-
-
-def _biluo_may_end(tag: Tag) -> bool:
-    return not _is_open(tag)
-
-
-_BILUO = (_biluo_may_follow, _biluo_continues, _biluo_may_end)
-_RULES = {
-    "bio": (_bio_may_follow, _bio_continues, _always),
-    "iob1": (_iob1_may_follow, _bio_continues, _always),
-    "biluo": _BILUO,
-    "bioes": _BILUO,
-}
+    Example:
+        >>> [guess_tag_scheme(tags) for tags in (["O", "B-X", "I-X"], ["I-X", "O"], ["S-X", "E-X"], ["O", "X"])]
+        ['bio', 'iob1', 'bioes', 'bare']
+    """
+    prefixes = {tag: tag[0] if _PREFIXED.match(tag) else "" for tag in tags if tag != "O"}
+    found = set(prefixes.values())
+    if not found - {""}:
+        return "bare"
+    if "" in found:
+        odd = next(tag for tag in prefixes if not prefixes[tag])
+        raise TagError(list(tags).index(odd), odd, "has no prefix, but others have", "a tag such as B-PER")
+    if found & set("LU"):
+        return "biluo"
+    if found & set("ES"):
+        return "bioes"
+    return "bio" if "B" in found else "iob1"

@@ -67,7 +67,7 @@ def test_tags_are_measured_by_the_loss_of_their_best_path(pipeline):
     ner, docs = nlp.get_pipe("bert_ner"), [nlp.make_doc(TEXTS[4])]
     answer = ner.model.predict(docs)
     path = best_paths(answer.scores, answer.lengths, answer.chain)
-    loss, _ = chain_loss(answer.scores, answer.lengths, answer.chain, np.eye(answer.scores.shape[1])[path] > 0)
+    loss, *_ = chain_loss(answer.scores, answer.lengths, answer.chain, np.eye(answer.scores.shape[1])[path] > 0)
     assert measure_uncertainty(ner, docs)[0] == pytest.approx(1 - np.exp(-loss / answer.lengths[0]))
 
 

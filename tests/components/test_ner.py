@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import spacy
+import torch
 from small_checkpoints import TEXTS, make_checkpoint, make_sentences
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
@@ -15,7 +16,7 @@ from spacy.training import Example
 from thinc.api import fix_random_seed
 
 from spacy_bertft.errors import BertftError, DataError, SettingError, UnsupportedError
-from spacy_bertft.tags import consistency_loss
+from spacy_bertft.models.heads.losses import compute_divergence
 from spacy_bertft.training.optimizer import configure_adamw
 
 ENTITIES = {
@@ -342,7 +343,7 @@ def test_passes_that_differ_cost_and_are_drawn_together(checkpoint):
         pipe = nlp.get_pipe("bert_ner")
         scores, _ = pipe.model.begin_update([example.predicted for example in examples])
         halves = np.split(scores.scores, 2) if consistency else (scores.scores, scores.scores)
-        return first, consistency_loss(*halves)[0]
+        return first, compute_divergence(*map(torch.from_numpy, halves)).item()
 
     assert measure(8.0)[0] > measure(1e-6)[0]
     assert 0 < measure(8.0)[1] < measure(1e-6)[1]

@@ -12,6 +12,7 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from thinc.api import fix_random_seed
 
+from spacy_bertft.models.heads.losses import TokenLoss
 from spacy_bertft.models.heads.token import TokenScores, set_tags
 from spacy_bertft.tags import build_chain, build_free_chain, build_grammar, path_log_probs
 from spacy_bertft.training.optimizer import configure_adamw
@@ -100,9 +101,8 @@ def test_what_is_predicted_around_them_is_the_best_valid_path(nlp, scheme, seed)
     numbers = np.random.default_rng(seed)
     values = numbers.normal(0, 3, (n_tokens, len(tags))).astype(np.float32)
     index = np.arange(n_tokens)
-    scores = TokenScores(
-        values, index, index + 1, np.array([n_tokens]), chain, build_free_chain(len(tags)), 1.0, 0.0, 0.0, 0.0
-    )
+    loss = TokenLoss(1.0, 0.0, 0.0, 0.0)
+    scores = TokenScores(values, index, index + 1, np.array([n_tokens]), chain, build_free_chain(len(tags)), loss)
     doc = Doc(nlp.vocab, words=list("abcde"))
     taken = int(numbers.integers(n_tokens))
     doc.set_ents([Span(doc, taken, taken + 1, label="NAME")], default="missing")

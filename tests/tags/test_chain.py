@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from spacy_bertft.errors import ShapeError, TagError
 from spacy_bertft.tags import (
-    ChainGradient,
     LinearChain,
     TagGrammar,
-    best_legal_path,
     best_paths,
     build_chain,
     build_free_chain,
@@ -29,8 +27,8 @@ from spacy_bertft.tags import (
 
 Floats = NDArray[np.float64]
 GRAMMARS = (
-    build_grammar(["O", "B-X", "I-X"]),
-    build_grammar(["I-X", "B-X", "O", "B-Y", "I-Y"]),
+    build_grammar(["O", "B-X", "I-X"], "bio"),
+    build_grammar(["I-X", "B-X", "O", "B-Y", "I-Y"], "bio"),
     build_grammar(["O", "B-X", "I-X", "E-X", "S-X"], "bioes"),
 )
 
@@ -86,16 +84,26 @@ def log_sum_exp(totals: Floats) -> float:
     return float(np.log(np.exp(totals - totals.max()).sum()) + totals.max())
 
 
-def count_tags(paths: NDArray[np.intp], probs: Floats, n_tags: int) -> ChainGradient:
+def best_legal_path(scores: Floats, grammar: TagGrammar) -> NDArray[np.intp]:
+    return best_paths(scores, np.array([len(scores)]), build_chain(grammar))
+
+
+def compute_loss(batch: Batch) -> tuple[float, dict[str, Floats]]:
+    """Compute the loss and its gradients, by name."""
+    loss, scores, chain = chain_loss(batch.scores, batch.lengths, batch.chain, batch.allowed)
+    return loss, {"scores": scores, **vars(chain)}
+
+
+def count_tags(paths: NDArray[np.intp], probs: Floats, n_tags: int) -> dict[str, Floats]:
     """Count what each path holds, weighted by its probability."""
     eye = np.eye(n_tags)
     n_tokens = paths.shape[1]
-    return ChainGradient(
-        scores=np.einsum("n,ntl->tl", probs, eye[paths]) if n_tokens else np.zeros((0, n_tags)),
-        start=probs @ eye[paths[:, 0]] if n_tokens else np.zeros(n_tags),
-        transitions=np.einsum("n,nti,ntj->ij", probs, eye[paths[:, :-1]], eye[paths[:, 1:]]),
-        end=probs @ eye[paths[:, -1]] if n_tokens else np.zeros(n_tags),
-    )
+    return {
+        "scores": np.einsum("n,ntl->tl", probs, eye[paths]) if n_tokens else np.zeros((0, n_tags)),
+        "start": probs @ eye[paths[:, 0]] if n_tokens else np.zeros(n_tags),
+        "transitions": np.einsum("n,nti,ntj->ij", probs, eye[paths[:, :-1]], eye[paths[:, 1:]]),
+        "end": probs @ eye[paths[:, -1]] if n_tokens else np.zeros(n_tags),
+    }
 
 
 @given(batches())
@@ -111,19 +119,19 @@ def test_no_path_is_better_than_the_best(batch: Batch) -> None:
 @settings(max_examples=300)
 def test_sums_over_all_paths_match_brute_force(batch: Batch) -> None:
     sums = run_forward_backward(batch.scores, batch.lengths, batch.chain)
-    probs = tag_probs(batch.scores, batch.lengths, batch.chain)
+    probs = tag_probs(sums, batch.lengths)
     for rows, log_partition in zip(batch.sequences(), sums.log_partition, strict=True):
         paths, totals = score_all_paths(batch.scores[rows], batch.chain)
         expected = log_sum_exp(totals)
         counts = count_tags(paths, np.exp(totals - expected), len(batch.chain.start))
         np.testing.assert_allclose(log_partition, expected, rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(probs[rows], counts.scores, atol=1e-10)
+        np.testing.assert_allclose(probs[rows], counts["scores"], atol=1e-10)
 
 
 @given(batches(spreads=(1.0, 10.0, 200.0)))
 @settings(max_examples=300)
 def test_loss_and_gradient_match_brute_force(batch: Batch) -> None:
-    loss, gradient = chain_loss(batch.scores, batch.lengths, batch.chain, batch.allowed)
+    loss, gradient = compute_loss(batch)
     n_tags = len(batch.chain.start)
     expected_loss, expected = 0.0, []
     for rows in batch.sequences():
@@ -135,10 +143,10 @@ def test_loss_and_gradient_match_brute_force(batch: Batch) -> None:
         expected.append(count_tags(paths, probs, n_tags))
     np.testing.assert_allclose(loss, expected_loss, atol=1e-9)
     for name in ("start", "transitions", "end"):
-        total = sum((getattr(each, name) for each in expected), np.zeros_like(getattr(batch.chain, name)))
-        np.testing.assert_allclose(getattr(gradient, name), total, atol=1e-9)
-    scores = np.concatenate([np.zeros((0, n_tags)), *(each.scores for each in expected)])
-    np.testing.assert_allclose(gradient.scores, scores, atol=1e-9)
+        total = sum((each[name] for each in expected), np.zeros_like(getattr(batch.chain, name)))
+        np.testing.assert_allclose(gradient[name], total, atol=1e-9)
+    scores = np.concatenate([np.zeros((0, n_tags)), *(each["scores"] for each in expected)])
+    np.testing.assert_allclose(gradient["scores"], scores, atol=1e-9)
 
 
 def crf_loss(
@@ -162,12 +170,12 @@ def test_loss_and_gradient_match_torch(seed: int, n_tags: int, n_tokens: int) ->
     tensors = [torch.tensor(array, requires_grad=True) for array in (scores, chain.start, chain.transitions, chain.end)]
     expected = crf_loss(tensors[0], gold.tolist(), *tensors[1:])
     expected.backward()
-    loss, gradient = chain_loss(scores, np.array([n_tokens]), chain, np.eye(n_tags, dtype=np.bool_)[gold])
+    loss, gradient = compute_loss(Batch(scores, np.array([n_tokens]), chain, np.eye(n_tags, dtype=np.bool_)[gold]))
     np.testing.assert_allclose(loss, expected.item(), atol=1e-10)
     for name, tensor in zip(("scores", "start", "transitions", "end"), tensors, strict=True):
         # One token makes no step: torch gives the transitions no gradient at all.
-        wanted = np.zeros_like(getattr(gradient, name)) if tensor.grad is None else tensor.grad.numpy()
-        np.testing.assert_allclose(getattr(gradient, name), wanted, atol=1e-10)
+        wanted = np.zeros_like(gradient[name]) if tensor.grad is None else tensor.grad.numpy()
+        np.testing.assert_allclose(gradient[name], wanted, atol=1e-10)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -179,10 +187,10 @@ def test_the_loss_of_a_free_chain_is_cross_entropy(seed: int) -> None:
     expected = torch.nn.functional.cross_entropy(scores, torch.from_numpy(gold), reduction="sum")
     expected.backward()
     is_gold = np.eye(4, dtype=np.bool_)[gold]
-    loss, gradient = chain_loss(scores.detach().numpy(), np.array([3, 0, 4]), build_free_chain(4), is_gold)
+    loss, gradient, _ = chain_loss(scores.detach().numpy(), np.array([3, 0, 4]), build_free_chain(4), is_gold)
     assert scores.grad is not None
     np.testing.assert_allclose(loss, expected.item(), atol=1e-10)
-    np.testing.assert_allclose(gradient.scores, scores.grad.numpy(), atol=1e-10)
+    np.testing.assert_allclose(gradient, scores.grad.numpy(), atol=1e-10)
 
 
 @pytest.mark.parametrize("grammar", GRAMMARS)
@@ -213,9 +221,9 @@ def test_gold_that_the_chain_forbids_is_an_error() -> None:
 
 def test_scores_that_are_no_numbers_are_not_blamed_on_the_gold() -> None:
     is_gold = np.eye(3, dtype=np.bool_)[[1, 2]]
-    loss, gradient = chain_loss(np.full((2, 3), np.nan), np.array([2]), build_chain(GRAMMARS[0]), is_gold)
+    loss, gradient, _ = chain_loss(np.full((2, 3), np.nan), np.array([2]), build_chain(GRAMMARS[0]), is_gold)
     assert np.isnan(loss)
-    assert np.isnan(gradient.scores).any()
+    assert np.isnan(gradient).any()
 
 
 def test_arrays_that_do_not_fit_are_an_error() -> None:
@@ -233,12 +241,12 @@ def test_ten_thousand_tokens_match_a_plain_loop(spread: float) -> None:
     rng = np.random.default_rng(0)
     chain = add_noise(build_chain(GRAMMARS[1]), rng, 1.0)
     scores = rng.normal(0, spread, (10_000, 5))
-    alpha, probs = chain.start + scores[0], tag_probs(scores, np.array([10_000]), chain)
+    alpha = chain.start + scores[0]
     for row in scores[1:]:
         alpha = np.logaddexp.reduce(alpha[:, None] + chain.transitions, axis=0) + row
     sums = run_forward_backward(scores, np.array([10_000]), chain)
     np.testing.assert_allclose(sums.log_partition, np.logaddexp.reduce(alpha + chain.end), rtol=1e-12)
-    np.testing.assert_allclose(probs.sum(axis=1), 1.0, atol=1e-6)
+    np.testing.assert_allclose(tag_probs(sums, np.array([10_000])).sum(axis=1), 1.0, atol=1e-6)
 
 
 def test_a_path_far_below_the_others_is_not_lost() -> None:
@@ -248,10 +256,10 @@ def test_a_path_far_below_the_others_is_not_lost() -> None:
     chain.start[1] = -np.inf
     scores = np.array([[0.0, 0, 0], [0, -400, 0], [0, 0, 0], [0, 0, 2000]])
     paths, totals = score_all_paths(scores, chain)
-    loss, gradient = chain_loss(scores, np.array([4]), chain, np.eye(3, dtype=np.bool_)[[0, 1, 2, 2]])
-    log_partition = run_forward_backward(scores, np.array([4]), chain).log_partition
-    np.testing.assert_allclose(log_partition, log_sum_exp(totals))
+    loss, _, gradient = chain_loss(scores, np.array([4]), chain, np.eye(3, dtype=np.bool_)[[0, 1, 2, 2]])
+    sums = run_forward_backward(scores, np.array([4]), chain)
+    np.testing.assert_allclose(sums.log_partition, log_sum_exp(totals))
     expected = count_tags(paths, np.exp(totals - log_sum_exp(totals)), 3)
-    np.testing.assert_allclose(tag_probs(scores, np.array([4]), chain), expected.scores, atol=1e-9)
+    np.testing.assert_allclose(tag_probs(sums, np.array([4])), expected["scores"], atol=1e-9)
     assert np.isfinite(loss)
     assert np.isfinite(gradient.transitions).all()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bertft.errors import TagError
-from spacy_bertft.tags import SCHEMES, Scheme, TagGrammar, build_free_grammar, build_grammar, read_spans
+from spacy_bertft.tags import SCHEMES, Scheme, TagGrammar, TagScheme, build_grammar, read_spans
 
 PREFIXES: dict[Scheme, str] = {"bio": "BI", "iob1": "BI", "biluo": "BILU", "bioes": "BIES"}
 
@@ -60,7 +60,7 @@ def test_labels_stand_beside_their_tags() -> None:
 
 
 def test_a_free_grammar_forbids_nothing_and_continues_nothing() -> None:
-    grammar = build_free_grammar(["NN", "VB"])
+    grammar = build_grammar(["NN", "VB"], None)
     assert grammar.may_start.all()
     assert grammar.may_follow.all()
     assert grammar.may_end.all()
@@ -68,9 +68,28 @@ def test_a_free_grammar_forbids_nothing_and_continues_nothing() -> None:
     assert grammar.labels == ("NN", "VB")
 
 
-@pytest.mark.parametrize("build_any", [build_grammar, build_free_grammar])
-def test_a_grammar_may_have_no_tags(build_any: type) -> None:
-    assert build_any([]).may_follow.shape == (0, 0)
+@pytest.mark.parametrize("scheme", [*SCHEMES, "bare", None])
+def test_a_grammar_may_have_no_tags(scheme: TagScheme | None) -> None:
+    assert build_grammar([], scheme).may_follow.shape == (0, 0)
+
+
+def test_of_bare_tags_neighbors_of_one_label_are_one_span() -> None:
+    grammar = build_grammar(["O", "PER", "LOC"], "bare")
+    assert grammar.continues.tolist() == [[False] * 3, [False, True, False], [False, False, True]]
+    assert grammar.may_follow.all()
+    assert grammar.labels == ("", "PER", "LOC")
+
+
+@pytest.mark.parametrize(("tags", "scheme"), [(["O", "PER", "?"], "bare"), (["O", "U-X", "?"], "biluo"), ("ab?", None)])
+def test_a_tag_that_is_never_predicted(tags: list[str], scheme: TagScheme | None) -> None:
+    grammar, without = build_grammar(tags, scheme, {"?"}), build_grammar(tags[:2], scheme)
+    for name in ("may_start", "may_end", "may_follow", "continues"):
+        found = getattr(grammar, name)
+        assert found[(slice(2),) * found.ndim].tolist() == getattr(without, name).tolist()
+        assert not found[2].any()
+        assert not found[..., 2].any()
+    assert grammar.labels == (*without.labels, "")
+    assert grammar.tags == tuple(tags)
 
 
 @pytest.mark.parametrize(("scheme", "tag"), [("bio", "E-PER"), ("iob1", "S-PER"), ("bioes", "U-PER"), ("bio", "PER")])

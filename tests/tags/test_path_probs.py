@@ -20,7 +20,7 @@ from spacy_bertft.tags import (
     path_log_probs,
 )
 
-CHAINS = (build_free_chain(3), build_chain(build_grammar(["O", "B-X", "I-X"])))
+CHAINS = (build_free_chain(3), build_chain(build_grammar(["O", "B-X", "I-X"], "bio")))
 
 
 @st.composite
@@ -56,7 +56,7 @@ def test_the_best_path_is_the_most_probable_and_its_loss_is_minus_its_log_probab
     assert log_probs.shape == lengths.shape
     assert (log_probs <= 0).all()
     assert (log_probs[lengths == 0] == 0).all()
-    loss, _ = chain_loss(scores, lengths, chain, np.eye(3, dtype=np.bool_)[path])
+    loss, *_ = chain_loss(scores, lengths, chain, np.eye(3, dtype=np.bool_)[path])
     assert loss == pytest.approx(-log_probs.sum(), abs=1e-9)
 
 

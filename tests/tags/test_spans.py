@@ -21,10 +21,10 @@ from spacy_bertft.tags import (
     best_paths,
     build_chain,
     build_free_chain,
-    build_free_grammar,
     build_grammar,
     find_spans,
     read_spans,
+    run_forward_backward,
     tag_probs,
 )
 
@@ -124,7 +124,7 @@ def test_a_batch_answers_as_each_sequence_alone(batch: Batch) -> None:
 
 
 def test_tags_without_a_scheme_are_spans_of_one_token() -> None:
-    grammar = build_free_grammar(["NN", "VB"])
+    grammar = build_grammar(["NN", "VB"], None)
     found = find_spans(np.array([0, 0, 1]), np.zeros((3, 2)), np.array([3]), grammar, build_chain(grammar))
     assert found.token_start.tolist() == [0, 1, 2]
     assert found.token_end.tolist() == [1, 2, 3]
@@ -133,7 +133,7 @@ def test_tags_without_a_scheme_are_spans_of_one_token() -> None:
 
 @pytest.mark.parametrize("n_tokens", [1, 20_000])
 def test_a_span_may_be_the_whole_text(n_tokens: int) -> None:
-    grammar = build_grammar(["O", "B-X", "I-X"])
+    grammar = build_grammar(["O", "B-X", "I-X"], "bio")
     path = np.array([1, *[2] * (n_tokens - 1)])
     scores = np.eye(3)[path] * 50
     found = find_spans(path, scores, np.array([n_tokens]), grammar, build_chain(grammar))
@@ -146,7 +146,7 @@ def test_the_probabilities_of_all_segmentations_sum_to_one(seed: int, n_tokens: 
     """Every way to cut a sentence into spans; of its first spans one has to hold, or the first token is outside."""
     rng = np.random.default_rng(seed)
     grammar = build_grammar(TAGS["bio"], "bio")
-    chain = build_chain(grammar).cool(temperature)
+    chain = build_chain(grammar).scale_by_temperature(temperature)
     scores = rng.normal(0, 3, (n_tokens, 5)) / temperature
     lengths = np.array([n_tokens])
     paths = [np.array(path) for path in product(range(5), repeat=n_tokens)]
@@ -158,7 +158,7 @@ def test_the_probabilities_of_all_segmentations_sum_to_one(seed: int, n_tokens: 
         for start, end, tag, prob in zip(spans.token_start, spans.token_end, spans.tag, spans.probs, strict=True):
             if start == 0:
                 first[int(end), int(tag)] = prob
-    outside = tag_probs(scores, lengths, chain)[0, 0]
+    outside = tag_probs(run_forward_backward(scores, lengths, chain), lengths)[0, 0]
     np.testing.assert_allclose(sum(first.values()) + outside, 1.0, atol=1e-9)
 
 
@@ -170,7 +170,7 @@ def is_legal(path: NDArray[np.intp], grammar: TagGrammar) -> bool:
 
 @given(batches(is_legal=st.booleans()), st.floats(0.2, 5))
 def test_a_temperature_keeps_the_best_path_and_changes_its_probability(batch: Batch, temperature: float) -> None:
-    cool = batch.chain.cool(temperature)
+    cool = batch.chain.scale_by_temperature(temperature)
     np.testing.assert_array_equal(best_paths(batch.scores / temperature, batch.lengths, cool), batch.path)
     probs = find_spans(batch.path, batch.scores / temperature, batch.lengths, batch.grammar, cool).probs
     assert ((probs >= 0) & (probs <= 1)).all()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.training.label_loss import sigmoid
+from spacy_bertft.models.heads.text import sigmoid
 from spacy_bertft.training.temperature import Answers, fit_temperature, join_answers, log_loss, may_fit
 
 

@@ -140,6 +140,19 @@ class TextHead(torch.nn.Module):
         return scores
 
 
+def softmax(scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Turn scores of exclusive labels into probabilities, `(B, L)` → `(B, L)`."""
+    shifted = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf), dtype=np.float64)
+    probs: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
+    return probs
+
+
+def sigmoid(scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Turn scores of labels that may hold together into probabilities, `(B, L)` → `(B, L)`."""
+    probs: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -scores, dtype=np.float64))
+    return probs
+
+
 def combine_windows(
     scores: torch.Tensor, doc: NDArray[np.intp], lengths: NDArray[np.intp], n_docs: int, how: WindowScores
 ) -> torch.Tensor:

@@ -14,20 +14,10 @@ from thinc.api import Model
 from spacy_bertft.errors import CheckpointError, NotInitializedError, SettingError, TagError
 from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient, ask_for
 from spacy_bertft.models.heads.head import check_head, check_stored_head, check_width, find_head_lr_scale, make_linear
+from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
 from spacy_bertft.models.store.serialization import CHECK
 from spacy_bertft.models.store.shim import TorchShim, get_shim, has_weights
-from spacy_bertft.tags import (
-    ChainGradient,
-    LinearChain,
-    TagGrammar,
-    TagScheme,
-    build_bare_grammar,
-    build_chain,
-    build_free_chain,
-    build_free_grammar,
-    build_grammar,
-    forbid_tags,
-)
+from spacy_bertft.tags import LinearChain, TagGrammar, TagScheme, build_chain, build_free_chain, build_grammar
 
 Decoder = Literal["crf", "viterbi", "greedy"]
 DECODERS = ("crf", "viterbi", "greedy")
@@ -35,7 +25,7 @@ DECODERS = ("crf", "viterbi", "greedy")
 
 @dataclass(frozen=True)
 class TokenScores:
-    """The answer of a token classifier for a batch of documents.
+    """The scores of a token classifier for a batch of documents, and the loss that it minimizes.
 
     Attributes:
         scores: `(A, L)` float32, one row for each token that has a piece, document after document. Tokens that share
@@ -44,11 +34,8 @@ class TokenScores:
         token_end: `(A,)` one past its last token.
         lengths: `(B,)` rows per document; in training `(2·B,)` where each goes through the model twice.
         chain: The chain in which the best path is searched.
-        training_chain: The chain whose likelihood is the loss.
-        chain_loss: Weight of that loss: 1, or 0 where a smoothed cross-entropy of each token replaces it.
-        token_loss: Weight of the cross-entropy of each token that is added to it.
-        label_smoothing: Smoothing of that cross-entropy.
-        consistency: Weight of the divergence between two passes.
+        training_chain: The chain whose likelihood is maximized.
+        loss: What is minimized.
     """
 
     scores: NDArray[np.float32]
@@ -57,17 +44,22 @@ class TokenScores:
     lengths: NDArray[np.intp]
     chain: LinearChain
     training_chain: LinearChain
-    chain_loss: float
-    token_loss: float
-    label_smoothing: float
-    consistency: float
+    loss: TokenLoss
 
-    def cool(self, temperature: float) -> "TokenScores":
+    def compute_loss(self, allowed: NDArray[np.bool_]) -> tuple[float, TokenGradient]:
+        """Compute the loss of the batch, per token, and its gradient.
+
+        Args:
+            allowed: `(A, L)` the tags that the gold annotation allows the tokens of each row, in one pass.
+        """
+        return self.loss.compute(self.scores, self.lengths, self.training_chain, allowed)
+
+    def scale_by_temperature(self, temperature: float) -> "TokenScores":
         """Divide the scores that predict by a temperature above 0; the best path stays the best."""
         if temperature == 1:
             return self
         scores = self.scores / np.float32(temperature)
-        return replace(self, scores=scores, chain=self.chain.cool(temperature))
+        return replace(self, scores=scores, chain=self.chain.scale_by_temperature(temperature))
 
 
 @dataclass(frozen=True)
@@ -76,9 +68,8 @@ class HeadSettings:
 
     decoder: Decoder
     dropout: float | None
-    token_loss: float
-    label_smoothing: float
-    consistency: float
+    loss: TokenLoss
+    has_two_passes: bool
 
 
 TokenModel = Model[list[Doc], TokenScores]
@@ -121,7 +112,10 @@ def build_token_classifier(
         raise SettingError("label_smoothing", label_smoothing, expected)
     if consistency < 0 or (consistency and encoder.name == "shared_encoder"):
         raise SettingError("consistency", consistency, "a weight that is not negative, and 0 over a shared encoder")
-    settings = HeadSettings(decoder, dropout, token_loss, label_smoothing, consistency)
+    # Without a chain that learns, the loss is the cross-entropy of each token, and smoothing applies to all of it.
+    is_smoothed = decoder != "crf" and label_smoothing > 0
+    loss = TokenLoss(0.0 if is_smoothed else 1.0, token_loss + is_smoothed, label_smoothing, consistency)
+    settings = HeadSettings(decoder, dropout, loss, has_two_passes=consistency > 0)
     ask_for(encoder, "tokens")
     attrs: dict[str, Any] = {"tags": [], "scheme": "", "never": [], CHECK: _check_stored}
     if dropout is None:
@@ -153,7 +147,7 @@ def set_tags(model: TokenModel, tags: Sequence[str], scheme: TagScheme | None, n
 
 def get_grammar(model: TokenModel) -> TagGrammar:
     """Return the grammar of the model's tags."""
-    return _get_grammar(tuple(model.attrs["tags"]), model.attrs["scheme"], frozenset(model.attrs["never"]))
+    return _get_grammar(tuple(model.attrs["tags"]), model.attrs["scheme"] or None, frozenset(model.attrs["never"]))
 
 
 def get_scheme(model: TokenModel) -> TagScheme:
@@ -162,13 +156,8 @@ def get_scheme(model: TokenModel) -> TagScheme:
 
 
 @lru_cache(maxsize=64)
-def _get_grammar(tags: tuple[str, ...], scheme: TagScheme | Literal[""], never: frozenset[str]) -> TagGrammar:
-    spelled = ["O" if tag in never else tag for tag in tags]
-    if scheme == "bare":
-        grammar = build_bare_grammar(spelled)
-    else:
-        grammar = build_grammar(spelled, scheme) if scheme else build_free_grammar(spelled)
-    return forbid_tags(replace(grammar, tags=tags), never)
+def _get_grammar(tags: tuple[str, ...], scheme: TagScheme | None, never: frozenset[str]) -> TagGrammar:
+    return build_grammar(tags, scheme, never)
 
 
 class TokenHead(torch.nn.Module):
@@ -221,9 +210,9 @@ def _init(model: TokenModel, X: Any = None, Y: Any = None) -> None:
 
 def _forward(
     settings: HeadSettings, model: TokenModel, docs: list[Doc], is_train: bool
-) -> tuple[TokenScores, Callable[[ChainGradient], list[Doc]]]:
+) -> tuple[TokenScores, Callable[[TokenGradient], list[Doc]]]:
     encoder, head = model.layers[0], get_shim(model).module
-    if is_train and settings.consistency:
+    if is_train and settings.has_two_passes:
         docs = [*docs, *docs]
     encoded, backprop_encoder = encoder(docs, is_train)
     check_width(head.linear, encoded.token_vectors)
@@ -233,17 +222,14 @@ def _forward(
         scores = head.linear(torch.nn.functional.dropout(vectors, rate, training=is_train))
     chain, training_chain = _build_chains(settings.decoder, head, get_grammar(model), model.attrs["never"])
 
-    def backprop(gradient: ChainGradient) -> list[Doc]:
+    def backprop(gradient: TokenGradient) -> list[Doc]:
         torch.autograd.backward(scores, torch.from_numpy(gradient.scores).to(scores))
         if settings.decoder == "crf":
-            _add_gradient(head.start, gradient.start)
-            _add_gradient(head.transitions, gradient.transitions)
-            _add_gradient(head.end, gradient.end)
+            for name in ("start", "transitions", "end"):
+                _add_gradient(getattr(head, name), getattr(gradient.chain, name))
         docs: list[Doc] = backprop_encoder(EncodedGradient(token_vectors=vectors.grad))
         return docs
 
-    # Without a chain that learns, the loss is the cross-entropy of each token, and smoothing applies to all of it.
-    is_smoothed = settings.decoder != "crf" and settings.label_smoothing > 0
     answer = TokenScores(
         scores=scores.detach().cpu().numpy(),
         token_index=encoded.token_index,
@@ -251,10 +237,7 @@ def _forward(
         lengths=encoded.lengths,
         chain=chain,
         training_chain=training_chain,
-        chain_loss=0.0 if is_smoothed else 1.0,
-        token_loss=settings.token_loss + (1.0 if is_smoothed else 0.0),
-        label_smoothing=settings.label_smoothing,
-        consistency=settings.consistency,
+        loss=settings.loss,
     )
     return answer, backprop
 
@@ -265,7 +248,7 @@ def _build_chains(
     """Return the chain to search in and the chain to learn with."""
     free = build_free_chain(len(grammar.tags))
     if decoder == "greedy":
-        return build_chain(forbid_tags(build_free_grammar(grammar.tags), never)) if never else free, free
+        return build_chain(build_grammar(grammar.tags, None, never)) if never else free, free
     legal = build_chain(grammar)
     if decoder == "viterbi":
         return legal, free

@@ -16,10 +16,11 @@ from spacy_bertft.models.encoder.build import build_bert_encoder
 from spacy_bertft.models.encoder.cache import StateCache, join_docs, split_docs
 from spacy_bertft.models.encoder.module import find_bert
 from spacy_bertft.models.encoder.output import EncodedDocs
+from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.text import build_text_classifier, set_labels
 from spacy_bertft.models.heads.token import build_token_classifier, set_tags
 from spacy_bertft.models.store.shim import get_shim
-from spacy_bertft.tags import ChainGradient
+from spacy_bertft.tags import build_free_chain
 from spacy_bertft.training.optimizer import configure_adamw
 
 nlp = spacy.blank("en")
@@ -242,5 +243,5 @@ def test_a_head_for_tokens_learns_from_states_that_prediction_kept(checkpoint):
     model.begin_update(docs[:1])
     model.predict(docs)
     answer, backprop = model.begin_update(docs)
-    backprop(ChainGradient(answer.scores, np.zeros(2), np.zeros((2, 2)), np.zeros(2)))
+    backprop(TokenGradient(answer.scores, build_free_chain(2)))
     assert get_shim(model).module.linear.weight.grad.abs().sum() > 0

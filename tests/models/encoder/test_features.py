@@ -14,9 +14,11 @@ from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.build import build_bert_encoder
 from spacy_bertft.models.encoder.features import LAYERS, ScalarMix, count_features, select_states
 from spacy_bertft.models.encoder.output import EncodedGradient, ask_for
+from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.text import build_text_classifier, set_labels
 from spacy_bertft.models.heads.token import build_token_classifier, set_tags
 from spacy_bertft.models.store.shim import get_shim
+from spacy_bertft.tags import build_free_chain
 from spacy_bertft.training.optimizer import configure_adamw
 
 nlp = spacy.blank("en")
@@ -133,10 +135,7 @@ def texts_gradient(scores):
 
 
 def tokens_gradient(scores):
-    from spacy_bertft.tags import ChainGradient
-
-    n_tags = scores.shape[1]
-    return ChainGradient(np.ones_like(scores), np.zeros(n_tags), np.zeros((n_tags, n_tags)), np.zeros(n_tags))
+    return TokenGradient(np.ones_like(scores), build_free_chain(scores.shape[1]))
 
 
 def test_bf16_is_close_to_fp32(deep):

@@ -17,7 +17,7 @@ from spacy_bertft.models.encoder.build import build_bert_encoder
 from spacy_bertft.models.encoder.output import EncodedDocs
 from spacy_bertft.models.heads.token import build_token_classifier, get_grammar, set_tags
 from spacy_bertft.models.store.shim import get_shim
-from spacy_bertft.tags import best_paths, build_free_chain, chain_loss
+from spacy_bertft.tags import best_paths, build_free_chain
 
 nlp = spacy.blank("en")
 TAGS = ["O", "B-ACTOR", "I-ACTOR", "B-YEAR", "I-YEAR"]
@@ -110,12 +110,12 @@ def test_gradients_are_those_of_autograd(decoder):
     rng = np.random.default_rng(0)
     gold = np.where(rng.random(len(answer.scores)) < 0.3, 1, 0)
     allowed = np.eye(len(TAGS), dtype=bool)[gold]
-    loss, gradient = chain_loss(answer.scores, answer.lengths, answer.training_chain, allowed)
+    loss, gradient = answer.compute_loss(allowed)
     [to_encoder] = backprop(gradient)
 
     def compute_loss() -> float:
         again, _ = model.begin_update(docs)
-        return chain_loss(again.scores, again.lengths, again.training_chain, allowed)[0]
+        return again.compute_loss(allowed)[0]
 
     assert compute_loss() == pytest.approx(loss)
     for parameter in head.parameters():
@@ -128,7 +128,7 @@ def test_gradients_are_those_of_autograd(decoder):
             parameter[index] -= 2e-2
             below = compute_loss()
             parameter[index] += 1e-2
-        assert parameter.grad[index].item() == pytest.approx((above - below) / 2e-2, rel=0.02, abs=2e-2)
+        assert parameter.grad[index].item() == pytest.approx((above - below) / 2e-2, rel=0.02, abs=2e-3)
     assert to_encoder.token_vectors.shape == (len(answer.scores), 3)
     assert to_encoder.token_vectors.abs().sum() > 0
 
@@ -137,10 +137,8 @@ def test_the_loss_of_a_head_without_chain_is_cross_entropy():
     model = build(make_fake_encoder(), decoder="viterbi", dropout=0.0)
     answer, _ = model.begin_update([nlp.make_doc("drew barrymore in the 1980s")])
     gold = np.array([1, 2, 0, 0, 3])
-    loss, _ = chain_loss(answer.scores, answer.lengths, answer.training_chain, np.eye(len(TAGS), dtype=bool)[gold])
-    expected = torch.nn.functional.cross_entropy(
-        torch.from_numpy(answer.scores), torch.from_numpy(gold), reduction="sum"
-    )
+    loss, _ = answer.compute_loss(np.eye(len(TAGS), dtype=bool)[gold])
+    expected = torch.nn.functional.cross_entropy(torch.from_numpy(answer.scores), torch.from_numpy(gold))
     assert loss == pytest.approx(expected.item(), rel=1e-5)
     np.testing.assert_array_equal(answer.training_chain.transitions, build_free_chain(len(TAGS)).transitions)
 
@@ -166,7 +164,7 @@ def test_the_head_learns_faster_by_its_factor(checkpoint):
     before = head.linear.weight.detach().clone()
     answer, backprop = model.begin_update(docs)
     allowed = np.eye(len(TAGS), dtype=bool)[np.zeros(len(answer.scores), dtype=int)]
-    backprop(chain_loss(answer.scores, answer.lengths, answer.training_chain, allowed)[1])
+    backprop(answer.compute_loss(allowed)[1])
     model.finish_update(configure_adamw(1e-4, weight_decay=0.0))
     assert (head.linear.weight - before).abs().median().item() == pytest.approx(1e-3, rel=0.01)
 
@@ -181,7 +179,7 @@ def test_a_head_learns_over_a_frozen_encoder(checkpoint):
     for _ in range(5):
         answer, backprop = model.begin_update(docs)
         allowed = np.eye(len(TAGS), dtype=bool)[np.ones(len(answer.scores), dtype=int)]
-        loss, gradient = chain_loss(answer.scores, answer.lengths, answer.training_chain, allowed)
+        loss, gradient = answer.compute_loss(allowed)
         backprop(gradient)
         model.finish_update(optimizer)
         losses.append(loss)

@@ -1,0 +1,275 @@
+"""Sums over all paths of a linear chain, from both sides, for the loss, marginals and the probabilities of spans.
+
+Each step is a matrix product of numbers that are divided by their sum (Rabiner 1989, section V.A). On one document of
+2,000 words with 25 tags that takes a third of the time of the same sums in log space; on queries both are as fast.
+Where numbers lie too far apart for a float, however, a product is lost, and with it a path that later tokens may leave
+as the only one: these rare batches are summed in log space, exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spacy_bertft.errors import ShapeError
+from spacy_bertft.tags.steps import Steps, build_steps, count_rows, pick_first
+
+Floats = NDArray[np.float64]
+
+# `exp(-708)` is the smallest normal float. Rows of products that could come near it are summed in log space.
+_DEEPEST_PRODUCT = 600.0
+# Over many steps no product is lost while factors are above `exp(-100)` and sums above this.
+_DEEPEST_FACTOR = 100.0
+_LEAST_SUM = 1e-200
+# OpenBLAS takes a second thread from 262,144 products on.
+_MOST_PRODUCTS = 65_536
+
+
+@dataclass(frozen=True)
+class LinearChain:
+    """What a path of tags earns on top of the scores of its tokens; minus infinity forbids.
+
+    Attributes:
+        start: `(L,)` for starting with a tag.
+        transitions: `(L, L)` for tag `j` after tag `i`, at `[i, j]`.
+        end: `(L,)` for ending with a tag.
+    """
+
+    start: Floats
+    transitions: Floats
+    end: Floats
+
+    def scale_by_temperature(self, temperature: float) -> LinearChain:
+        """Divide everything by a temperature above 0; what is forbidden stays so."""
+        return LinearChain(self.start / temperature, self.transitions / temperature, self.end / temperature)
+
+
+@dataclass(frozen=True)
+class ForwardBackward:
+    """Log sums over all valid paths.
+
+    Attributes:
+        alpha: `(T, L)` over the paths up to and with this token that give it this tag.
+        beta: `(T, L)` over the paths after this token, given this tag.
+        log_partition: `(B,)` over all paths of each sequence.
+    """
+
+    alpha: Floats
+    beta: Floats
+    log_partition: Floats
+
+
+@dataclass(frozen=True)
+class LogMatrix:
+    """A matrix of logarithms, ready for products; minus infinity stands for zero.
+
+    Attributes:
+        logs: `(L, L)` the logarithms.
+        factors: `(L, L)` the numbers themselves, divided by the largest.
+        shift: The logarithm of the largest.
+        depth: How far the smallest lies below the largest, zeros left out.
+    """
+
+    logs: Floats
+    factors: Floats
+    shift: float
+    depth: float
+
+
+def run_forward_backward(
+    scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain
+) -> ForwardBackward:
+    """Sum over all paths of every sequence, from both sides.
+
+    Args:
+        scores: `(T, L)` tag scores of all tokens, sequence after sequence; minus infinity forbids a tag.
+        lengths: `(B,)` tokens per sequence.
+        chain: The scores of the chain.
+
+    Raises:
+        ShapeError: The arrays do not fit each other.
+    """
+    scores, steps = order_by_step(scores, lengths, chain)
+    matrix = build_log_matrix(chain.transitions)
+    alpha, beta = _sum_scaled(scores, lengths, steps, chain, matrix) or _sum_logs(scores, steps, chain, matrix)
+    alpha, beta = steps.unpack(alpha), steps.unpack(beta)
+    filled = lengths > 0
+    log_partition = np.zeros(len(lengths))
+    log_partition[filled] = log_sum(alpha[np.cumsum(lengths)[filled] - 1] + chain.end)
+    return ForwardBackward(alpha, beta, log_partition)
+
+
+def order_by_step(
+    scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain
+) -> tuple[Floats, Steps]:
+    """Put scores into time-major order, `(T, L)`.
+
+    Raises:
+        ShapeError: The arrays do not fit each other.
+    """
+    n_tags, n_tokens = len(chain.start), int(lengths.sum())
+    if scores.shape != (n_tokens, n_tags):
+        raise ShapeError("scores", scores.shape, f"({n_tokens}, {n_tags}): a row per token, a column per tag")
+    steps = build_steps(lengths.astype(np.intp))
+    return np.asarray(scores, dtype=np.float64)[steps.order], steps
+
+
+def _sum_logs(scores: Floats, steps: Steps, chain: LinearChain, matrix: LogMatrix) -> tuple[Floats, Floats]:
+    """Sum over all paths in time-major order, `(T, L)` from each side, however far apart the numbers lie."""
+    alpha, beta = scores.copy(), np.empty_like(scores)
+    slices = list(steps.slices())
+    for t, rows in enumerate(slices):
+        alpha[rows] += log_matmul(alpha[pick_first(slices[t - 1], rows)], matrix) if t else chain.start
+    backward, after = build_log_matrix(chain.transitions.T), slice(0, 0)
+    for rows in reversed(slices):
+        beta[rows] = chain.end
+        if n_going := count_rows(after):
+            beta[rows.start : rows.start + n_going] = log_matmul(scores[after] + beta[after], backward)
+        after = rows
+    return alpha, beta
+
+
+def _sum_scaled(
+    scores: Floats, lengths: NDArray[np.integer], steps: Steps, chain: LinearChain, matrix: LogMatrix
+) -> tuple[Floats, Floats] | None:
+    """Sum over all paths in time-major order, `(T, L)` from each side.
+
+    Returns:
+        The sums; None where numbers lie so far apart that some could be lost, or where a sequence has no valid path.
+    """
+    bounds = np.stack([chain.start, chain.end])
+    top, (start_top, end_top) = finite_max(scores)[:, 0], finite_max(bounds)[:, 0]
+    below = scores - top[:, None]
+    if max(_find_lowest(below).max(initial=0.0), find_depth(bounds).max()) + matrix.depth > _DEEPEST_FACTOR:
+        return None
+    factors = np.exp(below)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a sequence without a valid path is found below
+        forward, onward = _run_forward(factors, steps, np.exp(chain.start - start_top), matrix.factors)
+        backward, back = _run_backward(factors, steps, np.exp(chain.end - end_top), matrix.factors)
+    is_lost = any(each.min(initial=1.0, where=each > 0) < _LEAST_SUM for each in (forward, backward))
+    if is_lost or any(each.min(initial=1.0) < _LEAST_SUM for each in (onward, back)):
+        return None
+    onward, back = (steps.unpack(np.log(each) + matrix.shift) for each in (onward, back))
+    top = steps.unpack(top)
+    lengths = lengths[lengths > 0]
+    last = np.cumsum(lengths) - 1
+    first = last - lengths + 1
+    onward += top
+    onward[first] += start_top - matrix.shift
+    back[:-1] += top[1:]  # after the last token of a sequence comes its end instead
+    back[last] = end_top
+    with np.errstate(divide="ignore"):
+        alpha = np.log(forward) + _accumulate(onward, lengths)[steps.order, None]
+        beta = np.log(backward) + _accumulate(back[::-1], lengths[::-1])[::-1][steps.order, None]
+    return alpha, beta
+
+
+def _run_forward(factors: Floats, steps: Steps, start: Floats, matrix: Floats) -> tuple[Floats, Floats]:
+    """Return the sums up to each token, `(T, L)`, each row divided by its own sum, and these, `(T,)`."""
+    sums, scales = factors.copy(), np.empty((len(factors), 1))
+    before = slice(0, 0)
+    for rows in steps.slices():
+        here = sums[rows]
+        here *= matmul(sums[pick_first(before, rows)], matrix) if before.stop else start
+        scale = np.add.reduce(here, axis=1, keepdims=True, out=scales[rows])
+        here /= scale
+        before = rows
+    return sums, scales[:, 0]
+
+
+def _run_backward(factors: Floats, steps: Steps, end: Floats, matrix: Floats) -> tuple[Floats, Floats]:
+    """Return the sums after each token, `(T, L)`, each row divided by its own sum, and these, `(T,)`."""
+    matrix = np.ascontiguousarray(matrix.T)
+    sums, scales = np.empty_like(factors), np.ones((len(factors), 1))
+    after = slice(0, 0)
+    for rows in reversed(list(steps.slices())):
+        n_going = count_rows(after)
+        sums[rows.start + n_going : rows.stop] = end
+        if n_going:
+            going = slice(rows.start, rows.start + n_going)
+            here = matmul(factors[after] * sums[after], matrix)
+            scale = np.add.reduce(here, axis=1, keepdims=True, out=scales[going])
+            np.divide(here, scale, out=sums[going])
+        after = rows
+    return sums, scales[:, 0]
+
+
+def _accumulate(values: Floats, lengths: NDArray[np.integer]) -> Floats:
+    """Add up within each sequence, `(T,)`; none is empty."""
+    total = np.cumsum(values)
+    first = np.cumsum(lengths) - lengths
+    sums: Floats = total - np.repeat(total[first] - values[first], lengths)
+    return sums
+
+
+def build_log_matrix(logs: Floats) -> LogMatrix:
+    """Prepare a matrix of logarithms, `(L, L)`, for products."""
+    flat = logs.reshape(1, -1)
+    shift = finite_max(flat).item()
+    return LogMatrix(logs, np.exp(logs - shift), shift, find_depth(flat).item())
+
+
+def log_matmul(values: Floats, matrix: LogMatrix) -> Floats:
+    """Multiply `exp(values)` by a matrix and take the logarithm, `(n, L)`.
+
+    Source: the log-sum-exp trick with one maximum per row, so that a matrix product does the work. Where numbers lie
+    too far apart for that, with one maximum per sum.
+    """
+    top = finite_max(values)
+    below = values - top
+    with np.errstate(divide="ignore"):
+        logs: Floats = np.log(matmul(np.exp(below), matrix.factors)) + (top + matrix.shift)
+    deep = find_deep_rows(_find_lowest(below) + matrix.depth)
+    if len(deep):
+        n_tags = len(matrix.logs)
+        pairs = values[deep][:, None, :] + matrix.logs.T
+        logs[deep] = log_sum(pairs.reshape(-1, n_tags)).reshape(-1, n_tags)
+    return logs
+
+
+def matmul(left: Floats, right: Floats) -> Floats:
+    """Multiply two matrices, `(n, k)` by `(k, m)`, in parts so small that numpy's BLAS takes one thread for each.
+
+    Its other threads would go on spinning for tens of milliseconds after a product, on the cores that torch needs
+    next; that made a forward pass after it two to three times as slow.
+    """
+    n_rows = _MOST_PRODUCTS // max(1, right.size)
+    if n_rows == 0:
+        product: Floats = np.einsum("ij,jk->ik", left, right)
+        return product
+    if len(left) <= n_rows:
+        product = left @ right
+        return product
+    return np.concatenate([left[first : first + n_rows] @ right for first in range(0, len(left), n_rows)])
+
+
+def log_sum(values: Floats) -> Floats:
+    """Return the logarithm of the sum of exponentials of each row, `(n,)`."""
+    top = finite_max(values)
+    with np.errstate(divide="ignore"):
+        sums: Floats = np.log(np.exp(values - top).sum(axis=1)) + top[:, 0]
+    return sums
+
+
+def finite_max(values: Floats) -> Floats:
+    """Return the maximum of each row, `(n, 1)`; zero where a row holds minus infinity only."""
+    top = values.max(axis=1, keepdims=True)
+    return np.where(np.isfinite(top), top, 0.0)
+
+
+def find_depth(values: Floats) -> Floats:
+    """Return how far the lowest of each row lies below the highest, minus infinity left out, `(n,)`."""
+    return _find_lowest(values - finite_max(values))
+
+
+def find_deep_rows(depth: Floats) -> NDArray[np.intp]:
+    """Return the rows in which a product of factors could fall below what a float can hold."""
+    return np.flatnonzero(depth > _DEEPEST_PRODUCT)
+
+
+def _find_lowest(below: Floats) -> Floats:
+    """Return how far the lowest of each row lies below zero, minus infinity left out, `(n,)`."""
+    lowest: Floats = np.where(np.isfinite(below), below, 0.0).min(axis=1)
+    return -lowest
