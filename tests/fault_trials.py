@@ -59,11 +59,11 @@ COMMANDS = [
         ("c.spacy", "c-dev.spacy"),
     ),
     Command("stats", "stats {inputs}/dev.spacy --plot s.html", "stats {inputs}/films.bio --plot s.html", ["s.html"]),
-    Command("encoder", "encoder {inputs}/electra encoder", "encoder {inputs}/bert encoder", ["encoder"]),
+    Command("fetch", "fetch {inputs}/electra encoder", "fetch {inputs}/bert encoder", ["encoder"]),
     Command(
-        "adapt",
-        f"adapt {_TEXTS} adapted --encoder {{inputs}}/bert --steps 1 --seed 1 --dev 0.3",
-        f"adapt {_TEXTS} adapted --encoder {{inputs}}/bert --steps 1 --seed 2 --dev 0.3",
+        "pretrain",
+        f"pretrain {_TEXTS} adapted --encoder {{inputs}}/bert --steps 1 --seed 1 --dev 0.3",
+        f"pretrain {_TEXTS} adapted --encoder {{inputs}}/bert --steps 1 --seed 2 --dev 0.3",
         ["adapted"],
     ),
     Command(

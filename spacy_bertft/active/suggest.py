@@ -82,22 +82,23 @@ def suggest(
     diversity: float = 0.5,
     candidates: int = 10,
 ) -> Suggestions:
-    """Choose the texts that a pipeline is unsure of and that differ from each other.
+    """Suggest which texts to label next: those that the pipeline is unsure of, and that differ from each other.
 
-    Texts are read as a stream. Of each only a digest is kept, to know its copies, and of the most uncertain
-    `n_texts · candidates` the text and its vector.
+    Each text comes with the pipeline's predictions, to be corrected. In Label Studio the configuration has to name
+    its tags `text`, and `label` for entities or `category` for categories. Texts are read as a stream: of each only
+    a digest is kept, to know its copies, and of the most uncertain `n_texts · candidates` the text and its vector.
 
     Args:
-        pipeline: A folder, or the name of an installed pipeline.
-        texts_path: A `.jsonl` file with an object on each line, or a `.txt` file with a text on each line.
-        output_path: Where to write the texts: JSON objects, one a line, or one array where the name ends in `.json`;
-            None to write nothing.
-        n_texts: How many texts to choose.
-        file_format: `prodigy`, `label-studio` or `doccano`.
+        pipeline: A trained pipeline: its directory, or its name if it is installed.
+        texts_path: Unlabelled texts: a .jsonl file, or a .txt file with one on each line.
+        output_path: The file to write: JSON objects, one a line, or one array if the name ends in .json. On the
+            command line by default standard output.
+        n_texts: How many texts to suggest.
+        file_format: The tool that reads them: prodigy, label-studio or doccano.
         text_column: The field of the texts.
-        component: The only component whose uncertainty counts; None for the mean over all of ours.
-        diversity: From 0, the most uncertain texts, to 1, texts as different as possible; see `pick_diverse`.
-        candidates: How many of the most uncertain texts each choice is made among, in multiples of `n_texts`.
+        component: Name of the component whose uncertainty counts; by default the mean over all with labels.
+        diversity: From 0, the most uncertain texts, to 1, texts as different from each other as possible.
+        candidates: Choose among the most uncertain texts, this many times as many as are suggested.
 
     Raises:
         DataError: There is no such pipeline or file, or no text in the file.

@@ -48,27 +48,28 @@ def annotate(
     batch_size: int | None = None,
     strict: bool = False,
 ) -> AnnotateReport:
-    """Run a pipeline over files of texts, and write what it finds in shards.
+    """Run a pipeline over any number of texts: entities, categories and tags next to the columns of the input.
 
-    Each shard holds rows of one file, in order: `part-00002-000013` is the fourteenth of the third file. It has its
-    name only once it is whole. A run that was killed goes on when it is started again, by either engine.
+    Run the same command again to resume an interrupted run, with either engine. Each shard holds rows of one file,
+    in order (`part-00002-000013` is the fourteenth of the third file), and has its name only once it is complete.
+    Rows that cannot be annotated are listed in OUTPUT/errors.jsonl, with file, line and reason.
 
     Args:
-        pipeline: A folder, or the name of an installed pipeline.
-        inputs: Files and folders, or URLs of them that fsspec knows: `.jsonl`, `.csv`, `.tsv`, `.txt` with a text on
-            each line, these also with `.gz` or `.zst`; `.parquet`; `.spacy`.
-        output: A folder, new or with the beginning of the same run, or the URL of one.
-        engine: `local` for this machine, `ray` for Ray, here or on a cluster.
-        n_process: Processes, or actors of Ray; None for one, or for as many as Ray finds room for.
-        device: `cpu`, `cuda` or `cuda:N`.
-        address: Of a cluster of Ray; None to start Ray on this machine.
-        output_format: `jsonl`, `parquet` or `docbin`.
-        text_column: The column of the texts, where a file has columns.
-        prefix: What the names of the new columns `ents`, `cats`, `tags` start with.
-        shard_rows: Most rows of a shard.
-        shard_mb: Megabytes of input from which on a shard ends before that.
-        max_chars: Longer texts are not annotated; None for the limit of the pipeline.
-        batch_size: Documents of a batch; None for more of short ones and fewer of long ones.
+        pipeline: A trained pipeline: its directory, or its name if it is installed.
+        inputs: Files, directories, or URLs of them: .jsonl, .csv, .tsv, .txt (a text on each line), also with .gz
+            or .zst; .parquet; .spacy.
+        output: A directory, new or with the beginning of the same run, or its URL.
+        engine: local, or ray for Ray on this machine or on a cluster.
+        n_process: Processes, or actors of Ray; by default 1, or as many as Ray finds room for.
+        device: cpu, cuda, or cuda:1 for the second GPU.
+        address: Address of a Ray cluster, such as auto; by default Ray starts on this machine.
+        output_format: jsonl, parquet or docbin.
+        text_column: The column of the texts.
+        prefix: What the names of the new columns ents, cats and tags start with.
+        shard_rows: Maximum rows of a shard.
+        shard_mb: A shard ends early after this many megabytes of input.
+        max_chars: Longer texts are not annotated; by default the limit of the pipeline, 1,000,000.
+        batch_size: Documents of a batch; by default more short ones, fewer long ones.
         strict: Stop at the first row that cannot be annotated.
 
     Returns:

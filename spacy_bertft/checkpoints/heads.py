@@ -240,7 +240,7 @@ def _raise_unnamed(name: str, config: Mapping[str, Any], layout: HeadLayout) -> 
     raise CheckpointError(
         f"The config.json of {name} has architectures = {json.dumps(config.get('architectures'))}, which does not say "
         f"what the layer {layout.linear} is for. Expected {classes}; correct the field, or import the checkpoint with "
-        "--component bert_ner, bert_tagger, bert_textcat or bert_textcat_multilabel."
+        "--factory bert_ner, bert_tagger, bert_textcat or bert_textcat_multilabel."
     )
 
 

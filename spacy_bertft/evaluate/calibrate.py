@@ -64,15 +64,18 @@ def calibrate(
     test_path: Path | str | None = None,
     plot_path: Path | str | None = None,
 ) -> CalibrationReport:
-    """Fit a temperature for every component with probabilities, and store it in the pipeline.
+    """Calibrate probabilities: of predictions with 80 %, 80 in 100 should be correct.
+
+    Temperature scaling on held-out data (Guo et al. 2017): fits one number for each component, by which its scores
+    are divided, and stores it in the pipeline. The best prediction stays the same.
 
     Args:
-        pipeline: A folder, or the name of an installed pipeline.
-        dev_path: A `.spacy` file with gold annotation that the pipeline was not trained on.
-        output_dir: A folder to write the pipeline to, replacing an earlier one; by default it is changed where it
-            stands.
-        test_path: Another such file, to measure on what was not used to fit.
-        plot_path: An `.html` page, or a `.png` or `.svg` picture.
+        pipeline: A trained pipeline: its directory, or its name if it is installed.
+        dev_path: A .spacy file with gold annotation, not used for training.
+        output_dir: Write the pipeline to this directory; by default it is changed in place.
+        test_path: Measure on this .spacy file too.
+        plot_path: Draw reliability before and after, and precision and recall by min_score. An .html, .png or .svg
+            file.
 
     Raises:
         DataError: There is no such pipeline or file; or what stands at `output_dir` is no pipeline.

@@ -86,15 +86,19 @@ def evaluate(
     plot_path: Path | str | None = None,
     threshold: float | None = None,
 ) -> Evaluation:
-    """Score a pipeline.
+    """Score a pipeline on documents with gold annotation.
+
+    Entities: precision, recall and F1 by label, where both ends have to be right, and the token-level F1. Tags:
+    accuracy. Categories: figures by label, and the confusion matrix.
 
     Args:
-        pipeline: A folder, or the name of an installed pipeline.
-        data_path: A `.spacy` file with gold annotation.
-        output_path: A JSON file to write the scores to.
-        plot_path: An `.html` page, or a `.png` or `.svg` picture: the confusion matrix of exclusive classes, the F1 of
-            each of other labels.
-        threshold: From which score on a label counts as predicted; None leaves that to the pipeline.
+        pipeline: A trained pipeline: its directory, or its name if it is installed.
+        data_path: A .spacy file with gold annotation, as convert writes it.
+        output_path: Write all scores to this JSON file.
+        plot_path: Draw categories: the confusion matrix or, where texts may have several labels, the F1 by label.
+            An .html, .png or .svg file.
+        threshold: Where texts may have several labels, predict those with at least this score, from 0 to 1; by
+            default as trained.
 
     Raises:
         DataError: There is no such pipeline, or no documents to score it on.

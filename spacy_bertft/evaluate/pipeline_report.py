@@ -79,18 +79,21 @@ def report(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> PipelineReport:
-    """Write a page about how good a pipeline is.
+    """Write one page about how good a pipeline is.
+
+    Figures by label with bootstrap intervals, confusion matrix, kinds of errors, reliability, lengths, the learning
+    curve and the most confident errors, for every component of ours.
 
     Args:
-        pipeline: A folder, or the name of an installed pipeline.
-        data_path: A `.spacy` file with gold annotation that the pipeline was not trained on.
-        output_path: The `.html` page to write.
-        against: Another pipeline, to compare it with on the same documents.
-        log_path: What spaCy's ConsoleLogger wrote during training (its `output_file`); by default `log.jsonl` beside
-            the folder of the pipeline, if there is one.
-        n_errors: How many of the surest mistakes of each component to show.
+        pipeline: A trained pipeline: its directory, or its name if it is installed.
+        data_path: A .spacy file with gold annotation, not used for training.
+        output_path: The .html page to write.
+        against: Compare with this pipeline on the same documents.
+        log_path: The output_file of spaCy's ConsoleLogger, for the learning curve; by default log.jsonl next to the
+            directory of the pipeline, if there is one.
+        n_errors: Show this many of the most confident errors of each component.
         n_resamples: How often documents are drawn for intervals and p-values.
-        seed: Where the random numbers for that start.
+        seed: Seed of these random numbers.
 
     Raises:
         DataError: There is no such pipeline, file or log; or no document has gold annotation that a component of ours

@@ -43,12 +43,13 @@ class AccelerationReport:
 
 
 def accelerate(pipeline: Path | str, output_dir: Path | str, *, precision: Precision = "auto") -> AccelerationReport:
-    """Rewrite a pipeline of spacy-transformers so that its transformer is ours; everything else stays as it is.
+    """Rewrite a trained spacy-transformers pipeline to run faster, with the same weights.
 
     Args:
-        pipeline: A folder, or the name of an installed pipeline.
-        output_dir: The folder to write. An earlier pipeline there is replaced, anything else is an error.
-        precision: As for `spacy-bertft.TransformerModel.v1`.
+        pipeline: A pipeline of spacy-transformers: its directory, or its name.
+        output_dir: The pipeline directory to write. An earlier pipeline there is replaced, anything else is an
+            error.
+        precision: auto, fp32, bf16 or fp16.
 
     Raises:
         MissingExtraError: spacy-transformers is not installed.

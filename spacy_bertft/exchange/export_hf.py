@@ -40,12 +40,13 @@ class ExportReport:
 
 
 def export_hf(pipeline: Path | str, output_dir: Path | str, component: str | None = None) -> ExportReport:
-    """Write a component of a pipeline as a folder that transformers loads.
+    """Write a component as a Hugging Face checkpoint, with its tokenizer and a model card.
 
     Args:
-        pipeline: A folder, or the name of an installed pipeline.
-        output_dir: The folder to write. An earlier checkpoint there is replaced, anything else is an error.
-        component: Name of the component; it may be left out where there is only one.
+        pipeline: A trained pipeline: its directory, or its name if it is installed.
+        output_dir: The checkpoint directory to write. An earlier checkpoint there is replaced, anything else is an
+            error.
+        component: Name of the component; by default the only one.
 
     Raises:
         DataError: There is no such pipeline.

@@ -14,9 +14,9 @@ from spacy_bertft.components.pipelines import check_replaceable_pipeline
 from spacy_bertft.data.conversion import make_blank
 from spacy_bertft.errors import CheckpointError, SettingError, TagError
 from spacy_bertft.output import replace_folder_when_done
-from spacy_bertft.tags import TagScheme, normalize_tags
+from spacy_bertft.tags import TagScheme, normalize_tags, parse_tag_scheme
 
-_COMPONENTS: dict[str, Task] = {
+_TASKS: dict[str, Task] = {
     "bert_ner": "token",
     "bert_tagger": "token",
     "bert_textcat": "text",
@@ -31,7 +31,7 @@ class ImportReport:
     Attributes:
         checkpoint: Where it came from.
         path: The pipeline.
-        component: The component that was made.
+        factory: The factory of the component that was made.
         outputs: What its head gives, in order: tags or labels.
         labels: What it writes to documents.
         scheme: The scheme of its tags; None where outputs are labels.
@@ -40,7 +40,7 @@ class ImportReport:
 
     checkpoint: str
     path: Path
-    component: str
+    factory: str
     outputs: tuple[str, ...]
     labels: tuple[str, ...]
     scheme: str | None
@@ -48,11 +48,9 @@ class ImportReport:
 
     def __str__(self) -> str:
         scheme = f" in the scheme {self.scheme}" if self.scheme else ""
-        kind = f"{len(self.outputs)} tags{scheme}" if _COMPONENTS[self.component] == "token" else "categories"
+        kind = f"{len(self.outputs)} tags{scheme}" if _TASKS[self.factory] == "token" else "categories"
         never = f"; never predicted: {', '.join(self.never)}" if self.never else ""
-        return (
-            f"{self.checkpoint} → {self.path}: {self.component} with {kind}; labels: {', '.join(self.labels)}{never}."
-        )
+        return f"{self.checkpoint} → {self.path}: {self.factory} with {kind}; labels: {', '.join(self.labels)}{never}."
 
 
 def import_hf(
@@ -60,22 +58,24 @@ def import_hf(
     output_dir: Path | str,
     *,
     lang: str = "en",
-    component: str | None = None,
-    labels: Mapping[str, str] | Sequence[str] | None = None,
-    scheme: TagScheme | None = None,
+    factory: str | None = None,
+    labels: Mapping[str, str] | Sequence[str] | str | None = None,
+    scheme: str | None = None,
     pairs: bool = False,
 ) -> ImportReport:
-    """Make a pipeline of a checkpoint: its encoder, its head, its labels and its tokenizer.
+    """Make a spaCy pipeline of a Hugging Face checkpoint: its encoder, its head, its labels, its tokenizer.
 
     Args:
-        checkpoint: A folder or a hub id, with a head for the classification of tokens or of texts.
-        output_dir: The folder to write. An earlier pipeline there is replaced, anything else is an error.
+        checkpoint: A directory or hub id with a head that classifies tokens or texts.
+        output_dir: The pipeline directory to write. An earlier pipeline there is replaced, anything else is an error.
         lang: Language code of the pipeline.
-        component: The factory of the component; by default the one that fits the head.
-        labels: New names for the outputs of the head: by old names, or all in order. A tag with
-            the name `-` is never predicted.
-        scheme: The scheme of the tags; by default what they look like. IOB1 looks like BIO.
-        pairs: Whether the head classifies pairs of texts; then the component `text_pair` comes first.
+        factory: The factory of the component: bert_ner, bert_tagger, bert_textcat or bert_textcat_multilabel; by
+            default the one that fits the head.
+        labels: New names for the outputs: all of them in order (O,PER,LOC), or some (LABEL_0=O,LABEL_1=PER). A tag
+            named - is never predicted (O,PER,- or X=-).
+        scheme: The tag scheme: bio, iob1, biluo, bioes or bare (no prefixes); by default what the tags look like.
+            IOB1 looks like BIO.
+        pairs: The head classifies pairs of texts: texts with U+001F are read as pairs.
 
     Raises:
         CheckpointError: The checkpoint has no such head, or cannot be read.
@@ -84,10 +84,12 @@ def import_hf(
     """
     output_dir = Path(output_dir)
     check_replaceable_pipeline(output_dir)
-    nlp, report = _make_pipeline(checkpoint, output_dir, lang, component, labels, scheme)
+    labels = _parse_labels(labels) if isinstance(labels, str) else labels
+    tag_scheme = None if scheme is None else parse_tag_scheme(scheme)
+    nlp, report = _make_pipeline(checkpoint, output_dir, lang, factory, labels, tag_scheme)
     if pairs:
-        if _COMPONENTS[report.component] != "text":
-            raise SettingError("pairs", pairs, f"a head that classifies texts, but this is one for {report.component}")
+        if _TASKS[report.factory] != "text":
+            raise SettingError("pairs", pairs, f"a head that classifies texts, but this is one for {report.factory}")
         nlp.add_pipe("text_pair", first=True)
     with replace_folder_when_done(output_dir) as temporary_dir:
         nlp.to_disk(temporary_dir)
@@ -98,14 +100,14 @@ def _make_pipeline(
     checkpoint: str,
     output_dir: Path,
     lang: str,
-    component: str | None,
+    factory: str | None,
     labels: Mapping[str, str] | Sequence[str] | None,
     scheme: TagScheme | None,
 ) -> tuple[Language, ImportReport]:
-    head = _read_head(checkpoint, component)
+    head = _read_head(checkpoint, factory)
     if labels is not None:
         head = head.rename(labels)
-    factory = _choose_component(head, component)
+    factory = factory or _choose_factory(head)
     if scheme is not None and factory != "bert_ner":
         raise SettingError("scheme", scheme, f"none, since {factory} does not read its outputs as spans")
     nlp = make_blank(lang)
@@ -128,21 +130,28 @@ def _make_pipeline(
     return nlp, ImportReport(checkpoint, output_dir, factory, outputs, pipe.labels, found, never)
 
 
-def _read_head(checkpoint: str, component: str | None) -> CheckpointHead:
-    """Read the head of a checkpoint: the one for the component, else the one that its configuration names.
+def _parse_labels(labels: str) -> dict[str, str] | list[str]:
+    parts = [part.strip() for part in labels.split(",")]
+    if all("=" in part for part in parts):
+        return {old: new for old, _, new in (part.partition("=") for part in parts)}
+    return parts
+
+
+def _read_head(checkpoint: str, factory: str | None) -> CheckpointHead:
+    """Read the head of a checkpoint: the one for the factory, else the one that its configuration names.
 
     Raises:
         CheckpointError: It has none, or does not say what it is for, or it cannot be computed here.
-        SettingError: The component is not for it.
+        SettingError: The factory is not for it.
     """
     named = find_task(read_config(find_checkpoint_dir(checkpoint)))
-    wanted = None if component is None else _COMPONENTS.get(component)
-    if component is not None and (wanted is None or named not in (None, wanted)):
-        fitting = ", ".join(name for name, task in _COMPONENTS.items() if named in (None, task))
+    wanted = None if factory is None else _TASKS.get(factory)
+    if factory is not None and (wanted is None or named not in (None, wanted)):
+        fitting = ", ".join(name for name, task in _TASKS.items() if named in (None, task))
         what = f"one that classifies {named}s: " if named else "one of "
-        raise SettingError("component", component, f"{what}{fitting}")
+        raise SettingError("factory", factory, f"{what}{fitting}")
     tasks: list[Task] = [wanted] if wanted else ["token", "text"]
-    heads = (read_head(checkpoint, task, is_chosen=component is not None) for task in tasks)
+    heads = (read_head(checkpoint, task, is_chosen=factory is not None) for task in tasks)
     head = next(filter(None, heads), None)
     if head is None:
         raise CheckpointError(
@@ -152,9 +161,7 @@ def _read_head(checkpoint: str, component: str | None) -> CheckpointHead:
     return head
 
 
-def _choose_component(head: CheckpointHead, component: str | None) -> str:
-    if component is not None:
-        return component
+def _choose_factory(head: CheckpointHead) -> str:
     if head.task == "text":
         return "bert_textcat_multilabel" if head.is_multilabel else "bert_textcat"
     if "O" in normalize_tags(head.predicted):

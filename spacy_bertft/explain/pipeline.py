@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from spacy.language import Language
 from tqdm import tqdm
@@ -18,6 +19,49 @@ from spacy_bertft.explain.judged import JudgedAnswer, choose_answers, judge_answ
 from spacy_bertft.explain.page import Section, check_page, write_page
 
 DEFAULT_LIMIT = 20
+
+
+def explain(
+    pipeline: Path | str,
+    text: str,
+    html_path: Path | None = None,
+    *,
+    target: str | None = None,
+    method: Method = "gradients",
+    component: str | None = None,
+    n_steps: int | None = None,
+    limit: int | None = None,
+) -> list[Section]:
+    """Show which words a prediction of a pipeline rests on.
+
+    Of a text: its best category, or every entity. Of a .spacy file: wrong predictions, the most confident first, then
+    correct ones.
+
+    Args:
+        pipeline: A directory, or the name of an installed pipeline.
+        text: A text, or a .spacy file with gold annotation, as convert writes it.
+        html_path: An .html page to write, with the words shaded.
+        target: The label to explain; by default the best category, or else every entity.
+        method: gradients (integrated; needs the extra explain), attention, or rollout through all layers.
+        component: Name of the component to explain; by default the first with categories, or else entities.
+        n_steps: At how many points of the path gradients are taken; by default 64.
+        limit: Of a file, how many predictions to explain, half of them wrong; by default 20.
+
+    Raises:
+        DataError: There is no such pipeline or file, or nothing in it to explain.
+        SettingError: A setting is outside what is allowed.
+        UnsupportedError: The encoder cannot be explained in this way.
+        MissingExtraError: Captum is not installed.
+    """
+    if n_steps is not None and method != "gradients":
+        raise SettingError("steps", n_steps, "none with this method; only gradients are taken in steps")
+    options: dict[str, Any] = {"target": target, "method": method, "component": component}
+    options["n_steps"] = DEFAULT_STEPS if n_steps is None else n_steps
+    if text.lower().endswith(".spacy"):
+        return explain_data(pipeline, Path(text), html_path, limit=DEFAULT_LIMIT if limit is None else limit, **options)
+    if limit is not None:
+        raise SettingError("limit", limit, "none for a single text; it is for a .spacy file")
+    return [Section("", [("", found) for found in explain_text(pipeline, text, html_path, **options)])]
 
 
 def explain_text(

@@ -53,7 +53,7 @@ def test_a_page_of_a_file(pipeline, tmp_path):
     DocBin(docs=docs).to_disk(tmp_path / "gold.spacy")
     done = invoke(pipeline, tmp_path / "gold.spacy", "--method", "attention", "--html", tmp_path / "out.html", "-n", 2)
     assert done.exit_code == 0, done.output
-    assert "Answers explained: 2, in" in done.stdout
+    assert "Predictions explained: 2, in" in done.stdout
     assert (tmp_path / "out.html").read_text(encoding="utf-8").count("<section>") == 2
     printed = invoke(pipeline, tmp_path / "gold.spacy", "--method", "attention")
     assert len(re.findall(r"^predicted (?:film|other), gold (?:film|other): ", printed.stdout, re.MULTILINE)) == 5

@@ -17,7 +17,7 @@ from spacy_bertft.cli import app
 ARGUMENTS = {
     "train": ["{config}", "--output", "out"],
     "resume": ["out"],
-    "adapt": ["texts.txt", "out", "--encoder", "encoder"],
+    "pretrain": ["texts.txt", "out", "--encoder", "encoder"],
     "evaluate": ["model", "dev.spacy"],
     "report": ["model", "dev.spacy", "out.html"],
     "calibrate": ["model", "dev.spacy"],
@@ -27,7 +27,7 @@ ARGUMENTS = {
     "demo": ["model", "--no-browser"],
 }
 # They read files and write files; no pipeline runs.
-WITHOUT = {"convert", "stats", "encoder", "import-hf", "export-hf", "accelerate", "package"}
+WITHOUT = {"convert", "stats", "fetch", "import-hf", "export-hf", "accelerate", "package"}
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_without_cupy_every_command_says_what_to_install(command, paths, monkeyp
     arguments = [argument.format(**paths) for argument in ARGUMENTS[command]]
     done = CliRunner().invoke(app, [command, *arguments, "--gpu-id", "0"])
     assert done.exit_code == 1, done.output
-    # `adapt` computes with torch alone.
-    cupy = "" if command == "adapt" else r"CuPy \(for CUDA 12: pip install cupy-cuda12x\) and "
+    # `pretrain` computes with torch alone.
+    cupy = "" if command == "pretrain" else r"CuPy \(for CUDA 12: pip install cupy-cuda12x\) and "
     cpu = "device = 'cuda:0'. Expected cpu" if command == "annotate" else "gpu_id = 0. Expected -1 for the CPU"
     pattern = rf"Error: {re.escape(cpu)}; install {cupy}PyTorch built for CUDA \(see pytorch\.org\) to use a GPU\.\n"
     assert re.fullmatch(pattern, done.stderr)

@@ -109,7 +109,7 @@ def test_unnamed_tags_need_names(tmp_path):
 
 def test_tags_without_an_outside_are_those_of_a_tagger(tmp_path):
     report = import_hf(make(tmp_path / "hf", ["NOUN", "VERB", "X"]), tmp_path / "out")
-    assert report.component == "bert_tagger"
+    assert report.factory == "bert_tagger"
     nlp = spacy.load(tmp_path / "out")
     tags = [token.tag_ for token in nlp(TEXTS[0])]
     assert set(tags) <= {"NOUN", "VERB", "X"}
@@ -126,7 +126,7 @@ def test_tags_without_an_outside_are_those_of_a_tagger(tmp_path):
 )
 def test_the_problem_type_chooses_the_component(problem_type, component, total, tmp_path):
     checkpoint = make(tmp_path / "hf", ["good", "bad", "so so"], "text", problem_type=problem_type)
-    assert import_hf(checkpoint, tmp_path / "out").component == component
+    assert import_hf(checkpoint, tmp_path / "out").factory == component
     cats = spacy.load(tmp_path / "out")(TEXTS[0]).cats
     assert list(cats) == ["good", "bad", "so so"]
     if total is not None:
@@ -268,9 +268,9 @@ def test_the_component_says_what_an_unnamed_head_is_for(task, component, archite
     import_hf(checkpoint, tmp_path / "named")
     change_config(checkpoint, architectures=architectures)
     shown = re.escape(f"architectures = {json.dumps(architectures)}")
-    with pytest.raises(CheckpointError, match=f"{shown}.*--component bert_ner, bert_tagger, bert_textcat or"):
+    with pytest.raises(CheckpointError, match=f"{shown}.*--factory bert_ner, bert_tagger, bert_textcat or"):
         import_hf(checkpoint, tmp_path / "out")
-    assert import_hf(checkpoint, tmp_path / "out", component=component).component == component
+    assert import_hf(checkpoint, tmp_path / "out", factory=component).factory == component
     named, chosen = (spacy.load(tmp_path / name).get_pipe(component) for name in ("named", "out"))
     docs = [Doc(named.vocab, words=text.split()) for text in TEXTS]
     expected, found = (pipe.model.predict(docs) for pipe in (named, chosen))
@@ -288,13 +288,13 @@ def test_a_config_without_architectures_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="has architectures = null"):
         nlp.initialize()
     with pytest.raises(CheckpointError, match=r"lacks weights of its head: bert\.pooler"):
-        import_hf(checkpoint, tmp_path / "out", component="bert_textcat")
-    assert import_hf(checkpoint, tmp_path / "out", component="bert_tagger").component == "bert_tagger"
+        import_hf(checkpoint, tmp_path / "out", factory="bert_textcat")
+    assert import_hf(checkpoint, tmp_path / "out", factory="bert_tagger").factory == "bert_tagger"
 
 
 def test_a_component_makes_no_head(checkpoint, tmp_path):
     with pytest.raises(CheckpointError, match="no head that classifies tokens"):
-        import_hf(checkpoint, tmp_path / "out", component="bert_ner")
+        import_hf(checkpoint, tmp_path / "out", factory="bert_ner")
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_a_component_makes_no_head(checkpoint, tmp_path):
 )
 def test_prefixes_are_recognized_however_they_are_spelled(labels, scheme, outputs, found, tmp_path):
     report = import_hf(make(tmp_path / "hf", labels), tmp_path / "out")
-    assert (report.component, report.scheme, report.outputs) == ("bert_ner", scheme, outputs)
+    assert (report.factory, report.scheme, report.outputs) == ("bert_ner", scheme, outputs)
     assert report.labels == (found,)
 
 
@@ -338,7 +338,7 @@ def test_an_output_may_never_be_predicted(labels, decoder, tmp_path):
 
 def test_a_tag_may_never_be_predicted(tmp_path):
     checkpoint = make(tmp_path / "hf", ["[PAD]", "NOUN", "VERB", "X"])
-    import_hf(checkpoint, tmp_path / "out", component="bert_tagger", labels={"[PAD]": "-"})
+    import_hf(checkpoint, tmp_path / "out", factory="bert_tagger", labels={"[PAD]": "-"})
     nlp = spacy.load(tmp_path / "out")
     pipe = nlp.get_pipe("bert_tagger")
     assert pipe.labels == ("NOUN", "VERB", "X")
@@ -383,9 +383,9 @@ def test_outputs_that_are_never_predicted_are_exported(tmp_path):
     ("settings", "name"),
     [
         ({"lang": "nowhere"}, "lang"),
-        ({"component": "bert_textcat"}, "component"),
-        ({"component": "ner"}, "component"),
-        ({"component": "bert_tagger", "scheme": "bio"}, "scheme"),
+        ({"factory": "bert_textcat"}, "factory"),
+        ({"factory": "ner"}, "factory"),
+        ({"factory": "bert_tagger", "scheme": "bio"}, "scheme"),
         ({"labels": ["O", "PER", "B-LOC"]}, "labels"),
     ],
 )
@@ -437,10 +437,10 @@ def test_the_command(tmp_path):
 
 def test_a_component_can_be_named(tmp_path):
     checkpoint = make(tmp_path / "hf", ["good", "bad", "so so"], "text")
-    report = import_hf(checkpoint, tmp_path / "out", component="bert_textcat_multilabel")
-    assert report.component == "bert_textcat_multilabel"
+    report = import_hf(checkpoint, tmp_path / "out", factory="bert_textcat_multilabel")
+    assert report.factory == "bert_textcat_multilabel"
     exclusive = import_hf(checkpoint, tmp_path / "other")
-    assert exclusive.component == "bert_textcat"
+    assert exclusive.factory == "bert_textcat"
     cats = [spacy.load(tmp_path / name)(TEXTS[0]).cats for name in ("out", "other")]
     assert sum(cats[1].values()) == pytest.approx(1.0)
     assert sum(cats[0].values()) != pytest.approx(1.0, abs=1e-3)

@@ -77,7 +77,7 @@ def load(folder, precision):
 
 def test_half_the_size_and_the_same_entities(trained, tmp_path):
     before = read_files(trained)
-    report = package(trained, tmp_path / "packages", precision="bf16", name="films", version="1.2.0", builds=["none"])
+    report = package(trained, tmp_path / "packages", precision="bf16", name="films", version="1.2.0", build="none")
     assert read_files(trained) == before
     assert report.path == tmp_path / "packages" / "en_films-1.2.0"
     assert report.components == ("ner",)
@@ -93,7 +93,7 @@ def test_half_the_size_and_the_same_entities(trained, tmp_path):
 
 
 def test_scores_in_bf16_are_the_same_to_the_bit(trained, tmp_path):
-    data = find_data(package(trained, tmp_path, precision="bf16", builds=[]))
+    data = find_data(package(trained, tmp_path, precision="bf16", build="none"))
     before, after = load(trained, "bf16"), load(data, "bf16")
     docs = [before.make_doc(text) for text in TEXTS]
     scores = [nlp.get_pipe("ner").model.predict(docs).scores for nlp in (before, after)]
@@ -104,7 +104,7 @@ def test_scores_in_bf16_are_the_same_to_the_bit(trained, tmp_path):
 
 
 def test_it_trains_on_in_float32(trained, tmp_path):
-    report = package(trained, tmp_path, precision="bf16", builds=[])
+    report = package(trained, tmp_path, precision="bf16", build="none")
     nlp = spacy.load(find_data(report))
     bert = find_bert(nlp.get_pipe("ner").model)
     old = {name: parameter.detach().clone() for name, parameter in bert.named_parameters()}
@@ -121,7 +121,7 @@ def test_it_trains_on_in_float32(trained, tmp_path):
 
 def test_a_shared_encoder_is_written_once(checkpoint, tmp_path):
     folder = train(checkpoint, tmp_path / "pipeline", is_shared=True)
-    report = package(folder, tmp_path / "packages", precision="bf16", builds=[])
+    report = package(folder, tmp_path / "packages", precision="bf16", build="none")
     assert report.components == ("bert_encoder",)
     assert report.bytes_after < report.bytes_before
     expected = read_entities(spacy.load(folder))
@@ -134,7 +134,7 @@ def test_a_shared_encoder_is_written_once(checkpoint, tmp_path):
 def test_an_adapter_is_kept(save, checkpoint, tmp_path):
     lora = {"@misc": "spacy-bertft.LoRA.v1", "rank": 2, "save": save}
     folder = train(checkpoint, tmp_path / "pipeline", learn_rate=1e-2, adapter=lora)
-    data = find_data(package(folder, tmp_path / "packages", precision="bf16", builds=[]))
+    data = find_data(package(folder, tmp_path / "packages", precision="bf16", build="none"))
     expected = read_entities(spacy.load(folder))
     assert expected[0]
     assert read_entities(spacy.load(data)) == expected
@@ -145,7 +145,7 @@ def test_an_adapter_is_kept(save, checkpoint, tmp_path):
 
 def test_a_pipeline_without_our_components_is_packaged_too(tmp_path):
     spacy.blank("en").to_disk(tmp_path / "blank")
-    report = package(tmp_path / "blank", tmp_path / "packages", builds=[])
+    report = package(tmp_path / "blank", tmp_path / "packages", build="none")
     assert report.components == ()
     assert spacy.load(find_data(report)).pipe_names == []
 
@@ -154,7 +154,7 @@ def test_errors_leave_nothing_behind(trained, tmp_path, monkeypatch):
     out = tmp_path / "packages"
     for settings, match in (
         ({"precision": "int4"}, "precision = 'int4'. Expected one of fp32, bf16, fp16"),
-        ({"builds": ["egg"]}, "sdist, wheel, none"),
+        ({"build": "egg"}, "sdist, wheel, none"),
         ({"name": "my-films"}, "such as movie_ner"),
     ):
         with pytest.raises(SettingError, match=match):
@@ -163,18 +163,18 @@ def test_errors_leave_nothing_behind(trained, tmp_path, monkeypatch):
         package(tmp_path / "nowhere", out)
     assert not out.exists()
     with pytest.raises(DataError, match=r"spaCy could not make the package: .*not a permitted package name"):
-        package(trained, out, name="_films", builds=[])
+        package(trained, out, name="_films", build="none")
     monkeypatch.setattr(package_module, "_write_encoders", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        package(trained, out, builds=[])
+        package(trained, out, build="none")
     assert not list(out.iterdir())
 
 
 def test_an_earlier_package_gives_way_only_if_told_to(trained, tmp_path):
-    first = package(trained, tmp_path, builds=[])
+    first = package(trained, tmp_path, build="none")
     assert first.bytes_after == first.bytes_before
     with pytest.raises(DataError, match="Pass --force"):
-        package(trained, tmp_path, precision="bf16", builds=[])
-    second = package(trained, tmp_path, precision="bf16", builds=[], force=True)
+        package(trained, tmp_path, precision="bf16", build="none")
+    second = package(trained, tmp_path, precision="bf16", build="none", force=True)
     assert second.path == first.path
     assert (find_data(second) / "ner" / "model").stat().st_size == second.bytes_after < first.bytes_after

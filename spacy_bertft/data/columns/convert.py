@@ -131,27 +131,30 @@ def convert(
     orphans: str = "error",
     kind: str = "ents",
 ) -> ColumnReport:
-    """Convert BIO or CoNLL-style column files to spaCy's binary format.
+    """Convert files with labels to spaCy's binary format.
 
-    Either everything is written or nothing: an error leaves existing outputs as they are.
+    Column files (BIO, CoNLL, CoNLL-U) have a word and its tag on each line. Labelled texts are rows of CSV or TSV
+    files, or lines of JSONL files. Either everything is written or nothing: an error leaves existing outputs as
+    they are.
 
     Args:
-        input_paths: One file or several, which are read as one corpus.
-        output_path: The `.spacy` file to write.
-        scheme: The tag scheme; None to guess it.
-        tag_column: The column of the tags: its number from 1, its name, `first` or `last`; None to find it. Names are
-            those of a header line, of `# global.columns`, or of CoNLL-U, such as XPOS in place of UPOS.
-        word_column: The same of the words.
-        lang: Language code of the vocabulary.
-        n_sents: How many sentences go into a Doc, at most. A Doc never crosses a `-DOCSTART-` line or a file.
-        dev: Share of the sentences to split off, with all copies of a sentence on one side. It is sentences
-            that are split: with `n_sents`, the neighbours in a Doc are then the nearest ones of its part.
-        dev_path: Where to write them; by default `NAME-dev.spacy` beside `NAME.spacy`.
-        test: Share of the sentences to split off for testing.
-        test_path: Where to write them; by default `NAME-test.spacy` beside `NAME.spacy`.
-        seed: Seed of the split.
-        orphans: `error` refuses a tag that may not stand where it stands; `repair` reads it as conlleval does.
-        kind: `ents` writes `doc.ents`, `tags` writes the column as `token.tag_`.
+        input_paths: Files to read as one corpus.
+        output_path: The .spacy file to write.
+        scheme: How tags spell entities: bio, iob1, biluo or bioes; by default guessed from the files.
+        tag_column: The column of the tags: its number, from 1, its name in a header line, in `# global.columns` or
+            in CoNLL-U (such as XPOS instead of UPOS), first or last; by default found in each file.
+        word_column: The column of the words, likewise (such as FORM in CoNLL-U); by default found in each file.
+        lang: Language code, such as en or de; xx for any language.
+        n_sents: Sentences in a document, at most. A document never crosses a `-DOCSTART-` line or a file.
+        dev: Share to split off for development, such as 0.1. Copies of a sentence stay together. With n_sents,
+            sentences are split before they are joined to documents.
+        dev_path: Where to write it; by default a-dev.spacy next to a.spacy.
+        test: Share to split off for testing, such as 0.2.
+        test_path: Where to write it; by default a-test.spacy next to a.spacy.
+        seed: Seed of the split; the same one gives the same parts.
+        orphans: What to do with tags in invalid places, such as I-PER after O: error, or repair, as conlleval does.
+        kind: What to read: ents (entities) or tags (such as parts of speech) from column files, or, on the command
+            line, cats (categories) from labelled texts.
 
     Raises:
         DataError: An input does not exist or holds no sentence, or there are too few sentences to split.

@@ -114,16 +114,19 @@ def convert_texts(
     Args:
         input_paths: One file or several, which are read as one corpus. They are read twice.
         output_path: The `.spacy` file to write.
-        file_format: `csv`, `tsv` or `jsonl`; None to go by the names of the files.
-        text_column: Name of the column or field of the texts. In CSV and TSV also its number, from 1.
-        label_column: The same of the labels; None for `label` or, in a line of JSONL without it, `cats` or `labels`.
-        second_text_column: The same of the second texts, where pairs are to be made; see `spacy_bertft.data.pairs`.
-        header: Whether the first row of CSV and TSV files names the columns; None for yes.
-        quoting: Whether double quotes in CSV and TSV files may enclose a cell; None for yes. Otherwise they are text.
-        label_separator: What stands between the labels of a text; None where each text has exactly one. A list or
-            an object of labels in JSONL needs none.
-        label_names: A file that names the labels, one a line, where the data have numbers for them, from 0.
-        first_label: The number of the first of these names, 0 or 1. None for 0, which then has to occur: without it the
+        file_format: csv, tsv or jsonl; by default what the name of each file ends with.
+        text_column: The column or field of the texts: its name or, in CSV and TSV, its number, from 1.
+        label_column: The column or field of the labels, likewise; by default label or, in JSONL without it, cats or
+            labels.
+        second_text_column: The column or field of the second texts, where texts come in pairs.
+        header: Whether the first row of CSV and TSV files names the columns, which is the default.
+        quoting: Whether double quotes in CSV and TSV files may enclose a cell, which is the default; otherwise they
+            are text.
+        label_separator: What separates the labels of a text, such as a comma, if texts may have several or none. A
+            list or an object of labels in JSONL needs none.
+        label_names: A file of label names, one a line, where the data have numbers for them: the first line names
+            0.
+        first_label: The number of the first name, 0 or 1; by default 0, which then has to occur: otherwise the
             numbers may start at 1, and each label would be read as its neighbour.
         lang: Language code of the tokenizer.
         dev: Share of the texts to split off. Every label keeps its share, and copies of a text stay together.

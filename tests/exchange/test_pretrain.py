@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from spacy_bertft.checkpoints import read_checkpoint
 from spacy_bertft.cli import app
 from spacy_bertft.errors import CheckpointError, DataError, DivergedError, SettingError
-from spacy_bertft.exchange.adapt import adapt
+from spacy_bertft.exchange.pretrain import pretrain
 from spacy_bertft.models.encoder.module import find_bert
 from spacy_bertft.models.mlm import training as masked_training
 
@@ -47,12 +47,12 @@ def read_files(folder: Path) -> dict[str, bytes]:
 def test_held_out_texts_are_guessed_better(checkpoint, texts, tmp_path, whole_words):
     settings = {"epochs": 40, "learn_rate": 5e-3, "batch_pieces": 256, "dev": 0.2, "whole_words": whole_words}
     settings["precision"] = "fp32"
-    report = adapt(texts, tmp_path / "hf", **settings, encoder=checkpoint)
+    report = pretrain(texts, tmp_path / "hf", **settings, encoder=checkpoint)
     assert (report.n_texts, report.n_held_out) == (48, 12)
     assert not report.has_had_head
     assert report.loss_after < 0.6 * report.loss_before
     assert report.seconds > 0
-    again = adapt(texts, tmp_path / "more", **settings, encoder=str(tmp_path / "hf"), steps=2)
+    again = pretrain(texts, tmp_path / "more", **settings, encoder=str(tmp_path / "hf"), steps=2)
     assert again.has_had_head
     assert again.n_steps == 2
     # The same seed hides the same pieces, so that the loss goes on where it was.
@@ -61,7 +61,7 @@ def test_held_out_texts_are_guessed_better(checkpoint, texts, tmp_path, whole_wo
 
 def test_the_checkpoint_is_whole(checkpoint, texts, tmp_path):
     folder = tmp_path / "hf"
-    adapt(texts, folder, encoder=checkpoint, steps=3)
+    pretrain(texts, folder, encoder=checkpoint, steps=3)
     assert set(read_files(folder)) == {
         "README.md",
         "config.json",
@@ -84,7 +84,7 @@ def test_the_checkpoint_is_whole(checkpoint, texts, tmp_path):
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "electra"])
 def test_a_head_of_ours_starts_from_it(family, checkpoints, texts, tmp_path):
-    adapt(texts, tmp_path / "hf", encoder=str(checkpoints(family)), steps=3, learn_rate=1e-2)
+    pretrain(texts, tmp_path / "hf", encoder=str(checkpoints(family)), steps=3, learn_rate=1e-2)
     before, after = (read_checkpoint(str(folder)).weights for folder in (checkpoints(family), tmp_path / "hf"))
     name, moved = next((name, after[key]) for name in before for key in after if key.endswith(f".{name}"))
     assert not torch.equal(before[name], moved)
@@ -102,13 +102,13 @@ def test_a_head_of_ours_starts_from_it(family, checkpoints, texts, tmp_path):
 
 def test_nothing_is_written_unless_all_is_well(checkpoint, texts, tmp_path, monkeypatch):
     folder = tmp_path / "hf"
-    adapt(texts, folder, encoder=checkpoint, steps=1)
+    pretrain(texts, folder, encoder=checkpoint, steps=1)
     before, settings = read_files(folder), {"encoder": checkpoint, "steps": 8}
     with pytest.raises(DivergedError) as caught:
-        adapt(texts, folder, **settings, learn_rate=1e30, precision="fp32")
+        pretrain(texts, folder, **settings, learn_rate=1e30, precision="fp32")
     assert caught.value.learn_rate > 0
     with pytest.raises(DivergedError):  # not seen on the way, but on the weights
-        adapt(texts, folder, encoder=checkpoint, steps=1, learn_rate=1e39, dev=0.0, precision="fp32")
+        pretrain(texts, folder, encoder=checkpoint, steps=1, learn_rate=1e39, dev=0.0, precision="fp32")
 
     n_calls = 0
 
@@ -122,7 +122,7 @@ def test_nothing_is_written_unless_all_is_well(checkpoint, texts, tmp_path, monk
     compute_loss = masked_training._compute_loss
     monkeypatch.setattr(masked_training, "_compute_loss", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        adapt(texts, folder, **settings)
+        pretrain(texts, folder, **settings)
     assert read_files(folder) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hf", "texts.jsonl"]
 
@@ -131,7 +131,7 @@ def test_the_same_seed_gives_the_same_weights(checkpoint, texts, tmp_path):
     torch.manual_seed(3)
     state = torch.random.get_rng_state()
     for name, seed in (("one", 1), ("two", 1), ("other", 2)):
-        adapt(texts, tmp_path / name, encoder=checkpoint, steps=2, seed=seed)
+        pretrain(texts, tmp_path / name, encoder=checkpoint, steps=2, seed=seed)
     assert torch.equal(torch.random.get_rng_state(), state)
     one, two, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two", "other"))
     assert one == two != other
@@ -140,21 +140,21 @@ def test_the_same_seed_gives_the_same_weights(checkpoint, texts, tmp_path):
 def test_a_new_head_learns_alone_at_first(checkpoint, texts, tmp_path, monkeypatch):
     monkeypatch.setattr(masked_training, "_ALONE_SHARE", 1.0)
     settings = {"steps": 3, "learn_rate": 1e-2, "precision": "fp32"}
-    report = adapt(texts, tmp_path / "hf", encoder=checkpoint, **settings)
+    report = pretrain(texts, tmp_path / "hf", encoder=checkpoint, **settings)
     assert report.loss_after < report.loss_before
     before, after = (read_checkpoint(str(folder)).weights for folder in (checkpoint, tmp_path / "hf"))
     for name, tensor in before.items():
         inner = name.removeprefix("bert.")
         if inner.startswith(("embeddings", "encoder")):
             torch.testing.assert_close(after[f"bert.{inner}"], tensor.float(), rtol=0, atol=0)
-    adapt(texts, tmp_path / "more", encoder=str(tmp_path / "hf"), **settings)
+    pretrain(texts, tmp_path / "more", encoder=str(tmp_path / "hf"), **settings)
     layer = "bert.encoder.layer.0.output.dense.weight"
     assert not torch.equal(read_checkpoint(str(tmp_path / "more")).weights[layer], after[layer])
 
 
 def test_long_texts_and_none_held_out(checkpoint, tmp_path):
     (tmp_path / "long.txt").write_text(" ".join(PATTERNS) + "\n")
-    report = adapt(tmp_path / "long.txt", tmp_path / "hf", encoder=checkpoint, dev=0.0, window=16, batch_pieces=32)
+    report = pretrain(tmp_path / "long.txt", tmp_path / "hf", encoder=checkpoint, dev=0.0, window=16, batch_pieces=32)
     assert report.n_pieces == len(read_checkpoint(checkpoint).tokenizer.encode([" ".join(PATTERNS)]).ids)
     assert report.n_steps >= 3 * (report.n_pieces // 32)
     assert report.loss_before is None
@@ -175,32 +175,32 @@ def test_errors(checkpoint, texts, tmp_path):
         "gpu_id": 99,
     }.items():
         with pytest.raises(SettingError) as caught:
-            adapt(texts, folder, **default | {name: value})
+            pretrain(texts, folder, **default | {name: value})
         assert caught.value.name == name
     with pytest.raises(SettingError, match="special pieces"):
-        adapt(texts, folder, **default, window=2)
+        pretrain(texts, folder, **default, window=2)
     with pytest.raises(CheckpointError, match="itself"):
-        adapt(texts, checkpoint, **default)
+        pretrain(texts, checkpoint, **default)
     with pytest.raises(CheckpointError, match=r"holds texts\.jsonl"):
-        adapt(texts, tmp_path, **default)
+        pretrain(texts, tmp_path, **default)
     (tmp_path / "odd.txt").write_text("漢字\n☃\n")
     with pytest.raises(DataError, match="knows no piece"):
-        adapt(tmp_path / "odd.txt", folder, **default, dev=0.0)
+        pretrain(tmp_path / "odd.txt", folder, **default, dev=0.0)
     wordless = make_checkpoint(tmp_path / "wordless", "xlm-roberta")
     tokenizer = make_unigram()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(split=False)
     tokenizer.save(str(wordless / "tokenizer.json"))
     with pytest.raises(SettingError, match="cuts words"):
-        adapt(texts, folder, encoder=str(wordless), whole_words=True)
+        pretrain(texts, folder, encoder=str(wordless), whole_words=True)
     bare = make_checkpoint(tmp_path / "bare", "bert")
     make_word_level().save(str(bare / "tokenizer.json"))
     with pytest.raises(CheckpointError, match="no piece such as"):
-        adapt(texts, folder, encoder=str(bare), steps=1)
+        pretrain(texts, folder, encoder=str(bare), steps=1)
     assert not folder.exists()
 
 
 def test_the_command(checkpoint, texts, tmp_path):
-    arguments = ["adapt", str(texts), str(tmp_path / "hf"), "--encoder", checkpoint, "--steps", "2", "--whole-words"]
+    arguments = ["pretrain", str(texts), str(tmp_path / "hf"), "--encoder", checkpoint, "--steps", "2", "--whole-words"]
     for _ in range(2):  # an earlier checkpoint is replaced
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == 0, done.output

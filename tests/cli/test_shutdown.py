@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.cli.ending import clean_up_when_terminated, end_at_once_when_terminated
+from spacy_bertft.cli.shutdown import clean_up_when_terminated, end_at_once_when_terminated
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 
 WRITE = """
 import os, signal, sys, time
 from pathlib import Path
-from spacy_bertft.cli import ending
-from spacy_bertft.cli.ending import clean_up_when_terminated, end_at_once_when_terminated
+from spacy_bertft.cli import shutdown
+from spacy_bertft.cli.shutdown import clean_up_when_terminated, end_at_once_when_terminated
 from spacy_bertft.output import replace_folder_when_done
-ending._AT_ONCE = 1e6  # however long this process has to wait between two signals
+shutdown._AT_ONCE = 1e6  # however long this process has to wait between two signals
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which `nohup` would have it ignore
 with clean_up_when_terminated():
     try:

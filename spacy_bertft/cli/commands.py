@@ -1,0 +1,199 @@
+"""Commands made of Python functions: one table, and the options that follow from each function's declaration."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from spacy_bertft.cli.declarations import REQUIRED, Declaration, Parameter, read_declaration
+from spacy_bertft.cli.shutdown import end_at_once_when_terminated
+from spacy_bertft.cli.terminal import (
+    Given,
+    show_evaluation,
+    show_explanations,
+    show_files,
+    show_report,
+    show_suggestions,
+    wait_for_demo,
+)
+from spacy_bertft.errors import SettingError
+
+_GPU = Parameter("gpu_id", "int", -1, is_keyword=True, help="Number of the GPU, -1 for the CPU.")
+_OVERRIDES = "overrides"  # a parameter that takes what is left on the command line
+# How options are spelled that do not have the name of their parameter.
+_FLAGS: Mapping[str, Sequence[str]] = {
+    "against": ("--against",),
+    "build": ("--build", "-b"),
+    "code": ("--code", "-c"),
+    "file_format": ("--format",),
+    "force": ("--force", "-f"),
+    "gpu_id": ("--gpu-id", "-g"),
+    "kind": ("--as",),
+    "html_path": ("--html",),
+    "limit": ("--limit", "-n"),
+    "log_path": ("--log",),
+    "n_process": ("--n-process", "-n"),
+    "n_resamples": ("--resamples",),
+    "n_steps": ("--steps",),
+    "n_texts": ("--n-texts", "-n"),
+    "name": ("--name", "-n"),
+    "open_browser": ("--browser/--no-browser",),
+    "output": ("--output", "-o"),
+    "output_dir": ("--output", "-o"),
+    "output_format": ("--format",),
+    "output_path": ("--output", "-o"),
+    "plot_path": ("--plot",),
+    "version": ("--version", "-v"),
+}
+
+
+def _choose_converter(given: dict[str, Any]) -> int:
+    kind = given.get("kind", "ents")
+    if kind not in ("ents", "tags", "cats"):
+        raise SettingError("kind", kind, "--as ents, tags or cats")
+    return int(kind == "cats")
+
+
+def _choose_device(given: dict[str, Any]) -> int:
+    gpu_id, device = given.pop("gpu_id", -1), given.get("device", "cpu")
+    if gpu_id >= 0:
+        if device != "cpu":
+            raise SettingError("gpu_id", gpu_id, f"none next to --device {device}, which says the same")
+        given["device"] = f"cuda:{gpu_id}"
+    end_at_once_when_terminated()  # such a run can be killed at any moment and be resumed
+    return 0
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    Attributes:
+        name: Its name.
+        panel: The panel of `--help` that it is in.
+        functions: The function that it runs, such as `evaluate.evaluation:evaluate`, or several, of which it chooses.
+        uses_gpu: Whether it has the option `--gpu-id`.
+        show: Prints what the function returned, which may depend on the arguments.
+        prepare: Changes the arguments that were given where needed, and returns which of the functions is to run.
+        panels: Of a command with several functions, the panels of the options that only one of them has.
+    """
+
+    name: str
+    panel: str
+    functions: Sequence[str]
+    uses_gpu: bool = True
+    show: Callable[[Any, Given], None] = show_report
+    prepare: Callable[[dict[str, Any]], int] = lambda _: 0
+    panels: Sequence[str] = ()
+
+
+COMMANDS = (
+    Command(
+        "convert",
+        "Data",
+        ["data.columns.convert:convert", "data.texts.convert:convert_texts"],
+        uses_gpu=False,
+        prepare=_choose_converter,
+        panels=["Column files (--as ents or tags)", "Labelled texts (--as cats)"],
+    ),
+    Command("stats", "Data", ["cli.functions:stats"], uses_gpu=False),
+    Command("suggest", "Data", ["active.suggest:suggest"], show=show_suggestions),
+    Command("fetch", "Train", ["checkpoints.source:copy_checkpoint"], uses_gpu=False, show=show_files),
+    Command("pretrain", "Train", ["exchange.pretrain:pretrain"]),
+    Command("train", "Train", ["cli.functions:train"], show=lambda *_: None),
+    Command("resume", "Train", ["cli.functions:resume"], show=lambda *_: None),
+    Command("evaluate", "Evaluate", ["evaluate.evaluation:evaluate"], show=show_evaluation),
+    Command("report", "Evaluate", ["evaluate.pipeline_report:report"]),
+    Command("calibrate", "Evaluate", ["evaluate.calibrate:calibrate"]),
+    Command("explain", "Evaluate", ["explain.pipeline:explain"], show=show_explanations),
+    Command("demo", "Evaluate", ["demo.server:open_demo"], show=wait_for_demo),
+    Command("annotate", "Deploy", ["annotate.annotate:annotate"], prepare=_choose_device),
+    Command("accelerate", "Deploy", ["exchange.accelerate:accelerate"], uses_gpu=False),
+    Command("package", "Deploy", ["exchange.package:package"], uses_gpu=False),
+    Command("import-hf", "Hugging Face", ["exchange.import_hf:import_hf"], uses_gpu=False),
+    Command("export-hf", "Hugging Face", ["exchange.export_hf:export_hf"], uses_gpu=False),
+)
+
+
+def add_command(app: typer.Typer, command: Command) -> None:
+    """Add a command whose arguments and options are the parameters of its functions."""
+    declarations = [read_declaration(each) for each in command.functions]
+    # What several functions have in common is described by the first one.
+    parameters = {name: each for one in declarations for name, each in one.parameters.items()}
+    parameters |= declarations[0].parameters
+    if command.uses_gpu:
+        parameters["gpu_id"] = _GPU
+    has_overrides = parameters.pop(_OVERRIDES, None) is not None
+
+    def run(ctx: typer.Context, **values: Any) -> None:
+        # What was not given is left to the function.
+        given = {name: value for name, value in values.items() if _is_given(ctx, name)}
+        if has_overrides:
+            given[_OVERRIDES] = ctx.args
+        command.show(_call(command, declarations, given), given)
+
+    options = [_make_option(each, command, declarations) for each in parameters.values()]
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    run.__signature__ = inspect.Signature([context, *options])  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in (context, *options)}
+    app.command(
+        command.name,
+        help=_format_help(declarations[0].help),
+        rich_help_panel=command.panel,
+        context_settings={"allow_extra_args": has_overrides, "ignore_unknown_options": has_overrides},
+    )(run)
+
+
+def _call(command: Command, declarations: Sequence[Declaration], given: dict[str, Any]) -> Any:
+    chosen = declarations[command.prepare(given)]
+    if command.uses_gpu and "gpu_id" not in chosen.parameters:
+        from spacy_bertft.models.runtime.gpu import use_gpu
+
+        use_gpu(given.pop("gpu_id", -1))
+    kind = given.get("kind", "ents") if len(declarations) > 1 else ""
+    for name in given.keys() - chosen.parameters.keys() - {"kind"}:
+        raise SettingError(name, given[name], f"no such option with --as {kind}")
+    return chosen.call({name: value for name, value in given.items() if name in chosen.parameters})
+
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _make_option(parameter: Parameter, command: Command, declarations: Sequence[Declaration]) -> inspect.Parameter:
+    """Make an argument of a required positional parameter, and an option of any other."""
+    name, help_text, default = parameter.name, _format_help(parameter.help), parameter.default
+    annotation: Any = _find_type(parameter)
+    if default is REQUIRED and not parameter.is_keyword:
+        is_many = re.search(r"Iterable|Sequence", parameter.annotation) is not None
+        metavar = re.sub(r"(_path)?s?$", "", name).upper() + "..." * is_many
+        annotation = list[annotation] if is_many else annotation
+        info = typer.Argument(metavar=metavar, help=help_text)
+    else:
+        users = [index for index, one in enumerate(declarations) if name in one.parameters]
+        panel = command.panels[users[0]] if command.panels and len(users) == 1 and name != "kind" else None
+        # typer would give a switch that is off its opposite too.
+        flags = _FLAGS.get(name, [f"--{name.replace('_', '-')}"] if default is False else [])
+        annotation = annotation | None if default is None else annotation
+        info = typer.Option(*flags, help=help_text, rich_help_panel=panel)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, annotation=Annotated[annotation, info], default=default)
+
+
+def _find_type(parameter: Parameter) -> type:
+    """Find the type of an option: text wherever text may be passed, and for choices."""
+    names = set(re.findall(r"\w+", parameter.annotation))
+    return next((kind for kind in (str, Path, float, int, bool) if kind.__name__ in names), str)
+
+
+def _format_help(text: str) -> str:
+    """Write a docstring as typer wants it: a line for each paragraph, without the marks of code."""
+    return escape("\n\n".join(" ".join(each.split()) for each in text.replace("`", "").split("\n\n")))
