@@ -253,7 +253,7 @@ _LONGEST_REASON = 300  # characters
 
 
 @contextmanager
-def name_damage(problem: str, advice: str = "") -> Iterator[None]:
+def wrap_errors(problem: str, advice: str = "") -> Iterator[None]:
     """Within this context libraries read content, about which they may raise anything.
 
     Args:
@@ -290,7 +290,7 @@ def name_source(source: str, advice: str = "") -> Iterator[None]:
         CheckpointError: It cannot be read.
     """
     try:
-        with name_damage("It cannot be read", advice):
+        with wrap_errors("It cannot be read", advice):
             yield
     except CheckpointError as error:
         raise CheckpointError(f"{source}: {error}") from error

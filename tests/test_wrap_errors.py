@@ -11,10 +11,10 @@ from spacy_bertft.errors import (
     CheckpointError,
     SettingError,
     check_file,
-    name_damage,
     name_source,
     parse_message,
     read_reason,
+    wrap_errors,
 )
 
 
@@ -26,7 +26,7 @@ class OddError(Exception):
     "error", [OddError("a\nb"), MemoryError(), RecursionError("a"), UnicodeError("a."), KeyError("a")]
 )
 def test_any_error_becomes_one_line(error):
-    with pytest.raises(CheckpointError) as caught, name_damage("x cannot be read", "Write it again."):
+    with pytest.raises(CheckpointError) as caught, wrap_errors("x cannot be read", "Write it again."):
         raise error
     reason = {"MemoryError": "MemoryError", "KeyError": "'a'"}.get(type(error).__name__, "a")
     assert str(caught.value) == f"x cannot be read: {reason}. Write it again."
@@ -35,7 +35,7 @@ def test_any_error_becomes_one_line(error):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), SettingError("a", 1, "2")])
 def test_what_is_no_damage_passes(error):
-    with pytest.raises(type(error)) as caught, name_source("x"), name_damage("x cannot be read"):
+    with pytest.raises(type(error)) as caught, name_source("x"), wrap_errors("x cannot be read"):
         raise error
     assert caught.value is error
 
@@ -47,7 +47,7 @@ def test_our_own_checks_say_where():
 
 def test_a_panic_of_rust_is_an_error_of_ours():
     panic = type("PanicException", (BaseException,), {})
-    with pytest.raises(CheckpointError, match="index out of bounds"), name_damage("It cannot be read"):
+    with pytest.raises(CheckpointError, match="index out of bounds"), wrap_errors("It cannot be read"):
         raise panic("index out of bounds")
 
 
@@ -61,7 +61,7 @@ def test_long_reasons_are_cut_and_can_be_written():
 )
 def test_a_message_that_is_none_leaves_the_garbage_collector_on(content):
     assert gc.isenabled()
-    with pytest.raises(CheckpointError), name_damage("It cannot be read"):
+    with pytest.raises(CheckpointError), wrap_errors("It cannot be read"):
         parse_message(content)
     assert gc.isenabled()
     assert parse_message(srsly.msgpack_dumps({"a": 1})) == {"a": 1}

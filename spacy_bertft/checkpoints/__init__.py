@@ -2,13 +2,16 @@
 
 from spacy_bertft.checkpoints.checkpoint import (
     Checkpoint,
+    check_padding,
     check_vocab_size,
+    clean_config,
+    find_max_positions,
+    find_window_size,
     read_checkpoint,
     read_config,
     read_tokenizer,
     write_checkpoint,
 )
-from spacy_bertft.checkpoints.config import check_padding, clean_config, find_max_positions, find_window_size
 from spacy_bertft.checkpoints.heads import (
     NEVER,
     Activation,

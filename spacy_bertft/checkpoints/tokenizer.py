@@ -10,7 +10,7 @@ from typing import Any
 
 import srsly
 
-from spacy_bertft.errors import CheckpointError, check_file, name_damage, name_source
+from spacy_bertft.errors import CheckpointError, check_file, name_source, wrap_errors
 from spacy_bertft.tokens import PieceTokenizer
 
 # From one of these transformers makes a tokenizer if there is no tokenizer.json.
@@ -44,7 +44,7 @@ def read_tokenizer_dir(folder: Path) -> PieceTokenizer:
         content = _make_with_transformers(folder, problem, advice)
     else:
         check_file(path)
-        with name_damage(f"{path} is not text in UTF-8"):
+        with wrap_errors(f"{path} is not text in UTF-8"):
             content = path.read_text(encoding="utf-8")
     with name_source(str(folder)):
         return PieceTokenizer(content)
@@ -58,7 +58,7 @@ def _make_with_transformers(folder: Path, problem: str, advice: str) -> str:
     """
     from transformers import AutoTokenizer
 
-    with TemporaryDirectory() as directory, warnings.catch_warnings(), name_damage(problem, advice):
+    with TemporaryDirectory() as directory, warnings.catch_warnings(), wrap_errors(problem, advice):
         warnings.simplefilter("ignore")
         try:
             _copy_files(folder, Path(directory))

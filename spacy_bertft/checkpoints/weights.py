@@ -16,7 +16,7 @@ import torch
 from safetensors import safe_open
 from safetensors import torch as safetensors
 
-from spacy_bertft.errors import CheckpointError, name_damage
+from spacy_bertft.errors import CheckpointError, wrap_errors
 from spacy_bertft.output import replace_when_done
 
 Weights = dict[str, torch.Tensor]
@@ -72,7 +72,7 @@ def _list_file(path: Path) -> list[str]:
 
 @contextmanager
 def _open_safetensors(path: Path) -> Iterator[Any]:
-    with name_damage(f"{path} cannot be read as safetensors", _ADVICE):
+    with wrap_errors(f"{path} cannot be read as safetensors", _ADVICE):
         _check_opens(path)
         with safe_open(path, framework="pt") as file:
             yield file
@@ -81,7 +81,7 @@ def _open_safetensors(path: Path) -> Iterator[Any]:
 def _read_torch_file(path: Path) -> Weights:
     """Read what `torch.save` wrote of a state; torch itself refuses anything but tensors and plain values."""
     problem = f"{path} holds more than tensors, or is damaged, and was not read"
-    with name_damage(problem, "Save the model with save_pretrained() as safetensors."):
+    with wrap_errors(problem, "Save the model with save_pretrained() as safetensors."):
         _check_opens(path)
         _check_uncompressed(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -134,7 +134,7 @@ def weights_from_bytes(content: bytes) -> Weights:
     Raises:
         CheckpointError: The bytes are no safetensors file.
     """
-    with name_damage("The stored weights are damaged", "Train or export them again."):
+    with wrap_errors("The stored weights are damaged", "Train or export them again."):
         weights: Weights = safetensors.load(content)
     return weights
 
@@ -228,5 +228,5 @@ def _list_shards(folder: Path, index: Path) -> list[Path]:
 
 
 def _read_index(path: Path) -> set[str]:
-    with name_damage(f"{path} cannot be read as an index of shards", _ADVICE):
+    with wrap_errors(f"{path} cannot be read as an index of shards", _ADVICE):
         return set(srsly.read_json(path)["weight_map"].values())

@@ -32,8 +32,7 @@ from spacy_bertft.models.encoder.forward import EncodingPlan, plan_encoding, rea
 from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.runtime.inference import copy_bert
 from spacy_bertft.models.store.shim import get_shim
-from spacy_bertft.tokens.batch import Ints
-from spacy_bertft.tokens.overlap import sum_by_token
+from spacy_bertft.tokens.alignment import Ints, sum_by_token
 
 Method = Literal["attention", "rollout", "gradients"]
 METHODS: tuple[Method, ...] = ("attention", "rollout", "gradients")

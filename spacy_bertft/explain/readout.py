@@ -18,7 +18,7 @@ from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.heads.text import TextHead, TextHeadSettings
 from spacy_bertft.models.heads.token import TokenHead
 from spacy_bertft.models.store.shim import TorchShim, get_shim
-from spacy_bertft.tokens.batch import Ints
+from spacy_bertft.tokens.alignment import Ints
 
 Mix = Callable[[torch.Tensor], torch.Tensor]
 

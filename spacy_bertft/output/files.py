@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from spacy_bertft.output.flush import flush, flush_folder
-from spacy_bertft.output.hidden import make_beside, name_temporary, remove_file
+from spacy_bertft.output.hidden import flush, flush_folder, make_beside, name_temporary, remove_file
 
 
 @contextmanager

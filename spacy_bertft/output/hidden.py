@@ -1,4 +1,4 @@
-"""What is on its way to its place: hidden names, locks on them, and what dead processes have left."""
+"""Hidden temporary names, locks on them, removal of what dead processes left, and flushing to the disk."""
 
 from __future__ import annotations
 
@@ -132,3 +132,25 @@ def _lock(path: Path, stack: ExitStack) -> None:
 
 def _match_hidden(target: Path) -> re.Pattern[str]:
     return re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}\.(tmp|old)")
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or all that is in a folder, is on the disk, so that a power cut does not leave it empty."""
+    if path.is_dir():
+        for each in path.iterdir():
+            flush(each)
+        flush_folder(path)
+        return
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can do that."""
+    with suppress(OSError), ExitStack() as stack:
+        descriptor = os.open(folder, os.O_RDONLY)
+        stack.callback(os.close, descriptor)
+        os.fsync(descriptor)

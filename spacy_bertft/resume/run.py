@@ -33,8 +33,7 @@ from spacy_bertft.components.training_config import (
 )
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.output import replace_folder_when_done
-from spacy_bertft.resume.data_order import Batch, DataOrder
-from spacy_bertft.resume.replay import Replay
+from spacy_bertft.resume.replay import Batch, DataOrder, Replay
 from spacy_bertft.resume.snapshot import (
     FOLDER,
     Progress,

@@ -15,7 +15,7 @@ from thinc.api import Config, Optimizer
 
 from spacy_bertft.checkpoints import read_weight_file, write_weight_file
 from spacy_bertft.components.pipe import BertPipe
-from spacy_bertft.errors import CheckpointError, name_damage
+from spacy_bertft.errors import CheckpointError, wrap_errors
 from spacy_bertft.models.encoder.adapter import keep_adapters
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.resume.optimizer_state import put_optimizer, read_optimizer
@@ -139,7 +139,7 @@ class Snapshot:
                 f"{folder.parent} holds no unfinished training. Expected a folder that `spacy-bertft train` was "
                 "writing to when it was stopped, after its first look at the development set."
             )
-        with name_damage(f"{folder} is damaged", "Begin the training again."):
+        with wrap_errors(f"{folder} is damaged", "Begin the training again."):
             content = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
             if content["format"] > FORMAT:
                 raise CheckpointError(

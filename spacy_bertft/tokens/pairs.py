@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from spacy_bertft.tokens.batch import Ints, PieceBatch
+from spacy_bertft.tokens.alignment import Ints, PieceBatch
 from spacy_bertft.tokens.tokenizer import PieceTokenizer
 
 Range = tuple[int, int]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bertft.errors import DataError, name_damage
-from spacy_bertft.tokens.batch import Ints, PieceBatch
+from spacy_bertft.errors import DataError, wrap_errors
+from spacy_bertft.tokens.alignment import Ints, PieceBatch
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -46,7 +46,7 @@ class PieceTokenizer:
     def __init__(self, content: str) -> None:
         from tokenizers import Tokenizer  # kept off the door: see "the door is light" in the README
 
-        with name_damage("tokenizer.json cannot be read"):
+        with wrap_errors("tokenizer.json cannot be read"):
             self._tokenizer = Tokenizer.from_str(content)
             self._tokenizer.no_padding()
             self._tokenizer.no_truncation()

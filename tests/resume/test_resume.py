@@ -16,7 +16,7 @@ from spacy.training import Corpus
 from thinc.api import Config
 
 from spacy_bertft.errors import CheckpointError, DataError, SettingError
-from spacy_bertft.resume import data_order, resume, train
+from spacy_bertft.resume import replay, resume, train
 
 ENCODER = "components.ner.model.encoder"
 LORA = {"@misc": "spacy-bertft.LoRA.v1", "rank": 2, "alpha": 4}
@@ -70,14 +70,14 @@ def folder(tmp_path_factory) -> Path:
 
 def stop_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Let a training stop when it asks for the batch of a step."""
-    draw, seen = data_order.DataOrder.__next__, iter(range(step))
+    draw, seen = replay.DataOrder.__next__, iter(range(step))
 
     def draw_or_stop(order):
         if next(seen, None) is None:
             raise StoppedError
         return draw(order)
 
-    monkeypatch.setattr(data_order.DataOrder, "__next__", draw_or_stop)
+    monkeypatch.setattr(replay.DataOrder, "__next__", draw_or_stop)
 
 
 def train_stopped(config: Config, output: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:

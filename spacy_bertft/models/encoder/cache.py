@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 
 from spacy_bertft.data.pairs import find_marked
 from spacy_bertft.models.encoder.output import EncodedDocs, copy_encoded
-from spacy_bertft.tokens.batch import Ints
+from spacy_bertft.tokens.alignment import Ints
 
 Encode = Callable[[list[Doc]], EncodedDocs]
 

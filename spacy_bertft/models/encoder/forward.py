@@ -29,7 +29,7 @@ from spacy_bertft.tokens import (
     group_tokens,
     plan_windows,
 )
-from spacy_bertft.tokens.batch import Ints, join_pieces, take_texts
+from spacy_bertft.tokens.alignment import Ints, join_pieces, take_texts
 from spacy_bertft.tokens.pairs import encode_ranges, list_parts
 
 

@@ -22,7 +22,7 @@ from spacy_bertft.checkpoints import (
     find_head_layout,
     load_weights,
 )
-from spacy_bertft.errors import CheckpointError, name_damage
+from spacy_bertft.errors import CheckpointError, wrap_errors
 from spacy_bertft.models.encoder.adapter import add_adapter_names, inject_adapter, is_adapter
 from spacy_bertft.models.encoder.features import Layers, count_features, count_read, select_states
 from spacy_bertft.models.encoder.listener import SharedEncoder
@@ -316,7 +316,7 @@ def _build_transformer(config: dict[str, Any]) -> Any:
             f"'{family}' is no encoder of text. Expected a family with a head for token classification, "
             "such as bert, distilbert, roberta or electra."
         )
-    with name_damage(f"transformers cannot build an encoder of type '{family}'"):
+    with wrap_errors(f"transformers cannot build an encoder of type '{family}'"):
         described = configure_transformer(config)
         # The table gives the class alone; `from_config` of transformers 4 imports the configurations of all families.
         found: Any = MODEL_MAPPING[type(described)]

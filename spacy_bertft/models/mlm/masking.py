@@ -8,8 +8,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from spacy_bertft.tokens.batch import Ints
-from spacy_bertft.tokens.layout import PaddedWindows
+from spacy_bertft.tokens.alignment import Ints
+from spacy_bertft.tokens.windows import PaddedWindows
 
 # The label of a piece that is not to be guessed, as torch's cross-entropy has it.
 IGNORED = -100

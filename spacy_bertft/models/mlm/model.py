@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from spacy_bertft.checkpoints import Checkpoint, Weights, load_weights
-from spacy_bertft.errors import CheckpointError, name_damage, name_source
+from spacy_bertft.errors import CheckpointError, name_source, wrap_errors
 from spacy_bertft.models.encoder.module import configure_transformer, rename_old
 from spacy_bertft.models.runtime.attention import LEAST_PIECES, AlignedAttention
 from spacy_bertft.models.runtime.dropout import speed_up_dropout
@@ -147,7 +147,7 @@ def _build_transformer(config: dict[str, Any]) -> Any:
             f"transformers has no head that guesses hidden pieces for '{family}'. Expected an encoder of text, such as "
             "bert, distilbert, roberta or electra."
         )
-    with name_damage(f"transformers cannot build an encoder of type '{family}'"):
+    with wrap_errors(f"transformers cannot build an encoder of type '{family}'"):
         described = configure_transformer(config)
         model_class: Any = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING[type(described)]
         return model_class(described).float()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spacy_bertft.errors import CheckpointError
 from spacy_bertft.models.mlm.masking import MaskedWindows, MaskingRule, mask_windows
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, WindowLayout, cut_buckets, plan_windows
-from spacy_bertft.tokens.batch import Ints
+from spacy_bertft.tokens.alignment import Ints
 
 # Texts that are cut in one call, and windows that are sorted by length together.
 _N_TEXTS, _N_WINDOWS = 1024, 2048

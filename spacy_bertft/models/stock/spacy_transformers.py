@@ -40,7 +40,7 @@ from spacy_bertft.models.encoder.shared import Backprop, SharedStates
 from spacy_bertft.models.stock.spans import GetSpans, SpanGrid, encode_grid, plan_grid
 from spacy_bertft.models.store.shim import get_shim
 from spacy_bertft.tokens import PieceTokenizer, TokenBatch, group_tokens
-from spacy_bertft.tokens.overlap import find_overlaps
+from spacy_bertft.tokens.alignment import find_overlaps
 
 
 class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]

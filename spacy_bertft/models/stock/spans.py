@@ -12,7 +12,7 @@ from spacy.tokens import Doc, Span
 from spacy_bertft.models.encoder.forward import gather_states
 from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, WindowLayout, plan_windows
-from spacy_bertft.tokens.batch import Ints
+from spacy_bertft.tokens.alignment import Ints
 
 GetSpans = Callable[[list[Doc]], list[list[Span]]]
 

@@ -16,7 +16,7 @@ from thinc.types import FloatsXd
 from thinc.util import torch2xp, xp2torch
 
 from spacy_bertft.checkpoints import Weights, load_weights, weights_from_bytes, weights_to_bytes
-from spacy_bertft.errors import CheckpointError, NotInitializedError, name_damage, parse_message
+from spacy_bertft.errors import CheckpointError, NotInitializedError, parse_message, wrap_errors
 from spacy_bertft.models.runtime.processes import adapt_to_spawn, make_once
 from spacy_bertft.models.store.building import SizeLimit, Spec, build_empty
 from spacy_bertft.training.optimizer import AdamW, ScaledParameter
@@ -194,7 +194,7 @@ class TorchShim(Shim):
         """
         if not data:
             return self
-        with name_damage("The stored model is damaged", "Train or export it again."):
+        with wrap_errors("The stored model is damaged", "Train or export it again."):
             message = parse_message(data)
             _check_format(message.get("format", 1))  # which did not say so at first
             spec, weights = message["spec"], weights_from_bytes(message["weights"])

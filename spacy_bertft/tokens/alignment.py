@@ -1,0 +1,215 @@
+"""Pieces, tokens and the alignment between them, as flat arrays over a whole batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class PieceBatch:
+    """The pieces of a batch of texts, text after text, without special pieces.
+
+    Attributes:
+        ids: `(P,)` vocabulary ids.
+        char_start: `(P,)` first character of each piece in its text.
+        char_end: `(P,)` one past its last character; equal to `char_start` for a piece that stands for no character.
+        lengths: `(B,)` pieces per text.
+    """
+
+    ids: Ints
+    char_start: Ints
+    char_end: Ints
+    lengths: Ints
+
+
+def join_pieces(first: PieceBatch, second: PieceBatch) -> PieceBatch:
+    """Put two batches of pieces one after the other."""
+    return PieceBatch(
+        ids=np.concatenate([first.ids, second.ids]),
+        char_start=np.concatenate([first.char_start, second.char_start]),
+        char_end=np.concatenate([first.char_end, second.char_end]),
+        lengths=np.concatenate([first.lengths, second.lengths]),
+    )
+
+
+def take_texts(pieces: PieceBatch, texts: Ints) -> PieceBatch:
+    """Take the pieces of some texts.
+
+    Args:
+        pieces: The pieces of a batch.
+        texts: Indices of texts, in any order.
+
+    Example:
+        >>> pieces = PieceBatch(*(np.array(a) for a in ([7, 8, 9], [0, 5, 0], [4, 9, 3], [2, 0, 1])))
+        >>> taken = take_texts(pieces, np.array([2, 0]))
+        >>> taken.ids.tolist(), taken.lengths.tolist()
+        ([9, 7, 8], [1, 2])
+    """
+    lengths = pieces.lengths[texts]
+    shift = (np.cumsum(pieces.lengths) - pieces.lengths)[texts] - (np.cumsum(lengths) - lengths)
+    index = np.arange(lengths.sum()) + np.repeat(shift, lengths)
+    return PieceBatch(pieces.ids[index], pieces.char_start[index], pieces.char_end[index], lengths)
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """The tokens of a batch of texts, text after text.
+
+    Attributes:
+        char_start: `(T,)` first character of each token in its text.
+        char_end: `(T,)` one past its last character.
+        lengths: `(B,)` tokens per text.
+    """
+
+    char_start: Ints
+    char_end: Ints
+    lengths: Ints
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Which piece stands for which token.
+
+    Attributes:
+        piece_by_token: `(T,)` flat index of the first piece of each token, −1 where it has none.
+    """
+
+    piece_by_token: Ints
+
+
+def align(pieces: PieceBatch, tokens: TokenBatch) -> Alignment:
+    """Find the piece that stands for each token.
+
+    It is the first piece that starts inside the token. Where none does, because a piece reaches across the boundary
+    between two tokens, it is the first piece that reaches into the token. A token of whitespace, or of characters that
+    the tokenizer deletes, has none, except in the middle of a piece.
+
+    Args:
+        pieces: The pieces of a batch of texts.
+        tokens: The tokens of the same texts.
+
+    Example:
+        >>> pieces = PieceBatch(*(np.array(a) for a in ([7, 8, 9], [0, 5, 9], [4, 9, 14], [3])))
+        >>> tokens = TokenBatch(*(np.array(a) for a in ([0, 4, 5], [4, 5, 14], [3])))  # "drew", " ", "barrymore"
+        >>> align(pieces, tokens).piece_by_token.tolist()
+        [0, -1, 1]
+    """
+    is_visible = pieces.char_end > pieces.char_start
+    index = np.flatnonzero(is_visible)
+    if not len(index):
+        return Alignment(np.full(len(tokens.char_start), -1, dtype=np.intp))
+    base = _text_bases(pieces, tokens)
+    piece_base = np.repeat(base, pieces.lengths)[index]
+    token_base = np.repeat(base, tokens.lengths)
+    piece_start, piece_end = pieces.char_start[index] + piece_base, pieces.char_end[index] + piece_base
+    token_start, token_end = tokens.char_start + token_base, tokens.char_end + token_base
+    if (np.diff(piece_start) < 0).any():
+        # Unicode normalization may put combining marks into another order.
+        order = np.argsort(piece_start, kind="stable")
+        index, piece_start, piece_end = index[order], piece_start[order], piece_end[order]
+    inside = np.searchsorted(piece_start, token_start, side="left")
+    starts_inside = _take(piece_start, inside, default=-1) < token_end
+    starts_inside &= inside < len(index)
+    # The first piece that ends behind the start of the token, whether or not shorter ones stand between.
+    across = np.searchsorted(np.maximum.accumulate(piece_end), token_start, side="right")
+    chosen = np.where(starts_inside, inside, np.where(across < inside, across, -1))
+    return Alignment(np.where(chosen >= 0, _take(index, chosen, default=-1), -1))
+
+
+def group_tokens(piece_by_token: Ints) -> tuple[Ints, Ints, Ints]:
+    """Join neighbouring tokens that share their piece: nothing tells them apart, so they get one prediction.
+
+    Args:
+        piece_by_token: `(T,)` the piece of each token, −1 where it has none.
+
+    Returns:
+        The first token of each group, one past its last token, and its piece, each `(A,)`.
+
+    Example:
+        >>> first, end, piece = group_tokens(np.array([0, 0, -1, 0, 3, -1]))
+        >>> first.tolist(), end.tolist(), piece.tolist()
+        ([0, 4], [4, 5], [0, 3])
+    """
+    has_piece = np.flatnonzero(piece_by_token >= 0)
+    piece = piece_by_token[has_piece]
+    is_first = np.diff(piece, prepend=-1) != 0
+    is_last = np.diff(piece, append=-1) != 0
+    return has_piece[is_first], has_piece[is_last] + 1, piece[is_first]
+
+
+def _text_bases(pieces: PieceBatch, tokens: TokenBatch) -> Ints:
+    """Give every text a stretch of a common axis of its own, `(B,)` first position of each."""
+    n_texts = len(pieces.lengths)
+    extent = np.zeros(n_texts, dtype=np.intp)
+    for ends, lengths in ((pieces.char_end, pieces.lengths), (tokens.char_end, tokens.lengths)):
+        np.maximum.at(extent, np.repeat(np.arange(n_texts), lengths), ends)
+    extent += 1
+    return np.cumsum(extent) - extent
+
+
+def _take(values: Ints, index: Ints, default: int) -> Ints:
+    """Look up values; out of range gives the default."""
+    within = (index >= 0) & (index < len(values))
+    return np.where(within, values[np.clip(index, 0, len(values) - 1)], default)
+
+
+def find_overlaps(pieces: PieceBatch, tokens: TokenBatch) -> tuple[Ints, Ints]:
+    """Pair every token with every piece that reaches into it.
+
+    A token counts as reaching up to the start of the next one: the whitespace behind it is its own.
+
+    Args:
+        pieces: The pieces of a batch of texts.
+        tokens: The tokens of the same texts, which open at character 0 of each.
+
+    Returns:
+        `(O,)` tokens and `(O,)` pieces, both as flat indices, by piece.
+
+    Example:
+        >>> pieces = PieceBatch(*(np.array(a) for a in ([7, 8, 9], [0, 5, 9], [4, 9, 14], [3])))
+        >>> tokens = TokenBatch(*(np.array(a) for a in ([0, 5, 10], [4, 10, 14], [3])))
+        >>> [pair.tolist() for pair in find_overlaps(pieces, tokens)]
+        [[0, 1, 1, 2], [0, 1, 2, 2]]
+    """
+    visible = np.flatnonzero(pieces.char_end > pieces.char_start)
+    n_texts = len(pieces.lengths)
+    extent = np.zeros(n_texts, dtype=np.intp)
+    np.maximum.at(extent, np.repeat(np.arange(n_texts), pieces.lengths), pieces.char_end)
+    np.maximum.at(extent, np.repeat(np.arange(n_texts), tokens.lengths), tokens.char_end)
+    base = np.cumsum(extent + 1) - extent - 1
+    starts = tokens.char_start + np.repeat(base, tokens.lengths)
+    piece_base = np.repeat(base, pieces.lengths)[visible]
+    first = np.searchsorted(starts, pieces.char_start[visible] + piece_base, side="right") - 1
+    last = np.searchsorted(starts, pieces.char_end[visible] - 1 + piece_base, side="right") - 1
+    n_tokens = last - first + 1
+    offset = np.arange(n_tokens.sum()) - np.repeat(np.cumsum(n_tokens) - n_tokens, n_tokens)
+    return np.repeat(first, n_tokens) + offset, np.repeat(visible, n_tokens)
+
+
+def sum_by_token(values: NDArray[np.floating], pieces: PieceBatch, tokens: TokenBatch) -> NDArray[np.float64]:
+    """Sum values of pieces to those of tokens; a piece that reaches into several tokens is parted equally.
+
+    Args:
+        values: `(P,)` a value of each piece.
+        pieces: The pieces of a batch of texts.
+        tokens: The tokens of the same texts, which open at character 0 of each.
+
+    Returns:
+        `(T,)`; what belongs to pieces that stand for no character is left out.
+
+    Example:
+        >>> pieces = PieceBatch(*(np.array(a) for a in ([7, 8, 9], [0, 5, 9], [4, 9, 14], [3])))
+        >>> tokens = TokenBatch(*(np.array(a) for a in ([0, 5, 10], [4, 10, 14], [3])))
+        >>> sum_by_token(np.array([1.0, 2.0, 4.0]), pieces, tokens).tolist()
+        [1.0, 4.0, 2.0]
+    """
+    token, piece = find_overlaps(pieces, tokens)
+    n_tokens = np.bincount(piece, minlength=len(values))
+    parts: NDArray[np.float64] = values[piece] / n_tokens[piece]
+    summed: NDArray[np.float64] = np.bincount(token, parts, minlength=len(tokens.char_start)).astype(np.float64)
+    return summed
