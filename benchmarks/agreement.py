@@ -25,7 +25,6 @@ from transformers import pipeline as make_hf_pipeline
 
 from spacy_bertft.exchange.export_hf import export_hf
 from spacy_bertft.exchange.import_hf import import_hf
-from spacy_bertft.models.heads.token import get_grammar
 from spacy_bertft.tags import best_paths, build_chain, build_free_chain
 
 Entity = tuple[int, int, str]
@@ -40,7 +39,7 @@ def read_texts(path: Path, n_texts: int) -> list[str]:
 def is_legal(ner: Any, doc: Doc) -> bool:
     """Tell whether the best tag of each token by itself spells a legal sequence."""
     answer = ner.model.predict([doc])
-    grammar = get_grammar(ner.model)
+    grammar = ner.model.grammar
     free = best_paths(answer.scores, answer.lengths, build_free_chain(len(grammar.tags)))
     legal = best_paths(answer.scores, answer.lengths, build_chain(grammar))
     return bool(np.array_equal(free, legal))

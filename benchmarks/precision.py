@@ -24,7 +24,6 @@ from tqdm import tqdm
 
 from spacy_bertft.exchange.export_hf import export_hf
 from spacy_bertft.models.encoder.forward import plan_encoding
-from spacy_bertft.models.encoder.module import find_bert
 
 SETTINGS = [("fp32", "torch"), ("auto", "torch"), ("fp16", "torch"), ("fp32", "onnx"), ("int8", "onnx")]
 WHOLE = 10_000  # pieces: no text is cut into windows
@@ -60,8 +59,7 @@ def main() -> None:
         export_hf(arguments.pipeline, f"{folder}/checkpoint")
         [name] = [name for name in first.pipe_names if first.get_pipe_meta(name).factory == "bert_ner"]
         docs = [first.make_doc(example.reference.text) for example in examples]
-        bert = find_bert(first.get_pipe(name).model)
-        assert bert is not None
+        bert = first.get_pipe(name).model.find_source().module
         theirs = label_by_transformers(f"{folder}/checkpoint", bert.tokenizer, docs)
     rows = []
     print(f"{len(examples)} texts of {arguments.test_bio.name}, {len(theirs):,} tokens")

@@ -22,7 +22,6 @@ from record import Record, Row, add_save_option, save
 from tqdm import trange
 
 from spacy_bertft.checkpoints import write_weight_file
-from spacy_bertft.models.encoder.module import find_bert
 
 LOAD = """
 import sys, time
@@ -63,8 +62,7 @@ def main() -> None:
         pipeline, weights = f"{folder}/pipeline", Path(folder, "weights.safetensors")
         nlp = build_ours(arguments.encoder, "auto")
         nlp.to_disk(pipeline)
-        bert = find_bert(nlp.get_pipe("bert_ner").model)
-        assert bert is not None
+        bert = nlp.get_pipe("bert_ner").model.find_source().module
         write_weight_file(weights, bert.bert.state_dict())
         bare = str(weights), type(bert.bert).__name__
         measure(LOAD, pipeline), measure(BARE, *bare)  # fill the disk cache

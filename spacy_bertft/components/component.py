@@ -20,7 +20,6 @@ from spacy_bertft.components.predictions import Judged, Prediction, measure_cali
 from spacy_bertft.components.training_config import warn_about_training
 from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, DataError, FixedLabelsError, SettingError
 from spacy_bertft.models.heads.head import find_pretrained_head, load_head
-from spacy_bertft.models.store.shim import has_weights
 
 Scorer = Callable[..., dict[str, Any]]
 
@@ -103,7 +102,7 @@ class BertComponent(BertPipe):
             SettingError: It is no label.
             FixedLabelsError: The model has its outputs already.
         """
-        if label not in self.labels and has_weights(self.model):
+        if label not in self.labels and self.model.is_initialized:
             raise FixedLabelsError(self.name, len(self.labels), label)
         return self._add_label(label)
 
@@ -139,7 +138,7 @@ class BertComponent(BertPipe):
             MissingEncoderError: The encoder is that of another component, which is not before this one.
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
-        self._check_link(nlp)
+        self.encoder.check_link(nlp)
         if nlp is not None:
             warn_about_training(nlp, get_examples)
         with self._roll_back_on_error():
@@ -207,7 +206,7 @@ class BertComponent(BertPipe):
         raise NotImplementedError
 
     def _check_stored(self) -> None:
-        if has_weights(self.model) and not self._has_labels_of_model():
+        if self.model.is_initialized and not self._has_labels_of_model():
             raise CheckpointError("The labels in cfg are not those of the model. Expected parts stored together.")
 
     def _is_known(self, label: str) -> bool:

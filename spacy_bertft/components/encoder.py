@@ -13,15 +13,16 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
-from thinc.api import Model, Optimizer, set_dropout_rate
+from thinc.api import Optimizer, set_dropout_rate
 
 from spacy_bertft.components.pipe import DEFAULT_ENCODER, BertPipe
-from spacy_bertft.models.encoder.listener import SharedEncoder, connect
-from spacy_bertft.models.encoder.shared import EncoderModel, SharedStates
+from spacy_bertft.models.encoder.build import BertEncoder
+from spacy_bertft.models.encoder.listener import SharedEncoder
+from spacy_bertft.models.encoder.shared import SharedStates
 
 
 @Language.factory("bert_encoder", default_config={"model": DEFAULT_ENCODER})
-def make_bert_encoder(nlp: Language, name: str, model: EncoderModel) -> "BertEncoderPipe":
+def make_bert_encoder(nlp: Language, name: str, model: BertEncoder) -> "BertEncoderPipe":
     """Make the component.
 
     Args:
@@ -44,7 +45,7 @@ class BertEncoderPipe(BertPipe):
         listener_map: The layers that listen, by component; spaCy links them.
     """
 
-    def __init__(self, vocab: Vocab, model: EncoderModel, name: str) -> None:
+    def __init__(self, vocab: Vocab, model: BertEncoder, name: str) -> None:
         super().__init__(vocab, model, name)
         self.states = SharedStates(model)
         self.listener_map: dict[str, list[SharedEncoder]] = {}
@@ -79,11 +80,11 @@ class BertEncoderPipe(BertPipe):
         return True
 
     def find_listeners(self, component: Any) -> None:
-        """Connect the layers of a later component that listen to this one."""
-        model = getattr(component, "model", None)
-        if isinstance(model, Model):
-            for listener in connect(self.states, self.name, model):
-                self.add_listener(listener, component.name)
+        """Connect the layer of a later component that listens to this one."""
+        listener = component.encoder if isinstance(component, BertPipe) else None
+        if isinstance(listener, SharedEncoder) and listener.upstream_name in ("*", self.name):
+            listener.connect(self.states)
+            self.add_listener(listener, component.name)
 
     # spaCy's verbs, in spaCy's order.
 

@@ -23,7 +23,7 @@ from spacy_bertft.components.predictions import (
 from spacy_bertft.components.score import read_entities, register_score, write_entities
 from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError
-from spacy_bertft.models.heads.token import TokenModel, TokenScores, get_grammar, get_scheme
+from spacy_bertft.models.heads.token import TokenModel, TokenScores
 from spacy_bertft.tags import (
     SpanBatch,
     TagScheme,
@@ -104,7 +104,7 @@ class BertNer(TokenComponent):
         register_score()
 
     def _has_labels_of_model(self) -> bool:
-        return set(self.labels) == set(get_grammar(self.model).labels) - {""}
+        return set(self.labels) == set(self.model.grammar.labels) - {""}
 
     def _list_tags(self) -> list[str]:
         return ["O", *(f"{prefix}-{label}" for label in self.labels for prefix in ("B", "I"))]
@@ -151,17 +151,17 @@ class BertNer(TokenComponent):
             else:
                 misaligned.append(example.predicted[start:end].text)
         self._count_misaligned(misaligned)
-        tags = write_tags(spans, len(is_known), get_scheme(self.model))
+        tags = write_tags(spans, len(is_known), self.model.scheme)
         known = np.flatnonzero(is_known)
         allowed[known] = False
         allowed[known, self._find_columns(tags[row] for row in known.tolist())] = True
 
     def spell(self, label: str, n_tokens: int) -> list[int]:
         """Return the outputs of the model that spell an entity of some tokens, one for each."""
-        return self._find_columns(write_tags([TagSpan(0, n_tokens, label)], n_tokens, get_scheme(self.model)))
+        return self._find_columns(write_tags([TagSpan(0, n_tokens, label)], n_tokens, self.model.scheme))
 
     def _find_columns(self, tags: Iterable[str]) -> list[int]:
-        column = {tag: index for index, tag in enumerate(self.model.attrs["tags"])}
+        column = {tag: index for index, tag in enumerate(self.model.tags)}
         tags = list(tags)
         for tag in set(tags) - column.keys():
             check_known(self.name, tag, column)  # a head that comes from elsewhere may lack some
@@ -216,7 +216,7 @@ class BertNer(TokenComponent):
         return scores and scores | {"ents_calibration_error": self.measure_calibration_error(examples)}
 
     def _name(self, spans: SpanBatch) -> list[TagSpan]:
-        labels = get_grammar(self.model).labels
+        labels = self.model.grammar.labels
         rows = zip(spans.token_start.tolist(), spans.token_end.tolist(), spans.tag.tolist(), strict=True)
         return [TagSpan(start, end, labels[tag]) for start, end, tag in rows]
 
@@ -237,7 +237,7 @@ class BertNer(TokenComponent):
             return scores
         n_taken = np.append(0, np.cumsum(np.concatenate(taken)))
         is_taken = n_taken[scores.token_end] > n_taken[scores.token_index]
-        is_inside = np.array([label != "" for label in get_grammar(self.model).labels], dtype=np.bool_)
+        is_inside = np.array([label != "" for label in self.model.grammar.labels], dtype=np.bool_)
         breaks = np.flatnonzero(n_taken[scores.token_index[1:]] > n_taken[scores.token_end[:-1]]) + 1
         ends = np.union1d(np.cumsum(scores.lengths), breaks)
         return replace(
@@ -247,7 +247,7 @@ class BertNer(TokenComponent):
         )
 
     def _find_spans(self, path: NDArray[np.intp], scores: TokenScores) -> SpanBatch:
-        return find_spans(path, scores.scores, scores.lengths, get_grammar(self.model), scores.chain)
+        return find_spans(path, scores.scores, scores.lengths, self.model.grammar, scores.chain)
 
     def _place(self, docs: list[Doc], scores: TokenScores, spans: SpanBatch) -> list[SpanBatch]:
         """Give each document its spans; from then on positions count all its tokens."""

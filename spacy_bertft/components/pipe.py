@@ -12,14 +12,15 @@ from typing import Any
 
 import srsly
 from spacy import util
-from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_bertft.errors import CheckpointError, UnsupportedError, check_file, name_source, parse_message
 from spacy_bertft.models.encoder.adapter import keep_adapter_apart, read_adapter, write_adapter
-from spacy_bertft.models.encoder.listener import find_listeners
+from spacy_bertft.models.encoder.build import Encoder
+from spacy_bertft.models.encoder.listener import SharedEncoder
+from spacy_bertft.models.heads.head import HeadModel, find_own_encoder
 from spacy_bertft.models.store.serialization import keep_on_error, read_model
 from spacy_bertft.output import update_folder_when_done
 
@@ -60,6 +61,12 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         self.cfg: dict[str, Any] = settings
 
     @property
+    def encoder(self) -> Encoder:
+        """The encoder of the component, or the layer that listens to the one of another component."""
+        encoder: Encoder = self.model.encoder if isinstance(self.model, HeadModel) else self.model
+        return encoder
+
+    @property
     def name(self) -> str:
         """The name of the component in the pipeline."""
         name: str = super().name
@@ -69,8 +76,8 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
     def name(self, name: str) -> None:
         # spaCy sets the name of each component again before it links them. It does not say which are gone.
         TrainablePipe.name.__set__(self, name)
-        for listener in find_listeners(self.model):
-            listener.prepare_link(name)
+        if isinstance(self.encoder, SharedEncoder):
+            self.encoder.prepare_link(name)
 
     def rehearse(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, float]:
         """Raise: there is no rehearsal.
@@ -90,7 +97,7 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         Raises:
             MissingEncoderError: It shares an encoder that is not in the pipeline.
         """
-        self._check_link()
+        self.encoder.check_link()
         parts = {
             "cfg": lambda: srsly.json_dumps(self.list_stored()),
             "vocab": lambda: self.vocab.to_bytes(exclude=exclude),
@@ -127,12 +134,12 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         Raises:
             MissingEncoderError: It shares an encoder that is not in the pipeline.
         """
-        self._check_link()
+        self.encoder.check_link()
         parts = {
             "cfg": lambda p: srsly.write_json(p, self.list_stored()),
             "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
             "model": self._write_model,
-            "adapter": lambda p: write_adapter(self.model, p),
+            "adapter": self._write_adapter,
         }
         with update_folder_when_done(Path(path)) as folder:
             util.to_disk(folder, parts, exclude)
@@ -146,7 +153,7 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         parts: dict[str, Callable[[Any], Any]] = {
             "cfg": self._read_cfg,
             "model": self._read_model,
-            "adapter": lambda p: read_adapter(self.model, p),
+            "adapter": self._read_adapter,
             "vocab": lambda p: self._read_vocab("from_disk", p, exclude),
         }
         with self._read_or_roll_back(exclude):
@@ -154,8 +161,17 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         return self
 
     def _write_model(self, path: Path) -> None:
-        with keep_adapter_apart(self.model):
+        own = find_own_encoder(self.model)
+        with keep_adapter_apart(own.shim if own else None):
             self.model.to_disk(path)
+
+    def _write_adapter(self, path: Path) -> None:
+        if own := find_own_encoder(self.model):
+            write_adapter(own.shim, path)
+
+    def _read_adapter(self, path: Path) -> None:
+        if own := find_own_encoder(self.model):
+            read_adapter(own.shim, path)
 
     def _read_cfg(self, path: Path) -> None:
         check_file(path)
@@ -194,11 +210,6 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
             if not {"cfg", "model"} & set(exclude):
                 with self._name_part("what was stored"):
                     self._check_stored()
-
-    def _check_link(self, nlp: Language | None = None) -> None:
-        """Raise unless the encoder that the component shares, if it does, is in the pipeline."""
-        for listener in find_listeners(self.model):
-            listener.check_link(nlp)
 
     def _name_parts(
         self, readers: Mapping[str, Callable[[Any], Any]], name: Callable[[str, Any], str]

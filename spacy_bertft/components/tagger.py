@@ -78,8 +78,8 @@ class BertTagger(TokenComponent):
         return super()._add_label(label)
 
     def _has_labels_of_model(self) -> bool:
-        never = self.model.attrs["never"]
-        return bool(self.cfg["labels"] == [tag for tag in self.model.attrs["tags"] if tag not in never])
+        never = self.model.never
+        return bool(self.cfg["labels"] == [tag for tag in self.model.tags if tag not in never])
 
     def _list_tags(self) -> list[str]:
         return list(self.labels)
@@ -89,7 +89,7 @@ class BertTagger(TokenComponent):
 
     def _allow(self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_]) -> None:
         gold = example.get_aligned("TAG", as_string=True)
-        tags = self.model.attrs["tags"]
+        tags = self.model.tags
         for row, (start, end) in enumerate(zip(*rows, strict=True)):
             known = [tags.index(tag) for tag in gold[start:end] if tag and self._is_known(tag)]
             if known:
@@ -112,7 +112,7 @@ class BertTagger(TokenComponent):
 
     def set_annotations(self, docs: Iterable[Doc], batch: list[NDArray[np.intp]]) -> None:
         """Write the tags to `token.tag_`, and to `token.pos_` where that was asked for."""
-        outputs = self.model.attrs["tags"]
+        outputs = self.model.tags
         strings = np.array([self.vocab.strings.add(tag) for tag in outputs], dtype=np.uint64)
         pos_ids = np.array([POS_IDS.get(tag, 0) for tag in outputs], dtype=np.uint64)
         for doc, tags in zip(docs, batch, strict=True):

@@ -21,7 +21,7 @@ from spacy_bertft.components.pipe import DEFAULT_ENCODER
 from spacy_bertft.components.predictions import Prediction, list_categories, list_gold_labels
 from spacy_bertft.components.text_pair import PairWarnings, check_pairs
 from spacy_bertft.errors import CheckpointError, SettingError, UnsupportedError
-from spacy_bertft.models.heads.text import TextModel, set_labels
+from spacy_bertft.models.heads.text import TextModel
 from spacy_bertft.training.class_weights import find_class_weights
 from spacy_bertft.training.temperature import Answers
 
@@ -155,7 +155,7 @@ class TextComponent(BertComponent):
         return list(example.reference.cats)
 
     def _set_outputs(self) -> None:
-        set_labels(self.model, len(self.labels))
+        self.model.n_labels = len(self.labels)
 
     def _set_stored(self, stored: dict[str, Any]) -> None:
         super()._set_stored(stored)
@@ -165,7 +165,7 @@ class TextComponent(BertComponent):
             raise CheckpointError("label_weights is no list of numbers, one for each label.")
 
     def _has_labels_of_model(self) -> bool:
-        return bool(len(self.labels) == self.model.attrs["n_labels"])
+        return bool(len(self.labels) == self.model.n_labels)
 
     def _find_weights(self, examples: Iterable[Example]) -> list[float]:
         counts: Counter[str] = Counter()
@@ -289,7 +289,7 @@ class TextComponent(BertComponent):
     @property
     def n_truncated(self) -> int:
         """How many pairs of texts, counted each time they were read, did not fit one window and were cut."""
-        n_pairs: int = self.model.attrs["truncation"].n_pairs
+        n_pairs: int = self.model.truncation.n_pairs
         return n_pairs
 
     def set_annotations(self, docs: Iterable[Doc], scores: NDArray[np.float64]) -> None:

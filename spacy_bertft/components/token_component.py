@@ -14,7 +14,7 @@ from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipe import DEFAULT_ENCODER
 from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.models.heads.losses import TokenGradient
-from spacy_bertft.models.heads.token import TokenScores, set_tags
+from spacy_bertft.models.heads.token import TokenScores
 from spacy_bertft.tags import TagScheme
 
 DEFAULT_MODEL = {
@@ -69,9 +69,9 @@ class TokenComponent(BertComponent):
 
     def _set_outputs(self) -> None:
         if self._head is None:
-            set_tags(self.model, self._list_tags(), self.scheme)
+            self.model.set_tags(self._list_tags(), self.scheme)
         else:
-            set_tags(self.model, self._head.labels, self.head_scheme, self._head.never)
+            self.model.set_tags(self._head.labels, self.head_scheme, self._head.never)
 
     def get_loss(self, examples: Iterable[Example], scores: TokenScores) -> tuple[float, TokenGradient]:
         """Compute the loss of a batch, per token, and its gradient.

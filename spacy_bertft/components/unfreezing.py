@@ -10,7 +10,7 @@ from spacy.language import Language
 
 from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.errors import SettingError
-from spacy_bertft.models.encoder.module import BertModule, find_bert
+from spacy_bertft.models.encoder.module import BertModule
 
 Unit = Literal["epochs", "steps"]
 
@@ -48,8 +48,9 @@ def _unfreeze(component: str, every: int, key: str, nlp: Language, progress: dic
 
 def _find_encoder(nlp: Language, component: str) -> BertModule:
     ours = {name: pipe.model for name, pipe in nlp.pipeline if isinstance(pipe, BertPipe)}
-    bert = find_bert(ours[component]) if component in ours else None
-    if bert is None:
+    source = ours[component].find_source() if component in ours else None
+    if source is None:
         expected = f"a component with an encoder of its own: {', '.join(ours) or 'this pipeline has none'}"
         raise SettingError("component", component, expected)
+    bert: BertModule = source.module
     return bert

@@ -29,7 +29,7 @@ from spacy_bertft.evaluate.sections.entities import measure_entities
 from spacy_bertft.evaluate.sections.section import Section
 from spacy_bertft.evaluate.sections.tags import measure_tags
 from spacy_bertft.evaluate.training_log import find_log, read_training_log
-from spacy_bertft.models.encoder.build import find_pieces
+from spacy_bertft.models.heads.head import HeadModel
 from spacy_bertft.output import replace_when_done
 from spacy_bertft.pictures.plot import check_plot
 
@@ -180,8 +180,8 @@ def _measure_lengths(nlp: Language, data_path: Path, section: Section) -> Corpus
     """Measure the texts, in the pieces of the encoder of one component where it has one of ours."""
     component: Any = nlp.get_pipe(section.component)
     kind = _STATS_KINDS[section.kind]
-    pieces = find_pieces(component.model)
-    if pieces is None:
+    encoder = component.model.find_source() if isinstance(component.model, HeadModel) else None
+    if encoder is None:
         return measure_corpus(data_path, kind=kind)
-    tokenizer, window = pieces
-    return measure_corpus(data_path, tokenizer.count_pieces, window, kind=kind)
+    window = encoder.window.size + encoder.tokenizer.n_special
+    return measure_corpus(data_path, encoder.tokenizer.count_pieces, window, kind=kind)

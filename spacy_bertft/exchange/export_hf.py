@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from spacy.language import Language
 
-from spacy_bertft.checkpoints import MODEL_CARD, Checkpoint, Task, check_replaceable, describe_head, write_checkpoint
+from spacy_bertft.checkpoints import MODEL_CARD, Checkpoint, check_replaceable, describe_head, write_checkpoint
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.components.textcat_multilabel import BertTextcatMultilabel
 from spacy_bertft.errors import SettingError
 from spacy_bertft.exchange.model_card import format_model_card
 from spacy_bertft.models.heads.export import export_checkpoint
+from spacy_bertft.models.heads.token import TokenModel
 from spacy_bertft.output import replace_folder_when_done
 
 
@@ -80,15 +80,13 @@ def _find_component(nlp: Language, component: str | None) -> tuple[str, BertComp
 
 
 def _list_outputs(pipe: BertComponent) -> Sequence[str]:
-    tasks: dict[Task, Any] = {"token": pipe.model.attrs.get("tags"), "text": pipe.labels}
-    outputs: Sequence[str] = tasks[pipe.task]
-    return outputs
+    return pipe.model.tags if isinstance(pipe.model, TokenModel) else pipe.labels
 
 
 def _list_notes(nlp: Language, name: str, pipe: BertComponent) -> list[str]:
     notes = []
-    if never := pipe.model.attrs.get("never"):
-        notes.append(f"The component never predicts {', '.join(never)}; transformers may.")
+    if isinstance(pipe.model, TokenModel) and pipe.model.never:
+        notes.append(f"The component never predicts {', '.join(pipe.model.never)}; transformers may.")
     if nlp.get_pipe_config(name)["model"].get("decoder") == "crf":
         notes.append(
             "The transitions between tags that the conditional random field has learned stay behind: transformers "

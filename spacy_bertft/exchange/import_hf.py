@@ -125,7 +125,7 @@ def _make_pipeline(
         ) from error
     nlp.initialize()
     found = pipe.head_scheme if factory == "bert_ner" else None
-    outputs = tuple(pipe.model.attrs["tags"]) if head.task == "token" else head.labels
+    outputs = tuple(pipe.model.tags) if head.task == "token" else head.labels
     never = tuple(label for label in head.labels if label in head.never)
     return nlp, ImportReport(checkpoint, output_dir, factory, outputs, pipe.labels, found, never)
 

@@ -12,12 +12,12 @@ from typing import Any
 import srsly
 from spacy.cli.package import package as package_folder
 from spacy.language import Language
-from thinc.api import Model
 
 from spacy_bertft.components.pipelines import copy_pipeline_dir, find_pipeline_dir, load_pipeline
 from spacy_bertft.errors import DataError, SettingError
-from spacy_bertft.exchange.storage import StoredPrecision, check_stored_precision, list_encoders, store_encoders
+from spacy_bertft.exchange.storage import StoredPrecision, check_stored_precision, store_encoder
 from spacy_bertft.models.encoder.adapter import keep_adapter_apart
+from spacy_bertft.models.heads.head import find_own_encoder
 from spacy_bertft.output import make_folder_beside, replace_folder
 
 BUILDS = ("sdist", "wheel", "none")
@@ -114,11 +114,12 @@ def _find_package_name(folder: Path, name: str | None, version: str | None) -> s
 def _write_encoders(nlp: Language, folder: Path, precision: StoredPrecision) -> tuple[str, ...]:
     """Write the models that have an encoder anew, in the places of those in a copy of the pipeline."""
     components = []
+    pipe: Any
     for name, pipe in nlp.components:
-        model = getattr(pipe, "model", None)
-        if isinstance(model, Model) and list_encoders(model):
-            with store_encoders(model, precision), keep_adapter_apart(model):
-                model.to_disk(folder / name / "model")
+        encoder = find_own_encoder(getattr(pipe, "model", None))
+        if encoder is not None and encoder.is_initialized:
+            with store_encoder(encoder, precision), keep_adapter_apart(encoder.shim):
+                pipe.model.to_disk(folder / name / "model")
             components.append(name)
     return tuple(components)
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
-from thinc.api import Model
 
 from spacy_bertft.errors import MissingExtraError, UnsupportedError
 from spacy_bertft.explain.readout import (
@@ -23,15 +22,15 @@ from spacy_bertft.explain.readout import (
     EntityAnswer,
     Readout,
     find_encoder,
-    find_mix,
     read_category,
     read_entity,
 )
-from spacy_bertft.models.encoder.build import EncoderSettings, find_window
 from spacy_bertft.models.encoder.forward import EncodingPlan, plan_encoding, read_tokens
 from spacy_bertft.models.encoder.module import BertModule
+from spacy_bertft.models.heads.head import HeadModel
+from spacy_bertft.models.heads.text import TextModel
+from spacy_bertft.models.heads.token import TokenModel
 from spacy_bertft.models.runtime.inference import copy_bert
-from spacy_bertft.models.store.shim import get_shim
 from spacy_bertft.tokens.alignment import Ints, sum_by_token
 
 Method = Literal["attention", "rollout", "gradients"]
@@ -71,7 +70,7 @@ def check_method(method: Method) -> None:
 
 
 def weigh_tokens(
-    model: Model[list[Doc], Any], doc: Doc, answer: CategoryAnswer | EntityAnswer, method: Method, n_steps: int
+    model: HeadModel[Any], doc: Doc, answer: CategoryAnswer | EntityAnswer, method: Method, n_steps: int
 ) -> TokenWeights:
     """Weigh the tokens of a document.
 
@@ -101,18 +100,18 @@ def weigh_tokens(
     Source: Abnar & Zuidema (2020), eq. 1 and section 3 for rollout; Sundararajan et al. (2017), eq. 1 and 3.
     """
     check_method(method)
-    encoder, settings = find_encoder(model)
-    shim = get_shim(encoder)
+    encoder = find_encoder(model)
     with torch.inference_mode(False):
-        module: BertModule = shim.derive("eager copy", _make_eager_copy)
-        window, stride = find_window(settings, module, shim.spec["config"])
+        module: BertModule = encoder.shim.derive("eager copy", _make_eager_copy)
         is_entity = isinstance(answer, EntityAnswer)
-        plan = plan_encoding([doc], module.tokenizer, window, stride, has_tokens=is_entity, has_texts=not is_entity)
-        readouts = _list_readouts(model, answer, plan, module, find_mix(encoder))
+        plan = plan_encoding([doc], module.tokenizer, *module.window, has_tokens=is_entity, has_texts=not is_entity)
+        readouts = _list_readouts(
+            model, answer, plan, module, encoder.mix_shim.module if encoder.mix_shim else torch.nn.Identity()
+        )
         with torch.no_grad():
             score = sum(float(each.score(_run(module, plan, each.window))) for each in readouts)
         if method == "gradients":
-            explained = [_integrate(module, plan, each, n_steps, settings) for each in readouts]
+            explained = [_integrate(module, plan, each, n_steps, encoder.settings.max_pieces) for each in readouts]
         else:
             explained = [_attend(module, plan, each, is_rollout=method == "rollout") for each in readouts]
     by_piece, baseline_score, total = np.zeros(len(plan.pieces.ids)), 0.0, 0.0
@@ -138,16 +137,16 @@ def _make_eager_copy(module: BertModule) -> BertModule:
 
 
 def _list_readouts(
-    model: Model[Any, Any],
+    model: HeadModel[Any],
     answer: CategoryAnswer | EntityAnswer,
     plan: EncodingPlan,
     module: BertModule,
     mix: Callable[[torch.Tensor], torch.Tensor],
 ) -> list[Readout]:
     if isinstance(answer, EntityAnswer):
-        return read_entity(model, answer, plan, mix)
+        return read_entity(cast(TokenModel, model), answer, plan, mix)
     with torch.no_grad():
-        return read_category(model, answer, plan, partial(_run, module, plan), mix)
+        return read_category(cast(TextModel, model), answer, plan, partial(_run, module, plan), mix)
 
 
 def _list_pieces(plan: EncodingPlan, window: int) -> Ints:
@@ -201,7 +200,7 @@ def roll_out(layers: Sequence[Floats]) -> Floats:
 
 
 def _integrate(
-    module: BertModule, plan: EncodingPlan, readout: Readout, n_steps: int, settings: EncoderSettings
+    module: BertModule, plan: EncodingPlan, readout: Readout, n_steps: int, max_pieces: int
 ) -> _WindowWeights:
     from captum.attr import IntegratedGradients
 
@@ -217,7 +216,7 @@ def _integrate(
             vectors,
             baselines=baseline,
             n_steps=n_steps,
-            internal_batch_size=max(1, settings.max_pieces // ids.shape[1]),
+            internal_batch_size=max(1, max_pieces // ids.shape[1]),
         )
     with torch.no_grad():
         baseline_score = float(score(baseline))

@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from thinc.api import Model
 
 from spacy_bertft.errors import DataError, UnsupportedError
-from spacy_bertft.models.encoder.build import EncoderSettings
+from spacy_bertft.models.encoder.build import BertEncoder
 from spacy_bertft.models.encoder.forward import EncodingPlan, pool_windows
-from spacy_bertft.models.encoder.listener import SharedEncoder
-from spacy_bertft.models.heads.text import TextHead, TextHeadSettings
-from spacy_bertft.models.heads.token import TokenHead
-from spacy_bertft.models.store.shim import TorchShim, get_shim
+from spacy_bertft.models.heads.head import HeadModel
+from spacy_bertft.models.heads.text import TextModel
+from spacy_bertft.models.heads.token import TokenHead, TokenModel
 from spacy_bertft.tokens.alignment import Ints
 
 Mix = Callable[[torch.Tensor], torch.Tensor]
@@ -66,33 +64,25 @@ class Readout:
     score: Callable[[torch.Tensor], torch.Tensor]
 
 
-def find_encoder(model: Model[Any, Any]) -> tuple[Model[Any, Any], EncoderSettings]:
-    """Find the encoder under a head, its own or the one of a `bert_encoder`, and its settings.
+def find_encoder(model: HeadModel[Any]) -> BertEncoder:
+    """Return the encoder under a head, its own or the one of a `bert_encoder`.
 
     Raises:
         UnsupportedError: It is another one, such as a `transformer` of spacy-transformers.
-        NotInitializedError: The head listens to none.
+        MissingEncoderError: The head listens to none.
     """
-    encoder: Model[Any, Any] = model.layers[0]
-    if isinstance(encoder, SharedEncoder) and (encoder.states is not None or type(encoder) is SharedEncoder):
-        encoder = encoder.get_encoder()
-    settings = encoder.attrs.get("settings")
-    if not isinstance(settings, EncoderSettings):
+    encoder = model.find_source()
+    if encoder is None:
+        model.encoder.check_link()
         raise UnsupportedError(
-            f"An encoder of the kind '{encoder.name}' cannot be explained. Expected spacy-bertft.BertEncoder.v1, the "
-            "head's own or that of a bert_encoder; a transformer of spacy-transformers is none."
+            f"An encoder of the kind '{model.encoder.name}' cannot be explained. Expected spacy-bertft.BertEncoder.v1, "
+            "the head's own or that of a bert_encoder; a transformer of spacy-transformers is none."
         )
-    return encoder, settings
-
-
-def find_mix(encoder: Model[Any, Any]) -> Mix:
-    """Find what makes states of features: the learned mean of all layers, or nothing."""
-    modules = [shim.module for shim in encoder.shims[1:] if isinstance(shim, TorchShim)]
-    return modules[0] if modules else _keep
+    return encoder
 
 
 def read_category(
-    model: Model[Any, Any], answer: CategoryAnswer, plan: EncodingPlan, run: Callable[[int], torch.Tensor], mix: Mix
+    model: TextModel, answer: CategoryAnswer, plan: EncodingPlan, run: Callable[[int], torch.Tensor], mix: Mix
 ) -> list[Readout]:
     """Find what the score of a label is read off.
 
@@ -106,8 +96,7 @@ def read_category(
         run: Gives the features of a window, `(1, P, F)`.
         mix: Makes states of features.
     """
-    settings: TextHeadSettings = model.attrs["settings"]
-    head: TextHead = get_shim(model).module
+    settings, head = model.settings, model.module
     lengths = plan.layout.lengths
 
     def score(share: float, features: torch.Tensor) -> torch.Tensor:
@@ -128,7 +117,7 @@ def read_category(
     ]
 
 
-def read_entity(model: Model[Any, Any], answer: EntityAnswer, plan: EncodingPlan, mix: Mix) -> list[Readout]:
+def read_entity(model: TokenModel, answer: EntityAnswer, plan: EncodingPlan, mix: Mix) -> list[Readout]:
     """Find what the scores of the tags of an entity are read off: the first piece of each of its tokens.
 
     Args:
@@ -140,7 +129,7 @@ def read_entity(model: Model[Any, Any], answer: EntityAnswer, plan: EncodingPlan
     Raises:
         DataError: None of its tokens has a piece.
     """
-    head: TokenHead = get_shim(model).module
+    head: TokenHead = model.module
     bounds = np.searchsorted(plan.token_index, [answer.token_start, answer.token_end])
     piece = plan.token_piece[bounds[0] : bounds[1]]
     if not len(piece):
@@ -163,7 +152,3 @@ def read_entity(model: Model[Any, Any], answer: EntityAnswer, plan: EncodingPlan
         for window in np.unique(owner).tolist()
         for here in [owner == window]
     ]
-
-
-def _keep(features: torch.Tensor) -> torch.Tensor:
-    return features

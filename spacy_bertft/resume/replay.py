@@ -13,11 +13,12 @@ from spacy.attrs import ORTH
 from spacy.language import Language
 from spacy.training import Example
 from spacy.training.loop import subdivide_batch
-from thinc.api import Model, Optimizer
+from thinc.api import Optimizer
 from tqdm import tqdm
 
 from spacy_bertft.errors import DataError
-from spacy_bertft.models.encoder.build import keeps_states
+from spacy_bertft.models.encoder.build import BertEncoder
+from spacy_bertft.models.heads.head import find_own_encoder
 from spacy_bertft.resume.snapshot import Evaluation, Snapshot
 from spacy_bertft.training.randomness import RandomState, get_random_state, keep_random_state, set_random_state
 
@@ -166,7 +167,7 @@ class Replay:
                 for model in models:
                     model.begin_update([example.predicted for example in part])
 
-    def _list_cached(self) -> list[Model[Any, Any]]:
+    def _list_cached(self) -> list[BertEncoder]:
         models = [getattr(pipe, "model", None) for _, pipe in self._nlp.pipeline]
-        nodes = [node for model in models if isinstance(model, Model) for node in model.walk()]
-        return [node for node in nodes if keeps_states(node)]
+        encoders = [find_own_encoder(model) for model in models]
+        return [encoder for encoder in encoders if isinstance(encoder, BertEncoder) and encoder.keeps_states]

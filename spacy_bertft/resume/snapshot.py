@@ -17,6 +17,7 @@ from spacy_bertft.checkpoints import read_weight_file, write_weight_file
 from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.errors import CheckpointError, wrap_errors
 from spacy_bertft.models.encoder.adapter import keep_adapters
+from spacy_bertft.models.heads.head import find_own_encoder
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.resume.optimizer_state import put_optimizer, read_optimizer
 from spacy_bertft.training.randomness import (
@@ -91,7 +92,8 @@ def write_snapshot(folder: Path, config: Config, nlp: Language, optimizer: Optim
         progress: How far the training has come.
     """
     with replace_folder_when_done(folder) as new:
-        with keep_adapters(pipe.model for _, pipe in nlp.pipeline if isinstance(pipe, BertPipe)):
+        encoders = [find_own_encoder(pipe.model) for _, pipe in nlp.pipeline if isinstance(pipe, BertPipe)]
+        with keep_adapters(encoder.shim for encoder in encoders if encoder):
             nlp.to_disk(new / _PIPELINE)
         write_weight_file(new / _OPTIMIZER, read_optimizer(optimizer, nlp))
         write_weight_file(new / _RANDOM, get_torch_states())

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import spacy
 import torch
 from small_checkpoints import TEXTS
 from spacy.training import Example
-from thinc.api import Model
 
 from spacy_bertft.active.text_vectors import watch_encoder
 from spacy_bertft.errors import UnsupportedError
-from spacy_bertft.models.encoder.build import build_bert_encoder
+from spacy_bertft.models.encoder.build import Encoder, build_bert_encoder
 from spacy_bertft.models.encoder.output import EncodedDocs
+from spacy_bertft.models.heads.token import build_token_classifier
 
 LONG = " ".join(TEXTS * 4)
 
@@ -43,7 +45,7 @@ def compute_means(checkpoint: str, nlp, texts: list[str]) -> np.ndarray:
     """Compute the mean over the pieces of texts that fit a window."""
     encoder = build_bert_encoder(checkpoint, precision="fp32")
     encoder.initialize()
-    encoder.attrs["outputs"] = ["mean"]
+    encoder.require("mean")
     return encoder.predict([nlp.make_doc(text) for text in texts]).window_vectors["mean"].numpy()
 
 
@@ -63,10 +65,10 @@ def test_a_text_of_several_windows_has_one_vector(checkpoint):
     assert np.isfinite(vectors).all()
 
 
-def test_the_head_predicts_as_before_and_has_its_encoder_back(checkpoint):
+def test_the_head_predicts_as_before_and_keeps_its_encoder(checkpoint):
     nlp = make(checkpoint, "bert_textcat")
     model, docs = nlp.get_pipe("bert_textcat").model, [nlp.make_doc(text) for text in TEXTS]
-    encoder, expected = model.layers[0], model.predict(docs)
+    encoder, expected = model.encoder, model.predict(docs)
     with watch_encoder(model):
         np.testing.assert_array_equal(model.predict(docs), expected)
     with pytest.raises(ZeroDivisionError), watch_encoder(model):
@@ -74,12 +76,23 @@ def test_the_head_predicts_as_before_and_has_its_encoder_back(checkpoint):
     assert model.layers == [encoder]
 
 
+def test_two_threads_see_their_own_states(checkpoint):
+    nlp = make(checkpoint, "bert_textcat")
+    expected = [read_vectors(nlp, "bert_textcat", [text]) for text in TEXTS]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            found = list(pool.map(lambda text: read_vectors(nlp, "bert_textcat", [text]), TEXTS))
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_an_encoder_without_means_is_one_clear_error():
     def encode(model, docs, is_train):
         vectors, lengths = torch.zeros(1, 2), np.array([1])
         return EncodedDocs(vectors, lengths - 1, lengths, lengths, {}, lengths - 1, lengths), None
 
-    head = Model("head", lambda model, docs, is_train: model.layers[0](docs, is_train), layers=[Model("fake", encode)])
+    head = build_token_classifier(Encoder("fake", encode, width=2), decoder="greedy")
+    head.set_tags(["O", "X"], None)
+    head.initialize()
     with watch_encoder(head) as read:
         head.predict([])
         with pytest.raises(UnsupportedError, match="no mean"):

@@ -21,7 +21,6 @@ from safetensors import torch as safetensors
 from spacy.language import Language
 
 from reliability.fuzz.tiny import FACTORIES, annotate, make_tiny_checkpoint, make_tiny_pipeline
-from spacy_bertft.models.store.shim import get_shim
 
 TEXT = "a b c d"
 
@@ -272,7 +271,7 @@ def test_a_head_over_an_encoder_of_another_width_says_so(make, tmp_path):
     mixed = spacy.load(tmp_path / "pipeline")
     with pytest.raises(ValueError, match=r"the states of the encoder has shape .* Expected a width of 4, as trained"):
         mixed(TEXT)
-    assert get_shim(mixed.get_pipe("bert_encoder").model).module.width == 8
+    assert mixed.get_pipe("bert_encoder").model.module.width == 8
 
 
 def test_a_folder_of_spacy_with_unknown_settings_is_an_error_of_spacy_or_of_ours(make, tmp_path):

@@ -16,7 +16,6 @@ from thinc.api import Adam, fix_random_seed
 from spacy_bertft.errors import MissingEncoderError, NotInitializedError
 from spacy_bertft.exchange.export_hf import export_hf
 from spacy_bertft.exchange.import_hf import import_hf
-from spacy_bertft.models.encoder.module import find_bert
 from spacy_bertft.training.optimizer import configure_adamw
 
 SHARED = {"@architectures": "spacy-bertft.SharedEncoder.v1"}
@@ -117,7 +116,7 @@ def test_the_gradient_is_the_sum_of_those_of_the_heads(checkpoint):
             nlp.disable_pipe(name)
         nlp.update(make_examples(nlp), sgd=False)
         nlp.get_pipe("bert_encoder").states.settle()
-        module = find_bert(nlp.get_pipe("bert_encoder").model)
+        module = nlp.get_pipe("bert_encoder").model.find_source().module
         gradients[heads] = {
             name: parameter.grad.clone() for name, parameter in module.named_parameters() if parameter.grad is not None
         }
@@ -392,8 +391,8 @@ def test_upstream_names_one_of_several(checkpoint):
     nlp.add_pipe("bert_ner", config={"model": {"encoder": SHARED | {"upstream": "first"}}})
     nlp.add_pipe("bert_tagger", config={"model": {"encoder": SHARED}})
     listening = {name: nlp.get_pipe(name).states for name in ("first", "second")}
-    assert nlp.get_pipe("bert_ner").model.layers[0].states is listening["first"]
-    assert nlp.get_pipe("bert_tagger").model.layers[0].states is listening["second"]  # the nearest
+    assert nlp.get_pipe("bert_ner").model.encoder.states is listening["first"]
+    assert nlp.get_pipe("bert_tagger").model.encoder.states is listening["second"]  # the nearest
 
 
 def test_processes(checkpoint):
@@ -402,7 +401,7 @@ def test_processes(checkpoint):
     expected = [read(doc) for doc in nlp.pipe(TEXTS * 4)]
     check_same([read(doc) for doc in nlp.pipe(TEXTS * 4, n_process=2, batch_size=5)], expected)
     pipes = pickle.loads(pickle.dumps([pipe for _, pipe in nlp.pipeline]))
-    assert pipes[0].states is pipes[1].model.layers[0].states
+    assert pipes[0].states is pipes[1].model.encoder.states
 
 
 def test_the_head_of_the_checkpoint_is_found_through_it(tmp_path):

@@ -13,7 +13,7 @@ from spacy.training import Example
 from thinc.api import fix_random_seed
 
 from spacy_bertft.models.heads.losses import TokenLoss
-from spacy_bertft.models.heads.token import TokenScores, set_tags
+from spacy_bertft.models.heads.token import TokenScores
 from spacy_bertft.tags import build_chain, build_free_chain, build_grammar, path_log_probs
 from spacy_bertft.training.optimizer import configure_adamw
 
@@ -115,7 +115,7 @@ def test_what_is_predicted_around_them_is_the_best_valid_path(nlp, scheme, seed)
     best = max(product(range(len(tags)), repeat=n_tokens), key=score)
     ner = nlp.create_pipe("bert_ner")
     ner.cfg["labels"] = ["X"]
-    set_tags(ner.model, tags, scheme)
+    ner.model.set_tags(tags, scheme)
     [spans] = ner._decode([doc], scores)
     inside = {
         token for start, end in zip(spans.token_start, spans.token_end, strict=True) for token in range(start, end)

@@ -17,7 +17,6 @@ from text_pipelines import EXCLUSIVE, make_config, make_examples, make_pipeline
 
 from spacy_bertft.components.unfreezing import configure_gradual_unfreezing
 from spacy_bertft.errors import SettingError
-from spacy_bertft.models.encoder.module import find_bert
 from spacy_bertft.training.layers import find_depth
 
 SEEN: list[dict[str, torch.Tensor]] = []  # the weights in the course of a training run
@@ -41,7 +40,7 @@ def copy_weights(nlp, name="textcat"):
 
 
 def find(nlp, name="bert_textcat"):
-    bert = find_bert(nlp.get_pipe(name).model)
+    bert = nlp.get_pipe(name).model.find_source().module
     assert bert is not None
     return bert.bert
 

@@ -48,7 +48,7 @@ def answer_by_number(nlp, name: str) -> None:
     def answer(model, docs, is_train):
         scores, backprop = forward(model, docs, is_train)
         scores.scores[:] = -9.0
-        scores.scores[:, model.attrs["tags"].index("O")] = 0.0  # the second choice
+        scores.scores[:, model.tags.index("O")] = 0.0  # the second choice
         tags = [int(token.text) for doc in docs for token in doc]
         scores.scores[np.arange(len(tags)), tags] = 9.0
         return scores, backprop

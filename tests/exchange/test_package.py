@@ -17,7 +17,6 @@ from thinc.api import fix_random_seed
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.exchange import package as package_module
 from spacy_bertft.exchange.package import package
-from spacy_bertft.models.encoder.module import find_bert
 from spacy_bertft.training.optimizer import configure_adamw
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of spaCy's own `package`
@@ -106,7 +105,7 @@ def test_scores_in_bf16_are_the_same_to_the_bit(trained, tmp_path):
 def test_it_trains_on_in_float32(trained, tmp_path):
     report = package(trained, tmp_path, precision="bf16", build="none")
     nlp = spacy.load(find_data(report))
-    bert = find_bert(nlp.get_pipe("ner").model)
+    bert = nlp.get_pipe("ner").model.find_source().module
     old = {name: parameter.detach().clone() for name, parameter in bert.named_parameters()}
     optimizer = configure_adamw(1e-3)
     losses = [nlp.update(make_examples(nlp), sgd=optimizer)["ner"] for _ in range(5)]

@@ -19,7 +19,6 @@ from spacy_bertft.checkpoints import read_checkpoint
 from spacy_bertft.cli import app
 from spacy_bertft.errors import CheckpointError, DataError, DivergedError, SettingError
 from spacy_bertft.exchange.pretrain import pretrain
-from spacy_bertft.models.encoder.module import find_bert
 from spacy_bertft.models.mlm import training as masked_training
 
 # So repetitive that a hidden word can be guessed from those around it.
@@ -92,7 +91,7 @@ def test_a_head_of_ours_starts_from_it(family, checkpoints, texts, tmp_path):
     nlp.add_pipe("bert_ner", config={"model": {"encoder": {"name": str(tmp_path / "hf"), "precision": "fp32"}}})
     example = Example.from_dict(nlp.make_doc(TEXTS[0]), {"entities": [(19, 33, "ACTOR")]})
     nlp.initialize(lambda: [example])
-    module = find_bert(nlp.get_pipe("bert_ner").model)
+    module = nlp.get_pipe("bert_ner").model.find_source().module
     state = module.bert.state_dict()
     assert all(
         torch.equal(state[key.split(".", 1)[1]], each) for key, each in after.items() if key.split(".", 1)[1] in state

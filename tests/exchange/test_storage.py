@@ -10,9 +10,8 @@ from small_checkpoints import FAMILIES, MORE_FAMILIES, TEXTS
 
 from spacy_bertft.checkpoints import weights_from_bytes
 from spacy_bertft.errors import SettingError
-from spacy_bertft.exchange.storage import store_encoders
+from spacy_bertft.exchange.storage import store_encoder
 from spacy_bertft.models.encoder.build import build_bert_encoder
-from spacy_bertft.models.store.shim import get_shim
 
 DOCS = [spacy.blank("en").make_doc(text) for text in TEXTS]
 
@@ -27,14 +26,12 @@ def test_what_is_read_is_float32_again(family, precision, checkpoints):
     encoder, again = (build(str(checkpoints(family)), "bf16") for _ in range(2))
     encoder.initialize()
     content = encoder.to_bytes()
-    with store_encoders(encoder, precision):
+    with store_encoder(encoder, precision):
         stored = encoder.to_bytes()
     assert encoder.to_bytes() == content
     assert (len(stored) == len(content)) == (precision == "fp32")
     again.from_bytes(stored)
-    for (name, parameter), whole in zip(
-        get_shim(again).module.named_parameters(), get_shim(encoder).module.parameters(), strict=True
-    ):
+    for (name, parameter), whole in zip(again.module.named_parameters(), encoder.module.parameters(), strict=True):
         assert parameter.dtype == torch.float32, name
         assert parameter.requires_grad, name
         torch.testing.assert_close(parameter, whole, rtol=2**-8, atol=1e-7)
@@ -45,8 +42,8 @@ def test_what_is_read_is_float32_again(family, precision, checkpoints):
 def test_the_format_is_that_of_the_bytes(checkpoint):
     encoder = build(checkpoint, "fp32")
     encoder.initialize()
-    with store_encoders(encoder, "bf16"):
-        message = srsly.msgpack_loads(get_shim(encoder).to_bytes())
+    with store_encoder(encoder, "bf16"):
+        message = srsly.msgpack_loads(encoder.shim.to_bytes())
     kinds = {tensor.dtype for tensor in weights_from_bytes(message["weights"]).values() if tensor.is_floating_point()}
     assert kinds == {torch.bfloat16}
 
@@ -54,11 +51,11 @@ def test_the_format_is_that_of_the_bytes(checkpoint):
 def test_errors(checkpoint):
     encoder = build(checkpoint, "fp32")
     encoder.initialize()
-    with pytest.raises(SettingError, match="fp32, bf16, fp16"), store_encoders(encoder, "int8"):
+    with pytest.raises(SettingError, match="fp32, bf16, fp16"), store_encoder(encoder, "int8"):
         pass
-    get_shim(encoder).module.bert.get_input_embeddings().weight.data[5, 5] = 1e5
-    with pytest.raises(SettingError, match="as large as 100000"), store_encoders(encoder, "fp16"):
+    encoder.module.bert.get_input_embeddings().weight.data[5, 5] = 1e5
+    with pytest.raises(SettingError, match="as large as 100000"), store_encoder(encoder, "fp16"):
         pass
-    with store_encoders(encoder, "bf16"):
-        assert get_shim(encoder).stored_dtype == torch.bfloat16
-    assert get_shim(encoder).stored_dtype is None
+    with store_encoder(encoder, "bf16"):
+        assert encoder.shim.stored_dtype == torch.bfloat16
+    assert encoder.shim.stored_dtype is None

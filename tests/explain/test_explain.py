@@ -14,7 +14,6 @@ from small_checkpoints import FAMILIES, MORE_FAMILIES, TEXTS, make_checkpoint, r
 from spacy.tokens import Span
 from spacy.training import Example
 from text_pipelines import make_pipeline
-from thinc.api import Model
 from tokenizers import Tokenizer
 from transformers import AutoModel
 
@@ -23,9 +22,9 @@ from spacy_bertft.errors import DataError, MissingExtraError, SettingError, Unsu
 from spacy_bertft.explain import attribute, attribute_entities
 from spacy_bertft.explain.gradients import METHODS, weigh_tokens
 from spacy_bertft.explain.readout import CategoryAnswer
-from spacy_bertft.models.encoder.module import BertModule, find_bert
+from spacy_bertft.models.encoder.build import Encoder
+from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.heads.text import build_text_classifier
-from spacy_bertft.models.store.shim import get_shim
 from spacy_bertft.training.optimizer import configure_adamw
 
 needs_captum = pytest.mark.skipif(find_spec("captum") is None, reason="needs the extra explain")
@@ -101,7 +100,7 @@ def test_entities_are_explained_by_their_words(nlp):
     assert each.prob == pytest.approx(doc.ents[0]._.bertft_score)
     tags = nlp.get_pipe("bert_ner").model
     scores = tags.predict([doc]).scores
-    column = tags.attrs["tags"].index(f"B-{each.target}")
+    column = tags.tags.index(f"B-{each.target}")
     assert each.score == pytest.approx(scores[each.entity[0], column], abs=1e-4)
 
 
@@ -241,8 +240,8 @@ def pipeline_with_shared_encoder(checkpoint):
     encoder = {"@architectures": "spacy-bertft.SharedEncoder.v1"}
     shared.add_pipe("bert_textcat", config={"model": {"encoder": encoder}})
     shared.initialize(lambda: [Example.from_dict(shared.make_doc("a"), {"cats": {"film": 1.0, "other": 0.0}})])
-    head = get_shim(alone.get_pipe("bert_textcat").model).module.state_dict()
-    get_shim(shared.get_pipe("bert_textcat").model).module.load_state_dict(head)
+    head = alone.get_pipe("bert_textcat").model.module.state_dict()
+    shared.get_pipe("bert_textcat").model.module.load_state_dict(head)
     return alone, shared
 
 
@@ -266,7 +265,7 @@ def test_an_adapter_is_explained_along(checkpoint):
 def test_what_is_trained_is_left_as_it_is(nlp):
     """Neither gradients nor another way of computing stay behind."""
     pipe, doc = nlp.get_pipe("bert_textcat"), nlp.make_doc(TEXTS[0])
-    bert = find_bert(pipe.model)
+    bert = pipe.model.find_source().module
     before, content = pipe.model.predict([doc]), pipe.model.to_bytes()
     for method in METHODS:
         attribute(nlp, doc, method=method)
@@ -361,7 +360,7 @@ def test_a_pipeline_without_a_component_of_ours():
 
 
 def test_an_encoder_that_is_none_of_ours(nlp):
-    model = build_text_classifier(Model("fake_encoder", lambda model, docs, is_train: None))
+    model = build_text_classifier(Encoder("fake_encoder", lambda model, docs, is_train: None))
     with pytest.raises(UnsupportedError, match="'fake_encoder' cannot be explained"):
         weigh_tokens(model, nlp.make_doc("show"), CategoryAnswer(0), "attention", 1)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from thinc.api import Model
 
 from spacy_bertft.checkpoints import Weights, load_weights, read_weight_file, write_weight_file
 from spacy_bertft.errors import CheckpointError, MissingExtraError, SettingError
@@ -84,10 +83,9 @@ def add_adapter(layer: Any) -> torch.Tensor:
     return added
 
 
-def write_adapter(model: Model[Any, Any], folder: Path) -> None:
+def write_adapter(shim: TorchShim, folder: Path) -> None:
     """Write the adapter of an encoder as peft does, so that it can be put beside the same weights elsewhere."""
-    shim = _find_shim(model)
-    if shim is None or shim.export:
+    if not has_adapter_apart(shim):
         return
     folder.mkdir(exist_ok=True)
     weights = {
@@ -99,14 +97,13 @@ def write_adapter(model: Model[Any, Any], folder: Path) -> None:
     config.save_pretrained(str(folder))
 
 
-def read_adapter(model: Model[Any, Any], folder: Path) -> None:
+def read_adapter(shim: TorchShim, folder: Path) -> None:
     """Read the adapter that stands beside an encoder.
 
     Raises:
         CheckpointError: It is missing, or does not fit.
     """
-    shim = _find_shim(model)
-    if shim is None:
+    if not shim.spec.get("adapter"):
         return
     if not (folder / _WEIGHTS).is_file():
         raise CheckpointError(f"{folder} holds no {_WEIGHTS}, without which the encoder is not what was trained.")
@@ -122,10 +119,9 @@ def read_adapter(model: Model[Any, Any], folder: Path) -> None:
 
 
 @contextmanager
-def keep_adapter_apart(model: Model[Any, Any]) -> Iterator[None]:
-    """Leave the weights of an adapter out of the bytes of a model for a while."""
-    shim = _find_shim(model)
-    if shim is None or shim.export:
+def keep_adapter_apart(shim: TorchShim | None) -> Iterator[None]:
+    """Leave the weights of the adapter of an encoder, if there is one, out of its bytes for a while."""
+    if shim is None or not has_adapter_apart(shim):
         yield
         return
     shim.is_left_out = is_adapter
@@ -136,9 +132,9 @@ def keep_adapter_apart(model: Model[Any, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def keep_adapters(models: Iterable[Model[Any, Any]]) -> Iterator[None]:
+def keep_adapters(shims: Iterable[TorchShim]) -> Iterator[None]:
     """Write adapters beside their encoders for a while, also those that are to be written as one with them."""
-    merged = {shim: shim.export for model in models if (shim := _find_shim(model)) is not None}
+    merged = {shim: shim.export for shim in shims if shim.spec.get("adapter")}
     for shim in merged:
         shim.export = None
     try:
@@ -148,10 +144,9 @@ def keep_adapters(models: Iterable[Model[Any, Any]]) -> Iterator[None]:
             shim.export = export
 
 
-def _find_shim(model: Model[Any, Any]) -> TorchShim | None:
-    """Return the encoder that has an adapter, which is written apart unless the encoder has an export."""
-    shims = [shim for node in model.walk() for shim in node.shims if isinstance(shim, TorchShim)]
-    return next((shim for shim in shims if shim.spec.get("adapter")), None)
+def has_adapter_apart(shim: TorchShim) -> bool:
+    """Tell whether an encoder has an adapter that is not merged into its weights when they are written."""
+    return bool(shim.spec.get("adapter")) and not shim.export
 
 
 def _get_peft_name(name: str) -> str:

@@ -1,40 +1,38 @@
-"""`spacy-bertft.BertEncoder.v1`: documents → states.
-
-What cuts texts into pieces for an encoder, and how many of them go into a window.
-"""
+"""`spacy-bertft.BertEncoder.v1`: documents → states."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Optional, TypeVar, Union, cast
+from types import MappingProxyType
+from typing import Any, Optional, TypeVar
 
 import torch
+from spacy.language import Language
 from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.shims import Shim
 
-from spacy_bertft.checkpoints import Checkpoint, Weights, find_window_size, read_checkpoint, read_head
+from spacy_bertft.checkpoints import Checkpoint, Weights, find_window_size, read_checkpoint
 from spacy_bertft.errors import CheckpointError, SettingError, name_source
 from spacy_bertft.models.encoder.adapter import merge_adapter
 from spacy_bertft.models.encoder.cache import StateCache
 from spacy_bertft.models.encoder.features import MIX_LR_SCALE, Layers, ScalarMix, build_mix, check_layers
 from spacy_bertft.models.encoder.forward import encode_windows, plan_encoding
-from spacy_bertft.models.encoder.listener import SharedEncoder
-from spacy_bertft.models.encoder.module import BertModule, build_bert, describe_bert, load_bert
-from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient, Output, backprop_encoded, check_outputs
+from spacy_bertft.models.encoder.module import BertModule, WindowSize, build_bert, describe_bert, load_bert
+from spacy_bertft.models.encoder.output import OUTPUTS, EncodedDocs, EncodedGradient, Output, backprop_encoded
 from spacy_bertft.models.runtime.inference import make_inference_copy
 from spacy_bertft.models.runtime.precision import Backend, Precision, check_precision, find_training_dtype
 from spacy_bertft.models.runtime.processes import adapt_to_fork, share_with_forks
 from spacy_bertft.models.store.building import SizeLimit
-from spacy_bertft.models.store.serialization import CHECK
-from spacy_bertft.models.store.shim import TorchShim, get_shim, has_weights
+from spacy_bertft.models.store.shim import TorchModel, TorchShim, TypedModel
 from spacy_bertft.tokens import PieceTokenizer, choose_stride
 from spacy_bertft.training.layers import FrozenLayers, count_frozen, find_depth, find_lr_scale
 from spacy_bertft.training.lora import Lora
 
 Encoded = TypeVar("Encoded")
+Output_ = TypeVar("Output_")
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def build_bert_encoder(
     layers: Layers = "last",
     cache_mb: int = 1024,
     adapter: Optional[Lora] = None,  # noqa: UP045
-) -> Model[list[Doc], EncodedDocs]:
+) -> BertEncoder:
     """Build an encoder with weights of its own. Nothing is read before `initialize` or `from_disk`.
 
     Args:
@@ -102,223 +100,277 @@ def build_bert_encoder(
     if cache_mb < 0:
         raise SettingError("cache_mb", cache_mb, "megabytes, or 0")
     check_layers(layers)
-    settings = EncoderSettings(
-        name,
-        window,
-        stride,
-        max_pieces,
-        precision,
-        backend,
-        frozen_layers,
-        layer_lr_decay,
-        layers,
-        cache_mb,
-        adapter,
-    )
-    shims: list[Shim] = [make_encoder_shim(settings)]
-    if layers == "scalar_mix":
-        shims.append(TorchShim(build_mix, _get_mix_lr_scale))
-    return Model(
-        "bert_encoder",
-        partial(_forward, settings),
-        init=partial(init_encoder, settings),
-        shims=shims,
-        dims={"nO": None},
-        # Neither functions nor our own settings are stored.
-        attrs={
-            "outputs": [],
-            "read_head": partial(read_head, name),
-            "settings": settings,
-            CHECK: partial(_check_stored, settings),
-        },
+    return BertEncoder(
+        EncoderSettings(
+            name,
+            window,
+            stride,
+            max_pieces,
+            precision,
+            backend,
+            frozen_layers,
+            layer_lr_decay,
+            layers,
+            cache_mb,
+            adapter,
+        )
     )
 
 
-def make_encoder_shim(settings: EncoderSettings) -> TorchShim:
-    """Make what holds the torch module of an encoder; the module itself comes with `init_encoder` or from bytes."""
-    export = _merge if settings.adapter and settings.adapter.save == "merged" else None
-    shim = TorchShim(partial(_build_module, settings), partial(_find_lr_scale, settings), export)
-    share_with_forks(shim, partial(_prepare_for_forks, settings))
-    return shim
-
-
-def init_encoder(settings: EncoderSettings, model: Model[Any, Any], X: Any = None, Y: Any = None) -> None:
-    """Read the checkpoint of an encoder.
-
-    Raises:
-        CheckpointError: It cannot be read.
-    """
-    module = attach_checkpoint(model, read_checkpoint(settings.name), settings.adapter)
-    if settings.layers == "scalar_mix":
-        cast(TorchShim, model.shims[1]).attach({"n_states": module.n_layers + 1})
-        model.set_dim("nO", module.width, force=True)
-
-
-def attach_checkpoint(model: Model[Any, Any], checkpoint: Checkpoint, adapter: Lora | None = None) -> BertModule:
-    """Build the module of an encoder from a checkpoint in memory.
+class Encoder(TypedModel[list[Doc], EncodedDocs]):
+    """What a head knows of its encoder, whether that is its own or the one of another component.
 
     Args:
-        model: Its first shim is what `make_encoder_shim` makes.
-        checkpoint: The checkpoint.
-        adapter: The adapter that is put beside its weights.
-
-    Raises:
-        CheckpointError: Weights are missing or misshapen, or the configuration is not theirs.
+        name: thinc's name for the kind of model.
+        forward: thinc's forward function, from documents to `EncodedDocs`.
+        init: What thinc calls to initialize the model.
+        width: Width of the states, if it is known already.
+        attrs: What thinc stores with the model.
     """
-    description = describe_bert(checkpoint, adapter.spec if adapter else None)
-    with name_source(checkpoint.name), SizeLimit(checkpoint.weights, checkpoint.name):
-        module: BertModule = get_shim(model).attach(description)
-    load_bert(module, checkpoint)
-    model.set_dim("nO", module.feature_width, force=True)
-    return module
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        *,
+        init: Callable[..., Any] | None = None,
+        width: int | None = None,
+        attrs: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        # Not `super()`: a subclass is also a listener of spacy-transformers.
+        Model.__init__(self, name, forward, init=init, dims={"nO": width}, attrs={"outputs": [], **attrs})
+
+    @property
+    def outputs(self) -> list[Output]:
+        """What heads have required; thinc stores it with the model."""
+        outputs: list[Output] = self.attrs["outputs"]
+        return outputs
+
+    def require(self, output: Output) -> None:
+        """Have the encoder yield an output; what nobody requires is not computed."""
+        if output not in self.outputs:
+            self.outputs.append(output)
+
+    def check_stored(self) -> None:
+        """Raise unless the outputs are known.
+
+        Raises:
+            CheckpointError: What was stored requires something else.
+        """
+        if unknown := set(self.outputs) - set(OUTPUTS):
+            raise CheckpointError(f"It asks its encoder for {', '.join(sorted(unknown))}, which is not known.")
+
+    def check_link(self, nlp: Language | None = None) -> None:
+        """Raise unless there is an encoder: that of another component may be missing.
+
+        Args:
+            nlp: The pipeline, if it is known.
+
+        Raises:
+            MissingEncoderError: It is missing.
+        """
+
+    def find_source(self) -> BertEncoder | None:
+        """Return the encoder that computes the states; None if it is not one of ours, or not linked."""
+        return None
 
 
-def run_encoder(
-    settings: EncoderSettings, shim: TorchShim, is_train: bool, encode: Callable[[BertModule], Encoded]
-) -> Encoded:
-    """Run an encoder in the number format that is set, to learn where something learns, else to predict.
+class PretrainedModel(TorchModel[list[Doc], Output_]):
+    """A thinc model around an encoder of transformers.
 
     Args:
-        settings: Its settings.
-        shim: Holds its module.
-        is_train: Whether the states are to be learned from.
-        encode: Makes states with a module.
+        name: thinc's name for the kind of model.
+        forward: thinc's forward function.
+        settings: The settings of the encoder.
+        shims: Further torch modules.
+        attrs: What thinc stores with the model, or spaCy looks up.
     """
-    adapt_to_fork()
-    module: BertModule = shim.module
-    if is_train and module.learns:
-        module.train()
-        dtype = find_training_dtype(settings.precision, module.device)
-        with torch.autocast(module.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-            return encode(module)
-    # A head that learns over a frozen encoder keeps the states for its backward pass.
-    with torch.no_grad() if is_train else torch.inference_mode():
-        return encode(_get_inference_copy(settings, shim))
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        settings: EncoderSettings,
+        shims: Sequence[Shim] = (),
+        attrs: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        export = _merge if settings.adapter and settings.adapter.save == "merged" else None
+        shim = TorchShim(partial(_build_module, settings), partial(_get_lr_scale, settings), export)
+        init = PretrainedModel.read_checkpoint
+        TorchModel.__init__(self, name, forward, init=init, shims=[shim, *shims], dims={"nO": None}, attrs=dict(attrs))
+        self.settings = settings
+        share_with_forks(self, PretrainedModel.prepare_for_forks)
+
+    @property
+    def tokenizer(self) -> PieceTokenizer:
+        """What cuts texts into pieces."""
+        tokenizer: PieceTokenizer = self.module.tokenizer
+        return tokenizer
+
+    @property
+    def window(self) -> WindowSize:
+        """The windows into which long texts are cut."""
+        window: WindowSize = self.module.window
+        return window
+
+    def read_checkpoint(self, X: Any = None, Y: Any = None) -> None:
+        """Read the checkpoint that the settings name; thinc calls this to initialize the model.
+
+        Raises:
+            CheckpointError: It cannot be read.
+        """
+        self.load_checkpoint(read_checkpoint(self.settings.name))
+
+    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Build the module from a checkpoint in memory.
+
+        Raises:
+            CheckpointError: Weights are missing or misshapen, or the configuration is not theirs.
+        """
+        adapter = self.settings.adapter
+        description = describe_bert(checkpoint, adapter.spec if adapter else None)
+        with name_source(checkpoint.name), SizeLimit(checkpoint.weights, checkpoint.name):
+            module: BertModule = self.shim.attach(description)
+        load_bert(module, checkpoint)
+        self.set_dim("nO", module.feature_width, force=True)
+
+    def run(self, is_train: bool, encode: Callable[[BertModule], Encoded]) -> Encoded:
+        """Run the module in the number format that is set, to learn where something learns, else to predict.
+
+        Args:
+            is_train: Whether the states are to be learned from.
+            encode: Makes states with a module.
+        """
+        adapt_to_fork()
+        module: BertModule = self.module
+        if is_train and module.learns:
+            module.train()
+            dtype = find_training_dtype(self.settings.precision, module.device)
+            with torch.autocast(module.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+                return encode(module)
+        # A head that learns over a frozen encoder keeps the states for its backward pass.
+        with torch.no_grad() if is_train else torch.inference_mode():
+            return encode(self._get_inference_copy())
+
+    def _get_inference_copy(self) -> Any:
+        settings = self.settings
+        make_copy = partial(make_inference_copy, precision=settings.precision, backend=settings.backend)
+        return self.shim.derive("inference copy", make_copy)
+
+    def prepare_for_forks(self) -> None:
+        """Make what predicts, so that forked processes share its memory."""
+        if self.is_initialized and self.module.device.type == "cpu":
+            self._get_inference_copy()
 
 
-def _get_inference_copy(settings: EncoderSettings, shim: TorchShim) -> Any:
-    make_copy = partial(make_inference_copy, precision=settings.precision, backend=settings.backend)
-    return shim.derive("inference copy", make_copy)
+class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
+    """An encoder with weights of its own."""
 
+    def __init__(self, settings: EncoderSettings) -> None:
+        mix = [TorchShim(build_mix, _get_mix_lr_scale)] if settings.layers == "scalar_mix" else []
+        PretrainedModel.__init__(self, "bert_encoder", BertEncoder.encode, settings, mix, {"outputs": []})
 
-def _prepare_for_forks(settings: EncoderSettings, shim: TorchShim) -> None:
-    if shim.spec and shim.module.device.type == "cpu":
-        _get_inference_copy(settings, shim)
+    @property
+    def mix_shim(self) -> TorchShim | None:
+        """What owns the mean of all layers, if that is learned."""
+        return self.shims[1] if self.settings.layers == "scalar_mix" else None  # type: ignore[return-value]
+
+    @property
+    def version(self) -> Hashable:
+        """Another value after each change of the weights."""
+        return tuple(shim.version for shim in self.shims)  # type: ignore[attr-defined]
+
+    @property
+    def keeps_states(self) -> bool:
+        """Whether the states of training texts are kept, because nothing of the encoder learns."""
+        return self.settings.cache_mb > 0 and self.is_initialized and not self.module.learns
+
+    def find_source(self) -> BertEncoder:
+        """Return the encoder itself."""
+        return self
+
+    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Build the module from a checkpoint in memory; see `PretrainedModel.load_checkpoint`."""
+        super().load_checkpoint(checkpoint)
+        if self.mix_shim:
+            self.mix_shim.attach({"n_states": self.module.n_layers + 1})
+            self.set_dim("nO", self.module.width, force=True)
+
+    def check_stored(self) -> None:
+        """Raise unless what was read from bytes fits together.
+
+        Raises:
+            CheckpointError: It does not.
+        """
+        super().check_stored()
+        if not self.is_initialized:
+            return
+        module: BertModule = self.module
+        width = module.width if self.mix_shim else module.feature_width
+        if self.mix_shim and len(self.mix_shim.module.weights) != module.n_layers + 1:
+            n_mixed = len(self.mix_shim.module.weights)
+            raise CheckpointError(f"It mixes {n_mixed} layers, but has {module.n_layers} and the embeddings.")
+        if self.maybe_get_dim("nO") != width:
+            raise CheckpointError(f"It says that its states are {self.maybe_get_dim('nO')} wide, but they are {width}.")
+
+    def encode(self, docs: list[Doc], is_train: bool) -> tuple[EncodedDocs, Callable[[EncodedGradient], list[Doc]]]:
+        """Compute the states of documents, and what sends a gradient back; thinc's forward function."""
+        outputs: list[Output] = self.outputs or ["tokens"]
+        cache = self._find_cache(is_train)
+
+        def encode(module: BertModule, docs: list[Doc]) -> EncodedDocs:
+            wanted = {"has_tokens": "tokens" in outputs, "has_texts": any(output != "tokens" for output in outputs)}
+            plan = plan_encoding(docs, module.tokenizer, *self.window, **wanted)
+            return encode_windows(module, plan, self.settings.max_pieces, outputs)
+
+        def encode_cached(module: BertModule) -> EncodedDocs:
+            return cache.encode(docs, partial(encode, module), outputs) if cache and docs else encode(module, docs)
+
+        encoded = self.run(is_train, encode_cached)
+        if self.mix_shim:
+            with torch.set_grad_enabled(is_train):
+                encoded = _mix(self.mix_shim.module, encoded)
+
+        def backprop(gradient: EncodedGradient) -> list[Doc]:
+            backprop_encoded(encoded, gradient)
+            return []
+
+        return encoded, backprop
+
+    def _find_cache(self, is_train: bool) -> StateCache | None:
+        """Return the states that a training run keeps; None where something learns, or where nobody trains."""
+        if not self.keeps_states:
+            return None
+        if is_train and "states" not in self.shim.derived:
+            self.shim.derived["states"] = StateCache(self.settings.cache_mb * 2**20)
+        cache: StateCache | None = self.shim.derived.get("states")
+        return cache
 
 
 def _build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
     module = build_bert(spec, settings.layers)
-    find_window(settings, module, spec["config"])
+    size = find_window_size(settings.name, spec["config"], settings.window, module.tokenizer.n_special)
+    stride = settings.stride or choose_stride(size)
+    if stride > size:
+        raise SettingError("stride", stride, f"at most {size}, or pieces between two windows would be lost")
+    module.window = WindowSize(size, stride)
     module.always_frozen = count_frozen(settings.frozen_layers, module.n_layers)
     module.freeze(module.always_frozen)
     return module
 
 
-def _find_lr_scale(settings: EncoderSettings, module: BertModule, name: str) -> float:
-    depth = find_depth(name, module.n_layers)
-    return find_lr_scale(depth, module.n_layers, settings.layer_lr_decay)
-
-
-def _merge(module: BertModule, spec: dict[str, Any]) -> tuple[dict[str, Any], Weights]:
-    return {**spec, "adapter": None}, merge_adapter(module)
-
-
-def find_window(settings: EncoderSettings, module: BertModule, config: dict[str, Any]) -> tuple[int, int]:
-    """Return window and stride in pieces, special pieces left out."""
-    size = find_window_size(settings.name, config, settings.window, module.tokenizer.n_special)
-    stride = settings.stride or choose_stride(size)
-    if stride > size:
-        raise SettingError("stride", stride, f"at most {size}, or pieces between two windows would be lost")
-    return size, stride
-
-
-def _check_stored(settings: EncoderSettings, model: Model[Any, Any]) -> None:
-    check_outputs(model)
-    shim = get_shim(model)
-    if not shim.spec:
-        return
-    module: BertModule = shim.module
-    width = module.feature_width
-    if settings.layers == "scalar_mix":
-        width = module.width
-        mix: ScalarMix = cast(TorchShim, model.shims[1]).module
-        if len(mix.weights) != module.n_layers + 1:
-            raise CheckpointError(f"It mixes {len(mix.weights)} layers, but has {module.n_layers} and the embeddings.")
-    if model.maybe_get_dim("nO") != width:
-        raise CheckpointError(f"It says that its states are {model.maybe_get_dim('nO')} wide, but they are {width}.")
+def _get_lr_scale(settings: EncoderSettings, module: BertModule, name: str) -> float:
+    return find_lr_scale(find_depth(name, module.n_layers), module.n_layers, settings.layer_lr_decay)
 
 
 def _get_mix_lr_scale(module: torch.nn.Module, name: str) -> float:
     return MIX_LR_SCALE
 
 
-def _forward(
-    settings: EncoderSettings, model: Model[list[Doc], EncodedDocs], docs: list[Doc], is_train: bool
-) -> tuple[EncodedDocs, Callable[[EncodedGradient], list[Doc]]]:
-    shim = get_shim(model)
-    module: BertModule = shim.module
-    window, stride = find_window(settings, module, shim.spec["config"])
-    outputs: list[Output] = model.attrs["outputs"] or ["tokens"]
-    cache = _find_cache(settings, shim, is_train)
-
-    def encode(module: BertModule, docs: list[Doc]) -> EncodedDocs:
-        wanted = {"has_tokens": "tokens" in outputs, "has_texts": any(output != "tokens" for output in outputs)}
-        plan = plan_encoding(docs, module.tokenizer, window, stride, **wanted)
-        return encode_windows(module, plan, settings.max_pieces, outputs)
-
-    def encode_cached(module: BertModule) -> EncodedDocs:
-        return cache.encode(docs, partial(encode, module), outputs) if cache and docs else encode(module, docs)
-
-    encoded = run_encoder(settings, shim, is_train, encode_cached)
-    if settings.layers == "scalar_mix":
-        with torch.set_grad_enabled(is_train):
-            encoded = _mix(cast(TorchShim, model.shims[1]).module, encoded)
-    return encoded, partial(_backprop, encoded)
-
-
-def keeps_states(model: Model[Any, Any]) -> bool:
-    """Tell whether a model is an encoder that keeps the states of its training texts, because nothing of it learns."""
-    settings = model.attrs.get("settings")
-    if not isinstance(settings, EncoderSettings) or not has_weights(model):
-        return False
-    return settings.cache_mb > 0 and not get_shim(model).module.learns
-
-
-def _find_cache(settings: EncoderSettings, shim: TorchShim, is_train: bool) -> StateCache | None:
-    """Return the states that a training run keeps; nothing where something learns, or where nobody trains."""
-    if shim.module.learns or not settings.cache_mb:
-        return None
-    if is_train and "states" not in shim.derived:
-        shim.derived["states"] = StateCache(settings.cache_mb * 2**20)
-    return cast(Union[StateCache, None], shim.derived.get("states"))  # noqa: UP007
+def _merge(module: BertModule, spec: dict[str, Any]) -> tuple[dict[str, Any], Weights]:
+    return {**spec, "adapter": None}, merge_adapter(module)
 
 
 def _mix(mix: ScalarMix, encoded: EncodedDocs) -> EncodedDocs:
     pooled = {pooling: mix(vectors) for pooling, vectors in encoded.window_vectors.items()}
     return replace(encoded, token_vectors=mix(encoded.token_vectors), window_vectors=pooled)
-
-
-def _backprop(encoded: EncodedDocs, gradient: EncodedGradient) -> list[Doc]:
-    backprop_encoded(encoded, gradient)
-    return []
-
-
-def find_pieces(model: Model[list[Doc], Any]) -> tuple[PieceTokenizer, int] | None:
-    """Find what cuts texts into pieces, and how many of them a window holds, special pieces included.
-
-    Args:
-        model: An initialized head over an encoder, its own or a shared one.
-
-    Returns:
-        Nothing for an encoder that is not ours.
-    """
-    encoder = model.layers[0]
-    if isinstance(encoder, SharedEncoder):
-        encoder = encoder.get_encoder()
-    settings = encoder.attrs.get("settings")
-    if not isinstance(settings, EncoderSettings):
-        return None
-    shim = get_shim(encoder)
-    tokenizer: PieceTokenizer = shim.module.tokenizer
-    size, _ = find_window(settings, shim.module, shim.spec["config"])
-    return tokenizer, size + tokenizer.n_special

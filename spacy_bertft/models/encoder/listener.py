@@ -1,73 +1,66 @@
-"""`spacy-bertft.SharedEncoder.v1`: documents → the states of an encoder earlier in the pipeline."""
+"""Documents → the states of an encoder earlier in the pipeline."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 from weakref import ref
 
 from spacy.language import Language
 from spacy.tokens import Doc
-from thinc.api import Model
 
 from spacy_bertft.errors import MissingEncoderError
-from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient, ask_for, check_outputs, copy_encoded
-from spacy_bertft.models.encoder.shared import Backprop, EncoderModel, SharedStates
-from spacy_bertft.models.store.serialization import CHECK
+from spacy_bertft.models.encoder.build import BertEncoder, Encoder
+from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient, Output, copy_encoded
+from spacy_bertft.models.encoder.shared import Backprop, SharedStates
 
 
-def build_shared_encoder(upstream: str = "*", grad_factor: float = 1.0) -> EncoderModel:
-    """Build a layer that listens to an encoder earlier in the pipeline, so that several heads share one pass.
-
-    Args:
-        upstream: Name of the component with the encoder: a `bert_encoder` of ours, or a `transformer` of
-            spacy-transformers; `*` for the nearest before the head.
-        grad_factor: Factor on the gradient that goes back to the encoder; 0 keeps this head from teaching it.
-    """
-    make: type[SharedEncoder] = SharedEncoder
-    if find_spec("spacy_transformers") is not None:
-        from spacy_bertft.models.stock.spacy_transformers import StockListener
-
-        make = StockListener
-    model = make(upstream)
-    model.attrs["grad_factor"] = grad_factor
-    return model
-
-
-class SharedEncoder(EncoderModel):
+class SharedEncoder(Encoder):
     """A layer that replaces an encoder and hands on the states of another one.
 
     Args:
         upstream_name: Name of the component that has the encoder, or `*` for the nearest.
+        grad_factor: Factor on the gradient that goes back to the encoder.
 
     Attributes:
         states: What that component shares; nothing unless the pipeline has linked the two.
         component_name: Name of the component that has this layer.
     """
 
-    def __init__(self, upstream_name: str) -> None:
-        Model.__init__(
-            self,
-            "shared_encoder",
-            _forward,
-            init=_init,
-            dims={"nO": None},
-            attrs={"outputs": [], "read_head": self._read_head, CHECK: check_outputs},
-        )
+    def __init__(self, upstream_name: str, grad_factor: float = 1.0) -> None:
+        kind = type(self)
+        Encoder.__init__(self, "shared_encoder", kind.listen, init=kind.copy_width, attrs={"grad_factor": grad_factor})
         self.upstream_name = upstream_name
         self.states: SharedStates | None = None
         self.component_name = ""
 
-    def get_encoder(self) -> EncoderModel:
-        """Return the encoder itself.
+    @property
+    def grad_factor(self) -> float:
+        """Factor on the gradient that goes back to the encoder; thinc stores it with the model."""
+        factor: float = self.attrs["grad_factor"]
+        return factor
 
-        Raises:
-            MissingEncoderError: There is none earlier in the pipeline.
-        """
-        return self._get_states().encoder
+    @grad_factor.setter
+    def grad_factor(self, factor: float) -> None:
+        self.attrs["grad_factor"] = factor
+
+    def require(self, output: Output) -> None:
+        """Have the encoder yield an output, this one and the one that it listens to."""
+        super().require(output)
+        if self.states is not None:
+            self.states.encoder.require(output)
+
+    def find_source(self) -> BertEncoder | None:
+        """Return the encoder of the other component; None if it is not linked, or not one of ours."""
+        return None if self.states is None else self.states.encoder
+
+    def copy_width(self, X: Any = None, Y: Any = None) -> None:
+        """Set the width to that of the encoder; thinc calls this to initialize the model."""
+        self.set_dim("nO", self.find_width(), force=True)
 
     def find_width(self) -> int:
         """Return the width of the states."""
-        return self.get_encoder().get_dim("nO")
+        return self._get_states().encoder.get_dim("nO")
 
     def listen(self, docs: list[Doc], is_train: bool) -> tuple[EncodedDocs, Backprop]:
         """Return the states of a batch, and where to send their gradient."""
@@ -78,7 +71,7 @@ class SharedEncoder(EncoderModel):
             return copy_encoded(predicted) if is_train else predicted, _no_backprop
 
         def backprop(gradient: EncodedGradient) -> list[Doc]:
-            factor = self.attrs["grad_factor"]
+            factor = self.grad_factor
             scaled = gradient if factor == 1 else _scale(gradient, factor)
             states.add_gradient(self, learning, scaled if factor else None)
             return []
@@ -96,10 +89,12 @@ class SharedEncoder(EncoderModel):
             self.disconnect()
 
     def connect(self, states: SharedStates) -> None:
-        """Listen to an encoder, and to no other one."""
+        """Listen to an encoder, and to no other one, and require what the head requires."""
         self.disconnect()
         self.states = states
         states.listeners.add(self)
+        for output in self.outputs:
+            states.encoder.require(output)
 
     def disconnect(self) -> None:
         """Listen to no encoder."""
@@ -123,48 +118,19 @@ class SharedEncoder(EncoderModel):
 
     def _check_upstream(self, nlp: Language, is_upstream: Callable[[Any], bool]) -> None:
         """Raise unless a component before the one that has this layer, enabled or not, fulfils a condition."""
-        models = [getattr(pipe, "model", None) for _, pipe in nlp.components]
-        own = [isinstance(model, Model) and self in model.walk() for model in models]
+        own = [getattr(pipe, "encoder", None) is self for _, pipe in nlp.components]
         if any(own) and not any(is_upstream(pipe) for _, pipe in nlp.components[: own.index(True)]):
             raise MissingEncoderError(self.component_name, self.upstream_name)
+
+    def _copy(self, seen: dict[int, Any] | None = None) -> SharedEncoder:
+        copied: SharedEncoder = super()._copy(seen)
+        copied.states = None  # which does not know the copy: a pipeline links it
+        return copied
 
     def _get_states(self) -> SharedStates:
         if self.states is None:
             raise MissingEncoderError(self.component_name, self.upstream_name)
         return self.states
-
-    def _read_head(self, task: str) -> Any:
-        return None if self.states is None else self.states.encoder.attrs["read_head"](task)
-
-
-def find_listeners(model: Model[Any, Any]) -> list[SharedEncoder]:
-    """Find the layers of a model that listen to the encoder of another component."""
-    return [node for node in model.walk() if isinstance(node, SharedEncoder)]
-
-
-def connect(states: SharedStates, upstream_name: str, model: Model[Any, Any]) -> list[SharedEncoder]:
-    """Connect the layers of a head that listen to an encoder, and tell it what they ask for.
-
-    Args:
-        states: What the encoder shares.
-        upstream_name: Name of the component that has the encoder.
-        model: The model of another component.
-    """
-    found = [node for node in find_listeners(model) if node.upstream_name in ("*", upstream_name)]
-    for listener in found:
-        listener.connect(states)
-        for output in listener.attrs["outputs"]:
-            ask_for(states.encoder, output)
-    return found
-
-
-def _init(model: Any, X: Any = None, Y: Any = None) -> None:
-    model.set_dim("nO", model.find_width(), force=True)
-
-
-def _forward(model: Any, docs: list[Doc], is_train: bool) -> tuple[EncodedDocs, Backprop]:
-    listened: tuple[EncodedDocs, Backprop] = model.listen(docs, is_train)
-    return listened
 
 
 def _no_backprop(gradient: EncodedGradient) -> list[Doc]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import nullcontext
 from inspect import signature
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from thinc.api import Model
 
 from spacy_bertft.checkpoints import (
     Activation,
@@ -25,11 +24,9 @@ from spacy_bertft.checkpoints import (
 from spacy_bertft.errors import CheckpointError, wrap_errors
 from spacy_bertft.models.encoder.adapter import add_adapter_names, inject_adapter, is_adapter
 from spacy_bertft.models.encoder.features import Layers, count_features, count_read, select_states
-from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.runtime.attention import LEAST_PIECES, AlignedAttention
 from spacy_bertft.models.runtime.dropout import speed_up_dropout
 from spacy_bertft.models.runtime.layers import FusedLayers
-from spacy_bertft.models.store.shim import TorchShim
 from spacy_bertft.tokens import PieceTokenizer
 from spacy_bertft.training.layers import count_layers, find_depth
 
@@ -44,6 +41,18 @@ _SPARE = re.compile(r"pooler\.|(.+\.)?(position_ids|token_type_ids|inv_freq)$")
 _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
+class WindowSize(NamedTuple):
+    """How long texts are cut into windows, in pieces without special pieces.
+
+    Attributes:
+        size: The most pieces of a window.
+        stride: Pieces from one window to the next.
+    """
+
+    size: int
+    stride: int
+
+
 class BertModule(torch.nn.Module):
     """A pretrained encoder with its tokenizer.
 
@@ -56,6 +65,7 @@ class BertModule(torch.nn.Module):
     Attributes:
         bert: The model of transformers.
         n_layers: How many layers it has.
+        window: How long texts are cut for it.
         always_frozen: The depth below which parameters never learn.
         feature_width: Width of the features of a piece.
         has_types: Whether it knows segment ids.
@@ -68,6 +78,7 @@ class BertModule(torch.nn.Module):
         self, config: dict[str, Any], tokenizer: PieceTokenizer, *, has_pooler: bool, layers: Layers = "last"
     ) -> None:
         super().__init__()
+        self.window: WindowSize
         self.bert = _build_transformer(config)
         if not has_pooler and hasattr(self.bert, "pooler"):
             self.bert.pooler = None
@@ -93,6 +104,19 @@ class BertModule(torch.nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
+
+    @property
+    def pooler(self) -> torch.nn.Linear | None:
+        """The dense layer over the first piece that came with the checkpoint, if there is one."""
+        dense = getattr(getattr(self.bert, "pooler", None), "dense", None)
+        dense = getattr(dense, "base_layer", dense)  # below an adapter
+        return dense if isinstance(dense, torch.nn.Linear) else None
+
+    @property
+    def head_activation(self) -> Activation:
+        """What follows the dense layer over the first piece in text classifiers of the family."""
+        layout = find_head_layout(self.bert.config.to_dict(), "text")
+        return "tanh" if layout is None else layout.activation
 
     @property
     def learns(self) -> bool:
@@ -244,34 +268,6 @@ def _rename(name: str) -> str:
     for old, new in _OLD_NAMES.items():
         name = name.replace(old, new)
     return name
-
-
-def find_bert(model: Model[Any, Any]) -> BertModule | None:
-    """Find the encoder within an initialized model, or the one that it shares with others."""
-    return next((shim.module for shim in walk_shims(model) if isinstance(shim.module, BertModule)), None)
-
-
-def walk_shims(model: Model[Any, Any]) -> Iterator[TorchShim]:
-    """Walk over the torch modules of a model, those of an encoder that it shares with others among them."""
-    for node in model.walk():
-        if isinstance(node, SharedEncoder) and node.states is not None:
-            yield from walk_shims(node.states.encoder)
-        yield from (shim for shim in node.shims if isinstance(shim, TorchShim))
-
-
-def find_pooler(encoder: Model[Any, Any]) -> torch.nn.Linear | None:
-    """Return the dense layer over the first piece that came with the checkpoint of an encoder, if there is one."""
-    bert = find_bert(encoder)
-    dense = None if bert is None else getattr(getattr(bert.bert, "pooler", None), "dense", None)
-    dense = getattr(dense, "base_layer", dense)  # below an adapter
-    return dense if isinstance(dense, torch.nn.Linear) else None
-
-
-def find_activation(encoder: Model[Any, Any]) -> Activation:
-    """Return what follows the dense layer over the first piece in text classifiers of the encoder's family."""
-    bert = find_bert(encoder)
-    layout = None if bert is None else find_head_layout(bert.bert.config.to_dict(), "text")
-    return "tanh" if layout is None else layout.activation
 
 
 def configure_transformer(config: dict[str, Any]) -> Any:

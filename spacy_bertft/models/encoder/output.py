@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from thinc.api import Model
-
-from spacy_bertft.errors import CheckpointError
 
 Pooling = Literal["first", "mean", "max"]
 Output = Literal["tokens", "first", "mean", "max"]
+OUTPUTS = ("tokens", "first", "mean", "max")
 
 
 @dataclass(frozen=True)
@@ -55,24 +53,6 @@ class EncodedGradient:
 
     token_vectors: torch.Tensor | None = None
     window_vectors: dict[Pooling, torch.Tensor] = field(default_factory=dict)
-
-
-def ask_for(encoder: Model[Any, EncodedDocs], output: Output) -> None:
-    """Tell an encoder what a head wants of it; what nobody asks for is not computed."""
-    asked = encoder.attrs.setdefault("outputs", [])
-    if output not in asked:
-        asked.append(output)
-
-
-def check_outputs(encoder: Model[Any, EncodedDocs]) -> None:
-    """Raise unless an encoder knows all that it is asked for.
-
-    Raises:
-        CheckpointError: What was stored asks for something else.
-    """
-    unknown = set(encoder.attrs["outputs"]) - set(get_args(Output))
-    if unknown:
-        raise CheckpointError(f"It asks its encoder for {', '.join(sorted(unknown))}, which is not known.")
 
 
 def backprop_encoded(encoded: EncodedDocs, gradient: EncodedGradient) -> None:

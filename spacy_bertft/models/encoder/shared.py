@@ -16,14 +16,12 @@ import torch
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
-from thinc.api import Model
 
+from spacy_bertft.models.encoder.build import BertEncoder, Encoder
 from spacy_bertft.models.encoder.cache import make_key
 from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient
-from spacy_bertft.models.store.shim import get_version
 
 Backprop = Callable[[EncodedGradient], list[Doc]]
-EncoderModel = Model[list[Doc], EncodedDocs]
 
 
 class _Kept(local):
@@ -82,17 +80,17 @@ class SharedStates:
         pipeline: The pipeline of the encoder, as far as it is known.
     """
 
-    def __init__(self, encoder: EncoderModel) -> None:
+    def __init__(self, encoder: BertEncoder) -> None:
         self.encoder = encoder
         self._reset([])
 
-    def _reset(self, listeners: Iterable[EncoderModel]) -> None:
-        self.listeners: WeakSet[EncoderModel] = WeakSet(listeners)
+    def _reset(self, listeners: Iterable[Encoder]) -> None:
+        self.listeners: WeakSet[Encoder] = WeakSet(listeners)
         self.pipeline: ReferenceType[Language] | None = None
         self._kept = _Kept()
         self._examples: Sequence[Example] = ()
         self._passes: list[Pass] = []
-        self._updated: WeakSet[EncoderModel] = WeakSet()
+        self._updated: WeakSet[Encoder] = WeakSet()
         self._step: Callable[[], None] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -147,7 +145,7 @@ class SharedStates:
             self._passes.append(found)
         return found
 
-    def add_gradient(self, listener: EncoderModel, learning: Pass, gradient: EncodedGradient | None) -> None:
+    def add_gradient(self, listener: Encoder, learning: Pass, gradient: EncodedGradient | None) -> None:
         """Add the gradient of a head to that of the others.
 
         Args:
@@ -193,8 +191,7 @@ class SharedStates:
         return bool(current) and all(id(doc) in current for doc in docs)
 
     def _make_key(self, docs: list[Doc]) -> Hashable:
-        outputs = self.encoder.attrs.get("outputs", ())
-        return get_version(self.encoder), tuple(make_key(doc, outputs) for doc in docs)
+        return self.encoder.version, tuple(make_key(doc, self.encoder.outputs) for doc in docs)
 
 
 def _add(left: EncodedGradient, right: EncodedGradient) -> EncodedGradient:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from thinc.api import Model
-
 from spacy_bertft.checkpoints import Checkpoint, Task, Weights, find_head_layout
 from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.models.encoder.adapter import merge_adapter
-from spacy_bertft.models.encoder.module import BertModule, find_bert, walk_shims
-from spacy_bertft.models.store.shim import get_shim
+from spacy_bertft.models.encoder.module import BertModule
+from spacy_bertft.models.heads.head import HeadModel
 
 
-def export_checkpoint(model: Model[Any, Any], task: Task, name: str) -> Checkpoint:
+def export_checkpoint(model: HeadModel[Any], task: Task, name: str) -> Checkpoint:
     """Give an encoder and its head as a checkpoint of transformers; an adapter is merged into the weights.
 
     Args:
@@ -27,20 +25,21 @@ def export_checkpoint(model: Model[Any, Any], task: Task, name: str) -> Checkpoi
     Raises:
         UnsupportedError: No class of transformers computes the same: the features or the pooling are others.
     """
-    bert = find_bert(model)
-    if bert is None:
+    source = model.find_source()
+    if source is None:
         raise UnsupportedError(f"{name} has no encoder of its own, so there is nothing to export.")
-    if bert.layers != "last":
+    if source.settings.layers != "last":
         raise UnsupportedError(
-            f"{name} sees features of other layers (layers = {bert.layers}), which no head of transformers does. "
-            "Expected layers = last."
+            f"{name} sees features of other layers (layers = {source.settings.layers}), which no head of transformers "
+            "does. Expected layers = last."
         )
-    spec = _find_spec(model, bert)
+    bert: BertModule = source.module
+    spec = source.shim.spec
     layout = find_head_layout(spec["config"], task)
     if layout is None:
         family = spec["config"]["model_type"]
         raise UnsupportedError(f"It is not known how transformers classifies {task}s with the family '{family}'.")
-    head = get_shim(model).module.state_dict()
+    head = model.module.state_dict()
     names = layout.find_names()
     if not names.keys() <= head.keys():
         raise UnsupportedError(
@@ -53,7 +52,3 @@ def export_checkpoint(model: Model[Any, Any], task: Task, name: str) -> Checkpoi
     weights: Weights = {f"{prefix}.{key}": each for key, each in encoder.items() if not key.startswith("pooler.")}
     weights |= {theirs: head[ours] for ours, theirs in names.items()}
     return Checkpoint(name, spec["config"], bert.tokenizer, weights)
-
-
-def _find_spec(model: Model[Any, Any], bert: BertModule) -> dict[str, Any]:
-    return next(shim.spec for shim in walk_shims(model) if shim.module is bert)

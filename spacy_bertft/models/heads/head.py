@@ -2,15 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, cast
 
 import torch
-from thinc.api import Model
+from spacy.tokens import Doc
 
-from spacy_bertft.checkpoints import CheckpointHead, Task, load_weights, name_some
+from spacy_bertft.checkpoints import CheckpointHead, Task, load_weights, name_some, read_head
 from spacy_bertft.errors import CheckpointError, SettingError, ShapeError
-from spacy_bertft.models.encoder.module import find_bert, find_unused
-from spacy_bertft.models.store.shim import get_shim
+from spacy_bertft.models.encoder.build import BertEncoder, Encoder, PretrainedModel
+from spacy_bertft.models.encoder.module import find_unused
+from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient
+from spacy_bertft.models.store.shim import OutT, TorchModel
+
+_watched: ContextVar[list[EncodedDocs] | None] = ContextVar("watched", default=None)
+
+
+@contextmanager
+def watch_states() -> Iterator[list[EncodedDocs]]:
+    """Collect the states that heads see while the context is open, of this thread alone."""
+    seen: list[EncodedDocs] = []
+    token = _watched.set(seen)
+    try:
+        yield seen
+    finally:
+        _watched.reset(token)
+
+
+class HeadModel(TorchModel[list[Doc], OutT]):
+    """A thinc model with a head, which scores what its encoder makes of documents."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder under the head, its own or one that it shares. spaCy may replace the one with the other."""
+        return cast(Encoder, self.layers[0])
+
+    def encode(self, docs: list[Doc], is_train: bool) -> tuple[EncodedDocs, Callable[[EncodedGradient], list[Doc]]]:
+        """Run the encoder, and let `watch_states` see what it gives."""
+        encoded, backprop = self.encoder(docs, is_train)
+        if (watched := _watched.get()) is not None:
+            watched.append(encoded)
+        return encoded, backprop
+
+    def find_source(self) -> BertEncoder | None:
+        """Return the encoder that computes the states; None if it is not one of ours, or not linked."""
+        return self.encoder.find_source()
+
+
+def find_own_encoder(model: Any) -> PretrainedModel[Any] | None:
+    """Return the encoder with weights of its own that the model of any component is, or has under its head."""
+    encoder = model.encoder if isinstance(model, HeadModel) else model
+    return encoder if isinstance(encoder, PretrainedModel) else None
 
 
 def check_head(dropout: float | None, head_lr_scale: float) -> None:
@@ -38,16 +82,16 @@ def find_head_lr_scale(head_lr_scale: float, module: torch.nn.Module, name: str)
     return head_lr_scale
 
 
-def check_stored_head(model: Model[Any, Any], n_outputs: int) -> None:
+def check_stored_head(model: HeadModel[Any], n_outputs: int) -> None:
     """Raise unless a head that was stored has the outputs that it should have, and fits its encoder.
 
     Raises:
         CheckpointError: It does not.
     """
-    linear: torch.nn.Linear = get_shim(model).module.linear
+    linear: torch.nn.Linear = model.module.linear
     if not linear.out_features == model.maybe_get_dim("nO") == n_outputs:
         raise CheckpointError(f"Its head has {linear.out_features} outputs. Expected one for each of {n_outputs}.")
-    width = model.layers[0].maybe_get_dim("nO")
+    width = model.encoder.maybe_get_dim("nO")
     if width not in (None, linear.in_features):
         raise CheckpointError(
             f"Its head is for states of width {linear.in_features}; those of its encoder have {width}."
@@ -66,31 +110,30 @@ def check_width(linear: torch.nn.Linear, vectors: torch.Tensor) -> None:
         )
 
 
-def find_pretrained_head(model: Model[Any, Any], task: Task) -> CheckpointHead | None:
+def find_pretrained_head(model: HeadModel[Any], task: Task) -> CheckpointHead | None:
     """Read the head that came with the checkpoint of a model's encoder, or nothing where there is none.
 
     Raises:
         CheckpointNotFoundError: The encoder has a checkpoint of its own, and nothing stands under its name.
         CheckpointError: Part of the head is missing, or it does not classify.
     """
-    read = model.layers[0].attrs.get("read_head")
-    head: CheckpointHead | None = read(task) if read else None
-    return head
+    source = model.find_source()
+    return read_head(source.settings.name, task) if source else None
 
 
-def load_head(model: Model[Any, Any], head: CheckpointHead) -> None:
+def load_head(model: HeadModel[Any], head: CheckpointHead) -> None:
     """Put the weights of a checkpoint's head into an initialized model; what it lacks stays as it is.
 
     Raises:
         SettingError: The model has no place for some of them, or its features are not those of the last layer.
         CheckpointError: The weights do not fit, or the checkpoint has more weights than its encoder and this head.
     """
-    module, bert = get_shim(model).module, find_bert(model)
+    module, source = model.module, model.find_source()
     if not head.weights.keys() <= module.state_dict().keys():
         raise SettingError("pooling", None, f"cls, for which the head of {head.name} was trained")
-    if bert is not None and bert.layers != "last":
-        raise SettingError("layers", bert.layers, f"last, for which the head of {head.name} was trained")
-    if bert is not None and (unused := find_unused(bert, head.others)):
+    if source is not None and source.settings.layers != "last":
+        raise SettingError("layers", source.settings.layers, f"last, for which the head of {head.name} was trained")
+    if source is not None and (unused := find_unused(source.module, head.others)):
         raise CheckpointError(
             f"{head.name} has weights that neither its encoder nor its head uses: {name_some(unused)}. What its own "
             "code does with them cannot be computed here. If they are leftovers, load the checkpoint with transformers "

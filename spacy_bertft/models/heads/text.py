@@ -1,23 +1,28 @@
 """`spacy-bertft.TextClassifier.v1`: documents → a score for every label."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
-from thinc.api import Model
 
 from spacy_bertft.checkpoints import Activation
 from spacy_bertft.errors import NotInitializedError, SettingError
-from spacy_bertft.models.encoder.module import find_activation, find_pooler
-from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient, Pooling, ask_for
-from spacy_bertft.models.heads.head import check_head, check_stored_head, check_width, find_head_lr_scale, make_linear
-from spacy_bertft.models.store.serialization import CHECK
-from spacy_bertft.models.store.shim import TorchShim, get_shim, has_weights
+from spacy_bertft.models.encoder.build import Encoder
+from spacy_bertft.models.encoder.output import EncodedGradient, Pooling
+from spacy_bertft.models.heads.head import (
+    HeadModel,
+    check_head,
+    check_stored_head,
+    check_width,
+    find_head_lr_scale,
+    make_linear,
+)
+from spacy_bertft.models.store.shim import TorchShim
 
 DocumentVector = Literal["cls", "first", "mean", "max"]
 WindowScores = Literal["mean", "max", "first"]
@@ -28,8 +33,6 @@ _ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
     "relu": torch.relu,
     "gelu": torch.nn.functional.gelu,
 }
-
-TextModel = Model[list[Doc], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,12 @@ class Truncation:
 
 
 def build_text_classifier(
-    encoder: Model[list[Doc], EncodedDocs],
+    encoder: Encoder,
     pooling: DocumentVector = "cls",
     windows: WindowScores = "mean",
     dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
     head_lr_scale: float = 1.0,
-) -> TextModel:
+) -> "TextModel":
     """Build a linear layer over one vector of each window. Its scores are logits, `(B, L)`.
 
     Args:
@@ -92,26 +95,106 @@ def build_text_classifier(
     if windows not in WINDOW_SCORES:
         raise SettingError("windows", windows, f"one of {', '.join(WINDOW_SCORES)}")
     check_head(dropout, head_lr_scale)
-    settings = TextHeadSettings(pooling, windows, dropout)
-    ask_for(encoder, settings.vector)
-    # Neither the settings nor the truncation is stored: msgpack does not know them.
-    attrs: dict[str, Any] = {"n_labels": 0, "settings": settings, "truncation": Truncation(), CHECK: _check_stored}
-    if dropout is None:
-        attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
-    return Model(
-        "text_classifier",
-        partial(_forward, settings),
-        init=partial(_init, settings),
-        layers=[encoder],
-        shims=[TorchShim(_build_head, partial(find_head_lr_scale, head_lr_scale))],
-        dims={"nO": None},
-        attrs=attrs,
-    )
+    return TextModel(encoder, TextHeadSettings(pooling, windows, dropout), head_lr_scale)
 
 
-def set_labels(model: TextModel, n_labels: int) -> None:
-    """Tell the model how many labels it has, before it is initialized."""
-    model.attrs["n_labels"] = n_labels
+class TextModel(HeadModel[NDArray[np.float32]]):
+    """A thinc model that scores the labels of documents, `(B, L)`.
+
+    Args:
+        encoder: Gives the states.
+        settings: The settings of the head.
+        head_lr_scale: Factor on the learning rate of the head.
+
+    Attributes:
+        truncation: What it did not read so far.
+    """
+
+    def __init__(self, encoder: Encoder, settings: TextHeadSettings, head_lr_scale: float) -> None:
+        attrs: dict[str, Any] = {"n_labels": 0}  # which thinc stores
+        if settings.dropout is None:
+            attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
+        HeadModel.__init__(
+            self,
+            "text_classifier",
+            TextModel.score,
+            init=TextModel.build_head,
+            layers=[encoder],
+            shims=[TorchShim(_build_head, partial(find_head_lr_scale, head_lr_scale))],
+            dims={"nO": None},
+            attrs=attrs,
+        )
+        self.settings = settings
+        self.truncation = Truncation()
+        encoder.require(settings.vector)
+
+    def _copy(self, seen: dict[int, Any] | None = None) -> "TextModel":
+        copied = super()._copy(seen)
+        copied.truncation = replace(self.truncation)
+        return copied
+
+    @property
+    def n_labels(self) -> int:
+        """How many labels there are; to be set before the model is initialized."""
+        n_labels: int = self.attrs["n_labels"]
+        return n_labels
+
+    @n_labels.setter
+    def n_labels(self, n_labels: int) -> None:
+        self.attrs["n_labels"] = n_labels
+
+    def check_stored(self) -> None:
+        """Raise unless what was read from bytes fits together.
+
+        Raises:
+            CheckpointError: It does not.
+        """
+        if self.is_initialized:
+            check_stored_head(self, self.n_labels)
+
+    def build_head(self, X: Any = None, Y: Any = None) -> None:
+        """Build the head and load the encoder; thinc calls this to initialize the model.
+
+        Raises:
+            NotInitializedError: There are no labels.
+        """
+        if not self.n_labels:
+            raise NotInitializedError("The text classifier has no labels. Initialize it through its component.")
+        self.encoder.initialize(X)
+        source = self.find_source()
+        spec = {
+            "width": self.encoder.get_dim("nO"),
+            "n_labels": self.n_labels,
+            "has_pooler": self.settings.pooling == "cls",
+            "activation": source.module.head_activation if source else "tanh",
+        }
+        head: TextHead = self.shim.attach(spec)
+        pooler = source.module.pooler if source else None
+        if head.pooler is not None and pooler is not None and pooler.weight.shape == head.pooler.weight.shape:
+            head.pooler.load_state_dict(pooler.state_dict())
+        self.set_dim("nO", self.n_labels, force=True)
+
+    def score(
+        self, docs: list[Doc], is_train: bool
+    ) -> tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], list[Doc]]]:
+        """Score documents, and return what sends a gradient back; thinc's forward function."""
+        settings, head = self.settings, self.module
+        encoded, backprop_encoder = self.encode(docs, is_train)
+        self.truncation.add(encoded.n_lost)
+        check_width(head.pooler or head.linear, encoded.window_vectors[settings.vector])
+        vectors = encoded.window_vectors[settings.vector].detach().requires_grad_(is_train)
+        rate = self.attrs["dropout_rate"] if settings.dropout is None else settings.dropout
+        with torch.set_grad_enabled(is_train):
+            by_window = head(vectors, rate if is_train else 0.0)
+            scores = combine_windows(by_window, encoded.window_doc, encoded.window_lengths, len(docs), settings.windows)
+
+        def backprop(d_scores: NDArray[np.float32]) -> list[Doc]:
+            torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
+            gradient = EncodedGradient(window_vectors={settings.vector: cast(torch.Tensor, vectors.grad)})
+            docs: list[Doc] = backprop_encoder(gradient)
+            return docs
+
+        return scores.detach().cpu().numpy(), backprop
 
 
 class TextHead(torch.nn.Module):
@@ -182,54 +265,7 @@ def combine_windows(
     return combined.index_add(0, index, scores * torch.from_numpy(share).to(scores)[:, None])
 
 
-def _check_stored(model: TextModel) -> None:
-    if has_weights(model):
-        check_stored_head(model, model.attrs["n_labels"])
-
-
 def _build_head(spec: dict[str, Any]) -> TextHead:
     return TextHead(
         spec["width"], spec["n_labels"], has_pooler=spec["has_pooler"], activation=spec.get("activation", "tanh")
     )
-
-
-def _init(settings: TextHeadSettings, model: TextModel, X: Any = None, Y: Any = None) -> None:
-    n_labels = model.attrs["n_labels"]
-    if not n_labels:
-        raise NotInitializedError("The text classifier has no labels. Initialize it through its component.")
-    encoder = model.layers[0]
-    encoder.initialize(X)
-    width = encoder.get_dim("nO")
-    spec = {
-        "width": width,
-        "n_labels": n_labels,
-        "has_pooler": settings.pooling == "cls",
-        "activation": find_activation(encoder),
-    }
-    head: TextHead = get_shim(model).attach(spec)
-    pooler = find_pooler(encoder)
-    if head.pooler is not None and pooler is not None and pooler.weight.shape == head.pooler.weight.shape:
-        head.pooler.load_state_dict(pooler.state_dict())
-    model.set_dim("nO", n_labels, force=True)
-
-
-def _forward(
-    settings: TextHeadSettings, model: TextModel, docs: list[Doc], is_train: bool
-) -> tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], list[Doc]]]:
-    encoder, head = model.layers[0], get_shim(model).module
-    encoded, backprop_encoder = encoder(docs, is_train)
-    model.attrs["truncation"].add(encoded.n_lost)
-    check_width(head.pooler or head.linear, encoded.window_vectors[settings.vector])
-    vectors = encoded.window_vectors[settings.vector].detach().requires_grad_(is_train)
-    rate = model.attrs["dropout_rate"] if settings.dropout is None else settings.dropout
-    with torch.set_grad_enabled(is_train):
-        by_window = head(vectors, rate if is_train else 0.0)
-        scores = combine_windows(by_window, encoded.window_doc, encoded.window_lengths, len(docs), settings.windows)
-
-    def backprop(d_scores: NDArray[np.float32]) -> list[Doc]:
-        torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
-        gradient = EncodedGradient(window_vectors={settings.vector: vectors.grad})
-        docs: list[Doc] = backprop_encoder(gradient)
-        return docs
-
-    return scores.detach().cpu().numpy(), backprop

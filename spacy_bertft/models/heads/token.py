@@ -2,21 +2,28 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from typing import Any, Literal, Optional, cast
+from functools import partial
+from typing import Any, Literal, NamedTuple, Optional, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
-from thinc.api import Model
 
 from spacy_bertft.errors import CheckpointError, NotInitializedError, SettingError, TagError
-from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient, ask_for
-from spacy_bertft.models.heads.head import check_head, check_stored_head, check_width, find_head_lr_scale, make_linear
+from spacy_bertft.models.encoder.build import Encoder
+from spacy_bertft.models.encoder.listener import SharedEncoder
+from spacy_bertft.models.encoder.output import EncodedGradient
+from spacy_bertft.models.heads.head import (
+    HeadModel,
+    check_head,
+    check_stored_head,
+    check_width,
+    find_head_lr_scale,
+    make_linear,
+)
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
-from spacy_bertft.models.store.serialization import CHECK
-from spacy_bertft.models.store.shim import TorchShim, get_shim, has_weights
+from spacy_bertft.models.store.shim import TorchShim
 from spacy_bertft.tags import LinearChain, TagGrammar, TagScheme, build_chain, build_free_chain, build_grammar
 
 Decoder = Literal["crf", "viterbi", "greedy"]
@@ -72,18 +79,15 @@ class HeadSettings:
     has_two_passes: bool
 
 
-TokenModel = Model[list[Doc], TokenScores]
-
-
 def build_token_classifier(
-    encoder: Model[list[Doc], EncodedDocs],
+    encoder: Encoder,
     decoder: Decoder = "crf",
     dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
     head_lr_scale: float = 1.0,
     token_loss: float = 0.0,
     label_smoothing: float = 0.0,
     consistency: float = 0.0,
-) -> TokenModel:
+) -> "TokenModel":
     """Build a linear layer over the first piece of each token, and a decoder over its scores.
 
     Args:
@@ -110,54 +114,162 @@ def build_token_classifier(
     if not 0 <= label_smoothing < 1 or (label_smoothing and not token_loss and decoder == "crf"):
         expected = "a share below 1; with the decoder crf, also a token_loss above 0, which is what is smoothed"
         raise SettingError("label_smoothing", label_smoothing, expected)
-    if consistency < 0 or (consistency and encoder.name == "shared_encoder"):
+    if consistency < 0 or (consistency and isinstance(encoder, SharedEncoder)):
         raise SettingError("consistency", consistency, "a weight that is not negative, and 0 over a shared encoder")
     # Without a chain that learns, the loss is the cross-entropy of each token, and smoothing applies to all of it.
     is_smoothed = decoder != "crf" and label_smoothing > 0
     loss = TokenLoss(0.0 if is_smoothed else 1.0, token_loss + is_smoothed, label_smoothing, consistency)
     settings = HeadSettings(decoder, dropout, loss, has_two_passes=consistency > 0)
-    ask_for(encoder, "tokens")
-    attrs: dict[str, Any] = {"tags": [], "scheme": "", "never": [], CHECK: _check_stored}
-    if dropout is None:
-        attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
-    return Model(
-        "token_classifier",
-        partial(_forward, settings),
-        init=_init,
-        layers=[encoder],
-        shims=[TorchShim(partial(_build_head, decoder), partial(find_head_lr_scale, head_lr_scale))],
-        dims={"nO": None},
-        attrs=attrs,
-    )
+    return TokenModel(encoder, settings, head_lr_scale)
 
 
-def set_tags(model: TokenModel, tags: Sequence[str], scheme: TagScheme | None, never: Collection[str] = ()) -> None:
-    """Tell the model its tags, before it is initialized.
+class _Decoding(NamedTuple):
+    """What follows from the tags alone.
+
+    Attributes:
+        tags: The tags, as `TokenModel.tags` has them.
+        grammar: Which tag may follow which.
+        chain: The chain to search in, without what is learned.
+        training_chain: The chain to learn with, without what is learned.
+    """
+
+    tags: list[str]
+    grammar: TagGrammar
+    chain: LinearChain
+    training_chain: LinearChain
+
+
+class TokenModel(HeadModel[TokenScores]):
+    """A thinc model that scores the tags of tokens.
 
     Args:
-        model: A token classifier.
-        tags: Its outputs, in order.
-        scheme: The scheme they are spelled in, or nothing where any tag may follow any.
-        never: Those of them that are never predicted; they need not be of the scheme.
+        encoder: Gives the states.
+        settings: The settings of the head.
+        head_lr_scale: Factor on the learning rate of the head.
     """
-    model.attrs["tags"] = list(tags)
-    model.attrs["scheme"] = scheme or ""
-    model.attrs["never"] = sorted(never)
 
+    def __init__(self, encoder: Encoder, settings: HeadSettings, head_lr_scale: float) -> None:
+        attrs: dict[str, Any] = {"tags": [], "scheme": "", "never": []}  # which thinc stores
+        if settings.dropout is None:
+            attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
+        HeadModel.__init__(
+            self,
+            "token_classifier",
+            TokenModel.score,
+            init=TokenModel.build_head,
+            layers=[encoder],
+            shims=[TorchShim(partial(_build_head, settings.decoder), partial(find_head_lr_scale, head_lr_scale))],
+            dims={"nO": None},
+            attrs=attrs,
+        )
+        self.settings = settings
+        self._decoding: _Decoding | None = None
+        encoder.require("tokens")
 
-def get_grammar(model: TokenModel) -> TagGrammar:
-    """Return the grammar of the model's tags."""
-    return _get_grammar(tuple(model.attrs["tags"]), model.attrs["scheme"] or None, frozenset(model.attrs["never"]))
+    def set_tags(self, tags: Sequence[str], scheme: TagScheme | None, never: Collection[str] = ()) -> None:
+        """Set the tags, before the model is initialized.
 
+        Args:
+            tags: The outputs, in order.
+            scheme: The scheme they are spelled in, or None where any tag may follow any.
+            never: Those of them that are never predicted; they need not be of the scheme.
+        """
+        self.attrs.update(tags=list(tags), scheme=scheme or "", never=sorted(never))
 
-def get_scheme(model: TokenModel) -> TagScheme:
-    """Return the scheme of the model's tags, which has to have one."""
-    return cast(TagScheme, model.attrs["scheme"])
+    @property
+    def tags(self) -> list[str]:
+        """The outputs, in order."""
+        tags: list[str] = self.attrs["tags"]
+        return tags
 
+    @property
+    def scheme(self) -> TagScheme:
+        """The scheme of the tags, empty where any tag may follow any."""
+        return cast(TagScheme, self.attrs["scheme"])
 
-@lru_cache(maxsize=64)
-def _get_grammar(tags: tuple[str, ...], scheme: TagScheme | None, never: frozenset[str]) -> TagGrammar:
-    return build_grammar(tags, scheme, never)
+    @property
+    def never(self) -> list[str]:
+        """The tags that are never predicted."""
+        never: list[str] = self.attrs["never"]
+        return never
+
+    @property
+    def grammar(self) -> TagGrammar:
+        """Which tag may follow which."""
+        return self._get_decoding().grammar
+
+    def _get_decoding(self) -> _Decoding:
+        # A new list of tags comes with every change: by `set_tags`, or from bytes.
+        if self._decoding is None or self._decoding.tags is not self.tags:
+            grammar = build_grammar(tuple(self.tags), self.scheme or None, frozenset(self.never))
+            self._decoding = _Decoding(self.tags, grammar, *_build_chains(self.settings.decoder, grammar, self.never))
+        return self._decoding
+
+    def check_stored(self) -> None:
+        """Raise unless what was read from bytes fits together.
+
+        Raises:
+            CheckpointError: It does not.
+        """
+        if not self.is_initialized:
+            return
+        tags, never = self.tags, self.never
+        check_stored_head(self, len(tags))
+        if not isinstance(never, list) or not all(tag in tags for tag in never) or len(never) == len(tags):
+            raise CheckpointError("The tags that are never predicted are not some of its tags.")
+        if len(set(tags)) < len(tags):
+            raise CheckpointError("Two of its tags are the same.")
+        try:
+            self._get_decoding()
+        except TagError as error:
+            raise CheckpointError(f"Its tags are not of the scheme '{self.scheme}': {error}") from error
+
+    def build_head(self, X: Any = None, Y: Any = None) -> None:
+        """Build the head and load the encoder; thinc calls this to initialize the model.
+
+        Raises:
+            NotInitializedError: There are no tags.
+        """
+        if not self.tags:
+            raise NotInitializedError("The token classifier has no tags. Initialize it through its component.")
+        self.encoder.initialize(X)
+        self.shim.attach({"width": self.encoder.get_dim("nO"), "n_tags": len(self.tags)})
+        self.set_dim("nO", len(self.tags), force=True)
+
+    def score(self, docs: list[Doc], is_train: bool) -> tuple[TokenScores, Callable[[TokenGradient], list[Doc]]]:
+        """Score documents, and return what sends a gradient back; thinc's forward function."""
+        settings, head = self.settings, self.module
+        if is_train and settings.has_two_passes:
+            docs = [*docs, *docs]
+        encoded, backprop_encoder = self.encode(docs, is_train)
+        check_width(head.linear, encoded.token_vectors)
+        vectors = encoded.token_vectors.detach().requires_grad_(is_train)
+        rate = self.attrs["dropout_rate"] if settings.dropout is None else settings.dropout
+        with torch.set_grad_enabled(is_train):
+            scores = head.linear(torch.nn.functional.dropout(vectors, rate, training=is_train))
+        decoding = self._get_decoding()
+        chain, training_chain = decoding.chain, decoding.training_chain
+        if settings.decoder == "crf":
+            chain = training_chain = _add_learned(chain, head)
+
+        def backprop(gradient: TokenGradient) -> list[Doc]:
+            torch.autograd.backward(scores, torch.from_numpy(gradient.scores).to(scores))
+            if settings.decoder == "crf":
+                for name in ("start", "transitions", "end"):
+                    _add_gradient(getattr(head, name), getattr(gradient.chain, name))
+            docs: list[Doc] = backprop_encoder(EncodedGradient(token_vectors=vectors.grad))
+            return docs
+
+        answer = TokenScores(
+            scores=scores.detach().cpu().numpy(),
+            token_index=encoded.token_index,
+            token_end=encoded.token_end,
+            lengths=encoded.lengths,
+            chain=chain,
+            training_chain=training_chain,
+            loss=settings.loss,
+        )
+        return answer, backprop
 
 
 class TokenHead(torch.nn.Module):
@@ -178,86 +290,25 @@ class TokenHead(torch.nn.Module):
             self.end = torch.nn.Parameter(torch.zeros(n_tags))
 
 
-def _check_stored(model: TokenModel) -> None:
-    if not has_weights(model):
-        return
-    tags, scheme = model.attrs["tags"], model.attrs["scheme"]
-    check_stored_head(model, len(tags))
-    never = model.attrs["never"]
-    if not isinstance(never, list) or not all(tag in tags for tag in never) or len(never) == len(tags):
-        raise CheckpointError("The tags that are never predicted are not some of its tags.")
-    if len(set(tags)) < len(tags):
-        raise CheckpointError("Two of its tags are the same.")
-    try:
-        get_grammar(model)
-    except TagError as error:
-        raise CheckpointError(f"Its tags are not of the scheme '{scheme}': {error}") from error
-
-
 def _build_head(decoder: str, spec: dict[str, Any]) -> TokenHead:
     return TokenHead(spec["width"], spec["n_tags"], has_chain=decoder == "crf")
 
 
-def _init(model: TokenModel, X: Any = None, Y: Any = None) -> None:
-    if not model.attrs["tags"]:
-        raise NotInitializedError("The token classifier has no tags. Initialize it through its component.")
-    encoder = model.layers[0]
-    encoder.initialize(X)
-    n_tags = len(model.attrs["tags"])
-    get_shim(model).attach({"width": encoder.get_dim("nO"), "n_tags": n_tags})
-    model.set_dim("nO", n_tags, force=True)
-
-
-def _forward(
-    settings: HeadSettings, model: TokenModel, docs: list[Doc], is_train: bool
-) -> tuple[TokenScores, Callable[[TokenGradient], list[Doc]]]:
-    encoder, head = model.layers[0], get_shim(model).module
-    if is_train and settings.has_two_passes:
-        docs = [*docs, *docs]
-    encoded, backprop_encoder = encoder(docs, is_train)
-    check_width(head.linear, encoded.token_vectors)
-    vectors = encoded.token_vectors.detach().requires_grad_(is_train)
-    rate = model.attrs["dropout_rate"] if settings.dropout is None else settings.dropout
-    with torch.set_grad_enabled(is_train):
-        scores = head.linear(torch.nn.functional.dropout(vectors, rate, training=is_train))
-    chain, training_chain = _build_chains(settings.decoder, head, get_grammar(model), model.attrs["never"])
-
-    def backprop(gradient: TokenGradient) -> list[Doc]:
-        torch.autograd.backward(scores, torch.from_numpy(gradient.scores).to(scores))
-        if settings.decoder == "crf":
-            for name in ("start", "transitions", "end"):
-                _add_gradient(getattr(head, name), getattr(gradient.chain, name))
-        docs: list[Doc] = backprop_encoder(EncodedGradient(token_vectors=vectors.grad))
-        return docs
-
-    answer = TokenScores(
-        scores=scores.detach().cpu().numpy(),
-        token_index=encoded.token_index,
-        token_end=encoded.token_end,
-        lengths=encoded.lengths,
-        chain=chain,
-        training_chain=training_chain,
-        loss=settings.loss,
-    )
-    return answer, backprop
-
-
-def _build_chains(
-    decoder: str, head: TokenHead, grammar: TagGrammar, never: Collection[str]
-) -> tuple[LinearChain, LinearChain]:
-    """Return the chain to search in and the chain to learn with."""
+def _build_chains(decoder: Decoder, grammar: TagGrammar, never: Collection[str]) -> tuple[LinearChain, LinearChain]:
+    """Return the chain to search in and the chain to learn with, without what is learned."""
     free = build_free_chain(len(grammar.tags))
     if decoder == "greedy":
         return build_chain(build_grammar(grammar.tags, None, never)) if never else free, free
-    legal = build_chain(grammar)
-    if decoder == "viterbi":
-        return legal, free
-    learned = LinearChain(
-        start=legal.start + _to_numpy(head.start),
-        transitions=legal.transitions + _to_numpy(head.transitions),
-        end=legal.end + _to_numpy(head.end),
+    valid = build_chain(grammar)
+    return valid, free if decoder == "viterbi" else valid
+
+
+def _add_learned(chain: LinearChain, head: TokenHead) -> LinearChain:
+    return LinearChain(
+        start=chain.start + _to_numpy(head.start),
+        transitions=chain.transitions + _to_numpy(head.transitions),
+        end=chain.end + _to_numpy(head.end),
     )
-    return learned, learned
 
 
 def _to_numpy(parameter: torch.Tensor) -> NDArray[np.float64]:

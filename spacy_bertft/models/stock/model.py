@@ -1,4 +1,7 @@
-"""`spacy-bertft.TransformerModel.v1`: our encoder as the model of a stock `transformer` component."""
+"""Architectures that work with spacy-transformers where it is installed: `spacy-bertft.SharedEncoder.v1`.
+
+And `spacy-bertft.TransformerModel.v1`: our encoder as the model of a stock `transformer` component.
+"""
 
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
@@ -9,9 +12,25 @@ from spacy.tokens import Doc
 from thinc.api import Model
 
 from spacy_bertft.errors import MissingExtraError, SettingError
-from spacy_bertft.models.encoder.build import EncoderSettings
+from spacy_bertft.models.encoder.build import Encoder, EncoderSettings
+from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.runtime.precision import Precision, check_precision
 from spacy_bertft.models.stock.spans import GetSpans
+
+
+def build_shared_encoder(upstream: str = "*", grad_factor: float = 1.0) -> Encoder:
+    """Build a layer that listens to an encoder earlier in the pipeline, so that several heads share one pass.
+
+    Args:
+        upstream: Name of the component with the encoder: a `bert_encoder` of ours, or a `transformer` of
+            spacy-transformers; `*` for the nearest before the head.
+        grad_factor: Factor on the gradient that goes back to the encoder; 0 keeps this head from teaching it.
+    """
+    if find_spec("spacy_transformers") is None:
+        return SharedEncoder(upstream, grad_factor)
+    from spacy_bertft.models.stock.spacy_transformers import StockListener
+
+    return StockListener(upstream, grad_factor)
 
 
 def build_transformer_model(
@@ -55,7 +74,7 @@ def build_transformer_model(
             raise SettingError(setting, value, "none: it has no meaning here")
     if find_spec("spacy_transformers") is None:
         raise MissingExtraError("spacy-bertft.TransformerModel.v1", "spacy-transformers")
-    from spacy_bertft.models.stock.spacy_transformers import make_transformer_model
+    from spacy_bertft.models.stock.spacy_transformers import StockTransformer
 
     settings = EncoderSettings(
         name=name,
@@ -70,4 +89,4 @@ def build_transformer_model(
         cache_mb=0,
         adapter=None,
     )
-    return make_transformer_model(settings, get_spans)
+    return StockTransformer(settings, get_spans)

@@ -17,20 +17,13 @@ from spacy_transformers.data_classes import FullTransformerBatch, TransformerDat
 from spacy_transformers.layers.listener import TransformerListener
 from spacy_transformers.layers.listener import forward as stock_listen
 from spacy_transformers.pipeline_component import Transformer
-from thinc.api import Model, torch2xp, xp2torch
+from thinc.api import torch2xp, xp2torch
 from thinc.types import Ragged
 from transformers.modeling_outputs import BaseModelOutput
 
 from spacy_bertft.checkpoints import Checkpoint, clean_config
 from spacy_bertft.errors import NotInitializedError, UnsupportedError
-from spacy_bertft.models.encoder.build import (
-    EncoderSettings,
-    attach_checkpoint,
-    find_window,
-    init_encoder,
-    make_encoder_shim,
-    run_encoder,
-)
+from spacy_bertft.models.encoder.build import EncoderSettings, PretrainedModel
 from spacy_bertft.models.encoder.cache import join_docs
 from spacy_bertft.models.encoder.forward import pool_windows
 from spacy_bertft.models.encoder.listener import SharedEncoder
@@ -38,7 +31,6 @@ from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient, Output, Pooling, backprop_encoded
 from spacy_bertft.models.encoder.shared import Backprop, SharedStates
 from spacy_bertft.models.stock.spans import GetSpans, SpanGrid, encode_grid, plan_grid
-from spacy_bertft.models.store.shim import get_shim
 from spacy_bertft.tokens import PieceTokenizer, TokenBatch, group_tokens
 from spacy_bertft.tokens.alignment import find_overlaps
 
@@ -57,8 +49,8 @@ class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]
     _outputs: Any
     _backprop: Any
 
-    def __init__(self, upstream_name: str) -> None:
-        SharedEncoder.__init__(self, upstream_name)
+    def __init__(self, upstream_name: str, grad_factor: float = 1.0) -> None:
+        SharedEncoder.__init__(self, upstream_name, grad_factor)
         self._batch_id = self._outputs = self._backprop = None
         self.is_lost = False
 
@@ -95,13 +87,13 @@ class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]
             self._check_transformed(docs)
         datas, backprop_datas = stock_listen(self, docs, is_train)
         states = [_read_states(data, is_train) for data in datas]
-        encoded = _encode(docs, datas, states, self.attrs["outputs"] or ["tokens"], self.get_dim("nO"))
+        encoded = _encode(docs, datas, states, self.outputs or ["tokens"], self.get_dim("nO"))
 
         def backprop(gradient: EncodedGradient) -> list[Doc]:
             backprop_encoded(encoded, gradient)
             # Like the stock listeners, leave out documents without tokens.
             learned = [(data, each) for data, each in zip(datas, states, strict=True) if each is not None]
-            backprop_datas([_wrap(data, each, self.attrs["grad_factor"]) for data, each in learned])
+            backprop_datas([_wrap(data, each, self.grad_factor) for data, each in learned])
             return []
 
         return encoded, backprop
@@ -171,23 +163,19 @@ def _find_first_pieces(data: TransformerData) -> tuple[NDArray[np.intp], NDArray
     return group_tokens(piece_by_token)
 
 
-def make_transformer_model(settings: EncoderSettings, get_spans: GetSpans) -> Model[list[Doc], FullTransformerBatch]:
-    """Make the model of a stock `transformer`; see `build_transformer_model`."""
-    return Model(
-        "transformer",
-        partial(_transform, settings),
-        init=partial(init_encoder, settings),
-        shims=[make_encoder_shim(settings)],
-        dims={"nO": None},
-        attrs={"get_spans": get_spans, "replace_listener": _refuse_copy},
-    )
+class StockTransformer(PretrainedModel[FullTransformerBatch]):
+    """The model of a stock `transformer`; see `build_transformer_model`."""
+
+    def __init__(self, settings: EncoderSettings, get_spans: GetSpans) -> None:
+        attrs = {"get_spans": get_spans, "replace_listener": _refuse_copy}  # the stock component looks these up
+        PretrainedModel.__init__(self, "transformer", _transform, settings, attrs=attrs)
 
 
-def take_weights(model: Model[Any, FullTransformerBatch], stock: Any) -> None:
+def take_weights(model: StockTransformer, stock: Any) -> None:
     """Give a model of ours the configuration, the tokenizer and the weights of a trained stock one.
 
     Args:
-        model: What `make_transformer_model` has made.
+        model: A model of ours.
         stock: A `spacy-transformers.TransformerModel` of any version.
 
     Raises:
@@ -203,7 +191,7 @@ def take_weights(model: Model[Any, FullTransformerBatch], stock: Any) -> None:
         tokenizer=PieceTokenizer(tokenizer.backend_tokenizer.to_str()),
         weights=stock.transformer.state_dict(),
     )
-    attach_checkpoint(model, checkpoint)
+    model.load_checkpoint(checkpoint)
 
 
 def _refuse_copy(model: Any) -> Any:
@@ -213,18 +201,16 @@ def _refuse_copy(model: Any) -> Any:
 
 
 def _transform(
-    settings: EncoderSettings, model: Any, docs: list[Doc], is_train: bool
+    model: StockTransformer, docs: list[Doc], is_train: bool
 ) -> tuple[FullTransformerBatch, Callable[[FullTransformerBatch], list[Doc]]]:
-    shim = get_shim(model)
-    module: BertModule = shim.module
+    module: BertModule = model.module
     spans = [[span for span in each if len(span)] for each in model.attrs["get_spans"](docs)]
     flat = [span for each in spans for span in each]
     if not flat:
         return FullTransformerBatch.empty(len(docs)), lambda d_output: docs
     pieces = module.tokenizer.encode([span.text for span in flat], keep_whitespace=True)
-    window, stride = find_window(settings, module, shim.spec["config"])
-    grid = plan_grid(pieces, module.tokenizer, window, stride, module.pad_id)
-    states = run_encoder(settings, shim, is_train, partial(encode_grid, grid=grid, max_pieces=settings.max_pieces))
+    grid = plan_grid(pieces, module.tokenizer, *module.window, module.pad_id)
+    states = model.run(is_train, partial(encode_grid, grid=grid, max_pieces=model.settings.max_pieces))
     batch = _make_batch(spans, grid, states, module)
 
     def backprop(d_output: FullTransformerBatch) -> list[Doc]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,11 +10,7 @@ import srsly
 from thinc.api import Model
 
 from spacy_bertft.errors import CheckpointError, parse_message
-from spacy_bertft.models.store.shim import TorchShim
-
-# Under this name an architecture keeps what raises unless the parts of a model fit each other. It is not stored.
-CHECK = "check_stored"
-Check = Callable[[Model[Any, Any]], None]
+from spacy_bertft.models.store.shim import TorchShim, TypedModel
 
 
 @contextmanager
@@ -59,16 +55,14 @@ def read_model(model: Model[Any, Any], content: Any) -> None:
         _check_node(node, *(message[part][index] for part in ("nodes", "attrs", "params", "shims")))
     model.from_dict(message)
     for node in nodes:
-        if CHECK in node.attrs:
-            node.attrs[CHECK](node)
+        if isinstance(node, TypedModel):
+            node.check_stored()
 
 
 def _check_node(node: Model[Any, Any], described: Any, attrs: Any, params: Any, shims: Any) -> None:
     """Raise unless what is stored of one node has the form of what it would store itself."""
     if set(described) != {"index", "name", "dims", "refs"} or len(shims) != len(node.shims):
         raise CheckpointError(f"It is not of this architecture. Expected a model with a part '{node.name}' there.")
-    if CHECK not in node.attrs:
-        return  # an encoder that is not ours
     dims = described["dims"]
     if set(dims) != set(node.dim_names) or any(not _is_size(size) for size in dims.values()):
         raise CheckpointError(f"It has the dimensions {dims} for '{node.name}'. Expected sizes of {node.dim_names}.")

@@ -6,7 +6,7 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import srsly
 import torch
@@ -26,6 +26,10 @@ FindLrScale = Callable[[torch.nn.Module, str], float]
 # Of what `to_bytes` writes. Raise it where earlier versions could not read that any more, and keep a pipeline of the
 # new format in `tests/saved`.
 FORMAT = 1
+
+InT = TypeVar("InT")
+OutT = TypeVar("OutT")
+SelfT = TypeVar("SelfT", bound=Model)  # type: ignore[type-arg]
 
 
 class TorchShim(Shim):
@@ -220,17 +224,42 @@ def _check_format(found: Any) -> None:
         )
 
 
-def get_shim(model: Model[Any, Any]) -> TorchShim:
-    """Return the torch module of a thinc model of ours."""
-    return cast(TorchShim, model.shims[0])
+class TypedModel(Model[InT, OutT]):
+    """A thinc model with a class of its own, which its copies have too."""
+
+    def check_stored(self) -> None:
+        """Raise unless what was read from bytes fits together.
+
+        Raises:
+            CheckpointError: It does not.
+        """
+
+    def _copy(self: SelfT, seen: dict[int, Any] | None = None) -> SelfT:
+        plain = super()._copy(seen)
+        copied = copy.copy(self)
+        for name in Model.__slots__:  # thinc's copy is a bare `Model`
+            setattr(copied, name, getattr(plain, name))
+        return copied
 
 
-def get_version(model: Model[Any, Any]) -> tuple[object, ...]:
-    """Return what differs after each change of the weights of a model; of weights that are not ours, each time."""
-    shims = [shim for node in model.walk() for shim in node.shims]
-    return tuple(shim.version if isinstance(shim, TorchShim) else object() for shim in shims)
+class TorchModel(TypedModel[InT, OutT]):
+    """A thinc model around a torch module."""
 
+    @property
+    def shim(self) -> TorchShim:
+        """What owns the torch module."""
+        return cast(TorchShim, self.shims[0])
 
-def has_weights(model: Model[Any, Any]) -> bool:
-    """Tell whether a model of ours is initialized, so that its outputs are fixed."""
-    return get_shim(model).spec != {}
+    @property
+    def module(self) -> Any:
+        """The torch module.
+
+        Raises:
+            NotInitializedError: It has not been built yet.
+        """
+        return self.shim.module
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether the module has been built, so that the outputs are fixed."""
+        return bool(self.shim.spec)

@@ -15,9 +15,7 @@ from transformers import AutoModel
 from spacy_bertft.errors import MissingExtraError, SettingError
 from spacy_bertft.models.encoder.adapter import is_adapter
 from spacy_bertft.models.encoder.build import build_bert_encoder
-from spacy_bertft.models.encoder.module import find_bert
-from spacy_bertft.models.heads.text import build_text_classifier, set_labels
-from spacy_bertft.models.store.shim import get_shim
+from spacy_bertft.models.heads.text import build_text_classifier
 from spacy_bertft.training.lora import configure_lora
 from spacy_bertft.training.optimizer import configure_adamw
 
@@ -29,7 +27,7 @@ DOCS = [make_doc(text) for text in TEXTS]
 def build(folder, adapter=None, pooling="mean", **settings):
     settings = {"precision": "fp32", **settings}
     model = build_text_classifier(build_bert_encoder(str(folder), adapter=adapter, **settings), pooling=pooling)
-    set_labels(model, 3)
+    model.n_labels = 3
     fix_random_seed(0)
     model.initialize()
     return model
@@ -48,23 +46,23 @@ def learn(model, n_steps=3):
 def test_at_first_it_changes_no_output_and_then_it_does(checkpoints, family, precision):
     plain = build(checkpoints(family), precision=precision)
     model = build(checkpoints(family), configure_lora(dropout=0.1), precision=precision)
-    head = get_shim(plain).module.state_dict()
-    get_shim(model).module.load_state_dict(head)
+    head = plain.module.state_dict()
+    model.module.load_state_dict(head)
     np.testing.assert_allclose(model.predict(DOCS), plain.predict(DOCS), atol=1e-6)
     learn(model)
-    get_shim(model).module.load_state_dict(head)
+    model.module.load_state_dict(head)
     assert np.abs(model.predict(DOCS) - plain.predict(DOCS)).max() > 1e-2
 
 
 def test_the_weights_of_the_encoder_stay_as_they_are_to_the_bit(checkpoint):
     model = build(checkpoint, configure_lora())
-    bert = find_bert(model).bert
+    bert = model.find_source().module.bert
     before = {name: tensor.clone() for name, tensor in bert.state_dict().items()}
     scores, backprop = model.begin_update(DOCS)
     backprop(np.ones_like(scores))
     with_gradient = {name for name, parameter in bert.named_parameters() if parameter.grad is not None}
     assert with_gradient == {name for name in before if is_adapter(name)}
-    assert all(parameter.grad is not None for parameter in get_shim(model).module.parameters())
+    assert all(parameter.grad is not None for parameter in model.module.parameters())
     learn(model)
     changed = {name for name, tensor in bert.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed == with_gradient
@@ -75,7 +73,7 @@ def test_the_weights_of_the_encoder_stay_as_they_are_to_the_bit(checkpoint):
 )
 def test_targets(checkpoint, targets, n_layers):
     """Of two layers of BERT, with six linear layers each."""
-    bert = find_bert(build(checkpoint, configure_lora(rank=3, targets=targets)))
+    bert = build(checkpoint, configure_lora(rank=3, targets=targets)).find_source().module
     shapes = [tuple(parameter.shape) for name, parameter in bert.named_parameters() if is_adapter(name)]
     assert len(shapes) == 2 * n_layers
     assert all(3 in shape for shape in shapes)
@@ -100,18 +98,18 @@ def test_alpha_scales_what_was_learned(checkpoint):
     outputs = []
     for alpha in (0.0, 8.0):
         model = build(checkpoint, configure_lora(rank=8, alpha=alpha))
-        for name, parameter in find_bert(model).named_parameters():
+        for name, parameter in model.find_source().module.named_parameters():
             if is_adapter(name):
                 torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
-        outputs.append(model.layers[0].predict(DOCS).window_vectors["mean"])
-    expected = build(checkpoint).layers[0].predict(DOCS).window_vectors["mean"]
+        outputs.append(model.encoder.predict(DOCS).window_vectors["mean"])
+    expected = build(checkpoint).encoder.predict(DOCS).window_vectors["mean"]
     torch.testing.assert_close(outputs[0], expected, atol=1e-6, rtol=0)
     assert (outputs[1] - outputs[0]).abs().max() > 1e-3
 
 
 def test_layers_that_are_frozen_do_not_learn_beside_an_adapter_either(checkpoint):
     model = build(checkpoint, configure_lora(), frozen_layers=1)
-    bert = find_bert(model)
+    bert = model.find_source().module
     learning = {name for name, parameter in bert.bert.named_parameters() if parameter.requires_grad}
     assert learning == {name for name, _ in bert.bert.named_parameters() if is_adapter(name) and ".layer.1." in name}
     bert.thaw(0)
@@ -123,14 +121,14 @@ def test_layers_that_are_frozen_do_not_learn_beside_an_adapter_either(checkpoint
 def test_the_pooler_is_found_below_an_adapter(checkpoint):
     model = build(checkpoint, configure_lora(targets=["dense"]), pooling="cls")
     expected = AutoModel.from_pretrained(checkpoint).pooler.dense.weight
-    assert torch.equal(get_shim(model).module.pooler.weight, expected)
+    assert torch.equal(model.module.pooler.weight, expected)
 
 
 def test_a_checkpoint_with_a_head(tmp_path):
     """Its weights have other names, beside an adapter yet others."""
     folder = make_checkpoint(tmp_path, n_labels=3)
     plain, model = build(folder), build(folder, configure_lora())
-    get_shim(model).module.load_state_dict(get_shim(plain).module.state_dict())
+    model.module.load_state_dict(plain.module.state_dict())
     np.testing.assert_allclose(model.predict(DOCS), plain.predict(DOCS), atol=1e-6)
 
 

@@ -17,7 +17,6 @@ from transformers import AutoModel
 from spacy_bertft.checkpoints import read_weight_file, weights_to_bytes, write_weight_file
 from spacy_bertft.errors import CheckpointError, MissingExtraError
 from spacy_bertft.models.encoder.adapter import is_adapter
-from spacy_bertft.models.encoder.module import find_bert
 from spacy_bertft.training.optimizer import configure_adamw
 
 peft = pytest.importorskip("peft", reason="the extra peft is not installed")
@@ -63,11 +62,11 @@ def test_peft_reads_the_folder(learned, stored, checkpoint):
     theirs = peft.PeftModel.from_pretrained(AutoModel.from_pretrained(checkpoint), str(folder)).eval()
     model = learned.get_pipe("bert_textcat").model
     for doc in DOCS:
-        tokenizer = find_bert(model).tokenizer
+        tokenizer = model.find_source().module.tokenizer
         ids = [*tokenizer.prefix_ids, *tokenizer.encode([doc.text]).ids.tolist(), *tokenizer.suffix_ids]
         with torch.no_grad():
             expected = theirs(input_ids=torch.tensor([ids])).last_hidden_state[:, 0]
-        found = model.layers[0].predict([doc]).window_vectors["first"]
+        found = model.encoder.predict([doc]).window_vectors["first"]
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
@@ -82,7 +81,7 @@ def test_two_runs_write_the_same_files(checkpoint, stored, tmp_path_factory):
 
 
 def test_the_model_holds_no_weights_of_the_adapter(learned, stored):
-    bert = find_bert(learned.get_pipe("bert_textcat").model).bert
+    bert = learned.get_pipe("bert_textcat").model.find_source().module.bert
     adapter = {name: tensor for name, tensor in bert.state_dict().items() if is_adapter(name)}
     n_bytes = len(weights_to_bytes(adapter))
     folder = stored / "bert_textcat"
@@ -110,7 +109,7 @@ def test_round_trips(checkpoint, tmp_path, settings):
 
 def test_learning_goes_on_after_loading(stored):
     nlp = spacy.load(stored)
-    bert = find_bert(nlp.get_pipe("bert_textcat").model).bert
+    bert = nlp.get_pipe("bert_textcat").model.find_source().module.bert
     before = {name: tensor.clone() for name, tensor in bert.state_dict().items()}
     nlp.update([Example.from_dict(nlp.make_doc("who"), {"cats": {"films": 1.0}})], sgd=configure_adamw(1e-2))
     changed = {name for name, tensor in bert.state_dict().items() if not torch.equal(tensor, before[name])}
@@ -159,7 +158,7 @@ def test_merged_weights_need_no_peft(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     loaded = spacy.load(tmp_path)
     np.testing.assert_allclose(read_probs(loaded), expected, atol=1e-5)
-    bert = find_bert(loaded.get_pipe("bert_textcat").model).bert
+    bert = loaded.get_pipe("bert_textcat").model.find_source().module.bert
     assert bert.state_dict().keys() == AutoModel.from_pretrained(checkpoint).state_dict().keys()
     np.testing.assert_allclose(read_probs(loaded.from_bytes(content)), expected, atol=1e-5)
 

@@ -14,12 +14,10 @@ from spacy.tokens import Doc
 from spacy_bertft.data.pairs import make_pair
 from spacy_bertft.models.encoder.build import build_bert_encoder
 from spacy_bertft.models.encoder.cache import StateCache, join_docs, split_docs
-from spacy_bertft.models.encoder.module import find_bert
 from spacy_bertft.models.encoder.output import EncodedDocs
 from spacy_bertft.models.heads.losses import TokenGradient
-from spacy_bertft.models.heads.text import build_text_classifier, set_labels
-from spacy_bertft.models.heads.token import build_token_classifier, set_tags
-from spacy_bertft.models.store.shim import get_shim
+from spacy_bertft.models.heads.text import build_text_classifier
+from spacy_bertft.models.heads.token import build_token_classifier
 from spacy_bertft.tags import build_free_chain
 from spacy_bertft.training.optimizer import configure_adamw
 
@@ -37,7 +35,7 @@ def make_docs():
 def build(folder, pooling="mean", seed=0, **settings):
     settings = {"precision": "fp32", "frozen_layers": "all", **settings}
     model = build_text_classifier(build_bert_encoder(str(folder), **settings), pooling=pooling)
-    set_labels(model, 3)
+    model.n_labels = 3
     torch.manual_seed(seed)
     model.initialize()
     return model
@@ -52,14 +50,14 @@ def learn(model, docs, optimizer=None):
 
 
 def get_cache(model) -> StateCache | None:
-    return get_shim(model.layers[0]).derived.get("states")
+    return model.encoder.shim.derived.get("states")
 
 
 def count_passes(model) -> list[int]:
     """Note the windows of every pass of the encoder from now on."""
     passes: list[int] = []
-    derived = get_shim(model.layers[0]).derived.values()
-    for module in (find_bert(model), *(each for each in derived if isinstance(each, torch.nn.Module))):
+    derived = model.encoder.shim.derived.values()
+    for module in (model.find_source().module, *(each for each in derived if isinstance(each, torch.nn.Module))):
         module.register_forward_hook(lambda module, inputs, output: passes.append(len(inputs[0])))
     return passes
 
@@ -122,7 +120,7 @@ def test_the_cache_changes_no_answer_for_tokens(checkpoint):
     for cache_mb in (0, 1024):
         encoder = build_bert_encoder(checkpoint, precision="fp32", frozen_layers="all", cache_mb=cache_mb)
         models.append(build_token_classifier(encoder, decoder="greedy"))
-        set_tags(models[-1], ["O", "B-X"], "bio")
+        models[-1].set_tags(["O", "B-X"], "bio")
         torch.manual_seed(0)
         models[-1].initialize()
     text = "drew barrymore"
@@ -170,7 +168,7 @@ def test_only_what_is_new_is_run(checkpoint):
 def test_the_limit_holds(checkpoint):
     model, reference, docs = build(checkpoint), build(checkpoint, cache_mb=0), make_docs()
     limit = 4 * WIDTH * 6  # six windows
-    get_shim(model.layers[0]).derived["states"] = cache = StateCache(limit)
+    model.encoder.shim.derived["states"] = cache = StateCache(limit)
     for batch in (docs[:4], docs, docs[::-1], docs[3:9]):
         np.testing.assert_allclose(learn(model, batch), learn(reference, batch), atol=1e-5)
         np.testing.assert_allclose(model.predict(batch), reference.predict(batch), atol=1e-5)
@@ -194,7 +192,7 @@ def test_new_weights_empty_the_cache(checkpoint):
     model, docs = build(checkpoint), make_docs()
     learn(model, docs)
     other = build(checkpoint, seed=1)
-    for parameter in get_shim(other.layers[0]).module.parameters():
+    for parameter in other.encoder.module.parameters():
         parameter.data *= 1.5
     expected = other.predict(docs)
     model.from_bytes(other.to_bytes())
@@ -207,7 +205,7 @@ def test_new_weights_empty_the_cache(checkpoint):
 
 def test_layers_that_begin_to_learn_empty_the_cache(checkpoint):
     model, docs = build(checkpoint, frozen_layers="none"), make_docs()
-    bert = find_bert(model)
+    bert = model.find_source().module
     bert.thaw(0)
     before = learn(model, docs)
     assert get_cache(model).n_bytes > 0
@@ -237,11 +235,11 @@ def test_states_that_were_kept_by_prediction_can_be_learned_from(checkpoint, lay
 def test_a_head_for_tokens_learns_from_states_that_prediction_kept(checkpoint):
     encoder = build_bert_encoder(checkpoint, precision="fp32", frozen_layers="all")
     model = build_token_classifier(encoder, decoder="greedy", dropout=0.0)
-    set_tags(model, ["O", "B-X"], "bio")
+    model.set_tags(["O", "B-X"], "bio")
     model.initialize()
     docs = [nlp.make_doc(text) for text in TEXTS]
     model.begin_update(docs[:1])
     model.predict(docs)
     answer, backprop = model.begin_update(docs)
     backprop(TokenGradient(answer.scores, build_free_chain(2)))
-    assert get_shim(model).module.linear.weight.grad.abs().sum() > 0
+    assert model.module.linear.weight.grad.abs().sum() > 0

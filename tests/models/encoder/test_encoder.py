@@ -14,8 +14,7 @@ from transformers import AutoModel, AutoModelForTokenClassification
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import build_bert_encoder
-from spacy_bertft.models.encoder.output import EncodedGradient, ask_for
-from spacy_bertft.models.store.shim import get_shim
+from spacy_bertft.models.encoder.output import EncodedGradient
 
 nlp = spacy.blank("en")
 
@@ -106,7 +105,7 @@ def test_the_first_vector_of_a_window_is_the_state_of_its_first_piece(checkpoint
     with torch.no_grad():
         expected = bert(torch.tensor([ids])).last_hidden_state[:, 0]
     model = build(checkpoint)
-    ask_for(model, "first")
+    model.require("first")
     torch.testing.assert_close(model.predict([doc]).window_vectors["first"], expected, atol=1e-5, rtol=0)
 
 
@@ -114,7 +113,7 @@ def test_gradients_are_those_of_autograd(tmp_path):
     """Through batch, windows and buckets, against one plain pass over each text."""
     folder = make_checkpoint(tmp_path, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     model = build(folder, max_pieces=64)
-    module = get_shim(model).module
+    module = model.module
     docs = make_docs(12)
     encoded, backprop = model.begin_update(docs)
     d_tokens = torch.randn(encoded.token_vectors.shape, generator=torch.Generator().manual_seed(1))
@@ -157,7 +156,7 @@ def test_frozen_layers_do_not_learn(checkpoint, frozen_layers, learning):
     from spacy_bertft.training.optimizer import configure_adamw
 
     model = build(checkpoint, frozen_layers=frozen_layers)
-    bert = get_shim(model).module.bert
+    bert = model.module.bert
     before = {name: parameter.clone() for name, parameter in bert.named_parameters()}
     encoded, backprop = model.begin_update(make_docs(4))
     backprop(EncodedGradient(token_vectors=torch.randn_like(encoded.token_vectors)))
@@ -171,7 +170,7 @@ def test_layers_below_learn_slower(checkpoint):
     from spacy_bertft.training.optimizer import configure_adamw
 
     model = build(checkpoint, layer_lr_decay=0.5)
-    bert = get_shim(model).module.bert
+    bert = model.module.bert
     name = "encoder.layer.{}.output.dense.weight"
     before = [bert.get_parameter(name.format(i)).clone() for i in range(2)]
     encoded, backprop = model.begin_update(make_docs(4))

@@ -13,11 +13,10 @@ from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.build import build_bert_encoder
 from spacy_bertft.models.encoder.features import LAYERS, ScalarMix, count_features, select_states
-from spacy_bertft.models.encoder.output import EncodedGradient, ask_for
+from spacy_bertft.models.encoder.output import EncodedGradient
 from spacy_bertft.models.heads.losses import TokenGradient
-from spacy_bertft.models.heads.text import build_text_classifier, set_labels
-from spacy_bertft.models.heads.token import build_token_classifier, set_tags
-from spacy_bertft.models.store.shim import get_shim
+from spacy_bertft.models.heads.text import build_text_classifier
+from spacy_bertft.models.heads.token import build_token_classifier
 from spacy_bertft.tags import build_free_chain
 from spacy_bertft.training.optimizer import configure_adamw
 
@@ -49,14 +48,14 @@ def make_docs():
 def build(folder, layers, *outputs, **settings):
     model = build_bert_encoder(str(folder), layers=layers, **{"precision": "fp32", **settings})
     for output in outputs:
-        ask_for(model, output)
+        model.require(output)
     model.initialize()
     return model
 
 
 def build_classifier(folder, layers="scalar_mix", pooling="mean", **settings):
     model = build_text_classifier(build(folder, layers, **settings), pooling=pooling)
-    set_labels(model, 3)
+    model.n_labels = 3
     model.initialize()
     return model
 
@@ -116,8 +115,8 @@ def test_both_heads_learn_from_any_layers(deep, layers, precision):
     docs = make_docs()
     encoders = [build(deep["bert"], layers, precision=precision) for _ in range(2)]
     tokens, texts = build_token_classifier(encoders[0], decoder="greedy"), build_text_classifier(encoders[1])
-    set_tags(tokens, ["O", "B-X"], "bio")
-    set_labels(texts, 3)
+    tokens.set_tags(["O", "B-X"], "bio")
+    texts.n_labels = 3
     for model, read in ((tokens, lambda answer: answer.scores), (texts, lambda answer: answer)):
         model.initialize()
         before = read(model.predict(docs))
@@ -159,7 +158,7 @@ def test_the_mix_learns_also_over_a_frozen_encoder(deep, frozen_layers, output):
     backprop(EncodedGradient(d_vectors) if output == "tokens" else EncodedGradient(window_vectors={"mean": d_vectors}))
     assert all(gradient.abs().min() > 0 for gradient in expected)
     torch.testing.assert_close([parameter.grad for parameter in mix.parameters()], list(expected))
-    bert = [parameter.grad is not None for parameter in get_shim(model).module.bert.parameters()]
+    bert = [parameter.grad is not None for parameter in model.module.bert.parameters()]
     assert any(bert) == (frozen_layers == "none")
     model.finish_update(configure_adamw(1e-4, weight_decay=0.0))
     # At the rate of a weight matrix, a softmax would hardly move.
@@ -168,7 +167,7 @@ def test_the_mix_learns_also_over_a_frozen_encoder(deep, frozen_layers, output):
 
 def test_a_stored_mix_gives_the_same_answers(deep):
     docs, model = make_docs(), build_classifier(deep["bert"])
-    mix = model.layers[0].shims[1].module
+    mix = model.encoder.shims[1].module
     mix.weights.data = torch.arange(5.0)
     mix.scale.data = torch.tensor(2.0)
     expected = model.predict(docs)
@@ -193,7 +192,7 @@ def test_an_unknown_choice(checkpoint):
 @pytest.mark.parametrize("layers", LAYERS)
 def test_the_pooler_of_the_checkpoint_is_taken_where_it_fits(deep, layers):
     encoder = build(deep["bert"], layers)
-    pooler = get_shim(encoder).module.bert.pooler.dense.weight
+    pooler = encoder.module.bert.pooler.dense.weight
     model = build_classifier(deep["bert"], layers, pooling="cls")
-    head = get_shim(model).module.pooler.weight
+    head = model.module.pooler.weight
     assert torch.equal(head, pooler) == (layers != "concat_last_four")

@@ -16,8 +16,6 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import fix_random_seed
 
-from spacy_bertft.models.encoder.module import walk_shims
-from spacy_bertft.models.store.shim import get_shim
 from spacy_bertft.training.optimizer import configure_adamw
 
 SHARED = {"@architectures": "spacy-bertft.SharedEncoder.v1"}
@@ -92,8 +90,9 @@ def take_gradients(nlp) -> dict[str, torch.Tensor]:
     nlp.get_pipe("bert_encoder").states.settle()
     gradients = {name: p.grad for name, p in list_parameters(nlp).items() if p.grad is not None}
     for _, pipe in nlp.components:
-        for shim in walk_shims(pipe.model) if hasattr(pipe, "model") else ():
-            shim.module.zero_grad(set_to_none=True)
+        for node in pipe.model.walk() if hasattr(pipe, "model") else ():
+            for shim in node.shims:
+                shim.module.zero_grad(set_to_none=True)
     return gradients
 
 
@@ -239,8 +238,8 @@ def test_one_step_is_one_step(checkpoint, how, frozen):
         for name, parameter in list_parameters(nlp).items():
             torch.testing.assert_close(parameter, expected[name], atol=1e-6, rtol=1e-4)
         for head in heads:
-            learned = get_shim(nlp.get_pipe(head).model).module.state_dict()
-            get_shim(reference.get_pipe(head).model).module.load_state_dict(learned)
+            learned = nlp.get_pipe(head).model.module.state_dict()
+            reference.get_pipe(head).model.module.load_state_dict(learned)
 
 
 @pytest.mark.skipif(find_spec("spacy_transformers") is None, reason="needs the extra spacy-transformers")
@@ -259,7 +258,7 @@ def test_the_gradient_of_a_stock_transformer_is_the_sum_too(checkpoint, annotate
 
     def learn(heads) -> dict[str, torch.Tensor]:
         for head in HEADS:
-            nlp.get_pipe(head).model.layers[0].attrs["grad_factor"] = float(head in heads)
+            nlp.get_pipe(head).model.encoder.grad_factor = float(head in heads)
         nlp.update(examples, sgd=False, annotates=annotates)
         module = next(shim._model for node in nlp.get_pipe("transformer").model.walk() for shim in node.shims)
         gradients = {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
@@ -329,7 +328,7 @@ def test_states_are_those_of_the_present_weights(folder, change, disabled):
     found = [predict(nlp, docs) for _ in range(2)]
     fresh = spacy.load(folder / "one", disable=disabled)
     for pipes in zip(*([pipe for _, pipe in each.components] for each in (nlp, fresh)), strict=True):
-        changed, unchanged = (get_shim(pipe.model).module for pipe in pipes)
+        changed, unchanged = (pipe.model.module for pipe in pipes)
         unchanged.load_state_dict(changed.state_dict())
     expected = predict(fresh, docs)
     assert found == [expected, expected]
@@ -406,7 +405,7 @@ def test_states_contain_what_is_asked_for(folder):
     nlp.disable_pipe("bert_tagger")
     doc = nlp(TEXTS[0])
     encoder = nlp.get_pipe("bert_encoder").states.encoder
-    encoder.attrs["outputs"] = [*encoder.attrs["outputs"], "max"]
+    encoder.require("max")
     assert "max" in nlp.get_pipe("bert_encoder").states.predict([doc]).window_vectors
 
 

@@ -5,7 +5,7 @@ from small_checkpoints import TEXTS
 from taught_pipelines import GOLD, make_taught_pipeline
 from tokenizers import Tokenizer
 
-from spacy_bertft.models.encoder.build import find_pieces
+from spacy_bertft.models.encoder.build import Encoder
 
 
 def test_the_tokenizer_and_the_window_of_an_encoder(checkpoint, tmp_path):
@@ -17,15 +17,14 @@ def test_the_tokenizer_and_the_window_of_an_encoder(checkpoint, tmp_path):
     expected = [len(each) for each in official.encode_batch(TEXTS, add_special_tokens=False)]
     change = {"components": {"bert_ner": {"model": {"encoder": {"window": 16}}}}}
     for loaded, window in ((nlp, 64), (spacy.load(tmp_path / "model", config=change), 16)):
-        own, shared = (find_pieces(loaded.get_pipe(name).model) for name in ("bert_ner", "bert_textcat"))
-        assert own is not None
-        assert shared is not None
-        assert (own[1], shared[1]) == (window, 64)
-        assert own[0].count_pieces(TEXTS) == shared[0].count_pieces(TEXTS) == expected
+        own, shared = (loaded.get_pipe(name).model.find_source() for name in ("bert_ner", "bert_textcat"))
+        n_special = own.tokenizer.n_special
+        assert (own.window.size + n_special, shared.window.size + n_special) == (window, 64)
+        assert own.tokenizer.count_pieces(TEXTS) == shared.tokenizer.count_pieces(TEXTS) == expected
 
 
 def test_an_encoder_that_is_not_ours(checkpoint):
     nlp = make_taught_pipeline(checkpoint, {"bert_ner": GOLD["bert_ner"]})
     model = nlp.get_pipe("bert_ner").model
-    model.layers[0].attrs.pop("settings")
-    assert find_pieces(model) is None
+    model.layers[0] = Encoder("other", lambda model, docs, is_train: None)
+    assert model.find_source() is None

@@ -10,16 +10,13 @@ import spacy
 import torch
 from small_checkpoints import TEXTS, WORDS, make_checkpoint, make_sentences
 from spacy.tokens import Doc
-from thinc.api import Model
 from transformers import AutoModel, AutoTokenizer, BertForSequenceClassification
 
 from spacy_bertft.data.pairs import make_pair, mark_pair
 from spacy_bertft.errors import NotInitializedError, SettingError
-from spacy_bertft.models.encoder.build import build_bert_encoder
-from spacy_bertft.models.encoder.module import find_bert
+from spacy_bertft.models.encoder.build import Encoder, build_bert_encoder
 from spacy_bertft.models.encoder.output import EncodedDocs
-from spacy_bertft.models.heads.text import Truncation, build_text_classifier, combine_windows, set_labels
-from spacy_bertft.models.store.shim import get_shim
+from spacy_bertft.models.heads.text import Truncation, build_text_classifier, combine_windows
 
 nlp = spacy.blank("en")
 N_LABELS = 3
@@ -29,7 +26,7 @@ def build(name, *, pooling="cls", windows="mean", **encoder):
     model = build_text_classifier(
         build_bert_encoder(str(name), precision="fp32", **encoder), pooling=pooling, windows=windows
     )
-    set_labels(model, N_LABELS)
+    model.n_labels = N_LABELS
     model.initialize()
     return model
 
@@ -52,7 +49,7 @@ def official(tmp_path_factory):
 def build_like(official):
     folder, bert = official
     model = build(folder)
-    get_shim(model).module.linear.load_state_dict(bert.classifier.state_dict())
+    model.module.linear.load_state_dict(bert.classifier.state_dict())
     return model
 
 
@@ -106,8 +103,8 @@ def test_too_long_a_pair_is_cut_as_transformers_does_and_is_counted(official):
     assert inputs["input_ids"].shape[1] == longest
     with torch.no_grad():
         np.testing.assert_allclose(scores, bert(**inputs).logits.numpy(), atol=1e-5)
-    n_pieces = sum(len(find_bert(model).tokenizer.encode([text]).ids) for text in (first, second))
-    assert model.attrs["truncation"] == Truncation(n_pairs=1, n_pieces=n_pieces + 3 - longest)
+    n_pieces = sum(len(model.find_source().module.tokenizer.encode([text]).ids) for text in (first, second))
+    assert model.truncation == Truncation(n_pairs=1, n_pieces=n_pieces + 3 - longest)
     assert model.to_bytes() == build_like(official).to_bytes()
 
 
@@ -115,13 +112,13 @@ def test_too_long_a_pair_is_cut_as_transformers_does_and_is_counted(official):
 def test_pooling_by_hand(checkpoint, pooling):
     bert = AutoModel.from_pretrained(checkpoint).eval()
     model = build(checkpoint, pooling=pooling)
-    tokenizer = find_bert(model).tokenizer
+    tokenizer = model.find_source().module.tokenizer
     for text in TEXTS:
         ids = [*tokenizer.prefix_ids, *tokenizer.encode([text]).ids.tolist(), *tokenizer.suffix_ids]
         with torch.no_grad():
             states = bert(torch.tensor([ids])).last_hidden_state[0]
             vector = {"first": states[0], "mean": states.mean(dim=0), "max": states.amax(dim=0)}[pooling]
-            expected = get_shim(model).module.linear(vector)
+            expected = model.module.linear(vector)
         found = model.predict([nlp.make_doc(other) for other in [*TEXTS, text]])[-1]
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
@@ -176,7 +173,7 @@ def test_gradients_are_those_of_differences(tmp_path, pooling, windows):
     """Through head, windows and encoder, along one random direction of all weights."""
     folder = make_checkpoint(tmp_path, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     model = build(folder, pooling=pooling, windows=windows, window=12, stride=8)
-    modules = [get_shim(node).module for node in model.walk() if node.shims]
+    modules = [node.module for node in model.walk() if node.shims]
     docs = [nlp.make_doc(" ".join(TEXTS)), make_pair(nlp, "drew", "bill"), nlp.make_doc("")]
     d_scores = np.random.default_rng(0).normal(size=(3, N_LABELS)).astype(np.float32)
     _, backprop = model.begin_update(docs)
@@ -189,14 +186,14 @@ def test_gradients_are_those_of_differences(tmp_path, pooling, windows):
     for sign in (1, -2):
         for parameter, step in zip(parameters, steps, strict=True):
             parameter.data += sign * step
-        for shim in (get_shim(node) for node in model.walk() if node.shims):
+        for shim in (node.shim for node in model.walk() if node.shims):
             shim.derived.clear()
         totals.append(float((model.predict(docs).astype(np.float64) * d_scores).sum()))
     assert len(parameters) > 10
     assert (totals[0] - totals[1]) / 2 == pytest.approx(expected, rel=0.05, abs=1e-5)
 
 
-def make_fake_encoder(width: int = 2) -> Model[list[Doc], EncodedDocs]:
+def make_fake_encoder(width: int = 2) -> Encoder:
     """An encoder of ten lines: the mean vector of a document is its length."""
 
     def forward(model, docs, is_train):
@@ -208,15 +205,15 @@ def make_fake_encoder(width: int = 2) -> Model[list[Doc], EncodedDocs]:
         )
         return encoded, lambda gradient: []
 
-    return Model("fake", forward, dims={"nO": width})
+    return Encoder("fake", forward, width=width)
 
 
 def test_any_encoder_will_do():
     model = build_text_classifier(make_fake_encoder(), pooling="mean")
-    assert model.layers[0].attrs["outputs"] == ["mean"]
-    set_labels(model, 2)
+    assert model.encoder.outputs == ["mean"]
+    model.n_labels = 2
     model.initialize()
-    head = get_shim(model).module
+    head = model.module
     torch.nn.init.constant_(head.linear.weight, 0.5)
     scores, backprop = model.begin_update([nlp("one two three"), nlp("one")])
     np.testing.assert_allclose(scores, [[3.0, 3.0], [1.0, 1.0]])
@@ -226,9 +223,9 @@ def test_any_encoder_will_do():
 
 def test_the_pooler_of_the_checkpoint_is_where_learning_starts(official):
     folder, bert = official
-    head = get_shim(build(folder)).module
+    head = build(folder).module
     torch.testing.assert_close(head.pooler.weight, bert.bert.pooler.dense.weight)
-    assert get_shim(build(folder, pooling="mean")).module.pooler is None
+    assert build(folder, pooling="mean").module.pooler is None
 
 
 def test_dropout_only_while_learning(checkpoint):

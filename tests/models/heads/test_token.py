@@ -13,10 +13,9 @@ from transformers import AutoModelForTokenClassification
 
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import NotInitializedError, SettingError
-from spacy_bertft.models.encoder.build import build_bert_encoder
+from spacy_bertft.models.encoder.build import Encoder, build_bert_encoder
 from spacy_bertft.models.encoder.output import EncodedDocs
-from spacy_bertft.models.heads.token import build_token_classifier, get_grammar, set_tags
-from spacy_bertft.models.store.shim import get_shim
+from spacy_bertft.models.heads.token import build_token_classifier
 from spacy_bertft.tags import best_paths, build_free_chain
 
 nlp = spacy.blank("en")
@@ -27,7 +26,7 @@ def build(encoder: str | Model, tags=TAGS, **settings):
     if isinstance(encoder, str):
         encoder = build_bert_encoder(encoder, precision="fp32")
     model = build_token_classifier(encoder, **settings)
-    set_tags(model, tags, "bio")
+    model.set_tags(tags, "bio")
     model.initialize()
     return model
 
@@ -45,7 +44,7 @@ def make_fake_encoder(width: int = 3) -> Model[list[Doc], EncodedDocs]:
         )
         return encoded, lambda gradient: received.append(gradient) or [gradient]
 
-    return Model("fake", forward, dims={"nO": width})
+    return Encoder("fake", forward, width=width)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def tagged(tmp_path_factory):
     theirs = AutoModelForTokenClassification.from_pretrained(folder).eval()
     ours = build(str(folder), decoder="viterbi")
     docs = [nlp.make_doc(text) for text in read_movie_sentences(200)]
-    head = get_shim(ours).module.linear
+    head = ours.module.linear
     head.load_state_dict(theirs.classifier.state_dict())
     with torch.no_grad():
         # A random head prefers one tag everywhere; without that preference all of them occur.
@@ -83,7 +82,7 @@ def test_logits_are_those_of_transformers(tagged):
 
 def test_the_best_path_is_the_maximum_wherever_that_is_legal(tagged):
     ours, _, _, docs = tagged
-    answer, grammar = ours.predict(docs), get_grammar(ours)
+    answer, grammar = ours.predict(docs), ours.grammar
     path = best_paths(answer.scores, answer.lengths, answer.chain)
     greedy = answer.scores.argmax(axis=1)
     n_legal, row = 0, 0
@@ -102,7 +101,7 @@ def test_the_best_path_is_the_maximum_wherever_that_is_legal(tagged):
 def test_gradients_are_those_of_autograd(decoder):
     encoder = make_fake_encoder()
     model = build(encoder, decoder=decoder, dropout=0.0)
-    head = get_shim(model).module
+    head = model.module
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     docs = [nlp.make_doc(text) for text in make_sentences(3)]
@@ -160,7 +159,7 @@ def test_the_head_learns_faster_by_its_factor(checkpoint):
 
     model = build(checkpoint, head_lr_scale=10.0)
     docs = [nlp.make_doc(text) for text in make_sentences(4)]
-    head = get_shim(model).module
+    head = model.module
     before = head.linear.weight.detach().clone()
     answer, backprop = model.begin_update(docs)
     allowed = np.eye(len(TAGS), dtype=bool)[np.zeros(len(answer.scores), dtype=int)]

@@ -9,7 +9,6 @@ import torch
 from small_checkpoints import make_checkpoint
 
 from spacy_bertft.models.encoder.build import build_bert_encoder
-from spacy_bertft.models.store.shim import get_shim
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def model(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_the_copy_that_predicts_is_made_before_a_fork(model):
-    shim = get_shim(model)
+    shim = model.shim
     assert not shim.derived
     process = multiprocessing.get_context("fork").Process(target=lambda: os._exit(len(shim.derived)))
     process.start()
@@ -37,7 +36,7 @@ def test_what_has_no_weights_yet_does_not_stop_a_fork():
     process.start()
     process.join()
     assert process.exitcode == 7
-    assert not get_shim(model).derived
+    assert not model.shim.derived
 
 
 @pytest.mark.parametrize(("setting", "expected"), [(None, 1), ("2", 2)])
@@ -47,5 +46,5 @@ def test_a_spawned_process_takes_one_thread_unless_told_otherwise(model, monkeyp
     else:
         monkeypatch.setenv("OMP_NUM_THREADS", setting)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        pool.submit(id, get_shim(model)).result()
+        pool.submit(id, model.shim).result()
         assert pool.submit(torch.get_num_threads).result() == expected

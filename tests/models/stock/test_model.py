@@ -14,7 +14,6 @@ from thinc.api import fix_random_seed
 
 from spacy_bertft.errors import SettingError, UnsupportedError
 from spacy_bertft.models.stock.model import build_transformer_model
-from spacy_bertft.models.store.shim import get_shim
 
 pytest.importorskip("spacy_transformers")
 
@@ -180,7 +179,7 @@ def test_a_listener_is_not_replaced_by_a_copy(checkpoint):
 
 def test_processes(checkpoint):
     nlp = make(OURS, checkpoint, with_ner=True)
-    assert get_shim(nlp.get_pipe("transformer").model).spec
+    assert nlp.get_pipe("transformer").model.is_initialized
     expected = [[(ent.start, ent.end) for ent in doc.ents] for doc in nlp.pipe(TEXTS * 2)]
     # States do not travel between processes: the annotations do.
     nlp.add_pipe("doc_cleaner", config={"attrs": {"_.trf_data": None}})

@@ -11,7 +11,7 @@ from thinc.api import fix_random_seed
 from spacy_bertft.models.encoder.build import build_bert_encoder
 from spacy_bertft.models.encoder.module import build_bert
 from spacy_bertft.models.store.building import EmptyWeights, build_empty
-from spacy_bertft.models.store.shim import TorchShim, get_shim
+from spacy_bertft.models.store.shim import TorchShim
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_a_loaded_encoder_is_the_stored_one_and_draws_no_numbers(family, tmp_pat
     assert torch.equal(torch.get_rng_state(), before)
     if family != "modernbert":  # which transformers 4 would compile
         torch.testing.assert_close(loaded.predict(docs).token_vectors, stored.predict(docs).token_vectors)
-    ours, theirs = get_shim(loaded).module, get_shim(stored).module
+    ours, theirs = loaded.module, stored.module
     buffers = dict(theirs.named_buffers())
     assert dict(ours.named_buffers()).keys() == buffers.keys()
     assert all(torch.equal(buffer, buffers[name]) for name, buffer in ours.named_buffers())
@@ -52,7 +52,7 @@ def test_without_weights_to_come_a_seed_gives_the_same_module(checkpoints):
     built = []
     for seed in (0, 0, 1):
         fix_random_seed(seed)
-        built.append(build_bert(get_shim(encoder).spec).bert.get_input_embeddings().weight)
+        built.append(build_bert(encoder.shim.spec).bert.get_input_embeddings().weight)
     assert torch.equal(built[0], built[1])
     assert not torch.equal(built[0], built[2])
 
