@@ -24,21 +24,25 @@ SECONDS ?= 600
 # Which sets of versions are tested, such as `newest default@python3.13`; all where none is named.
 SETS ?=
 # A process per core, each with one thread: torch's own threads would get into each other's way.
-PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
+PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist worksteal
+# What `make test` leaves out; see the markers in pyproject.toml.
+LONG := process or faults or bench or hostile or cluster or browser or slow
 
-.PHONY: help quickstart textcat test test-demo test-tracking test-spacy-transformers check docs browser benchmark \
+.PHONY: help quickstart textcat test test-all test-rest test-demo test-tracking test-spacy-transformers check docs browser benchmark \
 	fuzz faults concurrency soak versions release clean
 
 help:
 	@echo "make quickstart               from BIO files to an installed pipeline, with the corpus in assets/"
 	@echo "make textcat                  from labelled texts to a packaged classifier, with the corpus in assets/"
-	@echo "make test                     all tests, in the default environment"
-	@echo "make test-demo                the demo in a browser, beside Gradio"
+	@echo "make test                     fast tests, at most three minutes on two cores; reports what it leaves out"
+	@echo "make test-all                 all tests, in the default environment"
+	@echo "make test-rest                what make test left out"
+	@echo "make test-demo                the demo in a browser, with Gradio"
 	@echo "make test-tracking            a training run in MLflow, with the extra tracking (200 MB more)"
 	@echo "make faults                   every command on a disk that fails at each of its changes; KILLS=20 for some"
-	@echo "make test-spacy-transformers  all tests, beside spacy-transformers and transformers 4"
+	@echo "make test-spacy-transformers  what depends on transformers, with spacy-transformers and transformers 4"
 	@echo "make browser                  Debian's Chromium for tests and screenshots, where it is missing"
-	@echo "make check                    format, lint, types, floors"
+	@echo "make check                    format, lint, types, layers, wording"
 	@echo "make benchmark                speed, latency, training, memory, sharing, start-up, ways to fine-tune;"
 	@echo "                              tables and pictures in $(RESULTS); TEXTS=… TRAIN=… for other BIO files"
 	@echo "make docs                     the documentation, in build/docs; any warning is an error"
@@ -58,8 +62,15 @@ quickstart: $(DEFAULT)/ready
 textcat: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && python -m spacy project run textcat
 
-test: $(DEFAULT)/ready browser
+test: $(DEFAULT)/ready
+	. $(DEFAULT)/bin/activate && HYPOTHESIS_PROFILE=everyday $(PYTEST) -m "not ($(LONG))"
+
+test-all: $(DEFAULT)/ready browser
 	. $(DEFAULT)/bin/activate && $(PYTEST)
+
+# After `make test`, what it left out, and its properties with all their examples.
+test-rest: $(DEFAULT)/ready browser
+	. $(DEFAULT)/bin/activate && $(PYTEST) -m "$(LONG) or hypothesis"
 
 test-demo: $(DEMO)/ready browser
 	. $(DEMO)/bin/activate && $(PYTEST) tests/demo tests/cli/test_demo.py tests/test_browser.py
@@ -71,9 +82,8 @@ test-tracking: $(DEFAULT)/ready
 faults: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && KILLS=$(KILLS) OMP_NUM_THREADS=1 python -m pytest tests/faults tests/test_output.py tests/cli/test_ending.py
 
-# How files are written does not depend on who computes.
-test-spacy-transformers: $(STOCK)/ready browser
-	. $(STOCK)/bin/activate && $(PYTEST) --ignore tests/faults
+test-spacy-transformers: $(STOCK)/ready
+	. $(STOCK)/bin/activate && HYPOTHESIS_PROFILE=everyday $(PYTEST) -m "stock and not hostile"
 
 check: $(DEFAULT)/ready
 	$(DEFAULT)/bin/ruff format --check .

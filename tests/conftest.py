@@ -1,18 +1,102 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests; how much a run tests, and what it reports as left out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from small_checkpoints import make_checkpoint
 from thinc.api import fix_random_seed
 
-# A busy machine is no bug, and what fails once fails again.
-settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("steady")
+# Deadlines would fail on a busy machine. Examples are derandomized: what fails once fails again.
+settings.register_profile("full", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("everyday", settings.get_profile("full"), max_examples=25)
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "full")
+settings.load_profile(PROFILE)
+
+TESTS = Path(__file__).parent
+# The markers of whole directories; others are set where the test is.
+MARKERS = {
+    "concurrency": "process",
+    "faults": "faults",
+    # What depends on the version of transformers, of which spacy-transformers needs an old one.
+    "checkpoints": "stock",
+    "entry_points": "stock",
+    "exchange": "stock",
+    "models/encoder": "stock",
+    "models/heads": "stock",
+    "models/stock": "stock",
+    "models/store": "stock",
+}
+# What `make test` leaves out.
+LEFT_OUT = ("process", "faults", "bench", "hostile", "cluster", "browser", "slow")
+_left_out = pytest.StashKey[Counter[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to count what is left out."""
+    config.stash[_left_out] = Counter()
+    missing = [path for path in MARKERS if not (TESTS / path).exists()]
+    if missing:
+        raise pytest.UsageError(f"tests/conftest.py: MARKERS names what is not there: {', '.join(missing)}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Set the markers of directories and files, and reduce the examples that a test asks of hypothesis itself."""
+    for item in items:
+        if not item.path.is_relative_to(TESTS):
+            continue
+        for folder in item.path.relative_to(TESTS).parents:
+            if marker := MARKERS.get(folder.as_posix()):
+                item.add_marker(marker)
+        # Those that need the extra skip themselves where it is missing.
+        if any("spacy-transformers" in mark.kwargs.get("reason", "") for mark in item.iter_markers("skipif")):
+            item.add_marker("stock")
+        if PROFILE == "everyday":
+            _use_everyday_examples(item)
+
+
+def _use_everyday_examples(item: pytest.Item) -> None:
+    function: Any = getattr(item, "function", None)
+    own = getattr(function, "_hypothesis_internal_use_settings", None)
+    if own is not None and own.max_examples > settings.default.max_examples:
+        function._hypothesis_internal_use_settings = settings(own, max_examples=settings.default.max_examples)
+
+
+def pytest_deselected(items: Iterable[pytest.Item]) -> None:
+    """Count what is left out, each test by the first of its markers."""
+    for item in items:
+        names = [name for name in LEFT_OUT if item.get_closest_marker(name)]
+        item.config.stash[_left_out].update(names[:1])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Pass the counts from a worker of xdist to the process that reports them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = dict(session.config.stash[_left_out])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the counts of a worker; each of them has collected everything."""
+    node.config.stash[_left_out] = Counter(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Report what was left out."""
+    counts = config.stash[_left_out]
+    if counts:
+        listed = ", ".join(f"{counts[name]} {name}" for name in LEFT_OUT if counts[name])
+        terminalreporter.write_line(
+            f"Left out: {sum(counts.values())} tests ({listed}). `make test-all` runs them.",
+            yellow=True,
+        )
 
 
 def pytest_fixture_setup() -> None:

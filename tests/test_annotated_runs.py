@@ -6,7 +6,10 @@ import subprocess
 import sys
 
 import psutil
+import pytest
 from annotated_runs import Run
+
+pytestmark = pytest.mark.process
 
 # Starts a process that ends at once, waits for no more than its end, and so leaves a zombie; and one that lives.
 WITH_ZOMBIE = """

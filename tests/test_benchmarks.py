@@ -21,6 +21,8 @@ from spacy_bertft.data import convert
 from spacy_bertft.data.columns.reader import configure_column_corpus
 from spacy_bertft.exchange.import_hf import import_hf
 
+pytestmark = pytest.mark.bench
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 MOVIE = BENCHMARKS.parent / "assets" / "movie"
 

@@ -21,9 +21,12 @@ from spacy.tokens import DocBin
 from taught_pipelines import GOLD, make_examples, make_taught_pipeline
 from waiting import PATIENCE
 
-pytestmark = pytest.mark.skipif(
-    bool(find_missing()), reason=f"missing: {', '.join(find_missing())}; `make test` installs it where it can"
-)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        bool(find_missing()), reason=f"missing: {', '.join(find_missing())}; `make test` installs it where it can"
+    ),
+]
 
 # A server that may listen, and talk to itself, but tells whom else it would talk to.
 SERVE = """
@@ -150,7 +153,7 @@ def test_a_report_is_read_without_scripts(browser, pipeline, tmp_path):
     gold = [GOLD["bert_ner"][i] | GOLD["bert_textcat"][i] for i in range(4)]
     gold[1]["entities"] = []  # what is found there will be taken for a mistake
     DocBin(docs=[example.reference for example in make_examples(nlp, gold)]).to_disk(tmp_path / "dev.spacy")
-    run("-m", "spacy_bertft", "report", pipeline, "dev.spacy", "report.html", "--resamples", "20", cwd=tmp_path)
+    run("spacy_bertft", "report", pipeline, "dev.spacy", "report.html", "--resamples", "20", cwd=tmp_path)
     list_asked(browser)  # by pages before this one
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:

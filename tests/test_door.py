@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from itertools import pairwise
 
 import pytest
+
+pytestmark = pytest.mark.process
 
 HEAVY = ("transformers", "tokenizers", "huggingface_hub", "matplotlib", "gradio", "hypothesis")
 
@@ -32,11 +36,33 @@ def test_blank_pipelines_import_nothing_heavy():
         assert not (after - before) & set(HEAVY)
 
 
+LOAD_ALL = """
+import json, sys, spacy, thinc.api
+from importlib.metadata import EntryPoint
+modules = [sorted(sys.modules)]
+for point in json.loads(sys.argv[1]):
+    EntryPoint(*point, "").load()
+    modules.append(sorted(sys.modules))
+print(json.dumps(modules))
+"""
+
+
+@pytest.fixture(scope="module")
+def modules_by_point() -> dict[str, tuple[set[str], set[str]]]:
+    """Give by name what had been imported before and after each entry point, all of them in one process.
+
+    What is heavy is found at the first that imports it.
+    """
+    points = [(point.name, point.value) for point in find_entry_points()]
+    command = [sys.executable, "-c", LOAD_ALL, json.dumps(points)]
+    process = subprocess.run(command, check=True, capture_output=True, text=True)
+    modules = [set(names) for names in json.loads(process.stdout)]
+    return {name: each for (name, _), each in zip(points, pairwise(modules), strict=True)}
+
+
 @pytest.mark.parametrize("point", list(find_entry_points()), ids=lambda point: point.name)
-def test_no_entry_point_imports_anything_heavy(point):
-    before = list_imported("import spacy, thinc.api")
-    load = f"from importlib.metadata import EntryPoint; EntryPoint('{point.name}', '{point.value}', '').load()"
-    after = list_imported(f"import spacy, thinc.api; {load}")
+def test_no_entry_point_imports_anything_heavy(modules_by_point, point):
+    before, after = modules_by_point[point.name]
     assert point.module in after
     assert not (after - before) & set(HEAVY)
 

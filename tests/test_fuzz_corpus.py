@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.hostile
+
 CORPUS = Path(__file__).parent.parent / "reliability" / "fuzz" / "corpus"
 TARGETS = sorted(path.name for path in CORPUS.iterdir())
 

@@ -10,6 +10,8 @@ from row_files import read_errors, read_shards
 from reliability.long_lines import CASES, Case, run_case
 from spacy_bertft.data.lines import MAX_LINE_BYTES
 
+pytestmark = pytest.mark.hostile
+
 MEGABYTES = 300
 MOST = 2.5 * MAX_LINE_BYTES / 1_000_000  # megabytes: a reader joins what it has read of a line
 

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from column_files import Sentence, Style, sentences, styles
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,8 @@ from row_files import format_delimited, format_jsonl
 from reliability.fuzz import alignment, columns, rows
 from reliability.fuzz import texts as labelled_texts
 from spacy_bertft.tags import SCHEMES, Scheme
+
+pytestmark = pytest.mark.hostile
 
 Edit = tuple[int, int, bytes]
 bytes_of_choice = st.integers(0, 255).map(lambda choice: bytes([choice]))

@@ -168,6 +168,7 @@ print("\\n".join(disk.changes))
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 @pytest.mark.parametrize("has_exchange", [True, False])
 def test_a_kill_at_any_change_loses_nothing(tmp_path: Path, has_exchange: bool) -> None:

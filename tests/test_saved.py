@@ -12,7 +12,7 @@ from spacy_bertft.models.store.shim import FORMAT
 
 SAVED = sorted((Path(__file__).parent / "saved").glob("format-*/*"))
 # spaCy advises against what another of its versions has saved; it is what is tested here.
-pytestmark = pytest.mark.filterwarnings("ignore:\\[W095\\]:UserWarning")
+pytestmark = [pytest.mark.stock, pytest.mark.filterwarnings("ignore:\\[W095\\]:UserWarning")]
 
 
 @pytest.mark.parametrize("folder", SAVED, ids=lambda folder: f"{folder.parent.name}-{folder.name}")

@@ -23,9 +23,9 @@ def folder(tmp_path_factory) -> Path:
     make_checkpoint(folder / "encoder", max_position_embeddings=128)
     lines = (ROOT / "assets" / "movie" / "train.bio").read_text(encoding="utf-8").split("\n\n")
     (folder / "train.bio").write_text("\n\n".join(lines[:150]), encoding="utf-8")
-    command = ["-m", "spacy_bertft", "convert", "train.bio", "train.spacy", "--dev", "0.2", "--dev-path", "dev.spacy"]
+    command = ["spacy_bertft", "convert", "train.bio", "train.spacy", "--dev", "0.2", "--dev-path", "dev.spacy"]
     run(*command, cwd=folder)
-    output = run("-m", "spacy", "train", CONFIG, "--output", "training", *paths(), *small(), cwd=folder)
+    output = run("spacy", "train", CONFIG, "--output", "training", *paths(), *small(), cwd=folder)
     assert "ENTS_F" in output
     return folder
 
@@ -53,7 +53,7 @@ def test_train(folder):
 
 
 def test_train_with_a_column_file_and_labels_from_a_file(folder):
-    run("-m", "spacy", "init", "labels", CONFIG, "labels", *paths(), cwd=folder)
+    run("spacy", "init", "labels", CONFIG, "labels", *paths(), cwd=folder)
     labels = srsly.read_json(folder / "labels" / "ner.json")
     assert "ACTOR" in labels
     config = spacy.util.load_config(CONFIG)
@@ -62,7 +62,7 @@ def test_train_with_a_column_file_and_labels_from_a_file(folder):
     config["initialize"]["components"] = {"ner": {"labels": read_labels}}
     config.to_disk(folder / "column.cfg")
     once = ["--training.max_steps=1", "--training.eval_frequency=1"]
-    run("-m", "spacy", "train", "column.cfg", "--output", "training-2", *paths(), *once, cwd=folder)
+    run("spacy", "train", "column.cfg", "--output", "training-2", *paths(), *once, cwd=folder)
     trained = spacy.load(folder / "training-2" / "model-last")
     assert list(trained.get_pipe("ner").labels) == labels
 
@@ -70,14 +70,14 @@ def test_train_with_a_column_file_and_labels_from_a_file(folder):
 def test_train_a_tagger(folder):
     sentences = ["show VERB\nme PRON\nfilms NOUN", "who PRON\ndirected VERB\nit PRON", "find VERB\nthe DET\nplot NOUN"]
     (folder / "tags.conll").write_text("\n\n".join(sentences) + "\n", encoding="utf-8")
-    run("-m", "spacy_bertft", "convert", "tags.conll", "tags.spacy", "--as", "tags", cwd=folder)
+    run("spacy_bertft", "convert", "tags.conll", "tags.spacy", "--as", "tags", cwd=folder)
     same = ["--paths.train", "tags.spacy", "--paths.dev", "tags.spacy", "--paths.encoder", "encoder"]
     command = ["train", ROOT / "configs" / "tagger.cfg", "--output", "tagger", *same]
     settings = [setting.replace("components.ner", "components.tagger") for setting in small()]
-    run("-m", "spacy", *command, *settings, "--components.tagger.set_pos=true", cwd=folder)
+    run("spacy", *command, *settings, "--components.tagger.set_pos=true", cwd=folder)
     doc = spacy.load(folder / "tagger" / "model-best")("find the plot")
     assert [token.pos_ for token in doc] == [token.tag_ for token in doc] == ["VERB", "DET", "NOUN"]
-    output = run("-m", "spacy_bertft", "evaluate", "tagger/model-best", "tags.spacy", cwd=folder)
+    output = run("spacy_bertft", "evaluate", "tagger/model-best", "tags.spacy", cwd=folder)
     assert "tag accuracy 100.00 %" in output
 
 
@@ -87,9 +87,8 @@ def test_a_student_of_few_labels_and_many_texts(folder):
     srsly.write_jsonl(folder / "texts.jsonl", texts)
     (folder / "corpus").mkdir()
     shutil.copy(folder / "dev.spacy", folder / "corpus" / "few.spacy")
-    run("-m", "spacy", "apply", "training/model-best", "texts.jsonl", "corpus/silver.spacy", cwd=folder)
+    run("spacy", "apply", "training/model-best", "texts.jsonl", "corpus/silver.spacy", cwd=folder)
     command = [
-        "-m",
         "spacy",
         "train",
         ROOT / "configs" / "ner_few.cfg",
@@ -110,7 +109,7 @@ def test_train_on_from_a_trained_component(folder):
     config["components"]["ner"] = {"source": "training/model-best"}
     config.to_disk(folder / "source.cfg")
     once = ["--training.max_steps=1", "--training.eval_frequency=1"]
-    run("-m", "spacy", "train", "source.cfg", "--output", "training-3", *paths(), *once, cwd=folder)
+    run("spacy", "train", "source.cfg", "--output", "training-3", *paths(), *once, cwd=folder)
     before, after = (
         srsly.read_json(folder / name / "model-best" / "meta.json")["performance"]["ents_f"]
         for name in ("training", "training-3")
@@ -121,19 +120,19 @@ def test_train_on_from_a_trained_component(folder):
 def test_training_twice_with_a_seed_gives_the_same_weights(folder):
     for name in ("one", "two"):
         short = ["--training.max_steps=4", "--training.eval_frequency=4"]
-        run("-m", "spacy", "train", CONFIG, "--output", name, *paths(), *short, cwd=folder)
+        run("spacy", "train", CONFIG, "--output", name, *paths(), *short, cwd=folder)
     one, two = ((folder / name / "model-last" / "ner" / "model").read_bytes() for name in ("one", "two"))
     assert one == two
 
 
 def test_spacy_evaluate(folder):
-    run("-m", "spacy", "evaluate", "training/model-best", "dev.spacy", "--output", "metrics.json", cwd=folder)
+    run("spacy", "evaluate", "training/model-best", "dev.spacy", "--output", "metrics.json", cwd=folder)
     assert srsly.read_json(folder / "metrics.json")["ents_f"] > 0.1
 
 
 def test_evaluate(folder):
     command = ["evaluate", "training/model-best", "dev.spacy", "--output", "ours.json"]
-    output = run("-m", "spacy_bertft", *command, cwd=folder)
+    output = run("spacy_bertft", *command, cwd=folder)
     scores = srsly.read_json(folder / "ours.json")
     assert "token-level micro F1" in output
     assert f"{100 * scores['ents_f']:.2f}" in output
@@ -143,7 +142,7 @@ def test_evaluate(folder):
 
 
 def test_debug_data(folder):
-    output = run("-m", "spacy", "debug", "data", CONFIG, *paths(), cwd=folder)
+    output = run("spacy", "debug", "data", CONFIG, *paths(), cwd=folder)
     assert "Corpus is loadable" in output
 
 
@@ -158,14 +157,14 @@ def test_a_trained_pipeline_can_be_trained_on(folder):
 
 
 def test_debug_config(folder):
-    assert "Config validation" in run("-m", "spacy", "debug", "config", CONFIG, *paths(), cwd=folder)
+    assert "Config validation" in run("spacy", "debug", "config", CONFIG, *paths(), cwd=folder)
 
 
 def test_init_fill_config(folder):
     minimal = '[nlp]\nlang = "en"\npipeline = ["ner", "tagger"]\n[components]\n'
     minimal += '[components.ner]\nfactory = "bert_ner"\n[components.tagger]\nfactory = "bert_tagger"\n'
     (folder / "minimal.cfg").write_text(minimal, encoding="utf-8")
-    run("-m", "spacy", "init", "fill-config", "minimal.cfg", "filled.cfg", cwd=folder)
+    run("spacy", "init", "fill-config", "minimal.cfg", "filled.cfg", cwd=folder)
     filled = spacy.util.load_config(folder / "filled.cfg")
     assert filled["components"]["ner"]["model"]["decoder"] == "crf"
     assert filled["components"]["tagger"]["model"]["encoder"]["@architectures"] == "spacy-bertft.BertEncoder.v1"
@@ -175,7 +174,7 @@ def test_init_fill_config(folder):
 @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.cfg")), ids=lambda path: path.name)
 def test_our_configs_are_complete(folder, config):
     """`debug data` and `debug config` take only configs in which every setting is spelled out."""
-    run("-m", "spacy", "init", "fill-config", config, "same.cfg", cwd=folder)
+    run("spacy", "init", "fill-config", config, "same.cfg", cwd=folder)
     ours = spacy.util.load_config(config)
     ours["components"] = {name: ours["components"][name] for name in ours["nlp"]["pipeline"]}  # text_pair is for pairs
     assert spacy.util.load_config(folder / "same.cfg") == ours
@@ -193,12 +192,12 @@ def test_benchmark_speed(folder):
         "--warmup",
         "1",
     ]
-    assert "words/s" in run("-m", "spacy", *command, cwd=folder)
+    assert "words/s" in run("spacy", *command, cwd=folder)
 
 
 def test_find_threshold(folder):
     command = ["find-threshold", "training/model-best", "dev.spacy", "ner", "min_score", "ents_f", "--n_trials", "3"]
-    output = run("-m", "spacy", *command, cwd=folder)
+    output = run("spacy", *command, cwd=folder)
     rows = [line.split() for line in output.splitlines() if line[:1].isdigit()]
     scores = {float(row[0]): float(row[1]) for row in rows}
     assert set(scores) == {0.0, 0.5, 1.0}
@@ -208,12 +207,12 @@ def test_find_threshold(folder):
 def test_package(folder):
     (folder / "packages").mkdir()
     command = ["package", "training/model-best", "packages", "--name", "test_ner", "--build", "none"]
-    run("-m", "spacy", *command, cwd=folder)
+    run("spacy", *command, cwd=folder)
     [meta] = folder.glob("packages/en_test_ner-*/meta.json")
     assert any(requirement.startswith("spacy-bertft") for requirement in srsly.read_json(meta)["requirements"])
     assert spacy.load(meta.parent / "en_test_ner" / meta.parent.name).pipe_names == ["ner"]
 
 
 def test_mounted_in_spacy(folder):
-    assert "convert" in run("-m", "spacy", "bertft", "--help", cwd=folder)
-    assert "words" in run("-m", "spacy", "bertft", "stats", "train.bio", "--encoder", "encoder", cwd=folder)
+    assert "convert" in run("spacy", "bertft", "--help", cwd=folder)
+    assert "words" in run("spacy", "bertft", "stats", "train.bio", "--encoder", "encoder", cwd=folder)

@@ -43,10 +43,10 @@ def folder(tmp_path_factory) -> Path:
     for source in ("colours.csv", "both.jsonl"):
         output = f"{Path(source).stem}.spacy"
         columns = ["--label-column", "labels"] if source == "both.jsonl" else []
-        run("-m", "spacy_bertft", "convert", source, output, "--as", "cats", "--dev", "0.25", *columns, cwd=folder)
+        run("spacy_bertft", "convert", source, output, "--as", "cats", "--dev", "0.25", *columns, cwd=folder)
     for kind, config in (("colours", "textcat"), ("both", "textcat_multilabel")):
         command = ["train", CONFIGS / f"{config}.cfg", "--output", f"training-{kind}", *paths(kind), *SMALL]
-        assert "CATS_SCORE" in run("-m", "spacy", *command, cwd=folder)
+        assert "CATS_SCORE" in run("spacy", *command, cwd=folder)
     return folder
 
 
@@ -62,8 +62,8 @@ def test_train(folder, kind, text, expected):
 @pytest.mark.parametrize("kind", ["colours", "both"])
 def test_evaluate(folder, kind):
     command = [f"training-{kind}/model-best", f"{kind}-dev.spacy", "--output"]
-    run("-m", "spacy", "evaluate", *command, "spacy.json", cwd=folder)
-    output = run("-m", "spacy_bertft", "evaluate", *command, "ours.json", cwd=folder)
+    run("spacy", "evaluate", *command, "spacy.json", cwd=folder)
+    output = run("spacy_bertft", "evaluate", *command, "ours.json", cwd=folder)
     ours, spacys = (srsly.read_json(folder / name) for name in ("ours.json", "spacy.json"))
     assert ours["cats_score"] == pytest.approx(spacys["cats_score"])
     assert "macro" in output
@@ -72,23 +72,23 @@ def test_evaluate(folder, kind):
 
 def test_find_threshold(folder):
     command = ["training-both/model-best", "both-dev.spacy", "textcat", "threshold", "cats_macro_f", "--n_trials", "3"]
-    output = run("-m", "spacy", "find-threshold", *command, cwd=folder)
+    output = run("spacy", "find-threshold", *command, cwd=folder)
     scores = {float(row.split()[0]): float(row.split()[1]) for row in output.splitlines() if row[:1].isdigit()}
     assert set(scores) == {0.0, 0.5, 1.0}
     assert scores[0.5] > scores[0.0] > scores[1.0] == 0.0
 
 
 def test_init_labels_and_debug_data(folder):
-    run("-m", "spacy", "init", "labels", CONFIGS / "textcat.cfg", "labels", *paths("colours"), cwd=folder)
+    run("spacy", "init", "labels", CONFIGS / "textcat.cfg", "labels", *paths("colours"), cwd=folder)
     assert srsly.read_json(folder / "labels" / "textcat.json") == sorted(COLOURS)
-    output = run("-m", "spacy", "debug", "data", CONFIGS / "textcat.cfg", *paths("colours"), cwd=folder)
+    output = run("spacy", "debug", "data", CONFIGS / "textcat.cfg", *paths("colours"), cwd=folder)
     assert "Corpus is loadable" in output
 
 
 def test_package(folder):
     (folder / "packages").mkdir()
     command = ["package", "training-colours/model-best", "packages", "--name", "colours", "--build", "none"]
-    run("-m", "spacy", *command, cwd=folder)
+    run("spacy", *command, cwd=folder)
     [meta] = folder.glob("packages/en_colours-*/meta.json")
     assert any(requirement.startswith("spacy-bertft") for requirement in srsly.read_json(meta)["requirements"])
     assert spacy.load(meta.parent / "en_colours" / meta.parent.name)("red bird").cats.keys() == set(COLOURS)
@@ -114,8 +114,8 @@ def test_one_pipeline_finds_entities_and_categories(folder):
         "encoder",
     ]
     more = ["--components.ner.model.head_lr_scale=1.0", "--components.ner.model.encoder.precision=fp32"]
-    run("-m", "spacy", "train", "joint.cfg", "--output", "joint", *data, *SMALL, *more, cwd=folder)
-    run("-m", "spacy", "evaluate", "joint/model-best", "joint-colours-dev.spacy", "--output", "joint.json", cwd=folder)
+    run("spacy", "train", "joint.cfg", "--output", "joint", *data, *SMALL, *more, cwd=folder)
+    run("spacy", "evaluate", "joint/model-best", "joint-colours-dev.spacy", "--output", "joint.json", cwd=folder)
     scores = srsly.read_json(folder / "joint.json")
     assert min(scores["ents_f"], scores["cats_score"]) > 0.9
     doc = spacy.load(folder / "joint" / "model-best")("green bird 5")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import spacy
-from commands import run
+from commands import run_python
 from small_checkpoints import make_checkpoint
 from thinc.api import Config
 
@@ -39,6 +39,7 @@ def read_shown() -> dict:
     return logger
 
 
+@pytest.mark.process
 @pytest.mark.skipif(
     any(find_spec(name) is None for name in EXTRA), reason="needs the extra `tracking`: make test-tracking"
 )
@@ -48,14 +49,14 @@ def test_a_training_run_in_mlflow(tmp_path, monkeypatch):
     make_checkpoint(tmp_path / "encoder", max_position_embeddings=128)
     lines = (ROOT / "assets" / "movie" / "train.bio").read_text(encoding="utf-8").split("\n\n")
     (tmp_path / "train.bio").write_text("\n\n".join(lines[:20]), encoding="utf-8")
-    run("-m", "spacy_bertft", "convert", "train.bio", "train.spacy", cwd=tmp_path)
+    run_python("-m", "spacy_bertft", "convert", "train.bio", "train.spacy", cwd=tmp_path)
     config = spacy.util.load_config(CONFIG)
     config["training"]["logger"] = read_shown()
     config.to_disk(tmp_path / "tracked.cfg")
     paths = ["--paths.train", "train.spacy", "--paths.dev", "train.spacy", "--paths.encoder", "encoder"]
     steps = ["--training.max_steps", "2", "--training.eval_frequency", "2"]
-    run("-m", "spacy", "train", "tracked.cfg", "--output", "training", *paths, *steps, cwd=tmp_path)
-    run("-c", READ_BACK, cwd=tmp_path)
+    run_python("-m", "spacy", "train", "tracked.cfg", "--output", "training", *paths, *steps, cwd=tmp_path)
+    run_python("-c", READ_BACK, cwd=tmp_path)
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     assert (found["name"], found["status"]) == ("movie", "FINISHED")
     assert found["params"]["components.ner.factory"] == "bert_ner"

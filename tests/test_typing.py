@@ -14,7 +14,10 @@ import pytest
 
 import spacy_bertft
 
-pytestmark = pytest.mark.skipif(find_spec("mypy") is None, reason="needs mypy, which the group dev has")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(find_spec("mypy") is None, reason="needs mypy, which the group dev has"),
+]
 
 PACKAGE = Path(spacy_bertft.__file__).parent
 

@@ -7,6 +7,8 @@ import pytest
 
 from spacy_bertft.annotate.memory import give_back_memory, keep_large_blocks_apart
 
+pytestmark = pytest.mark.process
+
 # Blocks that glibc does not map one by one, every second of them free at the end: holes that it would keep.
 HOLES = """
 from pathlib import Path

@@ -13,7 +13,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
-from commands import run
+from commands import run_python
 from damaged import DAMAGES, Canary, expect_named, is_refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,6 +25,8 @@ from spacy_bertft.checkpoints import copy_checkpoint, read_head, read_tokenizer
 from spacy_bertft.errors import CheckpointError
 from spacy_bertft.exchange.import_hf import import_hf
 from spacy_bertft.models.encoder.build import build_bert_encoder
+
+pytestmark = pytest.mark.hostile
 
 make_doc = blank("en").make_doc
 FORMATS = {
@@ -186,7 +188,7 @@ print("GREW", (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1
 
 
 def test_sizes_that_no_weights_explain_take_no_memory(folder, tmp_path):
-    printed = run("-c", PROBE, folder, json.dumps(HUGE), cwd=tmp_path)
+    printed = run_python("-c", PROBE, folder, json.dumps(HUGE), cwd=tmp_path)
     assert "ACCEPTED" not in printed
     n_mb = int(printed.split("GREW")[1])
     assert n_mb < 300  # 2**24 numbers at most, and what Python itself takes

@@ -76,7 +76,7 @@ def test_a_missing_extra_is_one_line(ruler, tmp_path, monkeypatch):
 
 def test_a_pipe_is_quiet_and_a_second_run_goes_on(ruler, tmp_path):
     write_rows(tmp_path / "a.jsonl", [{"text": "a film"}, {"body": "a"}])
-    command = ["-m", "spacy_bertft", "annotate", ruler, "a.jsonl", "out"]
+    command = ["spacy_bertft", "annotate", ruler, "a.jsonl", "out"]
     told = "2 rows read, 1 written to 1 shards; 1 failed (see out/errors.jsonl).\n"
     assert run(*command, cwd=tmp_path) == told
     assert run(*command, cwd=tmp_path) == told

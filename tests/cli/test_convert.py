@@ -86,6 +86,7 @@ def test_as_a_command_of_spacy(source: Path, tmp_path: Path) -> None:
     assert result.stderr.startswith("Error: output = ")
 
 
+@pytest.mark.process
 def test_the_door_is_light() -> None:
     heavy = ("spacy", "torch", "transformers", "tokenizers", "matplotlib")
     code = f"import sys, spacy_bertft.cli; print([name for name in {heavy} if name in sys.modules])"
@@ -203,8 +204,8 @@ def test_labelled_texts_that_are_taken_for_columns(tmp_path: Path) -> None:
 def test_labelled_texts_are_quiet_in_a_pipe(tmp_path: Path) -> None:
     source = tmp_path / "a.csv"
     source.write_text("text,label\na,x\nb,y\n")
-    result = run_python("-m", "spacy_bertft", "convert", "--as", "cats", str(source), str(tmp_path / "b.spacy"))
-    assert (result.returncode, result.stderr) == (0, "")
+    result = CliRunner().invoke(app, ["convert", "--as", "cats", str(source), str(tmp_path / "b.spacy")])
+    assert (result.exit_code, result.stderr) == (0, "")
     assert "3 lines of 1 file read" in result.stdout
 
 

@@ -37,6 +37,7 @@ with clean_up_when_terminated():
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("how", ["once", "twice", "at once"])
 def test_what_is_half_written_is_removed(tmp_path: Path, how: str, name: str) -> None:

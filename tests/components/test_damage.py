@@ -22,6 +22,8 @@ from spacy.language import Language
 
 from reliability.fuzz.tiny import FACTORIES, annotate, make_tiny_checkpoint, make_tiny_pipeline
 
+pytestmark = pytest.mark.hostile
+
 TEXT = "a b c d"
 
 

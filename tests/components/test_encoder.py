@@ -395,6 +395,7 @@ def test_upstream_names_one_of_several(checkpoint):
     assert nlp.get_pipe("bert_tagger").model.encoder.states is listening["second"]  # the nearest
 
 
+@pytest.mark.process
 def test_processes(checkpoint):
     nlp = make("bert_encoder", checkpoint)
     train(nlp, 5)

@@ -299,6 +299,7 @@ def test_a_new_process_can_be_given_the_component(nlp):
     assert [read(doc) for doc in docs] == [gold["entities"] for gold in ENTITIES.values()]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("n_process", [2])
 def test_processes(nlp, n_process):
     """The parent has run the model before: that is what hangs elsewhere."""

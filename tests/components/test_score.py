@@ -178,6 +178,7 @@ def read_by_chars(doc: Doc) -> list[tuple[int, int, str, float]]:
     return [(ent.start_char, ent.end_char, ent.label_, round(ent._.bertft_score, 5)) for ent in doc.ents]
 
 
+@pytest.mark.process
 def test_a_pipeline_that_merges_entities(nlp):
     """Every score is that of the same pipeline without `merge_entities`, here and from other processes."""
     with nlp.select_pipes(disable=["merge_entities"]):

@@ -189,6 +189,7 @@ def test_a_new_process_can_be_given_the_component(trained, factory):
     assert [choose(doc) for doc in docs] == list(CATS[factory].values())
 
 
+@pytest.mark.process
 @both
 def test_processes(trained, factory):
     """The parent has run the model before: that is what hangs elsewhere."""

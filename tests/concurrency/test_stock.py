@@ -12,6 +12,8 @@ from spacy.training import Example
 from taught_pipelines import SHARED
 from thinc.api import fix_random_seed
 
+pytestmark = pytest.mark.stock
+
 pytest.importorskip("spacy_transformers")
 
 SPANS = {"@span_getters": "spacy-transformers.strided_spans.v1", "window": 12, "stride": 9}

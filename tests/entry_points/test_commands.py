@@ -45,6 +45,7 @@ def old_typer(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("command", "found"), [("--help", "Fine-tuned BERT in a spaCy pipeline."), ("info", "spaCy")])
 def test_commands_of_spacy_work_with_an_old_typer(old_typer: Path, command: str, found: str) -> None:
     done = run_python("-m", "spacy", command, folder=old_typer)
@@ -52,6 +53,7 @@ def test_commands_of_spacy_work_with_an_old_typer(old_typer: Path, command: str,
     assert found in done.stdout
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("start", [("-m", "spacy", "bertft"), ("-m", "spacy_bertft"), ("-c", SCRIPT)])
 def test_our_commands_say_in_one_line_that_typer_is_too_old(old_typer: Path, start: tuple[str, ...]) -> None:
     done = run_python(*start, "--help", folder=old_typer)
@@ -62,6 +64,7 @@ def test_our_commands_say_in_one_line_that_typer_is_too_old(old_typer: Path, sta
     )
 
 
+@pytest.mark.process
 def test_spacy_passes_arguments_on_as_they_are(folder: Path) -> None:
     done = run_python("-m", "spacy", "bertft", "stats", "--", "--x", folder=folder)
     assert (done.returncode, done.stderr) == (1, "Error: --x: no such file. Expected the path of a file.\n")

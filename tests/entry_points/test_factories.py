@@ -40,6 +40,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.process
 def test_spacy_works_with_a_broken_torch_and_our_components_say_what_is_broken(folder: Path) -> None:
     done = run_python("-c", f"MODEL = {MODEL}{USE}", folder=folder)
     assert (done.returncode, done.stderr) == (0, "")
@@ -52,6 +53,7 @@ def test_spacy_works_with_a_broken_torch_and_our_components_say_what_is_broken(f
     }
 
 
+@pytest.mark.process
 def test_commands_of_spacy_work_with_a_broken_torch(folder: Path) -> None:
     done = run_python("-m", "spacy", "info", folder=folder)
     assert done.returncode == 0, done.stderr

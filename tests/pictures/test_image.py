@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pytest
-from commands import run
+from commands import run_python
 
 import spacy_bertft
 from spacy_bertft.pictures.colors import COLORS
@@ -35,10 +35,13 @@ def test_images_of_both_formats() -> None:
     assert COLORS["paper"] in svg
 
 
+@pytest.mark.process
 def test_only_the_object_api_of_matplotlib_is_used(tmp_path: Path) -> None:
     """Pyplot would choose a window system. A process of its own, since Captum imports it too."""
     code = "import sys; from matplotlib.figure import Figure; from spacy_bertft.pictures.image import render"
-    printed = run("-c", f"{code}; render(Figure, 'svg'); print('matplotlib.pyplot' in sys.modules)", cwd=tmp_path)
+    printed = run_python(
+        "-c", f"{code}; render(Figure, 'svg'); print('matplotlib.pyplot' in sys.modules)", cwd=tmp_path
+    )
     assert printed == "False\n"
     package = Path(spacy_bertft.__file__).parent
     assert [path.name for path in package.rglob("*.py") if "pyplot" in path.read_text(encoding="utf-8")] == []

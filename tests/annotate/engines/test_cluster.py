@@ -19,6 +19,8 @@ from spacy_bertft.annotate.cluster import RayAnnotator
 from spacy_bertft.annotate.settings import AnnotateSettings, WorkerSettings
 from spacy_bertft.errors import SettingError
 
+pytestmark = pytest.mark.cluster
+
 pytest.importorskip("ray", reason="needs the extra ray")
 
 N_ROWS = 4500

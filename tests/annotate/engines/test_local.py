@@ -20,6 +20,8 @@ from spacy_bertft.annotate.annotate import annotate
 from spacy_bertft.cli import app
 from spacy_bertft.errors import SettingError
 
+pytestmark = pytest.mark.process
+
 N_ROWS = 9000
 N_KILLS = 10
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import spacy
-from commands import run
+from commands import run_python
 
 from spacy_bertft.annotate.chunks import cut_source
 from spacy_bertft.annotate.inputs import find_inputs
@@ -105,6 +105,7 @@ def test_years_that_python_does_not_know(tmp_path):
     check_moments(tmp_path / "a.parquet", "20000-11-22 03:33:20.000")
 
 
+@pytest.mark.process
 def test_nanoseconds_need_no_pandas(tmp_path):
     parquet.write_table(make_moments(1_000_000_001, "ns"), tmp_path / "a.parquet")
     (tmp_path / "check.py").write_text(
@@ -123,4 +124,4 @@ from pathlib import Path
 check_moments(Path({str(tmp_path / "a.parquet")!r}), "1970-01-01 00:00:01.000000001")
 """
     )
-    run(tmp_path / "check.py", cwd=tmp_path)
+    run_python(tmp_path / "check.py", cwd=tmp_path)

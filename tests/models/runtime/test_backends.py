@@ -91,6 +91,7 @@ def read(docs):
     return [[(ent.text, ent.label_, round(ent._.bertft_score, 3)) for ent in doc.ents] for doc in docs]
 
 
+@pytest.mark.process
 def test_one_line_of_the_config_chooses_it(pipeline):
     expected = read(spacy.load(pipeline).pipe(TEXTS))
     nlp = load(pipeline, backend="onnx")

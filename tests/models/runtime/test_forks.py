@@ -18,6 +18,7 @@ def model(tmp_path):
     return model
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_the_copy_that_predicts_is_made_before_a_fork(model):
     shim = model.shim
@@ -29,6 +30,7 @@ def test_the_copy_that_predicts_is_made_before_a_fork(model):
     assert list(shim.derived) == ["inference copy"]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_what_has_no_weights_yet_does_not_stop_a_fork():
     model = build_bert_encoder("/nowhere")
@@ -39,6 +41,7 @@ def test_what_has_no_weights_yet_does_not_stop_a_fork():
     assert not model.shim.derived
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("setting", "expected"), [(None, 1), ("2", 2)])
 def test_a_spawned_process_takes_one_thread_unless_told_otherwise(model, monkeypatch, setting, expected):
     if setting is None:

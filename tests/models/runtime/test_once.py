@@ -38,6 +38,7 @@ def test_what_is_made_may_need_something_else_that_is_made():
     assert make_once(made, "outer", lambda: make_once(made, "inner", lambda: 1) + 1) == 2
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_fork_waits_for_what_is_being_made():

@@ -86,6 +86,7 @@ def multiply(queue) -> None:
         queue.put(run_side_by_side(lambda item: 3 * item, [1, 2, 3], 2))
 
 
+@pytest.mark.process
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_starts_threads_of_its_own(two_threads):
     run_side_by_side(lambda item: item, [1, 2, 3], 2)

@@ -177,6 +177,7 @@ def test_a_listener_is_not_replaced_by_a_copy(checkpoint):
         nlp.replace_listeners("transformer", "ner", ["model.tok2vec"])
 
 
+@pytest.mark.process
 def test_processes(checkpoint):
     nlp = make(OURS, checkpoint, with_ner=True)
     assert nlp.get_pipe("transformer").model.is_initialized
