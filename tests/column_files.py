@@ -9,7 +9,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from spacy_bertft.tags import Scheme, TagSpan, write_tags
+from spacy_bertft.tags.grammar import Scheme
+from spacy_bertft.tags.schemes import TagSpan, write_tags
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from row_files import format_delimited, format_jsonl
 
 from reliability.fuzz import alignment, columns, rows
 from reliability.fuzz import texts as labelled_texts
-from spacy_bertft.tags import SCHEMES, Scheme
+from spacy_bertft.tags.grammar import SCHEMES, Scheme
 
 pytestmark = pytest.mark.hostile
 

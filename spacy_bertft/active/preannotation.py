@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from spacy.tokens import Doc
 
 from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.entity_scores import find_score
 from spacy_bertft.components.ner import BertNer
-from spacy_bertft.components.score import find_score
 from spacy_bertft.components.tagger import BertTagger
 from spacy_bertft.components.text_component import TextComponent
 

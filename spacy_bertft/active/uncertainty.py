@@ -10,7 +10,7 @@ from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.components.token_component import TokenComponent
 from spacy_bertft.errors import UnsupportedError
-from spacy_bertft.tags import best_paths, path_log_probs
+from spacy_bertft.tags.chain import best_paths, path_log_probs
 
 Floats = NDArray[np.float64]
 

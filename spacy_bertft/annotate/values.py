@@ -12,7 +12,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_bertft.annotate.settings import Kind
-from spacy_bertft.components.score import find_score
+from spacy_bertft.components.entity_scores import find_score
 
 _DIGITS = 6  # of a probability
 

@@ -14,7 +14,7 @@ from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import run_component
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.errors import SettingError
-from spacy_bertft.training.temperature import Answers, fit_temperature, join_answers
+from spacy_bertft.training.calibration import Answers, fit_temperature, join_answers
 
 CalibratedComponent = BertNer | TextComponent
 

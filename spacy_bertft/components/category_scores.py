@@ -15,8 +15,8 @@ import numpy as np
 from spacy.scorer import PRFScore, Scorer
 from spacy.training import Example
 
+from spacy_bertft.components.entity_scores import Scorer as ScorerFunction
 from spacy_bertft.components.predictions import list_gold_labels
-from spacy_bertft.components.scorers import Scorer as ScorerFunction
 from spacy_bertft.errors import DataError, shorten
 
 

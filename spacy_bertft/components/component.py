@@ -17,7 +17,7 @@ from spacy.vocab import Vocab
 from spacy_bertft.checkpoints import CheckpointHead, Task
 from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.components.predictions import Judged, Prediction, measure_calibration_error, stack_judged
-from spacy_bertft.components.training_config import warn_about_training
+from spacy_bertft.components.training import warn_about_training
 from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, DataError, FixedLabelsError, SettingError
 from spacy_bertft.models.heads.head import find_pretrained_head, load_head
 
@@ -49,6 +49,7 @@ class BertComponent(BertPipe):
         self.scorer = scorer
         self.unknown_labels: Counter[str] = Counter()
         self._head: CheckpointHead | None = None
+        self._warnings: set[str] = set()
 
     # What a subclass says.
 
@@ -220,13 +221,17 @@ class BertComponent(BertPipe):
         if not self.cfg["ignore_unknown"]:
             check_known(self.name, label, self.labels)
         if not self.unknown_labels:
-            warnings.warn(
-                f"{self.name}: the examples have the label '{label}', which is not among the labels that were given to "
-                "initialize(). Such labels are ignored and counted in unknown_labels. This is reported once.",
-                stacklevel=2,
+            self._warn_once(
+                f"the examples have the label '{label}', which is not among the labels that were given to "
+                "initialize(). Such labels are ignored and counted in unknown_labels."
             )
         self.unknown_labels[label] += 1
         return False
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warnings:
+            self._warnings.add(message)
+            warnings.warn(f"{self.name}: {message} This is reported once.", stacklevel=4)
 
 
 def check_labels(labels: Any) -> None:

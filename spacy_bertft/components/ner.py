@@ -1,6 +1,5 @@
 """`bert_ner`: documents → `doc.ents`."""
 
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Optional
@@ -14,28 +13,21 @@ from spacy.training import Example
 
 from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.components.component import Scorer, check_known
+from spacy_bertft.components.entity_scores import read_entities, register_score, write_entities
 from spacy_bertft.components.predictions import (
     Prediction,
     is_entity_correct,
     list_entities,
     read_gold_entities,
 )
-from spacy_bertft.components.score import read_entities, register_score, write_entities
 from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.token import TokenModel, TokenScores
-from spacy_bertft.tags import (
-    SpanBatch,
-    TagScheme,
-    TagSpan,
-    best_paths,
-    build_grammar,
-    find_spans,
-    guess_tag_scheme,
-    normalize_tags,
-    write_tags,
-)
-from spacy_bertft.training.temperature import Answers
+from spacy_bertft.tags.chain import best_paths
+from spacy_bertft.tags.grammar import TagScheme, build_grammar, guess_tag_scheme, normalize_tags
+from spacy_bertft.tags.schemes import TagSpan, write_tags
+from spacy_bertft.tags.spans import SpanBatch, find_spans
+from spacy_bertft.training.calibration import Answers
 
 
 @Language.factory(
@@ -100,7 +92,6 @@ class BertNer(TokenComponent):
         settings = {"overwrite": overwrite, "min_score": min_score}
         super().__init__(vocab, model, name, scorer=scorer, temperature=1.0, **settings)
         self.n_misaligned = 0
-        self._has_warned = False
         register_score()
 
     def _has_labels_of_model(self) -> bool:
@@ -168,15 +159,12 @@ class BertNer(TokenComponent):
         return [column[tag] for tag in tags]
 
     def _count_misaligned(self, texts: list[str]) -> None:
-        self.n_misaligned += len(texts)
-        if texts and not self._has_warned:
-            self._has_warned = True
-            warnings.warn(
-                f"{self.name}: the gold entity '{texts[0]}' does not fit the tokens of its document, or begins or ends "
-                "within a subword token. Such entities are left out of the loss and counted in n_misaligned. This is "
-                "reported once.",
-                stacklevel=2,
+        if texts and not self.n_misaligned:
+            self._warn_once(
+                f"the gold entity '{texts[0]}' does not fit the tokens of its document, or begins or ends within a "
+                "subword token. Such entities are left out of the loss and counted in n_misaligned."
             )
+        self.n_misaligned += len(texts)
 
     def collect_answers(self, examples: list[Example]) -> Answers:
         """Predict entities and look which are right, leaving out those on tokens of which nothing is known.

@@ -23,8 +23,8 @@ from spacy.attrs import ENT_IOB, IDX, LENGTH
 from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
-from spacy_bertft.tags import TagSpan
-from spacy_bertft.training.reliability import measure_reliability
+from spacy_bertft.tags.schemes import TagSpan
+from spacy_bertft.training.calibration import measure_reliability
 
 Kind = Literal["entity", "tag", "category"]
 

@@ -16,7 +16,7 @@ from spacy_bertft.components.predictions import Prediction, list_tags
 from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.token import TokenModel, TokenScores
-from spacy_bertft.tags import best_paths
+from spacy_bertft.tags.chain import best_paths
 
 
 @Language.factory(

@@ -1,10 +1,10 @@
-"""What `bert_textcat` and `bert_textcat_multilabel` share: a score for every label of a document."""
+"""What `bert_textcat` and `bert_textcat_multilabel` share: a probability for every label of a document."""
 
 # No `from __future__ import annotations`: spaCy reads the signature of `initialize` at run time.
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Optional, Union
 
 import numpy as np
@@ -19,11 +19,14 @@ from spacy_bertft.components.category_scores import UnknownLabelsWarning, count_
 from spacy_bertft.components.component import BertComponent, Scorer
 from spacy_bertft.components.pipe import DEFAULT_ENCODER
 from spacy_bertft.components.predictions import Prediction, list_categories, list_gold_labels
-from spacy_bertft.components.text_pair import PairWarnings, check_pairs
-from spacy_bertft.errors import CheckpointError, SettingError, UnsupportedError
-from spacy_bertft.models.heads.text import TextModel
-from spacy_bertft.training.class_weights import find_class_weights
-from spacy_bertft.training.temperature import Answers
+from spacy_bertft.components.text_pair import CUT_PAIR, UNMARKED_PAIR, check_pairs
+from spacy_bertft.data.pairs import is_unmarked_pair
+from spacy_bertft.errors import CheckpointError, DataError, SettingError, UnsupportedError
+from spacy_bertft.models.heads.losses import compute_exclusive_loss, compute_multilabel_loss
+from spacy_bertft.models.heads.text import TextModel, sigmoid, softmax
+from spacy_bertft.training.calibration import Answers
+
+Floats = NDArray[np.float64]
 
 # confection reads this at run time.
 ClassWeights = Union[Literal["none", "balanced"], dict[str, float]]  # noqa: UP007
@@ -35,20 +38,6 @@ DEFAULT_MODEL = {
     "dropout": None,
     "head_lr_scale": 1.0,
     "encoder": DEFAULT_ENCODER,
-}
-
-# Those of spaCy's own components.
-SCORE_WEIGHTS = {
-    "cats_score": 1.0,
-    "cats_score_desc": None,
-    "cats_micro_p": None,
-    "cats_micro_r": None,
-    "cats_micro_f": None,
-    "cats_macro_p": None,
-    "cats_macro_r": None,
-    "cats_macro_f": None,
-    "cats_macro_auc": None,
-    "cats_f_per_type": None,
 }
 
 
@@ -70,6 +59,7 @@ class TextComponent(BertComponent):
 
     stored: tuple[str, ...] = (*BertComponent.stored, "label_weights", "temperature")
     task = "text"
+    exclusive: bool  # whether exactly one label holds
 
     def __init__(
         self,
@@ -78,7 +68,7 @@ class TextComponent(BertComponent):
         name: str,
         *,
         threshold: float,
-        class_weights: str | dict[str, float],
+        class_weights: ClassWeights,
         label_smoothing: float,
         scorer: Scorer | None,
     ) -> None:
@@ -89,111 +79,19 @@ class TextComponent(BertComponent):
         super().__init__(vocab, model, name, scorer=scorer, threshold=threshold, label_weights=[], temperature=1.0)
         self.class_weights = class_weights
         self.label_smoothing = label_smoothing
-        self._pair_warnings = PairWarnings()
 
-    # What a subclass says.
+    # spaCy's methods, in spaCy's order.
 
-    exclusive: bool
+    def predict(self, docs: Iterable[Doc]) -> Floats:
+        """Predict for a batch, without touching the documents: `(B, L)` probabilities."""
+        return self._compute_probs(self._score(list(docs)), self.cfg["temperature"])
 
-    def _check_gold(self, cats: dict[str, float]) -> None:
-        """Raise unless the gold annotation of a document makes sense."""
-        raise NotImplementedError
+    def set_annotations(self, docs: Iterable[Doc], scores: Floats) -> None:
+        """Write probabilities to `doc.cats`."""
+        for doc, row in zip(docs, scores.tolist(), strict=True):
+            doc.cats.update(zip(self.labels, row, strict=True))
 
-    def _tell_unknown(self) -> str:
-        """Tell what becomes of texts with labels that no component has, when they are scored."""
-        raise NotImplementedError
-
-    def _get_probs(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Turn logits into probabilities."""
-        raise NotImplementedError
-
-    def _compute_loss(
-        self,
-        scores: NDArray[np.float32],
-        targets: NDArray[np.float64],
-        is_known: NDArray[np.bool_],
-        weights: NDArray[np.float64],
-    ) -> tuple[float, NDArray[np.float64]]:
-        """Compute the loss of a batch and its gradient; all arrays but the weights are `(B, L)`."""
-        raise NotImplementedError
-
-    # spaCy's verbs, in spaCy's order.
-
-    def initialize(
-        self,
-        get_examples: Callable[[], Iterable[Example]],
-        *,
-        nlp: Optional[Language] = None,  # noqa: UP045
-        labels: Optional[Sequence[str]] = None,  # noqa: UP045
-    ) -> None:
-        """Find the labels and their weights, and load the encoder.
-
-        Args:
-            get_examples: Gives examples; all are looked at.
-            nlp: The pipeline.
-            labels: The labels, as `spacy init labels` wrote them.
-
-        Raises:
-            DataError: There are no labels, or gold annotation makes no sense.
-            SettingError: `class_weights` does not fit the labels.
-            CheckpointError: The encoder cannot be loaded.
-        """
-        with self._roll_back_on_error():
-            super().initialize(get_examples, nlp=nlp, labels=labels)
-            self.cfg["label_weights"] = self._find_weights(get_examples())
-
-    def _read_head_labels(self, head: CheckpointHead) -> Iterable[str]:
-        if head.is_multilabel is not None and head.is_multilabel == self.exclusive:
-            right = "bert_textcat_multilabel" if head.is_multilabel else "bert_textcat"
-            raise SettingError("head", head.name, f"the component {right} for it, as its problem_type says")
-        if head.never:
-            raise SettingError("labels", NEVER, f"a name for every category of {head.name}; only tags can be left out")
-        return head.labels
-
-    def _read_labels(self, example: Example) -> Iterable[str]:
-        self._check_gold(example.reference.cats)
-        return list(example.reference.cats)
-
-    def _set_outputs(self) -> None:
-        self.model.n_labels = len(self.labels)
-
-    def _set_stored(self, stored: dict[str, Any]) -> None:
-        super()._set_stored(stored)
-        weights = self.cfg["label_weights"]
-        is_listed = isinstance(weights, list) and all(isinstance(weight, (int, float)) for weight in weights)
-        if not is_listed or len(weights) not in (0, len(self.labels)) or not np.isfinite(weights).all():
-            raise CheckpointError("label_weights is no list of numbers, one for each label.")
-
-    def _has_labels_of_model(self) -> bool:
-        return bool(len(self.labels) == self.model.n_labels)
-
-    def _find_weights(self, examples: Iterable[Example]) -> list[float]:
-        counts: Counter[str] = Counter()
-        known: Counter[str] = Counter()
-        lowest: dict[str, float] = {}
-        if self.class_weights == "balanced" or not self.exclusive:
-            for example in examples:
-                cats = example.reference.cats
-                known.update(cats.keys())
-                counts.update(list_gold_labels(cats, self.labels, exclusive=self.exclusive))
-                lowest.update({label: min(value, lowest.get(label, value)) for label, value in cats.items()})
-        if not self.exclusive:
-            self._warn_of_always_positive([label for label in self.labels if lowest.get(label, 0.0) >= 0.5])
-        by_label = ([counts[label] for label in self.labels], [known[label] for label in self.labels])
-        weights = find_class_weights(self.class_weights, self.labels, *by_label, exclusive=self.exclusive)
-        found: list[float] = weights.tolist()
-        return found
-
-    def _warn_of_always_positive(self, labels: list[str]) -> None:
-        if labels:
-            warnings.warn(
-                f"{self.name}: in the examples, these labels always hold: {', '.join(labels[:5])} ({len(labels)} of "
-                f"{len(self.labels)}). A label without a value is unknown, not 0: the component would learn to predict "
-                "them for every text. Expected doc.cats with 0.0 for labels that do not hold.",
-                stacklevel=2,
-            )
-
-    def get_loss(self, examples: Iterable[Example], scores: NDArray[np.float32]) -> tuple[float, NDArray[np.float64]]:
+    def get_loss(self, examples: Iterable[Example], scores: NDArray[np.float32]) -> tuple[float, Floats]:
         """Compute the loss of a batch, a mean, and its gradient.
 
         Raises:
@@ -209,59 +107,35 @@ class TextComponent(BertComponent):
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
         check_pairs(self.name, examples)
-        self._pair_warnings.warn_of_cut(self.name, self.n_truncated)
+        self._warn_of_cut_pairs()
         targets, is_known = self._read_targets(examples)
-        return self._compute_loss(scores, targets, is_known, np.array(self.cfg["label_weights"]))
+        weights = np.array(self.cfg["label_weights"], dtype=np.float64)
+        if self.exclusive:
+            return compute_exclusive_loss(scores, targets, weights, self.label_smoothing)
+        return compute_multilabel_loss(scores, targets, is_known, weights, self.label_smoothing)
 
-    def _read_targets(self, examples: list[Example]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Read the gold value of every label, `(B, L)`, and whether it is known."""
-        shape = (len(examples), len(self.labels))
-        targets, is_known = np.zeros(shape), np.zeros(shape, dtype=np.bool_)
-        column = {label: index for index, label in enumerate(self.labels)}
-        for row, example in enumerate(examples):
-            cats = {label: value for label, value in example.reference.cats.items() if self._is_known(label)}
-            self._check_gold(cats)
-            for label, value in cats.items():
-                targets[row, column[label]] = value
-                is_known[row, column[label]] = True
-        return targets, is_known
-
-    def _read_truth(self, examples: list[Example]) -> NDArray[np.bool_]:
-        """Read which labels hold, `(B, L)`."""
-        held = [list_gold_labels(each.reference.cats, self.labels, exclusive=self.exclusive) for each in examples]
-        rows = [[label in labels for label in self.labels] for labels in held]
-        return np.array(rows, dtype=np.bool_).reshape(len(examples), len(self.labels))
-
-    def _pick_answers(
-        self, scores: NDArray[np.float32], targets: NDArray[np.float64], is_known: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
-        """Pick the answers whose confidence counts, as a mask `(B, L)`, among those of which the truth is known."""
-        raise NotImplementedError
-
-    def collect_answers(self, examples: list[Example]) -> Answers:
-        """Predict categories and look which are right: the best of exclusive labels, each of others.
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Optional[Language] = None,  # noqa: UP045
+        labels: Optional[Sequence[str]] = None,  # noqa: UP045
+    ) -> None:
+        """Find the labels and their weights, and load the encoder.
 
         Args:
-            examples: Their predicted documents hold what earlier components write.
+            get_examples: Gives examples; all are read.
+            nlp: The pipeline.
+            labels: The labels, as `spacy init labels` wrote them.
 
         Raises:
-            DataError: The gold annotation of a document makes no sense, or has a label that the component does not.
+            DataError: There are no labels, or gold annotation makes no sense.
+            SettingError: `class_weights` does not fit the labels.
+            CheckpointError: The encoder cannot be loaded.
         """
-        check_pairs(self.name, examples)
-        scores = self._score([example.predicted for example in examples])
-        targets, is_known = self._read_targets(examples)
-        answered = self._pick_answers(scores, targets, is_known)
-        holds = self._read_truth(examples)
-        return Answers(
-            find_probs=lambda temperature: self._get_probs(scores / np.float32(temperature))[answered],
-            is_right=holds[answered],
-            n_gold=int(holds.sum()),
-        )
-
-    def list_predictions(self, source: Doc | Example) -> list[Prediction]:
-        """List the best of labels that exclude each other, or each label."""
-        threshold: float = self.cfg["threshold"]
-        return list_categories(self.name, self.labels, source, exclusive=self.exclusive, threshold=threshold)
+        with self._roll_back_on_error():
+            super().initialize(get_examples, nlp=nlp, labels=labels)
+            self.cfg["label_weights"] = self._compute_weights(get_examples())
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Score annotated examples: what the scorer gives, and `cats_calibration_error`.
@@ -272,19 +146,53 @@ class TextComponent(BertComponent):
         if unknown := count_unknown_labels(examples, self.labels):
             note = format_unknown_labels(unknown)
             message = f"{self.name}: texts have gold labels that no component of the pipeline has: {note}. "
-            warnings.warn(message + self._tell_unknown(), UnknownLabelsWarning, stacklevel=2)
+            warnings.warn(message + self._explain_unknown(), UnknownLabelsWarning, stacklevel=2)
         scores: dict[str, Any] = super().score(examples, **kwargs)
         return scores and scores | {"cats_calibration_error": self.measure_calibration_error(examples)}
 
-    def predict(self, docs: Iterable[Doc]) -> NDArray[np.float64]:
-        """Predict for a batch, without touching the documents: `(B, L)` probabilities."""
-        return self._get_probs(self._score(list(docs)) / np.float32(self.cfg["temperature"]))
+    def _explain_unknown(self) -> str:
+        return "They are left out of the scores."
+
+    # Predictions.
+
+    def list_predictions(self, source: Doc | Example) -> list[Prediction]:
+        """List the best of labels that exclude each other, or each label."""
+        threshold: float = self.cfg["threshold"]
+        return list_categories(self.name, self.labels, source, exclusive=self.exclusive, threshold=threshold)
+
+    def collect_answers(self, examples: list[Example]) -> Answers:
+        """Predict categories and check which are correct: the best of exclusive labels, each of others.
+
+        Args:
+            examples: Their predicted documents hold what earlier components write.
+
+        Raises:
+            DataError: The gold annotation of a document makes no sense, or has a label that the component does not.
+        """
+        check_pairs(self.name, examples)
+        scores = self._score([example.predicted for example in examples])
+        targets, is_judged = self._read_targets(examples)
+        if self.exclusive:  # the best label of each document whose class is known
+            is_best = np.arange(len(self.labels)) == scores.argmax(axis=1)[:, None]
+            is_judged = is_best & (targets.sum(axis=1, keepdims=True) > 0)
+        held = [list_gold_labels(each.reference.cats, self.labels, exclusive=self.exclusive) for each in examples]
+        truth = [[label in labels for label in self.labels] for labels in held]
+        holds = np.array(truth, dtype=np.bool_).reshape(targets.shape)
+        return Answers(
+            find_probs=lambda temperature: self._compute_probs(scores, temperature)[is_judged],
+            is_right=holds[is_judged],
+            n_gold=int(holds.sum()),
+        )
 
     def _score(self, docs: list[Doc]) -> NDArray[np.float32]:
-        self._pair_warnings.warn_of_unmarked(self.name, docs)
+        if any(map(is_unmarked_pair, docs)):
+            self._warn_once(UNMARKED_PAIR)
         scores: NDArray[np.float32] = self.model.predict(docs)
-        self._pair_warnings.warn_of_cut(self.name, self.n_truncated)
+        self._warn_of_cut_pairs()
         return scores
+
+    def _compute_probs(self, scores: NDArray[np.float32], temperature: float) -> Floats:
+        return (softmax if self.exclusive else sigmoid)(scores / np.float32(temperature))
 
     @property
     def n_truncated(self) -> int:
@@ -292,7 +200,121 @@ class TextComponent(BertComponent):
         n_pairs: int = self.model.truncation.n_pairs
         return n_pairs
 
-    def set_annotations(self, docs: Iterable[Doc], scores: NDArray[np.float64]) -> None:
-        """Write probabilities to `doc.cats`."""
-        for doc, row in zip(docs, scores.tolist(), strict=True):
-            doc.cats.update(zip(self.labels, row, strict=True))
+    def _warn_of_cut_pairs(self) -> None:
+        if self.n_truncated:
+            self._warn_once(CUT_PAIR)
+
+    # Gold annotation.
+
+    def _check_gold(self, cats: Mapping[str, float]) -> None:
+        """Raise unless the gold annotation of a document makes sense."""
+        is_valid = all(0 <= value <= 1 for value in cats.values())
+        if self.exclusive and not (is_valid and sum(cats.values()) <= 1 + 1e-6):
+            raise DataError(
+                f"{self.name}: doc.cats = {cats}. Expected one label at 1.0, or values that sum to 1. Labels that "
+                "may hold together need bert_textcat_multilabel."
+            )
+        if not is_valid:
+            raise DataError(f"{self.name}: doc.cats = {cats}. Expected values from 0.0 to 1.0.")
+
+    def _read_labels(self, example: Example) -> Iterable[str]:
+        self._check_gold(example.reference.cats)
+        return list(example.reference.cats)
+
+    def _read_targets(self, examples: list[Example]) -> tuple[Floats, NDArray[np.bool_]]:
+        """Read the gold value of every label, `(B, L)`, and whether it is known."""
+        targets = np.full((len(examples), len(self.labels)), np.nan)
+        column = {label: index for index, label in enumerate(self.labels)}
+        for row, example in enumerate(examples):
+            cats = {label: value for label, value in example.reference.cats.items() if self._is_known(label)}
+            self._check_gold(cats)
+            for label, value in cats.items():
+                targets[row, column[label]] = value
+        return np.nan_to_num(targets), ~np.isnan(targets)
+
+    def _compute_weights(self, examples: Iterable[Example]) -> list[float]:
+        """Compute how much each label counts in the loss."""
+        counts: Counter[str] = Counter()
+        known: Counter[str] = Counter()
+        lowest: dict[str, float] = {}
+        if self.class_weights == "balanced" or not self.exclusive:
+            for example in examples:
+                cats = example.reference.cats
+                known.update(cats.keys())
+                counts.update(list_gold_labels(cats, self.labels, exclusive=self.exclusive))
+                lowest.update({label: min(value, lowest.get(label, value)) for label, value in cats.items()})
+        always = [label for label in self.labels if lowest.get(label, 0.0) >= 0.5]
+        if always and not self.exclusive:
+            warnings.warn(
+                f"{self.name}: in the examples, these labels always hold: {', '.join(always[:5])} ({len(always)} of "
+                f"{len(self.labels)}). A label without a value is unknown, not 0: the component would learn to predict "
+                "them for every text. Expected doc.cats with 0.0 for labels that do not hold.",
+                stacklevel=2,
+            )
+        by_label = ([counts[label] for label in self.labels], [known[label] for label in self.labels])
+        return compute_class_weights(self.class_weights, self.labels, *by_label, exclusive=self.exclusive)
+
+    # What belongs to the weights, and the head of a checkpoint.
+
+    def _read_head_labels(self, head: CheckpointHead) -> Iterable[str]:
+        if head.is_multilabel is not None and head.is_multilabel == self.exclusive:
+            right = "bert_textcat_multilabel" if head.is_multilabel else "bert_textcat"
+            raise SettingError("head", head.name, f"the component {right} for it, as its problem_type says")
+        if head.never:
+            raise SettingError("labels", NEVER, f"a name for every category of {head.name}; only tags can be left out")
+        return head.labels
+
+    def _set_outputs(self) -> None:
+        self.model.n_labels = len(self.labels)
+
+    def _has_labels_of_model(self) -> bool:
+        return bool(len(self.labels) == self.model.n_labels)
+
+    def _set_stored(self, stored: dict[str, Any]) -> None:
+        super()._set_stored(stored)
+        weights = self.cfg["label_weights"]
+        is_listed = isinstance(weights, list) and all(isinstance(weight, (int, float)) for weight in weights)
+        if not is_listed or len(weights) not in (0, len(self.labels)) or not np.isfinite(weights).all():
+            raise CheckpointError("label_weights is no list of numbers, one for each label.")
+
+
+def compute_class_weights(
+    setting: str | Mapping[str, float],
+    labels: Sequence[str],
+    counts: Sequence[float],
+    n_known: Sequence[float],
+    *,
+    exclusive: bool,
+) -> list[float]:
+    """Compute how much each label counts in the loss.
+
+    Args:
+        setting: `"none"`, `"balanced"`, or a weight for some labels; the others then have 1.
+        labels: The `L` labels.
+        counts: For each, the documents that have it.
+        n_known: For each, the documents of which it is known whether they have it; used only where labels may hold
+            together.
+        exclusive: Whether a document has one label. Balanced weights are then as if all labels were equally frequent;
+            if not, as if each label held as often as not.
+
+    Raises:
+        SettingError: The setting is none of these, or names a label that does not exist.
+
+    Example:
+        >>> weights = compute_class_weights("balanced", ["ham", "spam"], [75, 25], [100, 100], exclusive=True)
+        >>> [round(weight, 2) for weight in weights]
+        [0.67, 2.0]
+
+    Source: King & Zeng (2001), as in scikit-learn's `compute_class_weight`.
+    """
+    if setting == "balanced":
+        if exclusive:
+            return [sum(counts) / (len(labels) * max(count, 1)) for count in counts]
+        return [max(known - count, 1) / max(count, 1) for count, known in zip(counts, n_known, strict=True)]
+    if isinstance(setting, str) and setting != "none":
+        raise SettingError("class_weights", setting, "none, balanced, or a weight for each label")
+    by_label = {} if isinstance(setting, str) else setting
+    for label, weight in by_label.items():
+        if label not in labels or weight < 0:
+            raise SettingError("class_weights", {label: weight}, f"weights from 0 on for {', '.join(labels)}")
+    return [float(by_label.get(label, 1.0)) for label in labels]

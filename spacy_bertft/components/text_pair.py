@@ -1,18 +1,25 @@
 """`text_pair`: texts with one U+001F → `doc.spans["text_pair"]`; and what happens where pairs are not marked."""
 
-import warnings
 from collections.abc import Callable, Iterable
 
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_bertft.data.pairs import SEGMENTS, is_unmarked_pair, mark_pair
+from spacy_bertft.data.pairs import SEGMENTS, mark_pair
 from spacy_bertft.errors import DataError
 
 _ADVICE = (
     "For pairs, put the component text_pair first in the pipeline and, to train, in training.annotating_components, or "
     "make documents with spacy_bertft.data.pairs.make_pair."
+)
+UNMARKED_PAIR = (
+    "a text has one U+001F, but it is not marked as a pair in doc.spans['text_pair'], or has no words on one side, so "
+    f"it is read as a single text. {_ADVICE}"
+)
+CUT_PAIR = (
+    "a pair of texts does not fit one window of the encoder and loses the end of its longer text, as with Hugging "
+    "Face's longest_first. Such pairs are counted in n_truncated."
 )
 
 
@@ -42,32 +49,3 @@ def check_pairs(name: str, examples: Iterable[Example]) -> None:
                 f"{name}: the reference of an example is marked as a pair in doc.spans['text_pair'], but its predicted "
                 f"document is not, so it would be read as a single text. {_ADVICE}"
             )
-
-
-class PairWarnings:
-    """The warnings of a component that classifies texts, each given once."""
-
-    def __init__(self) -> None:
-        self._given: set[str] = set()
-
-    def warn_of_unmarked(self, name: str, docs: Iterable[Doc]) -> None:
-        """Warn if a text looks like a pair and is not marked as one."""
-        if "unmarked" not in self._given and any(is_unmarked_pair(doc) for doc in docs):
-            self._warn(
-                "unmarked",
-                f"{name}: a text has one U+001F, but it is not marked as a pair in doc.spans['text_pair'], or has no "
-                f"words on one side, so it is read as a single text. {_ADVICE}",
-            )
-
-    def warn_of_cut(self, name: str, n_truncated: int) -> None:
-        """Warn if pairs did not fit one window."""
-        if "cut" not in self._given and n_truncated:
-            self._warn(
-                "cut",
-                f"{name}: a pair of texts does not fit one window of the encoder and loses the end of its longer text, "
-                "as with Hugging Face's longest_first. Such pairs are counted in n_truncated.",
-            )
-
-    def _warn(self, about: str, message: str) -> None:
-        self._given.add(about)
-        warnings.warn(f"{message} This is reported once.", stacklevel=4)

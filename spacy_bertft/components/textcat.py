@@ -1,64 +1,22 @@
-"""`bert_textcat`: documents → `doc.cats`, of which one holds."""
+"""`bert_textcat`: documents → `doc.cats`, of which one holds. `bert_textcat_multilabel`: any may hold."""
 
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Optional
 
-import numpy as np
-from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.pipeline.textcat import textcat_score
 from spacy.training import Example
 
-from spacy_bertft.components.text_component import DEFAULT_MODEL, SCORE_WEIGHTS, ClassWeights, TextComponent
+from spacy_bertft.components.component import Scorer
+from spacy_bertft.components.text_component import DEFAULT_MODEL, ClassWeights, TextComponent
 from spacy_bertft.errors import CheckpointError, DataError, SettingError
-from spacy_bertft.models.heads.losses import compute_exclusive_loss
-from spacy_bertft.models.heads.text import TextModel, softmax
+from spacy_bertft.models.heads.text import TextModel
 
-
-@Language.factory(
-    "bert_textcat",
-    assigns=["doc.cats"],
-    default_config={
-        "model": DEFAULT_MODEL,
-        "threshold": 0.0,
-        "class_weights": "none",
-        "label_smoothing": 0.0,
-        "scorer": {"@scorers": "spacy-bertft.textcat_scorer.v1"},
-    },
-    default_score_weights=SCORE_WEIGHTS,
-)
-def make_bert_textcat(
-    nlp: Language,
-    name: str,
-    model: TextModel,
-    threshold: float,
-    class_weights: ClassWeights,
-    label_smoothing: float,
-    scorer: Optional[Callable[..., dict[str, Any]]],  # noqa: UP045
-) -> "BertTextcat":
-    """Make the component.
-
-    Args:
-        nlp: The pipeline.
-        name: Name of the component.
-        model: A text classifier.
-        threshold: From which probability on a scorer takes a label to hold. Ours and spaCy's take the best of exclusive
-            labels, whatever its probability.
-        class_weights: `"none"`, `"balanced"`, or a weight for each label.
-        label_smoothing: Share of the target that is spread over all labels.
-        scorer: Scores a batch of examples.
-    """
-    return BertTextcat(
-        nlp.vocab,
-        model,
-        name,
-        threshold=threshold,
-        class_weights=class_weights,
-        label_smoothing=label_smoothing,
-        scorer=scorer,
-    )
+# Those of spaCy's own components: only the first has a weight.
+_SCORES = ("score", "score_desc", "micro_p", "micro_r", "micro_f", "macro_p", "macro_r", "macro_f", "macro_auc")
+_SCORE_WEIGHTS = {f"cats_{name}": 1.0 if name == "score" else None for name in (*_SCORES, "f_per_type")}
 
 
 class BertTextcat(TextComponent):
@@ -82,7 +40,7 @@ class BertTextcat(TextComponent):
         """Find the labels and their weights, and load the encoder.
 
         Args:
-            get_examples: Gives examples; all are looked at.
+            get_examples: Gives examples; all are read.
             nlp: The pipeline.
             labels: The labels, as `spacy init labels` wrote them.
             positive_label: Of two labels, the one whose precision, recall and F1 the scorer reports.
@@ -99,12 +57,6 @@ class BertTextcat(TextComponent):
                 raise SettingError("positive_label", positive_label, f"one of two labels, not of {labels_found}")
             self.cfg["positive_label"] = positive_label
 
-    def _set_stored(self, stored: dict[str, Any]) -> None:
-        super()._set_stored(stored)
-        positive_label = self.cfg["positive_label"]
-        if positive_label is not None and positive_label not in self.labels:
-            raise CheckpointError(f"The positive_label is {positive_label!r}. Expected nothing, or one of the labels.")
-
     def _set_outputs(self) -> None:
         if len(self.labels) < 2:
             raise DataError(
@@ -113,34 +65,72 @@ class BertTextcat(TextComponent):
             )
         super()._set_outputs()
 
-    def _tell_unknown(self) -> str:
+    def _set_stored(self, stored: dict[str, Any]) -> None:
+        super()._set_stored(stored)
+        positive_label = self.cfg["positive_label"]
+        if positive_label is not None and positive_label not in self.labels:
+            raise CheckpointError(f"The positive_label is {positive_label!r}. Expected nothing, or one of the labels.")
+
+    def _explain_unknown(self) -> str:
         if self.scorer is textcat_score:
             return "spaCy's scorer counts such a text for another label; use spacy-bertft.textcat_scorer.v1."
         return "A text that has no other label is scored as an error."
 
-    def _check_gold(self, cats: dict[str, float]) -> None:
-        if any(not 0 <= value <= 1 for value in cats.values()) or sum(cats.values()) > 1 + 1e-6:
-            raise DataError(
-                f"{self.name}: doc.cats = {cats}. Expected one label at 1.0, or values that sum to 1. Labels that "
-                "may hold together need bert_textcat_multilabel."
-            )
 
-    def _get_probs(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
-        return softmax(scores)
+class BertTextcatMultilabel(TextComponent):
+    """Classify documents by labels that may hold together, each with a probability of its own."""
 
-    def _pick_answers(
-        self, scores: NDArray[np.float32], targets: NDArray[np.float64], is_known: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
-        answered = np.zeros(scores.shape, dtype=np.bool_)
-        known = np.flatnonzero((targets > 0).any(axis=1))
-        answered[known, scores[known].argmax(axis=1)] = True
-        return answered
+    exclusive = False
 
-    def _compute_loss(
-        self,
-        scores: NDArray[np.float32],
-        targets: NDArray[np.float64],
-        is_known: NDArray[np.bool_],
-        weights: NDArray[np.float64],
-    ) -> tuple[float, NDArray[np.float64]]:
-        return compute_exclusive_loss(scores, targets, weights, self.label_smoothing)
+
+def _register(factory: str, component: type[TextComponent], threshold: float) -> Callable[..., TextComponent]:
+    """Register a component; both have the same settings."""
+
+    def make(
+        nlp: Language,
+        name: str,
+        model: TextModel,
+        threshold: float,
+        class_weights: ClassWeights,
+        label_smoothing: float,
+        scorer: Optional[Scorer],  # noqa: UP045
+    ) -> TextComponent:
+        """Make the component.
+
+        Args:
+            nlp: The pipeline.
+            name: Name of the component.
+            model: A text classifier.
+            threshold: From this probability on the scorer takes a label to hold; `doc.cats` has the probabilities of
+                all labels in any case. Of exclusive labels, our scorer and spaCy's take the best, whatever its
+                probability.
+            class_weights: `"none"`, `"balanced"`, or a weight for each label; for labels that may hold together, where
+                it holds.
+            label_smoothing: Share of the target that is spread over all labels; for labels that may hold together,
+                that is moved to one half.
+            scorer: Scores a batch of examples.
+        """
+        return component(
+            nlp.vocab,
+            model,
+            name,
+            threshold=threshold,
+            class_weights=class_weights,
+            label_smoothing=label_smoothing,
+            scorer=scorer,
+        )
+
+    default_config = {
+        "model": DEFAULT_MODEL,
+        "threshold": threshold,
+        "class_weights": "none",
+        "label_smoothing": 0.0,
+        "scorer": {"@scorers": f"spacy-bertft.{factory.removeprefix('bert_')}_scorer.v1"},
+    }
+    return Language.factory(
+        factory, assigns=["doc.cats"], default_config=default_config, default_score_weights=_SCORE_WEIGHTS, func=make
+    )
+
+
+make_bert_textcat = _register("bert_textcat", BertTextcat, threshold=0.0)
+make_bert_textcat_multilabel = _register("bert_textcat_multilabel", BertTextcatMultilabel, threshold=0.5)

@@ -15,7 +15,7 @@ from spacy_bertft.components.pipe import DEFAULT_ENCODER
 from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.token import TokenScores
-from spacy_bertft.tags import TagScheme
+from spacy_bertft.tags.grammar import TagScheme
 
 DEFAULT_MODEL = {
     "@architectures": "spacy-bertft.TokenClassifier.v1",

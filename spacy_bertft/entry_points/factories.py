@@ -15,7 +15,8 @@ def __getattr__(attribute: str) -> Any:
     if component == attribute:
         raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
     try:
-        factory = getattr(import_module(f"spacy_bertft.components.{component}"), attribute)
+        module = component.removesuffix("_multilabel")  # both text classifiers are in `components/textcat.py`
+        factory = getattr(import_module(f"spacy_bertft.components.{module}"), attribute)
     except Exception as error:  # noqa: BLE001 (whatever it is, spaCy goes on; it is raised when the component is used)
         factory = _register_refusal(f"bert_{component}", error)
     globals()[attribute] = factory  # spaCy asks again for each pipeline, and a failing import may take seconds

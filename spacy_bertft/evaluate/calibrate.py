@@ -21,7 +21,7 @@ from spacy_bertft.evaluate.reliability_picture import draw_reliability
 from spacy_bertft.output import link_or_copy, replace_folder_when_done
 from spacy_bertft.pictures.page import Page, Table
 from spacy_bertft.pictures.plot import check_plot, write_plot
-from spacy_bertft.training.temperature import may_fit
+from spacy_bertft.training.calibration import may_fit
 
 Rows = list[tuple[str, ...]]
 

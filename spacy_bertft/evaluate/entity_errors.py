@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from spacy_bertft.tags import TagSpan
+from spacy_bertft.tags.schemes import TagSpan
 
 EntityKind = Literal["right", "label", "boundary", "label and boundary", "missed", "spurious"]
 KINDS: tuple[EntityKind, ...] = ("right", "label", "boundary", "label and boundary", "missed", "spurious")

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bertft.training.reliability import Floats, Reliability, measure_reliability
-from spacy_bertft.training.temperature import Answers, log_loss
+from spacy_bertft.training.calibration import Answers, Floats, Reliability, log_loss, measure_reliability
 
 
 @dataclass(frozen=True, eq=False)

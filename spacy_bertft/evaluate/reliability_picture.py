@@ -9,7 +9,7 @@ import numpy as np
 
 from spacy_bertft.evaluate.reliability import Confidence, Sweep
 from spacy_bertft.pictures.colors import COLORS
-from spacy_bertft.training.reliability import N_BINS, Reliability
+from spacy_bertft.training.calibration import N_BINS, Reliability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from spacy.language import Language
 from spacy_bertft.checkpoints import MODEL_CARD, Checkpoint, check_replaceable, describe_head, write_checkpoint
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import load_pipeline
-from spacy_bertft.components.textcat_multilabel import BertTextcatMultilabel
+from spacy_bertft.components.textcat import BertTextcatMultilabel
 from spacy_bertft.errors import SettingError
 from spacy_bertft.exchange.model_card import format_model_card
 from spacy_bertft.models.heads.export import export_checkpoint

@@ -14,7 +14,7 @@ from spacy_bertft.components.pipelines import check_replaceable_pipeline
 from spacy_bertft.data.conversion import make_blank
 from spacy_bertft.errors import CheckpointError, SettingError, TagError
 from spacy_bertft.output import replace_folder_when_done
-from spacy_bertft.tags import TagScheme, normalize_tags, parse_tag_scheme
+from spacy_bertft.tags.grammar import TagScheme, normalize_tags, parse_tag_scheme
 
 _TASKS: dict[str, Task] = {
     "bert_ner": "token",

@@ -10,8 +10,8 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from spacy_bertft.components.calibration import CalibratedComponent, find_calibrated
+from spacy_bertft.components.entity_scores import find_score
 from spacy_bertft.components.ner import BertNer
-from spacy_bertft.components.score import find_score
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.explain.readout import CategoryAnswer, EntityAnswer
 

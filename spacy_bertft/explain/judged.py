@@ -17,7 +17,7 @@ from spacy_bertft.components.predictions import judge_group, list_gold_labels, r
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.data.docs import read_docs
 from spacy_bertft.errors import DataError
-from spacy_bertft.tags import TagSpan
+from spacy_bertft.tags.schemes import TagSpan
 
 NOTHING = "none"
 

@@ -25,7 +25,7 @@ from thinc.api import Config, Optimizer, fix_random_seed
 from wasabi import msg
 
 from spacy_bertft.components.pipelines import copy_pipeline_dir
-from spacy_bertft.components.training_config import (
+from spacy_bertft.components.training import (
     TrainingConfigWarning,
     check_training,
     find_end,

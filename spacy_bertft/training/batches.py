@@ -1,4 +1,6 @@
-"""Batches of examples that are equally much work for the model."""
+"""Batches of examples that are equally much work for the model, and short examples joined to longer ones."""
+
+# No `from __future__ import annotations`: confection reads signatures at run time.
 
 import random
 from collections.abc import Callable, Iterable, Iterator
@@ -7,12 +9,12 @@ from itertools import chain, islice
 from typing import Optional
 
 import numpy as np
+from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import SettingError
 from spacy_bertft.tokens import cut_buckets
-from spacy_bertft.training.joining import join_examples
 from spacy_bertft.training.swap_entities import SwapEntities
 
 Batcher = Callable[[Iterable[Example]], Iterator[list[Example]]]
@@ -82,3 +84,38 @@ def batch_by_pieces(
         random.shuffle(buckets)
         for bucket in buckets:
             yield [chunk[index] for index in bucket]
+
+
+def join_examples(examples: Iterable[Example], *, level: float, n_words: int) -> Iterator[Example]:
+    """Join some of the examples to longer ones.
+
+    Each example comes out exactly once, by itself or as part of a longer one. Those that have categories stay by
+    themselves, since these are said of the whole document.
+
+    Args:
+        examples: Examples, in the order in which they are joined.
+        level: Share of the examples that become part of a longer one.
+        n_words: Up to how many tokens are joined; each joined example draws its own length, from 1 to this.
+    """
+    parts: list[Example] = []
+    room = 0
+    for example in examples:
+        if example.reference.cats or random.random() >= level:
+            yield example
+            continue
+        if parts and len(example.predicted) > room:
+            yield _join(parts)
+            parts = []
+        if not parts:
+            room = random.randint(1, n_words)
+        parts.append(example)
+        room -= len(example.predicted)
+    if parts:
+        yield _join(parts)
+
+
+def _join(parts: list[Example]) -> Example:
+    if len(parts) == 1:
+        return parts[0]
+    predicted, reference = ([getattr(part, side) for part in parts] for side in ("predicted", "reference"))
+    return Example(Doc.from_docs(predicted), Doc.from_docs(reference))

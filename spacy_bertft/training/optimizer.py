@@ -52,12 +52,11 @@ class AdamW(Optimizer):
     def __init__(
         self,
         learn_rate: FloatOrSchedule,
-        *,
-        weight_decay: float,
-        beta1: float,
-        beta2: float,
-        eps: float,
-        grad_clip: float,
+        weight_decay: float = 0.01,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        grad_clip: float = 1.0,
         average_decay: float = 0.0,
     ) -> None:
         if not 0 <= average_decay < 1:
@@ -172,25 +171,8 @@ class AdamW(Optimizer):
                 averages[key] = item.parameter.detach().clone()
 
 
-def configure_adamw(
-    learn_rate: FloatOrSchedule,
-    weight_decay: float = 0.01,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
-    grad_clip: float = 1.0,
-    average_decay: float = 0.0,
-) -> AdamW:
-    """Configure `spacy-bertft.AdamW.v1`; see `AdamW` for the settings."""
-    return AdamW(
-        learn_rate,
-        weight_decay=weight_decay,
-        beta1=beta1,
-        beta2=beta2,
-        eps=eps,
-        grad_clip=grad_clip,
-        average_decay=average_decay,
-    )
+# The name under which the config finds the class.
+configure_adamw = AdamW
 
 
 def _group(scaled: list[ScaledParameter]) -> list[dict[str, object]]:

@@ -20,9 +20,8 @@ from spacy_bertft.components.calibration import (
     measure_calibration_errors,
 )
 from spacy_bertft.errors import SettingError
+from spacy_bertft.training.calibration import log_loss, measure_reliability
 from spacy_bertft.training.optimizer import configure_adamw
-from spacy_bertft.training.reliability import measure_reliability
-from spacy_bertft.training.temperature import log_loss
 
 LEARNED = {
     TEXTS[0]: {"entities": [(19, 33, "ACTOR"), (43, 48, "YEAR")]},

@@ -10,6 +10,7 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 from text_pipelines import make_pipeline
 
+from spacy_bertft.components.entity_scores import write_entities
 from spacy_bertft.components.predictions import (
     Prediction,
     list_categories,
@@ -19,9 +20,8 @@ from spacy_bertft.components.predictions import (
     read_gold_entities,
     stack_judged,
 )
-from spacy_bertft.components.score import write_entities
 from spacy_bertft.explain.judged import judge_answers
-from spacy_bertft.tags import TagSpan
+from spacy_bertft.tags.schemes import TagSpan
 
 nlp = spacy.blank("en")
 

@@ -20,8 +20,8 @@ from spacy.training import Example
 
 from spacy_bertft.annotate.values import read_answers
 from spacy_bertft.checkpoints import read_head
+from spacy_bertft.components.entity_scores import find_score, register_score, set_score, write_entities
 from spacy_bertft.components.predictions import list_entities, stack_judged
-from spacy_bertft.components.score import find_score, register_score, set_score, write_entities
 from spacy_bertft.data.char_spans import CharSpanGroup
 from spacy_bertft.demo.answers import Question, format_answers
 from spacy_bertft.explain import attribute_entities

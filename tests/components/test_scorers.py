@@ -11,7 +11,7 @@ from seqeval.scheme import IOB2
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_bertft.components.scorers import configure_entity_scorer
+from spacy_bertft.components.entity_scores import configure_entity_scorer
 
 nlp = spacy.blank("en")
 TAGS = st.sampled_from(["O", "B-A", "B-B", "I-A", "I-B"])

@@ -12,7 +12,7 @@ from resumed_runs import make_config, make_data
 from spacy.cli.train import train as stock_train
 from text_pipelines import CATS, make_examples, make_pipeline
 
-from spacy_bertft.components.training_config import (
+from spacy_bertft.components.training import (
     End,
     TrainingConfigWarning,
     check_training,

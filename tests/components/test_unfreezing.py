@@ -15,7 +15,7 @@ from spacy.training.loop import train
 from spacy.util import load_config
 from text_pipelines import EXCLUSIVE, make_config, make_examples, make_pipeline
 
-from spacy_bertft.components.unfreezing import configure_gradual_unfreezing
+from spacy_bertft.components.training import configure_gradual_unfreezing
 from spacy_bertft.errors import SettingError
 from spacy_bertft.training.layers import find_depth
 

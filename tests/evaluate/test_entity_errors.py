@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bertft.evaluate.entity_errors import match_entities
-from spacy_bertft.tags import TagSpan
+from spacy_bertft.tags.schemes import TagSpan
 
 A, B = "A", "B"
 CASES = {

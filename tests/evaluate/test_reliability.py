@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spacy_bertft.evaluate.reliability import measure_confidence, sweep_min_score
-from spacy_bertft.training.temperature import Answers
+from spacy_bertft.training.calibration import Answers
 
 
 def test_a_sweep_worked_by_hand() -> None:

@@ -13,17 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spacy_bertft.errors import ShapeError, TagError
-from spacy_bertft.tags import (
-    LinearChain,
-    TagGrammar,
-    best_paths,
-    build_chain,
-    build_free_chain,
-    build_grammar,
-    chain_loss,
-    run_forward_backward,
-    tag_probs,
-)
+from spacy_bertft.tags.chain import best_paths, build_chain, build_free_chain, chain_loss, tag_probs
+from spacy_bertft.tags.forward_backward import LinearChain, run_forward_backward
+from spacy_bertft.tags.grammar import TagGrammar, build_grammar
 
 Floats = NDArray[np.float64]
 GRAMMARS = (

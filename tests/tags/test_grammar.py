@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bertft.errors import TagError
-from spacy_bertft.tags import SCHEMES, Scheme, TagGrammar, TagScheme, build_grammar, read_spans
+from spacy_bertft.tags.grammar import SCHEMES, Scheme, TagGrammar, TagScheme, build_grammar
+from spacy_bertft.tags.schemes import read_spans
 
 PREFIXES: dict[Scheme, str] = {"bio": "BI", "iob1": "BI", "biluo": "BILU", "bioes": "BIES"}
 

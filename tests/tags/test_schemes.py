@@ -9,17 +9,8 @@ from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Token, Tokens
 
 from spacy_bertft.errors import SettingError, TagError
-from spacy_bertft.tags import (
-    SCHEMES,
-    Scheme,
-    TagSpan,
-    guess_scheme,
-    parse_scheme,
-    read_spans,
-    repair_tags,
-    split_tag,
-    write_tags,
-)
+from spacy_bertft.tags.grammar import SCHEMES, Scheme, parse_scheme, split_tag
+from spacy_bertft.tags.schemes import TagSpan, guess_scheme, read_spans, repair_tags, write_tags
 
 SEQEVAL_SCHEMES: dict[Scheme, type[Token]] = {"bio": IOB2, "iob1": IOB1, "biluo": BILOU, "bioes": IOBES}
 PREFIXES: dict[Scheme, str] = {"bio": "BI", "iob1": "BI", "biluo": "BILU", "bioes": "BIES"}

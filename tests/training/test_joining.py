@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from spacy.training import Example
 
 from spacy_bertft.errors import SettingError
-from spacy_bertft.training.batches import configure_batch_by_pieces
-from spacy_bertft.training.joining import join_examples
+from spacy_bertft.training.batches import configure_batch_by_pieces, join_examples
 
 NLP = spacy.blank("en")
 

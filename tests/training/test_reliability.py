@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.training.reliability import N_BINS, measure_reliability
+from spacy_bertft.training.calibration import N_BINS, measure_reliability
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=50))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bertft.models.heads.text import sigmoid
-from spacy_bertft.training.temperature import Answers, fit_temperature, join_answers, log_loss, may_fit
+from spacy_bertft.training.calibration import Answers, fit_temperature, join_answers, log_loss, may_fit
 
 
 def make_answers(seed: int, n: int, overconfidence: float) -> Answers:

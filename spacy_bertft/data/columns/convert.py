@@ -23,7 +23,7 @@ from spacy_bertft.data.conversion import ConversionReport, PartReport, PartWrite
 from spacy_bertft.data.split import split_at_random
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.output import replace_all_when_done
-from spacy_bertft.tags import Scheme
+from spacy_bertft.tags.grammar import Scheme
 
 
 def make_gold_docs(vocab: Vocab, sentences: Iterable[GoldSentence], n_sents: int = 1) -> Iterator[Doc]:

@@ -13,7 +13,8 @@ from spacy_bertft.data.columns.detection import detect_layout
 from spacy_bertft.data.columns.layout import BLANKS, ColumnLayout, ColumnOptions
 from spacy_bertft.data.lines import FileTally, read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError, TagError
-from spacy_bertft.tags import Scheme, TagSpan, guess_scheme, read_spans, repair_tags
+from spacy_bertft.tags.grammar import Scheme
+from spacy_bertft.tags.schemes import TagSpan, guess_scheme, read_spans, repair_tags
 
 
 @dataclass

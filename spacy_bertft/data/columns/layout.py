@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.tags import Scheme, parse_scheme
+from spacy_bertft.tags.grammar import Scheme, parse_scheme
 
 Orphans = Literal["error", "repair"]
 Kind = Literal["ents", "tags"]

@@ -12,7 +12,7 @@ from spacy_bertft.evaluate.panels import draw_matrix, measure_matrix, shorten
 from spacy_bertft.evaluate.reliability_picture import draw_bins, style_axes
 from spacy_bertft.evaluate.training_log import TrainingLog
 from spacy_bertft.pictures.colors import COLORS
-from spacy_bertft.training.reliability import Reliability
+from spacy_bertft.training.calibration import Reliability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -23,7 +23,7 @@ from spacy_bertft.evaluate.sections.section import Level, Section
 from spacy_bertft.evaluate.training_log import TrainingLog
 from spacy_bertft.pictures.image import render_element
 from spacy_bertft.pictures.page import Table, format_html, format_table, label_picture
-from spacy_bertft.training.reliability import measure_reliability
+from spacy_bertft.training.calibration import measure_reliability
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,14 +8,14 @@ from typing import NamedTuple
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from spacy_bertft.components.entity_scores import pair_token_tags
 from spacy_bertft.components.ner import BertNer
-from spacy_bertft.components.scorers import pair_token_tags
 from spacy_bertft.evaluate.confusion import count_confusions
 from spacy_bertft.evaluate.counts import Answer, count_answers, count_shares
 from spacy_bertft.evaluate.entity_errors import KINDS, EntityKind, EntityMatch, match_entities
 from spacy_bertft.evaluate.sections.section import Excerpt, Level, Mistake, Section, cut_excerpt, pick_surest
 from spacy_bertft.pictures.entities import Mark
-from spacy_bertft.tags import TagSpan
+from spacy_bertft.tags.schemes import TagSpan
 
 _OUTSIDE = ""
 

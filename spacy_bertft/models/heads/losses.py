@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from spacy_bertft.tags import LinearChain, chain_loss
+from spacy_bertft.tags.chain import chain_loss
+from spacy_bertft.tags.forward_backward import LinearChain
 
 Floats = NDArray[np.float64]
 

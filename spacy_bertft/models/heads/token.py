@@ -24,7 +24,9 @@ from spacy_bertft.models.heads.head import (
 )
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
 from spacy_bertft.models.store.shim import TorchShim
-from spacy_bertft.tags import LinearChain, TagGrammar, TagScheme, build_chain, build_free_chain, build_grammar
+from spacy_bertft.tags.chain import build_chain, build_free_chain
+from spacy_bertft.tags.forward_backward import LinearChain
+from spacy_bertft.tags.grammar import TagGrammar, TagScheme, build_grammar
 
 Decoder = Literal["crf", "viterbi", "greedy"]
 DECODERS = ("crf", "viterbi", "greedy")

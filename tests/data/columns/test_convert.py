@@ -13,7 +13,8 @@ from spacy.vocab import Vocab
 
 from spacy_bertft.data import convert
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
-from spacy_bertft.tags import SCHEMES, Scheme, TagSpan
+from spacy_bertft.tags.grammar import SCHEMES, Scheme
+from spacy_bertft.tags.schemes import TagSpan
 
 FILMS = "O\tfilms\nO\twith\nB-ACTOR\tdrew\nI-ACTOR\tbarrymore\n\nB-YEAR\t1980s\n\nO\tfilms\n"
 

@@ -6,7 +6,7 @@ from spacy.vocab import Vocab
 from spacy_bertft.data.columns.convert import make_gold_doc, make_gold_docs
 from spacy_bertft.data.columns.gold import GoldSentence
 from spacy_bertft.errors import SettingError
-from spacy_bertft.tags import TagSpan
+from spacy_bertft.tags.schemes import TagSpan
 
 FIRST = GoldSentence(["drew", "barrymore", "films"], [TagSpan(0, 2, "ACTOR")], [], 0)
 SECOND = GoldSentence(["1980s"], [TagSpan(0, 1, "YEAR")], [], 0)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from spacy_bertft.data.columns.gold import GoldReader, GoldSentence, LineTally
 from spacy_bertft.data.columns.layout import ColumnOptions
 from spacy_bertft.errors import ColumnFormatError, DataError
-from spacy_bertft.tags import SCHEMES, Scheme, TagSpan
+from spacy_bertft.tags.grammar import SCHEMES, Scheme
+from spacy_bertft.tags.schemes import TagSpan
 
 
 @given(st.lists(sentences(), min_size=1, max_size=4), styles, st.sampled_from(SCHEMES))

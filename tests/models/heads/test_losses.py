@@ -15,7 +15,7 @@ from spacy_bertft.models.heads.losses import (
     compute_token_loss,
 )
 from spacy_bertft.models.heads.text import sigmoid, softmax
-from spacy_bertft.tags import build_free_chain, chain_loss
+from spacy_bertft.tags.chain import build_free_chain, chain_loss
 
 N_DOCS, N_LABELS = 7, 4
 ONES = np.ones(N_LABELS)

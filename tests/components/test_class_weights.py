@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
+from spacy_bertft.components.text_component import compute_class_weights
 from spacy_bertft.errors import SettingError
-from spacy_bertft.training.class_weights import find_class_weights
 
 LABELS = ["ham", "spam", "eggs"]
 
@@ -20,33 +20,33 @@ def test_balanced_weights_are_those_of_sklearn(counts: list[int]) -> None:
     gold = np.repeat(classes, counts)
     expected = compute_class_weight("balanced", classes=classes, y=gold)
     labels = [str(label) for label in classes]
-    weights = find_class_weights("balanced", labels, counts, [0] * len(counts), exclusive=True)
+    weights = compute_class_weights("balanced", labels, counts, [0] * len(counts), exclusive=True)
     np.testing.assert_allclose(weights, expected)
 
 
 def test_a_label_that_may_hold_beside_others_weighs_as_much_as_its_absence():
     """As torch's documentation says of `pos_weight`: negative examples divided by positive ones, of those known."""
-    weights = find_class_weights("balanced", LABELS, [25, 50, 10], [100, 100, 40], exclusive=False)
-    assert weights.tolist() == [3.0, 1.0, 3.0]
+    weights = compute_class_weights("balanced", LABELS, [25, 50, 10], [100, 100, 40], exclusive=False)
+    assert weights == [3.0, 1.0, 3.0]
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_labels_that_never_or_always_hold_have_finite_weights(exclusive):
-    weights = find_class_weights("balanced", LABELS, [0, 10, 0], [10, 10, 0], exclusive=exclusive)
+    weights = compute_class_weights("balanced", LABELS, [0, 10, 0], [10, 10, 0], exclusive=exclusive)
     assert np.isfinite(weights).all()
-    assert (weights > 0).all()
+    assert min(weights) > 0
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_none_and_a_weight_for_some(exclusive):
-    assert find_class_weights("none", LABELS, [1, 2, 3], [6] * 3, exclusive=exclusive).tolist() == [1.0, 1.0, 1.0]
-    some = find_class_weights({"eggs": 5, "ham": 0}, LABELS, [1, 2, 3], [6] * 3, exclusive=exclusive)
-    assert some.tolist() == [0.0, 1.0, 5.0]
+    assert compute_class_weights("none", LABELS, [1, 2, 3], [6] * 3, exclusive=exclusive) == [1.0, 1.0, 1.0]
+    some = compute_class_weights({"eggs": 5, "ham": 0}, LABELS, [1, 2, 3], [6] * 3, exclusive=exclusive)
+    assert some == [0.0, 1.0, 5.0]
 
 
 @pytest.mark.parametrize("setting", ["even", {"bacon": 1.0}, {"ham": -1.0}])
 def test_other_settings(setting):
     with pytest.raises(SettingError) as caught:
-        find_class_weights(setting, LABELS, [1, 2, 3], [6] * 3, exclusive=True)
+        compute_class_weights(setting, LABELS, [1, 2, 3], [6] * 3, exclusive=True)
     assert caught.value.name == "class_weights"
     assert caught.value.value == setting

@@ -1,25 +1,28 @@
-"""Settings in `[training]` with which spaCy's loop does something else than was meant, without a word.
+"""Around spaCy's training loop: settings that it ignores without a word, and gradual unfreezing.
 
 It evaluates step 0 and then every `eval_frequency` steps, but not the last step: where training ends before the second
 evaluation, `model-best` is the pipeline of step 0. A negative `patience` ends it after one step. A weight of a score
 that no component gives is ignored.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations`: confection reads signatures at run time.
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from spacy.language import Language
 from spacy.training import Example
 from spacy.util import registry
 
+from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.errors import BertftError, SettingError
 from spacy_bertft.training.randomness import keep_random_state
 
 GetExamples = Callable[[], Iterable[Example]]
+Unit = Literal["epochs", "steps"]
 
 _WEIGHTS = "training.score_weights"
 _NO_NUMBERS = ("_per_type", "_per_feat", "_desc")  # how the names of spaCy's scores end that are tables or texts
@@ -169,3 +172,41 @@ def _count_batches(training: Mapping[str, Any], get_examples: GetExamples, *, li
 
 def _warn(message: str) -> None:
     warnings.warn(message, TrainingConfigWarning, stacklevel=4)
+
+
+# No `from __future__ import annotations`: confection reads signatures at run time.
+
+
+def configure_gradual_unfreezing(
+    component: str, every: int = 1, unit: Unit = "epochs"
+) -> Callable[[Language, dict[str, Any]], None]:
+    """Configure `spacy-bertft.gradual_unfreezing.v1`, a callback for `training.before_update`.
+
+    At first only the head learns; then the top layer joins, then the one below it, at last the embeddings.
+    What `frozen_layers` names never joins.
+
+    Args:
+        component: Name of the component in the pipeline.
+        every: How long to wait for the next layer.
+        unit: In epochs or in steps.
+
+    Raises:
+        SettingError: A setting is outside what is allowed.
+
+    Source: Howard & Ruder (2018), section 3.3.
+    """
+    if every < 1:
+        raise SettingError("every", every, "a positive number")
+    if unit not in ("epochs", "steps"):
+        raise SettingError("unit", unit, "epochs or steps")
+    key = {"epochs": "epoch", "steps": "step"}[unit]
+    return partial(_unfreeze, component, every, key)
+
+
+def _unfreeze(component: str, every: int, key: str, nlp: Language, progress: dict[str, Any]) -> None:
+    ours = {name: pipe.model for name, pipe in nlp.pipeline if isinstance(pipe, BertPipe)}
+    source = ours[component].find_source() if component in ours else None
+    if source is None:
+        expected = f"a component with an encoder of its own: {', '.join(ours) or 'this pipeline has none'}"
+        raise SettingError("component", component, expected)
+    source.module.thaw(progress[key] // every)

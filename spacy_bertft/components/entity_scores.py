@@ -1,4 +1,4 @@
-"""`span._.bertft_score`: the probability of an entity, looked up by its characters and its label.
+"""Scores of entities: their probabilities in `span._.bertft_score`, and precision, recall and F1.
 
 spaCy keeps values of `span._` in `doc.user_data` by name and characters, so they survive retokenization, `doc.copy()`,
 `Doc.from_docs`, `Span.as_doc(copy_user_data=True)`, `doc.to_json(underscore=["bertft_score"])` and
@@ -9,12 +9,16 @@ different labels may have the same characters.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from spacy.scorer import get_ner_prf
 from spacy.tokens import Doc, Span, SpanGroup
+from spacy.training import Example
 
 from spacy_bertft.data.char_spans import CharSpanGroup, read_char_spans
+
+Scorer = Callable[..., dict[str, Any]]
 
 ATTRIBUTE = "bertft_score"
 _SOURCE = "spacy-bertft"  # tells our span groups from those of other components, such as spancat
@@ -116,3 +120,56 @@ def _is_ours(group: SpanGroup) -> bool:
 def _make_key(char_start: int, char_end: int) -> Any:
     """Make the key of spaCy for values of `span._`, which its type annotations do not know."""
     return "._.", ATTRIBUTE, char_start, char_end
+
+
+def configure_entity_scorer() -> Scorer:
+    """Configure `spacy-bertft.entity_scorer.v1`: spaCy's entity scores and `ents_token_f`."""
+    return score_entities
+
+
+def score_entities(examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+    """Score the entities of a batch of examples.
+
+    Returns:
+        `ents_p`, `ents_r`, `ents_f`, `ents_per_type`: strict, a span counts when both ends and its label are right.
+        `ents_token_f`: micro F1 over the BIO tags of all gold tokens, `O` among them. As every token has one gold tag
+        and one predicted tag, micro precision, recall, F1 and accuracy are all the same number.
+    """
+    examples = list(examples)
+    scores: dict[str, Any] = get_ner_prf(examples, **kwargs)
+    scores["ents_token_f"] = _score_tokens(examples)
+    return scores
+
+
+def _score_tokens(examples: list[Example]) -> float | None:
+    n_right = n_known = 0
+    for example in examples:
+        if example.reference.has_annotation("ENT_IOB"):
+            tags = pair_token_tags(example, example.reference.ents, example.predicted.ents)
+            n_right += sum(gold == predicted for gold, predicted in tags)
+            n_known += len(tags)
+    return n_right / n_known if n_known else None
+
+
+def pair_token_tags(example: Example, gold: Sequence[Span], predicted: Sequence[Span]) -> list[tuple[str, str]]:
+    """Pair the BIO tags of the gold tokens with the predicted ones, an empty tag outside entities.
+
+    Tokens of which the annotation says nothing are left out.
+
+    Args:
+        example: Whose tokens.
+        gold: Entities of its reference.
+        predicted: Entities of its predicted document.
+    """
+    n_tokens = len(example.reference)
+    gold_tags, predicted_tags = (_spell(spans, n_tokens) for spans in (gold, example.get_aligned_spans_x2y(predicted)))
+    rows = zip(example.reference, gold_tags, predicted_tags, strict=True)
+    return [(left, right) for token, left, right in rows if token.ent_iob]
+
+
+def _spell(spans: Iterable[Span], n_tokens: int) -> list[str]:
+    tags = [""] * n_tokens
+    for span in spans:
+        tags[span.start : span.end] = [f"I-{span.label_}"] * (span.end - span.start)
+        tags[span.start] = f"B-{span.label_}"
+    return tags

@@ -1,0 +1,148 @@
+"""Calibration: are predictions with a probability of 80 % correct in 80 of 100 cases? And temperature scaling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+N_BINS = 10
+_LOWEST, _HIGHEST = 0.1, 10.0  # temperatures
+_N_GRID = 25
+# No single answer may cost more than one that was held to be impossible up to this.
+_LEAST_PROB = 1e-9
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a component has answered to documents with gold annotation.
+
+    Attributes:
+        find_probs: From a temperature to the probability of each answer, `(n,)`.
+        is_right: `(n,)` whether each answer is right.
+        n_gold: How many answers the gold annotation holds.
+    """
+
+    find_probs: Callable[[float], Floats]
+    is_right: NDArray[np.bool_]
+    n_gold: int
+
+
+def join_answers(parts: Sequence[Answers]) -> Answers:
+    """Put the answers of several batches together."""
+    empty = np.zeros(0)
+    return Answers(
+        find_probs=lambda temperature: np.concatenate([empty, *(part.find_probs(temperature) for part in parts)]),
+        is_right=np.concatenate([empty.astype(np.bool_), *(part.is_right for part in parts)]),
+        n_gold=sum(part.n_gold for part in parts),
+    )
+
+
+def may_fit(answers: Answers) -> bool:
+    """Tell whether a temperature can be fitted: only where some answers are right and some are wrong."""
+    return bool(answers.is_right.any() and not answers.is_right.all())
+
+
+def fit_temperature(answers: Answers) -> float:
+    """Find the temperature that makes the probabilities of answers most likely.
+
+    All scores of a model are divided by it: above 1 it makes every answer less sure, below 1 more so. Which answer is
+    best does not change. Where answers are few, the temperature stays nearer to 1: its logarithm is held to be normal,
+    with mean 0 and variance 1.
+
+    Args:
+        answers: Of documents that the model was not trained on.
+
+    Returns:
+        The most likely temperature from 0.1 to 10; 1 where `may_fit` says no.
+
+    Source: Guo et al. (2017), section 4.2, with an answer, here a whole entity, as the event.
+    """
+    if not may_fit(answers):
+        return 1.0
+
+    def cost(log_temperature: float) -> float:
+        loss = log_loss(answers.find_probs(float(np.exp(log_temperature))), answers.is_right)
+        return loss + log_temperature**2 / (2 * len(answers.is_right))
+
+    low, high = np.log(_LOWEST), np.log(_HIGHEST)
+    for n_points in (_N_GRID, *[9] * 6):  # after the first grid, each one is four times as fine as the one before
+        grid = np.linspace(low, high, n_points)
+        best = int(np.argmin([cost(float(point)) for point in grid]))
+        low, high = grid[max(best - 1, 0)], grid[min(best + 1, n_points - 1)]
+    return float(np.exp(grid[best]))
+
+
+def log_loss(probs: Floats, is_right: NDArray[np.bool_]) -> float:
+    """Compute the mean binary log loss of answers, in nats.
+
+    Args:
+        probs: `(n,)` their probabilities; `n` is not 0.
+        is_right: `(n,)` whether each is right.
+
+    Example:
+        >>> round(log_loss(np.array([0.5, 0.5]), np.array([True, False])), 3)
+        0.693
+    """
+    of_truth = np.where(is_right, probs, 1 - probs)
+    return float(-np.log(np.maximum(of_truth, _LEAST_PROB)).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Answers, put into bins of equal width by their probability.
+
+    Attributes:
+        counts: `(N_BINS,)` answers in each bin.
+        confidence: `(N_BINS,)` mean probability of its answers; not a number where there are none.
+        accuracy: `(N_BINS,)` share of them that is right; not a number where there are none.
+        variance: `(N_BINS,)` of the number of right answers, if each is right with its probability.
+    """
+
+    counts: NDArray[np.intp]
+    confidence: Floats
+    accuracy: Floats
+    variance: Floats
+
+    @property
+    def calibration_error(self) -> float:
+        """The expected calibration error, from 0 to 1: how far confidence and accuracy are apart, over all answers.
+
+        Source: Naeini, Cooper & Hauskrecht (2015), eq. 3; Guo et al. (2017), eq. 3.
+        """
+        gaps = np.abs(self.confidence - self.accuracy)
+        return float(np.nansum(gaps * self.counts) / max(1, self.counts.sum()))
+
+    @property
+    def chance_error(self) -> float:
+        """What that error would be, on average, if all probabilities were exactly right.
+
+        It is not 0: of ten answers with 75 % each, never seven and a half are right. The number of right answers of a
+        bin is held to be normal, whose mean absolute deviation is √(2/π) standard deviations.
+        """
+        return float(np.sqrt(2 / np.pi * self.variance).sum() / max(1, self.counts.sum()))
+
+
+def measure_reliability(probs: Floats, is_right: NDArray[np.bool_]) -> Reliability:
+    """Put answers into bins.
+
+    Args:
+        probs: `(n,)` their probabilities.
+        is_right: `(n,)` whether each is right.
+
+    Example:
+        >>> reliability = measure_reliability(np.array([0.95, 0.95, 0.65]), np.array([True, False, True]))
+        >>> round(reliability.calibration_error, 3)
+        0.417
+    """
+    bins = np.minimum((probs * N_BINS).astype(np.intp), N_BINS - 1)
+    counts = np.bincount(bins, minlength=N_BINS)
+    with np.errstate(invalid="ignore"):
+        confidence = np.bincount(bins, probs, minlength=N_BINS) / counts
+        accuracy = np.bincount(bins, is_right, minlength=N_BINS) / counts
+    variance = np.bincount(bins, probs * (1 - probs), minlength=N_BINS).astype(np.float64)
+    return Reliability(counts, confidence, accuracy, variance)
