@@ -10,7 +10,7 @@ from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.components.token_component import TokenComponent
 from spacy_bertft.errors import UnsupportedError
-from spacy_bertft.tags.chain import best_paths, path_log_probs
+from spacy_bertft.tags.chain import path_log_probs
 
 Floats = NDArray[np.float64]
 
@@ -99,7 +99,7 @@ def measure_paths(log_probs: Floats, lengths: NDArray[np.integer]) -> Floats:
 
 def _measure_paths(component: TokenComponent, docs: list[Doc]) -> Floats:
     answer = component.score_tokens(docs)
-    path = best_paths(answer.scores, answer.lengths, answer.chain)
+    path = answer.find_best_paths()
     return measure_paths(path_log_probs(path, answer.scores, answer.lengths, answer.chain), answer.lengths)
 
 

@@ -220,17 +220,18 @@ class BertComponent(BertPipe):
             return True
         if not self.cfg["ignore_unknown"]:
             check_known(self.name, label, self.labels)
-        if not self.unknown_labels:
-            self._warn_once(
-                f"the examples have the label '{label}', which is not among the labels that were given to "
-                "initialize(). Such labels are ignored and counted in unknown_labels."
-            )
+        self._warn_once(
+            f"the examples have the label '{label}', which is not among the labels that were given to initialize(). "
+            "Such labels are ignored and counted in unknown_labels.",
+            about="unknown labels",
+        )
         self.unknown_labels[label] += 1
         return False
 
-    def _warn_once(self, message: str) -> None:
-        if message not in self._warnings:
-            self._warnings.add(message)
+    def _warn_once(self, message: str, about: str = "") -> None:
+        """Warn, unless the same was said before; `about` tells messages apart that name an example."""
+        if (about or message) not in self._warnings:
+            self._warnings.add(about or message)
             warnings.warn(f"{self.name}: {message} This is reported once.", stacklevel=4)
 
 

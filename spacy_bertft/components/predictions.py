@@ -64,6 +64,17 @@ class Prediction:
     overlaps: tuple[TagSpan, ...] = ()
 
     @property
+    def span(self) -> TagSpan:
+        """Where an entity or a tag is, and its label; a category has no place.
+
+        Raises:
+            ValueError: It is a category.
+        """
+        if self.start is None or self.end is None:
+            raise ValueError("A category has no place in its document.")
+        return TagSpan(self.start, self.end, self.label)
+
+    @property
     def confidence(self) -> float | None:
         """How sure the component is of what it predicts: also that a category does not hold."""
         return 1 - self.prob if self.prob is not None and not self.is_predicted else self.prob

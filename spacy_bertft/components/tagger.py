@@ -16,7 +16,6 @@ from spacy_bertft.components.predictions import Prediction, list_tags
 from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.token import TokenModel, TokenScores
-from spacy_bertft.tags.chain import best_paths
 
 
 @Language.factory(
@@ -104,10 +103,9 @@ class BertTagger(TokenComponent):
         """Find the tag of every token, as an output of the model, −1 where there is no answer."""
         lengths = [len(doc) for doc in docs]
         tags = np.full(sum(lengths), -1, dtype=np.intp)
-        path = best_paths(scores.scores, scores.lengths, scores.chain)
-        tags[scores.token_index] = path
-        for row in np.flatnonzero(scores.token_end - scores.token_index > 1).tolist():
-            tags[scores.token_index[row] : scores.token_end[row]] = path[row]
+        n_tokens = scores.token_end - scores.token_index  # (A,) of each row
+        token = np.repeat(scores.token_end - np.cumsum(n_tokens), n_tokens) + np.arange(n_tokens.sum())
+        tags[token] = np.repeat(scores.find_best_paths(), n_tokens)
         return np.split(tags, np.cumsum(lengths)[:-1]) if lengths else []
 
     def set_annotations(self, docs: Iterable[Doc], batch: list[NDArray[np.intp]]) -> None:

@@ -102,8 +102,9 @@ def test_what_is_predicted_around_them_is_the_best_valid_path(nlp, scheme, seed)
     numbers = np.random.default_rng(seed)
     values = numbers.normal(0, 3, (n_tokens, len(tags))).astype(np.float32)
     index = np.arange(n_tokens)
+    chains = chain, build_free_chain(len(tags))
     loss = TokenLoss(1.0, 0.0, 0.0, 0.0)
-    scores = TokenScores(values, index, index + 1, np.array([n_tokens]), chain, build_free_chain(len(tags)), loss)
+    scores = TokenScores(values, index, index + 1, np.array([n_tokens]), grammar, *chains, loss)
     doc = Doc(nlp.vocab, words=list("abcde"))
     taken = int(numbers.integers(n_tokens))
     doc.set_ents([Span(doc, taken, taken + 1, label="NAME")], default="missing")
@@ -117,10 +118,8 @@ def test_what_is_predicted_around_them_is_the_best_valid_path(nlp, scheme, seed)
     ner = nlp.create_pipe("bert_ner")
     ner.cfg["labels"] = ["X"]
     ner.model.set_tags(tags, scheme)
-    [spans] = ner._decode([doc], scores)
-    inside = {
-        token for start, end in zip(spans.token_start, spans.token_end, strict=True) for token in range(start, end)
-    }
+    [entities] = ner._decode([doc], scores)
+    inside = {token for each in entities for token in range(each.start, each.end)}
     assert inside == {token for token in range(n_tokens) if best[token] != 0}
-    assert len(spans) == sum(tags[column][0] in "BS" for column in best)
-    assert ((spans.probs > 0) & (spans.probs <= 1)).all()
+    assert len(entities) == sum(tags[column][0] in "BS" for column in best)
+    assert all(0 < each.prob <= 1 for each in entities)

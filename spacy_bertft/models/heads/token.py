@@ -24,9 +24,10 @@ from spacy_bertft.models.heads.head import (
 )
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
 from spacy_bertft.models.store.shim import TorchShim
-from spacy_bertft.tags.chain import build_chain, build_free_chain
+from spacy_bertft.tags.chain import best_paths, build_chain, build_free_chain
 from spacy_bertft.tags.forward_backward import LinearChain
 from spacy_bertft.tags.grammar import TagGrammar, TagScheme, build_grammar
+from spacy_bertft.tags.spans import SpanBatch, find_spans
 
 Decoder = Literal["crf", "viterbi", "greedy"]
 DECODERS = ("crf", "viterbi", "greedy")
@@ -42,6 +43,7 @@ class TokenScores:
         token_index: `(A,)` the first token of each row, counted through the whole batch.
         token_end: `(A,)` one past its last token.
         lengths: `(B,)` rows per document; in training `(2·B,)` where each goes through the model twice.
+        grammar: The tags, and what continues what.
         chain: The chain in which the best path is searched.
         training_chain: The chain whose likelihood is maximized.
         loss: What is minimized.
@@ -51,9 +53,18 @@ class TokenScores:
     token_index: NDArray[np.intp]
     token_end: NDArray[np.intp]
     lengths: NDArray[np.intp]
+    grammar: TagGrammar
     chain: LinearChain
     training_chain: LinearChain
     loss: TokenLoss
+
+    def find_best_paths(self) -> NDArray[np.intp]:
+        """Find the best path of every sequence, `(A,)`."""
+        return best_paths(self.scores, self.lengths, self.chain)
+
+    def find_spans(self, path: NDArray[np.intp]) -> SpanBatch:
+        """Find the spans that paths spell, each with its probability."""
+        return find_spans(path, self.scores, self.lengths, self.grammar, self.chain)
 
     def compute_loss(self, allowed: NDArray[np.bool_]) -> tuple[float, TokenGradient]:
         """Compute the loss of the batch, per token, and its gradient.
@@ -267,6 +278,7 @@ class TokenModel(HeadModel[TokenScores]):
             token_index=encoded.token_index,
             token_end=encoded.token_end,
             lengths=encoded.lengths,
+            grammar=decoding.grammar,
             chain=chain,
             training_chain=training_chain,
             loss=settings.loss,
