@@ -197,8 +197,8 @@ class TextComponent(BertComponent):
     @property
     def n_truncated(self) -> int:
         """How many pairs of texts, counted each time they were read, did not fit one window and were cut."""
-        n_pairs: int = self.model.truncation.n_pairs
-        return n_pairs
+        n_truncated: int = self.model.n_truncated
+        return n_truncated
 
     def _warn_of_cut_pairs(self) -> None:
         if self.n_truncated:

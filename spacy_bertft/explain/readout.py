@@ -96,20 +96,20 @@ def read_category(
         run: Gives the features of a window, `(1, P, F)`.
         mix: Makes states of features.
     """
-    settings, head = model.settings, model.module
+    head = model.module
     lengths = plan.layout.lengths
 
     def score(share: float, features: torch.Tensor) -> torch.Tensor:
         mask = torch.ones(features.shape[:2], dtype=torch.long, device=features.device)
-        logits: torch.Tensor = head(mix(pool_windows(features, mask, settings.vector)), 0.0)
+        logits: torch.Tensor = head(mix(pool_windows(features, mask, model.vector)), 0.0)
         return logits[:, answer.column] * share
 
     shares = lengths / lengths.sum()
-    if settings.windows != "mean" and len(lengths) > 1:
-        scores = [float(score(1.0, run(window))) for window in range(len(lengths))] if settings.windows == "max" else []
+    if model.windows != "mean" and len(lengths) > 1:
+        scores = [float(score(1.0, run(window))) for window in range(len(lengths))] if model.windows == "max" else []
         shares = np.zeros(len(lengths))
         shares[int(np.argmax(scores)) if scores else 0] = 1.0
-    is_one_read = settings.vector == "first"
+    is_one_read = model.vector == "first"
     return [
         Readout(window, np.arange(1 if is_one_read else lengths[window]), share, partial(score, share))
         for window, share in enumerate(shares.tolist())

@@ -41,6 +41,10 @@ class LinearChain:
     transitions: Floats
     end: Floats
 
+    def add(self, start: Floats, transitions: Floats, end: Floats) -> LinearChain:
+        """Add to all scores; what is forbidden stays so."""
+        return LinearChain(self.start + start, self.transitions + transitions, self.end + end)
+
     def scale_by_temperature(self, temperature: float) -> LinearChain:
         """Divide everything by a temperature above 0; what is forbidden stays so."""
         return LinearChain(self.start / temperature, self.transitions / temperature, self.end / temperature)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -14,8 +15,8 @@ from spacy_bertft.checkpoints import CheckpointHead, Task, load_weights, name_so
 from spacy_bertft.errors import CheckpointError, SettingError, ShapeError
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder, PretrainedModel
 from spacy_bertft.models.encoder.module import find_unused
-from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient
-from spacy_bertft.models.store.shim import OutT, TorchModel
+from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient, Output
+from spacy_bertft.models.store.shim import OutT, TorchModel, TorchShim
 
 _watched: ContextVar[list[EncodedDocs] | None] = ContextVar("watched", default=None)
 
@@ -32,7 +33,66 @@ def watch_states() -> Iterator[list[EncodedDocs]]:
 
 
 class HeadModel(TorchModel[list[Doc], OutT]):
-    """A thinc model with a head, which scores what its encoder makes of documents."""
+    """A thinc model with a head, which scores what its encoder makes of documents.
+
+    Args:
+        name: Its name for thinc.
+        encoder: Gives the states.
+        output: What it asks the encoder for.
+        build: Makes the torch module of the head from its description.
+        dropout: Rate of dropout on the states; None for that of `[training]`.
+        head_lr_scale: Factor on the learning rate of the head.
+        attrs: What thinc stores with the weights.
+
+    Raises:
+        SettingError: A setting is outside what is allowed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        encoder: Encoder,
+        output: Output,
+        build: Callable[[dict[str, Any]], torch.nn.Module],
+        *,
+        dropout: float | None,
+        head_lr_scale: float,
+        attrs: dict[str, Any],
+    ) -> None:
+        if dropout is not None and not 0 <= dropout < 1:
+            raise SettingError("dropout", dropout, "a rate from 0 up to, but not 1")
+        if head_lr_scale <= 0:
+            raise SettingError("head_lr_scale", head_lr_scale, "a factor above 0")
+        super().__init__(
+            name,
+            type(self).score,
+            init=type(self).build_head,
+            layers=[encoder],
+            shims=[TorchShim(build, partial(_get_lr_scale, head_lr_scale))],
+            dims={"nO": None},
+            # thinc's name; spaCy sets it before each update
+            attrs=attrs | ({"dropout_rate": 0.0} if dropout is None else {}),
+        )
+        self._dropout = dropout
+        encoder.require(output)
+
+    def score(self, docs: list[Doc], is_train: bool) -> tuple[OutT, Callable[[Any], list[Doc]]]:
+        """Score documents, and return what sends a gradient back; thinc's forward function."""
+        raise NotImplementedError
+
+    def build_head(self, X: Any = None, Y: Any = None) -> None:
+        """Build the head and load the encoder; thinc calls this to initialize the model.
+
+        Raises:
+            NotInitializedError: There are no outputs.
+        """
+        raise NotImplementedError
+
+    @property
+    def dropout_rate(self) -> float:
+        """The rate of dropout on the states in training."""
+        rate: float = self.attrs["dropout_rate"] if self._dropout is None else self._dropout
+        return rate
 
     @property
     def encoder(self) -> Encoder:
@@ -46,6 +106,21 @@ class HeadModel(TorchModel[list[Doc], OutT]):
             watched.append(encoded)
         return encoded, backprop
 
+    def check_stored_outputs(self, n_outputs: int) -> None:
+        """Raise unless a head that was stored has the outputs that it should have, and fits its encoder.
+
+        Raises:
+            CheckpointError: It does not.
+        """
+        linear: torch.nn.Linear = self.module.linear
+        if not linear.out_features == self.maybe_get_dim("nO") == n_outputs:
+            raise CheckpointError(f"Its head has {linear.out_features} outputs. Expected one for each of {n_outputs}.")
+        width = self.encoder.maybe_get_dim("nO")
+        if width not in (None, linear.in_features):
+            raise CheckpointError(
+                f"Its head is for states of width {linear.in_features}; those of its encoder have {width}."
+            )
+
     def find_source(self) -> BertEncoder | None:
         """Return the encoder that computes the states; None if it is not one of ours, or not linked."""
         return self.encoder.find_source()
@@ -57,18 +132,6 @@ def find_own_encoder(model: Any) -> PretrainedModel[Any] | None:
     return encoder if isinstance(encoder, PretrainedModel) else None
 
 
-def check_head(dropout: float | None, head_lr_scale: float) -> None:
-    """Check the settings that every head has.
-
-    Raises:
-        SettingError: A setting is outside what is allowed.
-    """
-    if dropout is not None and not 0 <= dropout < 1:
-        raise SettingError("dropout", dropout, "a rate from 0 up to, but not 1")
-    if head_lr_scale <= 0:
-        raise SettingError("head_lr_scale", head_lr_scale, "a factor above 0")
-
-
 def make_linear(width: int, n_outputs: int) -> torch.nn.Linear:
     """Make a linear layer that starts as those of BERT's own heads do."""
     linear = torch.nn.Linear(width, n_outputs)
@@ -77,25 +140,8 @@ def make_linear(width: int, n_outputs: int) -> torch.nn.Linear:
     return linear
 
 
-def find_head_lr_scale(head_lr_scale: float, module: torch.nn.Module, name: str) -> float:
-    """Return the factor on the learning rate of a parameter of a head: the same for all."""
-    return head_lr_scale
-
-
-def check_stored_head(model: HeadModel[Any], n_outputs: int) -> None:
-    """Raise unless a head that was stored has the outputs that it should have, and fits its encoder.
-
-    Raises:
-        CheckpointError: It does not.
-    """
-    linear: torch.nn.Linear = model.module.linear
-    if not linear.out_features == model.maybe_get_dim("nO") == n_outputs:
-        raise CheckpointError(f"Its head has {linear.out_features} outputs. Expected one for each of {n_outputs}.")
-    width = model.encoder.maybe_get_dim("nO")
-    if width not in (None, linear.in_features):
-        raise CheckpointError(
-            f"Its head is for states of width {linear.in_features}; those of its encoder have {width}."
-        )
+def _get_lr_scale(head_lr_scale: float, module: torch.nn.Module, name: str) -> float:
+    return head_lr_scale  # the same for all parameters of a head
 
 
 def check_width(linear: torch.nn.Linear, vectors: torch.Tensor) -> None:

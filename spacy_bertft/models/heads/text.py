@@ -1,9 +1,7 @@
 """`spacy-bertft.TextClassifier.v1`: documents → a score for every label."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Literal, Optional, cast
+from typing import Any, Literal, Optional, cast, get_args
 
 import numpy as np
 import torch
@@ -14,57 +12,15 @@ from spacy_bertft.checkpoints import Activation
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.output import EncodedGradient, Pooling
-from spacy_bertft.models.heads.head import (
-    HeadModel,
-    check_head,
-    check_stored_head,
-    check_width,
-    find_head_lr_scale,
-    make_linear,
-)
-from spacy_bertft.models.store.shim import TorchShim
+from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 
 DocumentVector = Literal["cls", "first", "mean", "max"]
 WindowScores = Literal["mean", "max", "first"]
-DOCUMENT_VECTORS = ("cls", "first", "mean", "max")
-WINDOW_SCORES = ("mean", "max", "first")
 _ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
     "gelu": torch.nn.functional.gelu,
 }
-
-
-@dataclass(frozen=True)
-class TextHeadSettings:
-    """The settings of a head, as in its config section; see `build_text_classifier`."""
-
-    pooling: DocumentVector
-    windows: WindowScores
-    dropout: float | None
-
-    @property
-    def vector(self) -> Pooling:
-        """What the encoder is asked for: the pooler of BERT starts from the first piece."""
-        return "first" if self.pooling == "cls" else self.pooling
-
-
-@dataclass
-class Truncation:
-    """How much a text classifier did not read because pairs of texts did not fit one window.
-
-    Attributes:
-        n_pairs: Pairs that were cut.
-        n_pieces: Pieces that they lost.
-    """
-
-    n_pairs: int = 0
-    n_pieces: int = 0
-
-    def add(self, n_lost: NDArray[np.intp]) -> None:
-        """Count the pieces that each document of a batch has lost, `(B,)`."""
-        self.n_pairs += int((n_lost > 0).sum())
-        self.n_pieces += int(n_lost.sum())
 
 
 def build_text_classifier(
@@ -90,12 +46,10 @@ def build_text_classifier(
     Raises:
         SettingError: A setting is outside what is allowed.
     """
-    if pooling not in DOCUMENT_VECTORS:
-        raise SettingError("pooling", pooling, f"one of {', '.join(DOCUMENT_VECTORS)}")
-    if windows not in WINDOW_SCORES:
-        raise SettingError("windows", windows, f"one of {', '.join(WINDOW_SCORES)}")
-    check_head(dropout, head_lr_scale)
-    return TextModel(encoder, TextHeadSettings(pooling, windows, dropout), head_lr_scale)
+    for setting, value, allowed in (("pooling", pooling, DocumentVector), ("windows", windows, WindowScores)):
+        if value not in get_args(allowed):
+            raise SettingError(setting, value, f"one of {', '.join(get_args(allowed))}")
+    return TextModel(encoder, pooling, windows, dropout=dropout, head_lr_scale=head_lr_scale)
 
 
 class TextModel(HeadModel[NDArray[np.float32]]):
@@ -103,35 +57,38 @@ class TextModel(HeadModel[NDArray[np.float32]]):
 
     Args:
         encoder: Gives the states.
-        settings: The settings of the head.
+        pooling: The vector of a window.
+        windows: How the scores of windows are combined.
+        dropout: Rate of dropout on the vector; None for that of `[training]`.
         head_lr_scale: Factor on the learning rate of the head.
 
     Attributes:
-        truncation: What it did not read so far.
+        vector: What the encoder is asked for: the pooler of BERT starts from the first piece.
+        n_truncated: How many pairs of texts it did not read to their ends, because they did not fit one window.
     """
 
-    def __init__(self, encoder: Encoder, settings: TextHeadSettings, head_lr_scale: float) -> None:
-        attrs: dict[str, Any] = {"n_labels": 0}  # which thinc stores
-        if settings.dropout is None:
-            attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
-        HeadModel.__init__(
-            self,
+    def __init__(
+        self,
+        encoder: Encoder,
+        pooling: DocumentVector,
+        windows: WindowScores,
+        *,
+        dropout: float | None,
+        head_lr_scale: float,
+    ) -> None:
+        self.vector: Pooling = "first" if pooling == "cls" else pooling
+        super().__init__(
             "text_classifier",
-            TextModel.score,
-            init=TextModel.build_head,
-            layers=[encoder],
-            shims=[TorchShim(_build_head, partial(find_head_lr_scale, head_lr_scale))],
-            dims={"nO": None},
-            attrs=attrs,
+            encoder,
+            self.vector,
+            _build_head,
+            dropout=dropout,
+            head_lr_scale=head_lr_scale,
+            attrs={"n_labels": 0},
         )
-        self.settings = settings
-        self.truncation = Truncation()
-        encoder.require(settings.vector)
-
-    def _copy(self, seen: dict[int, Any] | None = None) -> "TextModel":
-        copied = super()._copy(seen)
-        copied.truncation = replace(self.truncation)
-        return copied
+        self.pooling = pooling
+        self.windows = windows
+        self.n_truncated = 0
 
     @property
     def n_labels(self) -> int:
@@ -150,14 +107,10 @@ class TextModel(HeadModel[NDArray[np.float32]]):
             CheckpointError: It does not.
         """
         if self.is_initialized:
-            check_stored_head(self, self.n_labels)
+            self.check_stored_outputs(self.n_labels)
 
     def build_head(self, X: Any = None, Y: Any = None) -> None:
-        """Build the head and load the encoder; thinc calls this to initialize the model.
-
-        Raises:
-            NotInitializedError: There are no labels.
-        """
+        """Build the head and load the encoder; see `HeadModel`."""
         if not self.n_labels:
             raise NotInitializedError("The text classifier has no labels. Initialize it through its component.")
         self.encoder.initialize(X)
@@ -165,7 +118,7 @@ class TextModel(HeadModel[NDArray[np.float32]]):
         spec = {
             "width": self.encoder.get_dim("nO"),
             "n_labels": self.n_labels,
-            "has_pooler": self.settings.pooling == "cls",
+            "has_pooler": self.pooling == "cls",
             "activation": source.module.head_activation if source else "tanh",
         }
         head: TextHead = self.shim.attach(spec)
@@ -177,20 +130,20 @@ class TextModel(HeadModel[NDArray[np.float32]]):
     def score(
         self, docs: list[Doc], is_train: bool
     ) -> tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], list[Doc]]]:
-        """Score documents, and return what sends a gradient back; thinc's forward function."""
-        settings, head = self.settings, self.module
+        """Score the labels of documents; see `HeadModel`."""
+        head = self.module
         encoded, backprop_encoder = self.encode(docs, is_train)
-        self.truncation.add(encoded.n_lost)
-        check_width(head.pooler or head.linear, encoded.window_vectors[settings.vector])
-        vectors = encoded.window_vectors[settings.vector].detach().requires_grad_(is_train)
-        rate = self.attrs["dropout_rate"] if settings.dropout is None else settings.dropout
+        self.n_truncated += int((encoded.n_lost > 0).sum())
+        states = encoded.window_vectors[self.vector]  # (W, H)
+        check_width(head.pooler or head.linear, states)
+        vectors = states.detach().requires_grad_(is_train)
         with torch.set_grad_enabled(is_train):
-            by_window = head(vectors, rate if is_train else 0.0)
-            scores = combine_windows(by_window, encoded.window_doc, encoded.window_lengths, len(docs), settings.windows)
+            by_window = head(vectors, self.dropout_rate if is_train else 0.0)  # (W, L)
+            scores = combine_windows(by_window, encoded.window_doc, encoded.window_lengths, len(docs), self.windows)
 
         def backprop(d_scores: NDArray[np.float32]) -> list[Doc]:
             torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
-            gradient = EncodedGradient(window_vectors={settings.vector: cast(torch.Tensor, vectors.grad)})
+            gradient = EncodedGradient(window_vectors={self.vector: cast(torch.Tensor, vectors.grad)})
             docs: list[Doc] = backprop_encoder(gradient)
             return docs
 

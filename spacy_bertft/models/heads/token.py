@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Literal, NamedTuple, Optional, cast
+from functools import lru_cache, partial
+from typing import Any, Literal, NamedTuple, Optional, cast, get_args
 
 import numpy as np
 import torch
@@ -14,23 +14,15 @@ from spacy_bertft.errors import CheckpointError, NotInitializedError, SettingErr
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.output import EncodedGradient
-from spacy_bertft.models.heads.head import (
-    HeadModel,
-    check_head,
-    check_stored_head,
-    check_width,
-    find_head_lr_scale,
-    make_linear,
-)
+from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
-from spacy_bertft.models.store.shim import TorchShim
 from spacy_bertft.tags.chain import best_paths, build_chain, build_free_chain
 from spacy_bertft.tags.forward_backward import LinearChain
 from spacy_bertft.tags.grammar import TagGrammar, TagScheme, build_grammar
 from spacy_bertft.tags.spans import SpanBatch, find_spans
 
 Decoder = Literal["crf", "viterbi", "greedy"]
-DECODERS = ("crf", "viterbi", "greedy")
+_LEARNED = ("start", "transitions", "end")  # what a conditional random field learns of its chain
 
 
 @dataclass(frozen=True)
@@ -82,16 +74,6 @@ class TokenScores:
         return replace(self, scores=scores, chain=self.chain.scale_by_temperature(temperature))
 
 
-@dataclass(frozen=True)
-class HeadSettings:
-    """The settings of a head, as in its config section; see `build_token_classifier`."""
-
-    decoder: Decoder
-    dropout: float | None
-    loss: TokenLoss
-    has_two_passes: bool
-
-
 def build_token_classifier(
     encoder: Encoder,
     decoder: Decoder = "crf",
@@ -119,9 +101,8 @@ def build_token_classifier(
     Raises:
         SettingError: A setting is outside what is allowed.
     """
-    if decoder not in DECODERS:
-        raise SettingError("decoder", decoder, f"one of {', '.join(DECODERS)}")
-    check_head(dropout, head_lr_scale)
+    if decoder not in get_args(Decoder):
+        raise SettingError("decoder", decoder, f"one of {', '.join(get_args(Decoder))}")
     if token_loss < 0:
         raise SettingError("token_loss", token_loss, "a weight that is not negative")
     if not 0 <= label_smoothing < 1 or (label_smoothing and not token_loss and decoder == "crf"):
@@ -132,24 +113,7 @@ def build_token_classifier(
     # Without a chain that learns, the loss is the cross-entropy of each token, and smoothing applies to all of it.
     is_smoothed = decoder != "crf" and label_smoothing > 0
     loss = TokenLoss(0.0 if is_smoothed else 1.0, token_loss + is_smoothed, label_smoothing, consistency)
-    settings = HeadSettings(decoder, dropout, loss, has_two_passes=consistency > 0)
-    return TokenModel(encoder, settings, head_lr_scale)
-
-
-class _Decoding(NamedTuple):
-    """What follows from the tags alone.
-
-    Attributes:
-        tags: The tags, as `TokenModel.tags` has them.
-        grammar: Which tag may follow which.
-        chain: The chain to search in, without what is learned.
-        training_chain: The chain to learn with, without what is learned.
-    """
-
-    tags: list[str]
-    grammar: TagGrammar
-    chain: LinearChain
-    training_chain: LinearChain
+    return TokenModel(encoder, decoder, loss, dropout=dropout, head_lr_scale=head_lr_scale)
 
 
 class TokenModel(HeadModel[TokenScores]):
@@ -157,27 +121,26 @@ class TokenModel(HeadModel[TokenScores]):
 
     Args:
         encoder: Gives the states.
-        settings: The settings of the head.
+        decoder: How tags are found.
+        loss: What is minimized.
+        dropout: Rate of dropout on the states; None for that of `[training]`.
         head_lr_scale: Factor on the learning rate of the head.
     """
 
-    def __init__(self, encoder: Encoder, settings: HeadSettings, head_lr_scale: float) -> None:
-        attrs: dict[str, Any] = {"tags": [], "scheme": "", "never": []}  # which thinc stores
-        if settings.dropout is None:
-            attrs["dropout_rate"] = 0.0  # thinc's name; spaCy sets it before each update
-        HeadModel.__init__(
-            self,
+    def __init__(
+        self, encoder: Encoder, decoder: Decoder, loss: TokenLoss, *, dropout: float | None, head_lr_scale: float
+    ) -> None:
+        super().__init__(
             "token_classifier",
-            TokenModel.score,
-            init=TokenModel.build_head,
-            layers=[encoder],
-            shims=[TorchShim(partial(_build_head, settings.decoder), partial(find_head_lr_scale, head_lr_scale))],
-            dims={"nO": None},
-            attrs=attrs,
+            encoder,
+            "tokens",
+            partial(_build_head, decoder),
+            dropout=dropout,
+            head_lr_scale=head_lr_scale,
+            attrs={"tags": [], "scheme": "", "never": []},
         )
-        self.settings = settings
-        self._decoding: _Decoding | None = None
-        encoder.require("tokens")
+        self.decoder = decoder
+        self.loss = loss
 
     def set_tags(self, tags: Sequence[str], scheme: TagScheme | None, never: Collection[str] = ()) -> None:
         """Set the tags, before the model is initialized.
@@ -209,14 +172,10 @@ class TokenModel(HeadModel[TokenScores]):
     @property
     def grammar(self) -> TagGrammar:
         """Which tag may follow which."""
-        return self._get_decoding().grammar
+        return self._get_chains().grammar
 
-    def _get_decoding(self) -> _Decoding:
-        # A new list of tags comes with every change: by `set_tags`, or from bytes.
-        if self._decoding is None or self._decoding.tags is not self.tags:
-            grammar = build_grammar(tuple(self.tags), self.scheme or None, frozenset(self.never))
-            self._decoding = _Decoding(self.tags, grammar, *_build_chains(self.settings.decoder, grammar, self.never))
-        return self._decoding
+    def _get_chains(self) -> "_Chains":
+        return _build_chains(self.decoder, tuple(self.tags), self.scheme or None, frozenset(self.never))
 
     def check_stored(self) -> None:
         """Raise unless what was read from bytes fits together.
@@ -227,22 +186,18 @@ class TokenModel(HeadModel[TokenScores]):
         if not self.is_initialized:
             return
         tags, never = self.tags, self.never
-        check_stored_head(self, len(tags))
+        self.check_stored_outputs(len(tags))
         if not isinstance(never, list) or not all(tag in tags for tag in never) or len(never) == len(tags):
             raise CheckpointError("The tags that are never predicted are not some of its tags.")
         if len(set(tags)) < len(tags):
             raise CheckpointError("Two of its tags are the same.")
         try:
-            self._get_decoding()
+            self._get_chains()
         except TagError as error:
             raise CheckpointError(f"Its tags are not of the scheme '{self.scheme}': {error}") from error
 
     def build_head(self, X: Any = None, Y: Any = None) -> None:
-        """Build the head and load the encoder; thinc calls this to initialize the model.
-
-        Raises:
-            NotInitializedError: There are no tags.
-        """
+        """Build the head and load the encoder; see `HeadModel`."""
         if not self.tags:
             raise NotInitializedError("The token classifier has no tags. Initialize it through its component.")
         self.encoder.initialize(X)
@@ -250,40 +205,32 @@ class TokenModel(HeadModel[TokenScores]):
         self.set_dim("nO", len(self.tags), force=True)
 
     def score(self, docs: list[Doc], is_train: bool) -> tuple[TokenScores, Callable[[TokenGradient], list[Doc]]]:
-        """Score documents, and return what sends a gradient back; thinc's forward function."""
-        settings, head = self.settings, self.module
-        if is_train and settings.has_two_passes:
+        """Score the tags of documents; see `HeadModel`."""
+        head = self.module
+        if is_train and self.loss.consistency:  # two passes, each with its own dropout
             docs = [*docs, *docs]
         encoded, backprop_encoder = self.encode(docs, is_train)
         check_width(head.linear, encoded.token_vectors)
-        vectors = encoded.token_vectors.detach().requires_grad_(is_train)
-        rate = self.attrs["dropout_rate"] if settings.dropout is None else settings.dropout
+        vectors = encoded.token_vectors.detach().requires_grad_(is_train)  # (A, H)
         with torch.set_grad_enabled(is_train):
-            scores = head.linear(torch.nn.functional.dropout(vectors, rate, training=is_train))
-        decoding = self._get_decoding()
-        chain, training_chain = decoding.chain, decoding.training_chain
-        if settings.decoder == "crf":
-            chain = training_chain = _add_learned(chain, head)
+            scores = head.linear(torch.nn.functional.dropout(vectors, self.dropout_rate, training=is_train))  # (A, L)
+        chains = self._get_chains()
+        if self.decoder == "crf":
+            learned = chains.chain.add(*(getattr(head, name).detach().cpu().double().numpy() for name in _LEARNED))
+            chains = chains._replace(chain=learned, training_chain=learned)
 
         def backprop(gradient: TokenGradient) -> list[Doc]:
             torch.autograd.backward(scores, torch.from_numpy(gradient.scores).to(scores))
-            if settings.decoder == "crf":
-                for name in ("start", "transitions", "end"):
-                    _add_gradient(getattr(head, name), getattr(gradient.chain, name))
+            if self.decoder == "crf":
+                for name in _LEARNED:
+                    parameter = getattr(head, name)
+                    step = torch.from_numpy(getattr(gradient.chain, name)).to(parameter)
+                    parameter.grad = step if parameter.grad is None else parameter.grad + step
             docs: list[Doc] = backprop_encoder(EncodedGradient(token_vectors=vectors.grad))
             return docs
 
-        answer = TokenScores(
-            scores=scores.detach().cpu().numpy(),
-            token_index=encoded.token_index,
-            token_end=encoded.token_end,
-            lengths=encoded.lengths,
-            grammar=decoding.grammar,
-            chain=chain,
-            training_chain=training_chain,
-            loss=settings.loss,
-        )
-        return answer, backprop
+        rows = encoded.token_index, encoded.token_end, encoded.lengths
+        return TokenScores(scores.detach().cpu().numpy(), *rows, *chains, self.loss), backprop
 
 
 class TokenHead(torch.nn.Module):
@@ -299,37 +246,32 @@ class TokenHead(torch.nn.Module):
         super().__init__()
         self.linear = make_linear(width, n_tags)
         if has_chain:
-            self.start = torch.nn.Parameter(torch.zeros(n_tags))
+            self.start, self.end = (torch.nn.Parameter(torch.zeros(n_tags)) for _ in range(2))
             self.transitions = torch.nn.Parameter(torch.zeros(n_tags, n_tags))
-            self.end = torch.nn.Parameter(torch.zeros(n_tags))
 
 
 def _build_head(decoder: str, spec: dict[str, Any]) -> TokenHead:
     return TokenHead(spec["width"], spec["n_tags"], has_chain=decoder == "crf")
 
 
-def _build_chains(decoder: Decoder, grammar: TagGrammar, never: Collection[str]) -> tuple[LinearChain, LinearChain]:
-    """Return the chain to search in and the chain to learn with, without what is learned."""
-    free = build_free_chain(len(grammar.tags))
+class _Chains(NamedTuple):
+    """What follows from the tags alone.
+
+    Attributes:
+        grammar: Which tag may follow which.
+        chain: The chain to search in, without what is learned.
+        training_chain: The chain to learn with, without what is learned.
+    """
+
+    grammar: TagGrammar
+    chain: LinearChain
+    training_chain: LinearChain
+
+
+@lru_cache(maxsize=64)  # built once, not for each batch
+def _build_chains(decoder: Decoder, tags: tuple[str, ...], scheme: TagScheme | None, never: frozenset[str]) -> _Chains:
+    grammar, free = build_grammar(tags, scheme, never), build_free_chain(len(tags))
     if decoder == "greedy":
-        return build_chain(build_grammar(grammar.tags, None, never)) if never else free, free
+        return _Chains(grammar, build_chain(build_grammar(tags, None, never)), free)
     valid = build_chain(grammar)
-    return valid, free if decoder == "viterbi" else valid
-
-
-def _add_learned(chain: LinearChain, head: TokenHead) -> LinearChain:
-    return LinearChain(
-        start=chain.start + _to_numpy(head.start),
-        transitions=chain.transitions + _to_numpy(head.transitions),
-        end=chain.end + _to_numpy(head.end),
-    )
-
-
-def _to_numpy(parameter: torch.Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = parameter.detach().cpu().double().numpy()
-    return array
-
-
-def _add_gradient(parameter: torch.Tensor, gradient: NDArray[np.float64]) -> None:
-    step = torch.from_numpy(gradient).to(parameter)
-    parameter.grad = step if parameter.grad is None else parameter.grad + step
+    return _Chains(grammar, valid, free if decoder == "viterbi" else valid)

@@ -16,7 +16,7 @@ from spacy_bertft.data.pairs import make_pair, mark_pair
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder, build_bert_encoder
 from spacy_bertft.models.encoder.output import EncodedDocs
-from spacy_bertft.models.heads.text import Truncation, build_text_classifier, combine_windows
+from spacy_bertft.models.heads.text import build_text_classifier, combine_windows
 
 nlp = spacy.blank("en")
 N_LABELS = 3
@@ -96,7 +96,8 @@ def test_too_long_a_pair_is_cut_as_transformers_does_and_is_counted(official):
     words = np.random.default_rng(0).choice(WORDS, size=300).tolist()
     first, second = " ".join(words[:30]), " ".join(words)
     model = build_like(official)
-    scores = model.predict([make_pair(nlp, first, second), make_pair(nlp, "drew", "bill")])[:1]
+    docs = [make_pair(nlp, first, second), make_pair(nlp, "drew", "bill")]
+    scores = model.predict(docs)[:1]
     tokenizer = AutoTokenizer.from_pretrained(folder)
     longest = bert.config.max_position_embeddings
     inputs = tokenizer([first], [second], return_tensors="pt", truncation="longest_first", max_length=longest)
@@ -104,7 +105,8 @@ def test_too_long_a_pair_is_cut_as_transformers_does_and_is_counted(official):
     with torch.no_grad():
         np.testing.assert_allclose(scores, bert(**inputs).logits.numpy(), atol=1e-5)
     n_pieces = sum(len(model.find_source().module.tokenizer.encode([text]).ids) for text in (first, second))
-    assert model.truncation == Truncation(n_pairs=1, n_pieces=n_pieces + 3 - longest)
+    assert model.n_truncated == 1
+    assert model.encoder.predict(docs).n_lost.tolist() == [n_pieces + 3 - longest, 0]
     assert model.to_bytes() == build_like(official).to_bytes()
 
 
