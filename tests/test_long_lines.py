@@ -8,7 +8,7 @@ import pytest
 from row_files import read_errors, read_shards
 
 from reliability.long_lines import CASES, Case, run_case
-from spacy_bertft.data.lines import MAX_LINE_BYTES
+from spacy_bertft.data.rows import MAX_LINE_BYTES
 
 pytestmark = pytest.mark.hostile
 
@@ -29,7 +29,7 @@ def test_convert(tmp_path: Path, name: str) -> None:
     assert (large.exit_code, large.stderr) == (
         1,
         f"Error: {tmp_path / name}, line {case.line}: the line is longer than 67,108,864 bytes. "
-        "Expected text; is this a binary file?",
+        "Expected shorter lines; is this a binary file?",
     )
     assert not (tmp_path / "out.spacy").exists()
     assert large.peak_mb - small.peak_mb < MOST
@@ -45,6 +45,6 @@ def test_annotate(tmp_path: Path, name: str) -> None:
     [error] = read_errors(output)
     assert (error["line"], error["reason"]) == (
         case.line,
-        "the line is longer than 67,108,864 bytes. Expected shorter ones.",
+        "the line is longer than 67,108,864 bytes. Expected shorter lines; is this a binary file?",
     )
     assert large.peak_mb - small.peak_mb < MOST

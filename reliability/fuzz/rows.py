@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from spacy_bertft.annotate.chunks import Chunk, Problem, cut_source
 from spacy_bertft.annotate.inputs import find_inputs
-from spacy_bertft.annotate.rows import Row, parse_rows
+from spacy_bertft.annotate.rows import TextRow, parse_rows
 from spacy_bertft.annotate.settings import AnnotateSettings
 
 from .blanks import get_blank
@@ -49,17 +49,24 @@ def fuzz_one(data: bytes) -> None:
         _check_lines(rows, sum(chunk.n_empty for chunk in chunks), kind, content)
 
 
-def _check_lines(rows: list[Row | Problem], n_empty: int, kind: str, content: bytes) -> None:
+def _check_lines(rows: list[TextRow | Problem], n_empty: int, kind: str, content: bytes) -> None:
     lines = re.split(rb"\r*\n|\r", content.removeprefix(b"\xef\xbb\xbf"))
     if not lines[-1] and content != b"\xef\xbb\xbf":
         lines.pop()
-    full = {number for number, line in enumerate(lines, start=1) if line.strip()}
+    lines = [line if number == 0 else _remove_marks(line) for number, line in enumerate(lines)]
+    full = {number for number, line in enumerate(lines, start=1) if line.decode("utf-8", "replace").strip()}
     check(sorted(row.line for row in rows) == sorted(full), "every line with something in it is a row or a problem")
     check(n_empty == len(lines) - len(full), "empty lines are counted")
     for row in rows:
-        if isinstance(row, Row):
+        if isinstance(row, TextRow):
             line = lines[row.line - 1].decode("utf-8")
             check(row.text == (line if kind == ".txt" else json.loads(line)["text"]), "texts are exact")
+
+
+def _remove_marks(line: bytes) -> bytes:
+    """Remove the byte order marks at the start of a line, unless they may be a word of their own."""
+    text = re.sub(rb"^(?:\xef\xbb\xbf)+", b"", line)
+    return line if text.startswith((b" ", b"\t")) else text
 
 
 def _compress(content: bytes, compression: str) -> bytes:

@@ -22,7 +22,7 @@ from spacy_bertft.active.survey import Candidate, SuggestReport, Survey, find_me
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.data.texts.unlabelled import check_unlabelled
+from spacy_bertft.data.unlabelled import check_unlabelled
 from spacy_bertft.errors import SettingError
 from spacy_bertft.output import replace_when_done
 

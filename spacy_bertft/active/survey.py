@@ -22,8 +22,8 @@ from spacy_bertft.active.text_vectors import watch_encoder
 from spacy_bertft.active.uncertainty import Floats, measure_uncertainty
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import run_component
-from spacy_bertft.data.texts.rows import RowTally
-from spacy_bertft.data.texts.unlabelled import UnlabelledText, read_unlabelled
+from spacy_bertft.data.rows import Tally
+from spacy_bertft.data.unlabelled import UnlabelledText, read_unlabelled
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
 
@@ -172,7 +172,7 @@ class Survey:
         self._nlp = nlp
         self._measured = measured
         self._has_vectors = has_vectors
-        self._tally = RowTally()
+        self._tally = Tally()
         self._n_copies = self._n_measured = 0
         self._total = 0.0
 
@@ -199,7 +199,7 @@ class Survey:
         return SuggestReport(
             components=tuple(self._measured),
             n_lines=self._tally.n_lines,
-            n_left_out=self._tally.list_left_out() | copies,
+            n_left_out=dict(self._tally.left_out) | copies,
             n_measured=self._n_measured,
             n_suggested=len(chosen),
             mean_measured=self._total / self._n_measured,

@@ -19,7 +19,7 @@ from spacy_bertft.annotate.inputs import Inputs, find_inputs
 from spacy_bertft.annotate.ledger import AnnotateReport, Ledger, ShardReport
 from spacy_bertft.annotate.local import run_local
 from spacy_bertft.annotate.progress import ProgressBar
-from spacy_bertft.annotate.rows import Row, parse_rows
+from spacy_bertft.annotate.rows import TextRow, parse_rows
 from spacy_bertft.annotate.settings import ENGINES, OUTPUT_FORMATS, AnnotateSettings, Engine, WorkerSettings
 from spacy_bertft.annotate.storage import OutputDir, is_in_memory, make_absolute
 from spacy_bertft.annotate.values import find_kinds, list_answers
@@ -41,6 +41,7 @@ def annotate(
     address: str | None = None,
     output_format: str = "jsonl",
     text_column: str = "text",
+    quoting: bool = True,
     prefix: str = "",
     shard_rows: int = 5000,
     shard_mb: float = 4.0,
@@ -65,6 +66,7 @@ def annotate(
         address: Address of a Ray cluster, such as auto; by default Ray starts on this machine.
         output_format: jsonl, parquet or docbin.
         text_column: The column of the texts.
+        quoting: Whether double quotes in CSV and TSV may enclose a cell; otherwise they are text.
         prefix: What the names of the new columns ents, cats and tags start with.
         shard_rows: Maximum rows of a shard.
         shard_mb: A shard ends early after this many megabytes of input.
@@ -84,7 +86,7 @@ def annotate(
     """
     chosen = parse_choice("engine", engine, ENGINES)
     settings = AnnotateSettings(
-        parse_choice("format", output_format, OUTPUT_FORMATS), text_column, shard_rows, shard_mb, max_chars
+        parse_choice("format", output_format, OUTPUT_FORMATS), text_column, quoting, shard_rows, shard_mb, max_chars
     )
     output_dir = OutputDir(str(output))
     worker = WorkerSettings(str(pipeline), output_dir.url, device, batch_size, strict)
@@ -151,7 +153,7 @@ def _complete(
         return settings
     chunk = next(cut_source(source, settings), None)
     rows = parse_rows(chunk, settings, nlp.vocab, nlp.max_length) if chunk else iter(())
-    kinds = find_kinds((row.columns for row in islice(rows, _SAMPLE) if isinstance(row, Row)), settings.text_column)
+    kinds = find_kinds((row.columns for row in islice(rows, _SAMPLE) if isinstance(row, TextRow)), settings.text_column)
     return replace(settings, kinds=kinds)
 
 

@@ -16,9 +16,8 @@ from spacy_bertft.annotate.chunks import Chunk, cut_unfinished
 from spacy_bertft.annotate.inputs import Source
 from spacy_bertft.annotate.ledger import ShardReport
 from spacy_bertft.annotate.settings import AnnotateSettings, WorkerSettings
-from spacy_bertft.annotate.storage import import_ray
 from spacy_bertft.annotate.worker import Annotator
-from spacy_bertft.errors import BertftError, SettingError, WorkerError
+from spacy_bertft.errors import BertftError, MissingExtraError, SettingError, WorkerError
 
 _N_READERS = 8  # files that are read at once; one reader feeds hundreds of annotators
 
@@ -47,7 +46,7 @@ def run_on_ray(
         SettingError: A GPU is wanted, and this machine has none.
         WorkerError: A file could not be read any more; an actor could not load the pipeline, or not write.
     """
-    ray = import_ray()
+    ray = _import_ray()
     with _connect(ray, n_process, address):
         if worker.find_gpu() is not None and not address and not ray.cluster_resources().get("GPU"):
             raise SettingError("device", worker.device, "cpu: Ray finds no GPU on this machine")
@@ -88,6 +87,15 @@ def _stream(
         if row["error"]:
             raise WorkerError(row["error"].rstrip("."))
         yield ShardReport.from_json(row["report"])
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtraError("The engine ray", "ray") from error
+    return ray
 
 
 class RayAnnotator:

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from spacy_bertft.annotate.storage import Compression, find_file_system, make_absolute
+from spacy_bertft.annotate.storage import find_file_system, make_absolute
+from spacy_bertft.data.files import FORMATS, Compression, FileFormat, find_format
 from spacy_bertft.errors import DataError, SettingError
 
-InputFormat = Literal["jsonl", "csv", "tsv", "text", "parquet", "docbin"]
-
-_FORMATS: dict[str, InputFormat] = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".txt": "text",
-    ".parquet": "parquet",
-    ".spacy": "docbin",
-}
-_COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
-_EXPECTED = f"a name that ends in {', '.join(_FORMATS)}; all but the last two may be compressed, as in texts.jsonl.gz"
+_EXPECTED = f"a name that ends in {', '.join(FORMATS)}; all but the last two may be compressed, as in texts.jsonl.gz"
 
 
 @dataclass(frozen=True)
@@ -40,7 +29,7 @@ class Source:
     number: int
     name: str
     url: str
-    format: InputFormat
+    format: FileFormat
     compression: Compression | None
     n_bytes: int
 
@@ -103,13 +92,9 @@ def _describe(number: int, name: str, file_system: Any, path: str) -> Source:
     return Source(number, name, make_absolute(name), file_format, compression, int(file_system.size(path) or 0))
 
 
-def _find_format(name: str) -> tuple[InputFormat, Compression | None] | None:
-    """Find what a name says: a format, and perhaps how the file is compressed."""
-    name = name.lower()
-    compression = next((kind for suffix, kind in _COMPRESSIONS.items() if name.endswith(suffix)), None)
-    if compression is not None:
-        name = name.rpartition(".")[0]
-    file_format = next((kind for suffix, kind in _FORMATS.items() if name.endswith(suffix)), None)
+def _find_format(name: str) -> tuple[FileFormat, Compression | None] | None:
+    """Find what a name says: a format that can be read, and perhaps how the file is compressed."""
+    file_format, compression = find_format(name)
     if file_format is None or (compression and file_format in ("parquet", "docbin")):
         return None
     return file_format, compression

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from spacy_bertft.annotate.chunks import Chunk, Problem, find_column_problem
+from spacy_bertft.annotate.chunks import Chunk, Problem, check_columns
 from spacy_bertft.annotate.settings import AnnotateSettings
-from spacy_bertft.annotate.storage import import_pyarrow
 from spacy_bertft.data.docs import parse_docs, unpack_docs
-from spacy_bertft.data.lines import decode_line
-from spacy_bertft.data.texts.jsonl import Fields
+from spacy_bertft.data.files import import_pyarrow
+from spacy_bertft.data.records import Record, make_record
 from spacy_bertft.errors import ColumnFormatError, DataError
 
 
 @dataclass(frozen=True)
-class Row:
+class TextRow:
     """A row with a text.
 
     Attributes:
         line: Where it starts in its file, from 1.
         text: The text, or the document that it is already.
-        columns: All that the row holds, the text among it, by name.
+        columns: All values of the row, the text among them, by name.
     """
 
     line: int
     text: str | Doc
     columns: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def n_chars(self) -> int:
+        """Characters of the text."""
+        return len(self.text if isinstance(self.text, str) else self.text.text)
 
-def parse_rows(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab, max_chars: int) -> Iterator[Row | Problem]:
+
+def parse_rows(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab, max_chars: int) -> Iterator[TextRow | Problem]:
     """Parse the rows of a chunk, in order; after them come the problems that were found when the file was read.
 
     Args:
@@ -43,50 +46,46 @@ def parse_rows(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab, max_chars
         vocab: Of the pipeline.
         max_chars: Longer texts are problems.
     """
-    # A file that cannot be read at all has no rows.
-    rows = _PARSERS[chunk.format](chunk, settings, vocab) if chunk.rows or chunk.table else ()
+    if chunk.table and chunk.format == "docbin":
+        rows = _parse_docs(chunk, settings, vocab)
+    else:
+        rows = _parse_records(chunk, settings)
     for row in rows:
-        yield row if isinstance(row, Problem) else _check_length(row, max_chars)
+        if isinstance(row, TextRow) and row.n_chars > max_chars:
+            reason = f"the text has {row.n_chars:,} characters. Expected {max_chars:,} at most; see --max-chars."
+            yield Problem(row.line, reason)
+        else:
+            yield row
     yield from chunk.problems
 
 
-def _check_length(row: Row, max_chars: int) -> Row | Problem:
-    n_chars = len(row.text) if isinstance(row.text, str) else len(row.text.text)
-    if n_chars <= max_chars:
-        return row
-    return Problem(row.line, f"the text has {n_chars:,} characters. Expected {max_chars:,} at most; see --max-chars.")
+def _parse_docs(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[TextRow | Problem]:
+    for number, doc in enumerate(unpack_docs(parse_docs(chunk.table), vocab), start=chunk.first_row):
+        if isinstance(doc, DataError):
+            yield Problem(number, str(doc))
+        else:
+            yield TextRow(number, doc, {settings.text_column: doc.text})
 
 
-def _parse_texts(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
-    for number, content in chunk.rows:
-        line = _decode(content, chunk, number)
-        yield line if isinstance(line, Problem) else Row(number, line, {settings.text_column: line})
-
-
-def _parse_objects(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
-    for number, content in chunk.rows:
-        line = _decode(content, chunk, number)
-        if isinstance(line, Problem):
-            yield line
-            continue
+def _parse_records(chunk: Chunk, settings: AnnotateSettings) -> Iterator[TextRow | Problem]:
+    columns = chunk.columns or [settings.text_column]
+    for line, content in _read_table(chunk) if chunk.table else chunk.rows:
         try:
-            values = Fields(Path(chunk.source), number, line).values
+            if isinstance(content, Mapping):
+                record = Record(chunk.source, line, content)
+            else:
+                record = make_record(chunk.source, line, content, chunk.format, columns)
+            check_columns(record, settings)
+            yield TextRow(line, record.get_text("text_column", settings.text_column), record.values)
         except ColumnFormatError as error:
-            yield Problem(number, f"{error.problem}. {error.expected}")
-            continue
-        yield _make_row(number, values, settings)
+            yield Problem(line, f"{error.problem}. {error.expected}")
 
 
-def _parse_cells(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
-    for number, cells in chunk.rows:
-        yield _make_row(number, dict(zip(chunk.columns, map(str, cells), strict=True)), settings)
-
-
-def _parse_table(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
+def _read_table(chunk: Chunk) -> Iterator[tuple[int, Mapping[str, object]]]:
     table = import_pyarrow("Parquet").ipc.open_stream(chunk.table).read_all()
     columns = [_list_values(column) for column in table.columns]
     for number, values in enumerate(zip(*columns, strict=True), start=chunk.first_row):
-        yield _make_row(number, dict(zip(table.column_names, values, strict=True)), settings)
+        yield number, dict(zip(table.column_names, values, strict=True))
 
 
 def _list_values(column: Any) -> list[Any]:
@@ -99,49 +98,13 @@ def _list_values(column: Any) -> list[Any]:
 
 
 def _read_value(scalar: Any) -> Any:
-    """Read a value of a Parquet column; those that Python has no type for, such as nanoseconds, as they are spelled."""
+    """Read a value of a Parquet column; values that Python has no type for, such as nanoseconds, as a string."""
     try:
         return scalar.as_py()
     except (ValueError, OverflowError):
-        if isinstance(scalar, Sequence):  # a list, or a map, which is one of keys and values
+        if isinstance(scalar, Sequence):  # a list, or a map, which is a list of keys and values
             elements: Any = scalar
             return [_read_value(each) for each in elements.values]
         if isinstance(scalar, Mapping):
             return {name: _read_value(scalar[name]) for name in scalar}
         return str(scalar.cast("string"))
-
-
-def _parse_docs(chunk: Chunk, settings: AnnotateSettings, vocab: Vocab) -> Iterator[Row | Problem]:
-    for number, doc in enumerate(unpack_docs(parse_docs(chunk.table), vocab), start=chunk.first_row):
-        if isinstance(doc, DataError):
-            yield Problem(number, str(doc))
-        else:
-            yield Row(number, doc, {settings.text_column: doc.text})
-
-
-_PARSERS: dict[str, Callable[[Chunk, AnnotateSettings, Vocab], Iterator[Row | Problem]]] = {
-    "text": _parse_texts,
-    "jsonl": _parse_objects,
-    "csv": _parse_cells,
-    "tsv": _parse_cells,
-    "parquet": _parse_table,
-    "docbin": _parse_docs,
-}
-
-
-def _decode(content: bytes | list[str], chunk: Chunk, number: int) -> str | Problem:
-    assert isinstance(content, bytes)
-    try:
-        return decode_line(content, chunk.source, number).rstrip("\r\n")
-    except ColumnFormatError as error:
-        return Problem(number, f"{error.problem}. {error.expected}")
-
-
-def _make_row(number: int, values: Mapping[str, object], settings: AnnotateSettings) -> Row | Problem:
-    problem = find_column_problem(values, settings)
-    if problem is not None:
-        return Problem(number, problem)
-    text = values[settings.text_column]
-    if not isinstance(text, str):
-        return Problem(number, f"{settings.text_column!r} holds {str(text)[:40]}. Expected a string.")
-    return Row(number, text, values)

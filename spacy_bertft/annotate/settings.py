@@ -25,6 +25,7 @@ class AnnotateSettings:
     Attributes:
         output_format: Of the shards.
         text_column: The column of the texts, where a file has columns.
+        quoting: Whether double quotes in CSV and TSV may enclose a cell; otherwise they are text.
         shard_rows: A shard has at most so many rows,
         shard_mb: and so many megabytes of input, but for one row that is larger.
         max_chars: Longer texts are problems; None for the limit of the pipeline.
@@ -34,6 +35,7 @@ class AnnotateSettings:
 
     output_format: OutputFormat = "jsonl"
     text_column: str = "text"
+    quoting: bool = True
     shard_rows: int = 5000
     shard_mb: float = 4.0
     max_chars: int | None = None

@@ -1,57 +1,17 @@
-"""Packages that only some users need.
-
-Files on a disk or anywhere else that fsspec reaches.
-"""
+"""Files on a disk or anywhere else that fsspec reaches."""
 
 from __future__ import annotations
 
-import gzip
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 from uuid import uuid4
 
 import fsspec
 
-from spacy_bertft.errors import MissingExtraError, SettingError
-
-
-def import_pyarrow(purpose: str) -> Any:
-    """Import pyarrow.
-
-    Args:
-        purpose: What needs it.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError(purpose, "arrow") from error
-    return pyarrow
-
-
-def import_ray() -> Any:
-    """Import Ray with its part for data.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise MissingExtraError("The engine ray", "ray") from error
-    return ray
-
-
-Compression = Literal["gzip", "zstd"]
-
-_READ_AHEAD = 1 << 12  # bytes; where a file is damaged, so much before it is lost
+from spacy_bertft.data.files import Compression, decompress
+from spacy_bertft.errors import SettingError
 
 
 def find_file_system(name: str, setting: str) -> tuple[Any, str]:
@@ -90,22 +50,14 @@ def open_input(url: str, compression: Compression | None = None) -> Iterator[tup
         compression: How the file is compressed, if it is.
 
     Yields:
-        The file, and a function that tells how many bytes of it are read so far, as they are stored.
+        The file, and a function that returns how many bytes of it are read so far, as they are stored.
 
     Raises:
         MissingExtraError: It is compressed by zstd, and pyarrow is not installed.
     """
     file_system, path = find_file_system(url, "inputs")
-    with file_system.open(path, "rb") as stored:
-        if compression == "gzip":
-            # It has a buffer inside; one more around it would lose what was good before a damage.
-            with gzip.open(stored, "rb") as file:
-                yield file, stored.tell
-        elif compression == "zstd":
-            stream = import_pyarrow("zstd").CompressedInputStream(stored, "zstd")
-            yield io.BufferedReader(stream, _READ_AHEAD), stored.tell
-        else:
-            yield stored, stored.tell
+    with file_system.open(path, "rb") as stored, decompress(stored, compression) as file:
+        yield file, stored.tell
 
 
 class OutputDir:

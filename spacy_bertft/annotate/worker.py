@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 from spacy_bertft.annotate.chunks import Chunk, Problem
 from spacy_bertft.annotate.ledger import ShardReport
 from spacy_bertft.annotate.memory import give_back_memory, keep_large_blocks_apart
-from spacy_bertft.annotate.rows import Row, parse_rows
+from spacy_bertft.annotate.rows import TextRow, parse_rows
 from spacy_bertft.annotate.settings import AnnotateSettings, WorkerSettings
 from spacy_bertft.annotate.storage import OutputDir
 from spacy_bertft.annotate.writers import make_writer
@@ -98,9 +98,9 @@ class Annotator:
 
     def _annotate(self, chunk: Chunk) -> _Results:
         results = _Results()
-        rows: list[Row] = []
+        rows: list[TextRow] = []
         for row in parse_rows(chunk, self.settings, self.nlp.vocab, self._max_chars):
-            if isinstance(row, Row):
+            if isinstance(row, TextRow):
                 rows.append(row)
             else:
                 results.problems.append(row)
@@ -115,7 +115,7 @@ class Annotator:
                     results.problems.append(Problem(row.line, self._failure))
         return results
 
-    def _make_batches(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    def _make_batches(self, rows: Sequence[TextRow]) -> Iterator[Sequence[TextRow]]:
         """Split rows into batches of about the same size, so that both short and long ones fill the passes of BERT."""
         n_rows = self.worker.batch_size
         if n_rows is not None:
@@ -128,7 +128,7 @@ class Annotator:
                 yield rows[start:end]
                 start, n_chars = end, 0
 
-    def _run(self, rows: Sequence[Row], results: _Results) -> None:
+    def _run(self, rows: Sequence[TextRow], results: _Results) -> None:
         docs = (doc for row in rows if (doc := self._make_doc(row)) is not None)
         for doc in self.nlp.pipe(docs, batch_size=len(rows)):
             if doc is None:  # spaCy's rules give that in the place of a document on which they have failed
@@ -139,7 +139,7 @@ class Annotator:
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
                 self._note_failure(self.settings.output_format, None, (), error)
 
-    def _make_doc(self, row: Row) -> Doc | None:
+    def _make_doc(self, row: TextRow) -> Doc | None:
         try:
             doc = row.text if isinstance(row.text, Doc) else self.nlp.make_doc(row.text)
         except ValueError as error:

@@ -9,10 +9,10 @@ import srsly
 from spacy.tokens import Doc, DocBin
 
 from spacy_bertft.annotate.chunks import Chunk
-from spacy_bertft.annotate.rows import Row
+from spacy_bertft.annotate.rows import TextRow
 from spacy_bertft.annotate.settings import AnnotateSettings, OutputFormat
-from spacy_bertft.annotate.storage import import_pyarrow
 from spacy_bertft.annotate.values import EXTRA, fits, format_json, read_answers, simplify
+from spacy_bertft.data.files import import_pyarrow
 
 
 class JsonlWriter:
@@ -23,7 +23,7 @@ class JsonlWriter:
     def __init__(self, settings: AnnotateSettings) -> None:
         self._answers = settings.answers
 
-    def format_row(self, row: Row, doc: Doc) -> str:
+    def format_row(self, row: TextRow, doc: Doc) -> str:
         """Format a line."""
         return format_json({**row.columns, **read_answers(doc, self._answers)})
 
@@ -40,7 +40,7 @@ class DocsWriter:
     def __init__(self, settings: AnnotateSettings) -> None:
         self._text_column = settings.text_column
 
-    def format_row(self, row: Row, doc: Doc) -> Doc:
+    def format_row(self, row: TextRow, doc: Doc) -> Doc:
         """Put the columns on the document; whole numbers of more than 64 bits as strings.
 
         Raises:
@@ -88,7 +88,7 @@ class ParquetWriter:
         self._settings = settings
         self._types = _list_types(self._pyarrow)
 
-    def format_row(self, row: Row, doc: Doc) -> tuple[Mapping[str, object], dict[str, Any]]:
+    def format_row(self, row: TextRow, doc: Doc) -> tuple[Mapping[str, object], dict[str, Any]]:
         """Take the columns of a row, and the answers."""
         return row.columns, read_answers(doc, self._settings.answers)
 
@@ -149,7 +149,7 @@ class ShardWriter(Protocol):
 
     suffix: str
 
-    def format_row(self, row: Row, doc: Doc) -> object:
+    def format_row(self, row: TextRow, doc: Doc) -> object:
         """Take from a row and its document what is to be written; the document is forgotten after that.
 
         Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
-from spacy_bertft.data.lines import check_is_file
+from spacy_bertft.data.files import check_is_file
 from spacy_bertft.errors import DataError, shorten
 
 _BY_DOC = ("tokens", "spaces", "cats", "span_groups", "flags", "user_data")  # what a DocBin lists by document

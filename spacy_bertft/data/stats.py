@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.columns.convert import make_gold_doc
-from spacy_bertft.data.columns.gold import GoldReader, LineTally, join_columns
+from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, join_columns
 from spacy_bertft.data.columns.layout import ColumnOptions, parse_options
 from spacy_bertft.data.docs import read_docs
 from spacy_bertft.data.texts.labels import list_present
@@ -166,7 +166,7 @@ def measure_corpus(
     if window <= _N_SPECIAL:
         raise SettingError("window", window, f"more than {_N_SPECIAL} pieces")
     sources = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
-    counted, tally = parse_choice("kind", kind, _KINDS), LineTally()
+    counted, tally = parse_choice("kind", kind, _KINDS), ColumnTally()
     columns: dict[Path, str] = {}
     options = parse_options(None, tag_column, "repair", "tags" if counted == "tags" else "ents", word_column)
     read = _read_texts(sources, counted, tally, options, columns)
@@ -189,7 +189,7 @@ def measure_corpus(
         label_counts=dict(sorted(labels.items(), key=lambda item: (-item[1], item[0]))),
         n_tags_repaired=tally.n_tags_repaired,
         columns=join_columns(columns),
-        n_lines_left_out=tally.list_left_out(),
+        n_lines_left_out=+tally.left_out,
     )
 
 
@@ -205,7 +205,7 @@ def summarize_lengths(lengths: NDArray[np.int64]) -> Lengths:
 
 
 def _read_texts(
-    paths: Sequence[Path], kind: StatsKind, tally: LineTally, options: ColumnOptions, columns: dict[Path, str]
+    paths: Sequence[Path], kind: StatsKind, tally: ColumnTally, options: ColumnOptions, columns: dict[Path, str]
 ) -> Iterator[_Text]:
     vocab = Vocab()
     for path in paths:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spacy_bertft.data.lines import read_lines
+from spacy_bertft.data.rows import read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError
 from spacy_bertft.evaluate.bootstrap import Floats
 

@@ -18,7 +18,7 @@ from spacy_bertft.checkpoints import (
     write_checkpoint,
 )
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.data.plain_texts import PlainTexts, read_plain_texts
+from spacy_bertft.data.unlabelled import PlainTexts, read_plain_texts
 from spacy_bertft.errors import CheckpointError, DataError, SettingError
 from spacy_bertft.exchange.model_card import format_adapted_card
 from spacy_bertft.models.mlm.texts import MaskedTexts, cut_masked_texts, make_masking_rule

@@ -10,7 +10,7 @@ from spacy.language import Language
 from tqdm import tqdm
 
 from spacy_bertft.components.pipelines import load_pipeline
-from spacy_bertft.data.lines import check_is_file
+from spacy_bertft.data.files import check_is_file
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.explain.answers import find_explained
 from spacy_bertft.explain.attribution import Attribution, Method

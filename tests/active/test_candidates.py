@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bertft.active.survey import Candidate, CandidatePool
-from spacy_bertft.data.texts.unlabelled import UnlabelledText
+from spacy_bertft.data.unlabelled import UnlabelledText
 
 
 @given(st.lists(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), max_size=5)), st.integers(1, 6))

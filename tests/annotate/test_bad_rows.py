@@ -17,24 +17,24 @@ from spacy.tokens import Doc
 
 from spacy_bertft.annotate.annotate import annotate
 from spacy_bertft.components.ner import BertNer
-from spacy_bertft.data import lines
+from spacy_bertft.data import rows as reader
 from spacy_bertft.errors import DataError
 
 MAX_LINE_BYTES = 12_000_000
 # Each kind: the line, and what is said of it.
 BAD_LINES = {
     "not JSON": (b'{"text": "a film"', "the line is not JSON: Expecting ',' delimiter at column 18. Expected one"),
-    "no object": (b'["a film"]', 'the line holds ["a film"]. Expected one JSON object a line.'),
+    "no object": (b'["a film"]', 'the line holds ["a film"]. Expected one JSON object per line.'),
     "no text": (b'{"body": "a film"}', "there is no column 'text' among 'body'. Pass --text-column with the name"),
-    "no string": (b'{"text": 12}', "'text' holds 12. Expected a string."),
+    "no string": (b'{"text": 12}', "the column 'text' holds 12. Expected a string."),
     "not UTF-8": (b'{"text": "caf\xe9"}', "byte 0xe9 at position 14 of the line is not UTF-8. Expected UTF-8;"),
     "NUL": (b'{"text": "a\0b"}', "the line holds a NUL. Expected text; is this a binary file?"),
-    "lone surrogate": (b'{"text": "a \\ud800 film"}', "it spells a lone surrogate, U+D800. Mend it."),
+    "lone surrogate": (b'{"text": "a \\ud800 film"}', "it spells a lone surrogate, U+D800. Expected whole characters."),
     "long text": (
         b'{"text": "%s"}' % (b"film " * 2_000_000),
         "the text has 10,000,000 characters. Expected 1,000,000 at most; see --max-chars.",
     ),
-    "long line": (b"x" * (MAX_LINE_BYTES + 1), "the line is longer than 12,000,000 bytes. Expected shorter ones."),
+    "long line": (b"x" * (MAX_LINE_BYTES + 1), "the line is longer than 12,000,000 bytes. Expected shorter lines;"),
     "column that is there": (
         b'{"text": "a", "ents": []}',
         "there is a column 'ents' already. Pass --prefix, so that new columns get other names.",
@@ -94,7 +94,7 @@ def check(output, report, rows, expected: list[tuple[int, str]], source: str) ->
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_one_bad_row_of_a_hundred(ruler, tmp_path, monkeypatch, suffix):
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", MAX_LINE_BYTES)
+    monkeypatch.setattr(reader, "MAX_LINE_BYTES", MAX_LINE_BYTES)
     rng = random.Random(0)
     rows = [{"text": f"film number {number}", "id": number} for number in range(100 * len(BAD_LINES))]
     written = [format_jsonl([row]).rstrip(b"\n") for row in rows]
@@ -131,16 +131,14 @@ def test_bad_rows_anywhere(ruler, tmp_path_factory, kinds):
 
 def test_bad_rows_of_csv(ruler, tmp_path):
     bad = {
-        b'"film never closed,1': "a quote is closed before its cell ends",
         b'"film" closed early,1': "a quote is closed before its cell ends",
         b"film": "the row has 1 cell. Expected 2",
         b"film,1,2": "the row has 3 cells. Expected 2",
         b"caf\xe9 film,1": "byte 0xe9 at position 4 of the line is not UTF-8",
         b"a\0film,1": "the line holds a NUL",
-        b"film\rfilm,1": "a carriage return stands in a cell without quotes",
         b"film" * 40_000 + b",1": "a cell has more than 131,072 characters",
     }
-    rows = [{"text": f'a "film",\n{number}', "id": str(number)} for number in range(800)]
+    rows = [{"text": f'a "film",\n{number}', "id": str(number)} for number in range(600)]
     content, expected, line = [b"text,id"], [], 2
     for number, row in enumerate(rows):
         content.append('"{}",{}'.format(row["text"].replace('"', '""'), row["id"]).encode())
@@ -162,7 +160,7 @@ def test_strict_stops_at_the_first(ruler, tmp_path):
     (tmp_path / "a.jsonl").write_bytes(format_jsonl(objects))
     with pytest.raises(DataError) as caught:
         annotate(ruler, [tmp_path / "a.jsonl"], tmp_path / "out", shard_rows=5, strict=True)
-    assert str(caught.value) == f"{tmp_path / 'a.jsonl'}, line 12: 'text' holds None. Expected a string."
+    assert str(caught.value) == f"{tmp_path / 'a.jsonl'}, line 12: the column 'text' holds null. Expected a string."
     # What was done before is kept; once the row is mended or may be left out, the run goes on.
     assert [row["text"] for row in read_shards(tmp_path / "out")] == texts[:10]
     report = annotate(ruler, [tmp_path / "a.jsonl"], tmp_path / "out", shard_rows=5)

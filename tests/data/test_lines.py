@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.data import lines
-from spacy_bertft.data.lines import FileTally, read_lines, read_raw_lines
+from spacy_bertft.data import rows as reader
+from spacy_bertft.data.rows import Tally, read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError
 
 
@@ -21,24 +21,19 @@ def test_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
     assert read(tmp_path / "b", b"") == []
 
 
-def test_lines_with_their_ends(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"\xef\xbb\xbfa\r\nb\r\r\n\nc")
-    assert list(read_raw_lines(path)) == ["a\r\n", "b\r\r\n", "\n", "c"]
-
-
 def test_carriage_returns_end_lines(tmp_path: Path) -> None:
     assert read(tmp_path / "a", b"a\rb\r\rc") == ["a", "b", "", "c"]
     assert read(tmp_path / "b", b"a\rb\r\r") == ["a", "b", ""]
+    assert read(tmp_path / "d", b"\xef\xbb\xbfa\r\nb\r\r\n\nc") == ["a", "b", "", "c"]
     # Of a file that was converted twice, no line becomes two.
     assert read(tmp_path / "c", b"a\r\r\nb\rc\r\nd\n") == ["a", "b", "c", "d"]
 
 
 def test_byte_order_marks_inside_a_file(tmp_path: Path) -> None:
-    path, tally = tmp_path / "a", FileTally()
+    path, tally = tmp_path / "a", Tally()
     path.write_bytes("\ufeffa\n\ufeffb\ufeff\n\ufeff\n\ufeff\ufeffc\n\ufeff\tO\n".encode())
     assert [line for _, line in read_lines(path, tally)] == ["a", "b\ufeff", "", "c", "\ufeff\tO"]
-    assert tally == FileTally(n_lines=5, n_byte_order_marks=4)
+    assert tally == Tally(n_lines=5, n_byte_order_marks=4)
 
 
 def test_other_line_ends_belong_to_the_line(tmp_path: Path) -> None:
@@ -65,7 +60,7 @@ def test_what_is_no_text(tmp_path: Path, content: bytes, line: int, problem: str
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\nb\n"])
 def test_a_line_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes) -> None:
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 10)
+    monkeypatch.setattr(reader, "MAX_LINE_BYTES", 10)
     assert read(tmp_path / "a", b"a\n" + b"x" * 9 + end)[:2] == ["a", "x" * 9]
     with pytest.raises(ColumnFormatError) as caught:
         read(tmp_path / "a", b"a\n" + b"x" * 1000 + end)

@@ -17,7 +17,7 @@ from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 from tqdm import tqdm
 
-from spacy_bertft.data.columns.gold import GoldReader, GoldSentence, LineTally
+from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, GoldSentence
 from spacy_bertft.data.columns.layout import Kind, parse_options
 from spacy_bertft.data.conversion import ConversionReport, PartReport, PartWriter, list_paths, make_blank, plan_outputs
 from spacy_bertft.data.split import split_at_random
@@ -165,7 +165,7 @@ def convert(
     plan = plan_outputs(sources, Path(output_path), {"test": (test, test_path), "dev": (dev, dev_path)})
     options = parse_options(scheme, tag_column, orphans, kind, word_column)
     vocab = make_blank(lang).vocab
-    reader, tally = GoldReader(sources, options), LineTally()
+    reader, tally = GoldReader(sources, options), ColumnTally()
     sentences = list(tqdm(reader.read(tally), desc="Reading", unit=" sentences", disable=None))
     if not sentences:
         raise DataError(f"{', '.join(map(str, sources))}: no sentence. Expected lines of words and tags.")
@@ -184,7 +184,7 @@ def convert(
         n_lines=tally.n_lines,
         scheme=reader.scheme if options.kind == "ents" else None,
         n_tags_repaired=tally.n_tags_repaired,
-        n_lines_left_out=tally.list_left_out(),
+        n_lines_left_out=+tally.left_out,
         n_byte_order_marks=tally.n_byte_order_marks,
         columns=reader.describe_columns(),
         n_tags_missing=tally.n_tags_missing,

@@ -29,7 +29,7 @@ from spacy_bertft.data.columns.layout import (
     may_start_document,
     split_line,
 )
-from spacy_bertft.data.lines import read_lines
+from spacy_bertft.data.rows import read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
 _SIZE = 10_000

@@ -1,7 +1,4 @@
-"""Column files → sentences of words and tags, one line at a time.
-
-Sentences of words and tags → sentences of words and spans, the gold standard of a Doc.
-"""
+"""Column files → sentences of words and tags, then of words and spans: the gold standard of a Doc."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from pathlib import Path
 
 from spacy_bertft.data.columns.detection import detect_layout
 from spacy_bertft.data.columns.layout import BLANKS, ColumnLayout, ColumnOptions
-from spacy_bertft.data.lines import FileTally, read_lines
+from spacy_bertft.data.rows import Tally, read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError, TagError
 from spacy_bertft.tags.grammar import Scheme
 from spacy_bertft.tags.schemes import TagSpan, guess_scheme, read_spans, repair_tags
@@ -35,37 +32,19 @@ class ColumnSentence:
 
 
 @dataclass
-class LineTally(FileTally):
-    """What a reader has seen so far; a report is made of it.
+class ColumnTally(Tally):
+    """What was seen while column files were read.
 
     Attributes:
-        n_comments: Comment lines, left out.
-        n_document_starts: `-DOCSTART-` lines, left out.
-        n_headers: Lines that name the columns, left out.
-        n_no_tokens: Lines numbered as ranges or empty nodes, left out.
-        n_tags_repaired: Tags that were changed to make their sequences legal.
+        n_tags_repaired: Tags that were changed to make their sequences valid.
         n_tags_missing: Tokens without a tag.
     """
 
-    n_comments: int = 0
-    n_document_starts: int = 0
-    n_headers: int = 0
-    n_no_tokens: int = 0
     n_tags_repaired: int = 0
     n_tags_missing: int = 0
 
-    def list_left_out(self) -> dict[str, int]:
-        """List what was left out, by reason."""
-        reasons = {
-            "comment lines": self.n_comments,
-            "-DOCSTART- lines": self.n_document_starts,
-            "header lines": self.n_headers,
-            "ranges (2-3) and empty nodes (1.1)": self.n_no_tokens,
-        }
-        return {reason: count for reason, count in reasons.items() if count}
 
-
-def read_columns(path: Path, layout: ColumnLayout, tally: LineTally | None = None) -> Iterator[ColumnSentence]:
+def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = None) -> Iterator[ColumnSentence]:
     """Read the sentences of a column file.
 
     Args:
@@ -76,7 +55,7 @@ def read_columns(path: Path, layout: ColumnLayout, tally: LineTally | None = Non
     Raises:
         ColumnFormatError: A line lacks a column, or has one too many.
     """
-    tally = LineTally() if tally is None else tally
+    tally = ColumnTally() if tally is None else tally
     sentence: ColumnSentence | None = None
     is_doc_start = True
     for number, line in read_lines(path, tally):
@@ -86,16 +65,16 @@ def read_columns(path: Path, layout: ColumnLayout, tally: LineTally | None = Non
                 yield sentence
             sentence = None
             is_doc_start |= starts_doc
-            tally.n_document_starts += starts_doc
+            tally.left_out["-DOCSTART- lines"] += starts_doc
         elif sentence is None and layout.is_comment(line):
-            tally.n_comments += 1
+            tally.left_out["comment lines"] += 1
         else:
             columns = _read_columns(line, path, number, layout)
             if layout.is_header(columns):
-                tally.n_headers += 1
+                tally.left_out["header lines"] += 1
                 continue
             if layout.is_no_token(columns):
-                tally.n_no_tokens += 1
+                tally.left_out["ranges (2-3) and empty nodes (1.1)"] += 1
                 continue
             word, tag = _read_token(columns, line, path, number, layout)
             tally.n_tags_missing += not tag
@@ -176,7 +155,7 @@ class GoldReader:
         """Say in which columns words and tags are; of each file, where they differ."""
         return join_columns({path: layout.describe() for path, layout in self._layouts})
 
-    def read(self, tally: LineTally | None = None) -> Iterator[GoldSentence]:
+    def read(self, tally: ColumnTally | None = None) -> Iterator[GoldSentence]:
         """Read all sentences, file after file.
 
         Args:
@@ -185,7 +164,7 @@ class GoldReader:
         Raises:
             ColumnFormatError: A line cannot be read, or its tag may not stand where it stands.
         """
-        tally = LineTally() if tally is None else tally
+        tally = ColumnTally() if tally is None else tally
         document = -1
         for path, layout in self._layouts:
             for sentence in read_columns(path, layout, tally):
@@ -197,7 +176,7 @@ class GoldReader:
             return "bio"
         return guess_scheme(_read_tags(self._layouts))
 
-    def _read_gold(self, sentence: ColumnSentence, document: int, path: Path, tally: LineTally) -> GoldSentence:
+    def _read_gold(self, sentence: ColumnSentence, document: int, path: Path, tally: ColumnTally) -> GoldSentence:
         words, tags = sentence.words, sentence.tags
         if self.options.kind == "tags":
             return GoldSentence(words, [], tags, document)

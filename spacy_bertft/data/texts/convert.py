@@ -18,10 +18,9 @@ from tqdm import tqdm
 from spacy_bertft.data.conversion import ConversionReport, PartWriter, list_paths, make_blank, plan_outputs
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
 from spacy_bertft.data.split import stratify
-from spacy_bertft.data.texts.gold import LabelledText, TextReader
-from spacy_bertft.data.texts.labels import list_present
-from spacy_bertft.data.texts.options import parse_text_options
-from spacy_bertft.data.texts.rows import Row, RowTally
+from spacy_bertft.data.texts.labels import LabelledText, TextReader, list_present
+from spacy_bertft.data.texts.options import TextOptions, read_label_names
+from spacy_bertft.data.texts.rows import LabelledRow, TextTally
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.output import replace_all_when_done
 
@@ -51,7 +50,7 @@ def make_text_doc(nlp: Language, text: LabelledText, labels: Iterable[str]) -> D
     return doc
 
 
-def _make_pair(nlp: Language, row: Row, second: str) -> Doc:
+def _make_pair(nlp: Language, row: LabelledRow, second: str) -> Doc:
     try:
         return make_pair(nlp, row.text, second)
     except DataError as error:
@@ -73,7 +72,7 @@ class TextReport(ConversionReport):
     first_merged: str = ""
 
     def _list_notes(self) -> list[str]:
-        answers = ", ".join(f"{count:,} {answer}" for answer, count in self.answer_counts.items() if count)
+        answers = ", ".join(f"{count:,} {answer}" for answer, count in self.answer_counts.items())
         notes = [f"answers: {answers}"] if answers else []
         if self.n_merged:
             cells = "1 quoted cell holds" if self.n_merged == 1 else f"{self.n_merged:,} quoted cells hold"
@@ -143,19 +142,19 @@ def convert_texts(
     """
     sources = list_paths(input_paths)
     plan = plan_outputs(sources, Path(output_path), {"test": (test, test_path), "dev": (dev, dev_path)})
-    options = parse_text_options(
-        file_format,
-        text_column,
-        label_column,
-        second_text_column,
-        header,
-        quoting,
-        label_separator,
-        label_names,
-        first_label,
+    options = TextOptions(
+        file_format=file_format,
+        text_column=text_column,
+        label_column=label_column,
+        second_text_column=second_text_column,
+        header=header is not False,
+        quoting=quoting is not False,
+        label_separator=label_separator,
+        label_names=() if label_names is None else read_label_names(Path(label_names)),
+        first_label=first_label,
     )
     nlp = make_blank(lang)
-    reader, tally = TextReader(sources, options), RowTally()
+    reader, tally = TextReader(sources, options), TextTally()
     _check_layout_is_used(reader, {"header": header, "quoting": quoting})
     survey = _survey(reader, tally)
     part_by_text = stratify(survey.keys, survey.labels_by_text, plan.shares, seed)
@@ -168,9 +167,9 @@ def convert_texts(
     return TextReport(
         paths=tuple(sources),
         n_lines=tally.n_lines,
-        n_lines_left_out=tally.list_left_out(),
+        n_lines_left_out=dict(tally.left_out),
         n_byte_order_marks=tally.n_byte_order_marks,
-        answer_counts=tally.count_answers(),
+        answer_counts=dict(tally.answers),
         n_merged=tally.n_merged,
         first_merged=tally.first_merged,
         **dict(zip(plan.paths, reports, strict=True)),
@@ -192,7 +191,7 @@ class _Survey:
     labels_by_text: Sequence[list[str]]
 
 
-def _survey(reader: TextReader, tally: RowTally) -> _Survey:
+def _survey(reader: TextReader, tally: TextTally) -> _Survey:
     labels = dict.fromkeys(reader.options.label_names)
     named: set[str] = set()
     keys: list[bytes] = []

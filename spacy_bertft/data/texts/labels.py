@@ -1,9 +1,8 @@
-"""What stands in the place of a label → `doc.cats`.
+"""Rows with a label → texts with the values of their labels, the gold standard of `doc.cats`.
 
-Prodigy's answers: what was decided about a text → the labels that are known of it.
-
-`accept` confirms what the row says. `reject` says that the labels of the row do not hold, and nothing about the others:
-"we don't know the true labels, but we know the ones that are definitely 0". `ignore` was skipped.
+Prodigy's answers say what is known: `accept` confirms the labels of a row. `reject` says that they are wrong, and
+nothing about the others: "we don't know the true labels, but we know the ones that are definitely 0". `ignore` was
+skipped.
 
 Source: https://support.prodi.gy/t/purpose-of-the-reject-button-in-multi-text-classification/3012
 """
@@ -11,18 +10,22 @@ Source: https://support.prodi.gy/t/purpose-of-the-reject-button-in-multi-text-cl
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import get_args
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
 
 from spacy_bertft.data.choices import read_number
-from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import Answer, Row, RowTally
+from spacy_bertft.data.files import check_is_file
+from spacy_bertft.data.texts.options import TextFormat, TextOptions
+from spacy_bertft.data.texts.rows import LabelledRow, TextTally, read_labelled_rows
+from spacy_bertft.errors import DataError
 
 # From this value on a text counts as having a label.
 PRESENT = 0.5
 
 
-def read_cats(row: Row, options: TextOptions) -> dict[str, float]:
+def read_cats(row: LabelledRow, options: TextOptions) -> dict[str, float]:
     """Read the labels of a row, with their values.
 
     Args:
@@ -47,7 +50,7 @@ def read_cats(row: Row, options: TextOptions) -> dict[str, float]:
     return _read_names([label], row, options)
 
 
-def read_choice(row: Row, options: TextOptions) -> dict[str, float]:
+def read_choice(row: LabelledRow, options: TextOptions) -> dict[str, float]:
     """Read what was selected in Prodigy's choice interface: 1 or 0 for every label that was offered.
 
     Raises:
@@ -66,11 +69,11 @@ def list_present(cats: dict[str, float]) -> list[str]:
     return [label for label, value in cats.items() if value >= PRESENT]
 
 
-def _read_names(labels: Iterable[object], row: Row, options: TextOptions) -> dict[str, float]:
+def _read_names(labels: Iterable[object], row: LabelledRow, options: TextOptions) -> dict[str, float]:
     return {_read_name(label, row, options): 1.0 for label in labels}
 
 
-def _read_name(label: object, row: Row, options: TextOptions) -> str:
+def _read_name(label: object, row: LabelledRow, options: TextOptions) -> str:
     if not isinstance(label, (str, int, float)):
         raise row.error(f"the label is {json.dumps(label)[:40]}", "Expected a string, or a list or an object of them.")
     name = label if isinstance(label, str) else json.dumps(label)
@@ -80,7 +83,7 @@ def _read_name(label: object, row: Row, options: TextOptions) -> str:
     return _look_up(name, row, options) if options.label_names else name
 
 
-def _look_up(number: str, row: Row, options: TextOptions) -> str:
+def _look_up(number: str, row: LabelledRow, options: TextOptions) -> str:
     n_names, first, value = len(options.label_names), options.first_label or 0, read_number(number)
     if value is not None and first <= value < first + n_names:
         return options.label_names[value - first]
@@ -91,13 +94,13 @@ def _look_up(number: str, row: Row, options: TextOptions) -> str:
     )
 
 
-def _read_value(name: str, value: object, row: Row) -> float:
+def _read_value(name: str, value: object, row: LabelledRow) -> float:
     if isinstance(value, (int, float)) and 0 <= value <= 1:
         return float(value)
     raise row.error(f"the value of the label {name!r} is {json.dumps(value)[:40]}", "Expected a number from 0 to 1.")
 
 
-_ANSWERS: tuple[Answer, ...] = get_args(Answer)
+_ANSWERS = ("accept", "reject", "ignore")
 
 
 class AnswerReader:
@@ -110,12 +113,12 @@ class AnswerReader:
         tally: Counts the answers.
     """
 
-    def __init__(self, options: TextOptions, tally: RowTally) -> None:
+    def __init__(self, options: TextOptions, tally: TextTally) -> None:
         self._options = options
         self._tally = tally
-        self._seen: dict[bool, Row] = {}
+        self._seen: dict[bool, LabelledRow] = {}
 
-    def read(self, row: Row) -> tuple[dict[str, float], bool] | None:
+    def read(self, row: LabelledRow) -> tuple[dict[str, float], bool] | None:
         """Read the labels of a row, and whether those that it does not name are known not to hold.
 
         Returns:
@@ -126,15 +129,15 @@ class AnswerReader:
         """
         answer = self._read_answer(row)
         if answer == "ignore":
-            self._tally.n_ignored += 1
+            self._tally.left_out["rows answered with ignore"] += 1
             return None
         cats = read_cats(row, self._options) if row.options is None else read_choice(row, self._options)
         if answer == "reject":
             return self._reject(cats)
         if answer == "accept":
-            self._tally.n_accepted += 1
+            self._tally.answers["accepted"] += 1
         elif row.options is not None:
-            self._tally.n_unanswered += 1
+            self._tally.answers["choices without an answer, taken as accepted"] += 1
         # A question about one label says nothing about the others, unlike a whole annotation (a list or an object).
         is_question = (
             answer == "accept" and not isinstance(row.label, (list, dict)) and not self._options.label_separator
@@ -144,12 +147,12 @@ class AnswerReader:
     def _reject(self, cats: dict[str, float]) -> tuple[dict[str, float], bool] | None:
         rejected = dict.fromkeys(list_present(cats), 0.0)
         if not rejected:
-            self._tally.n_undecided += 1
+            self._tally.left_out["rejected rows without a label"] += 1
             return None
-        self._tally.n_rejected += 1
+        self._tally.answers["rejected (their labels are 0)"] += 1
         return rejected, False
 
-    def _read_answer(self, row: Row) -> Answer | None:
+    def _read_answer(self, row: LabelledRow) -> str | None:
         if row.answer is None:
             return None
         answer = next((answer for answer in _ANSWERS if answer == row.answer), None)
@@ -159,3 +162,66 @@ class AnswerReader:
             expected = f"Expected accept, reject or ignore everywhere or nowhere, unlike in line {other.line}"
             raise first.error(f"the answer is {str(first.answer)[:40]!r}", f"{expected}; rename the field otherwise.")
         return answer
+
+
+@dataclass(frozen=True)
+class LabelledText:
+    """A text, or a pair of texts, with what it is to teach.
+
+    Attributes:
+        row: The row, with the text as it stands there.
+        cats: The labels that the row names, with values from 0 to 1.
+        is_complete: Whether other labels are known not to hold; otherwise nothing is known of them.
+    """
+
+    row: LabelledRow
+    cats: Mapping[str, float]
+    is_complete: bool = True
+
+    @property
+    def key(self) -> bytes:
+        """What two copies of a text, or of a pair, have in common: all but the whitespace, as a digest."""
+        words = "\x1f".join(" ".join(text.split()) for text in (self.row.text, self.row.second or ""))
+        return blake2b(words.encode("utf-8"), digest_size=16).digest()
+
+
+class TextReader:
+    """Reads files of labelled texts, each in its own format.
+
+    Reading streams, and may be done again.
+
+    Args:
+        paths: The files.
+        options: How to read them.
+
+    Raises:
+        DataError: No file was given, or there is no such file.
+        SettingError: The format of a file is not known.
+    """
+
+    def __init__(self, paths: Sequence[Path], options: TextOptions) -> None:
+        if not paths:
+            raise DataError("No input file was given. Expected at least one CSV, TSV or JSONL file.")
+        for path in paths:
+            check_is_file(path)
+        self.options = options
+        self.formats: list[tuple[Path, TextFormat]] = [(path, options.get_format(path)) for path in paths]
+
+    def read(self, tally: TextTally | None = None) -> Iterator[LabelledText]:
+        """Read all texts, file after file; a row without text, or without an answer to learn from, is left out.
+
+        Args:
+            tally: Counts lines and what was left out on the way.
+
+        Raises:
+            DataError: A file does not exist.
+            ColumnFormatError: A row cannot be read, or has no label.
+        """
+        tally = TextTally() if tally is None else tally
+        for path, file_format in self.formats:
+            answers = AnswerReader(self.options, tally)
+            for row in read_labelled_rows(path, file_format, self.options, tally):
+                if row.second is None and not row.text.strip():
+                    tally.left_out["rows without text"] += 1
+                elif labels := answers.read(row):
+                    yield LabelledText(row, *labels)

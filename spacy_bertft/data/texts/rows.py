@@ -1,29 +1,35 @@
-"""A row of a CSV, TSV or JSONL file, before its label is understood."""
+"""CSV, TSV and JSONL files → rows with a label, before the label is understood."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
-from spacy_bertft.data.lines import FileTally
+from spacy_bertft.data.choices import read_number
+from spacy_bertft.data.files import open_path
+from spacy_bertft.data.records import Record, read_records
+from spacy_bertft.data.rows import DELIMITERS, Row, Tally, raise_errors, read_rows
+from spacy_bertft.data.texts.options import TextFormat, TextOptions, check_columns_differ
 from spacy_bertft.errors import ColumnFormatError
 
-Answer = Literal["accept", "reject", "ignore"]
-ANSWER_COLUMN = "answer"
+_ANSWER = "answer"
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row as it stands in the file.
+class LabelledRow:
+    """A row as it is in the file.
 
     Attributes:
         path: The file.
         line: Line number of its start, from 1.
         text: The text, exactly.
-        second: The second text of a pair; None where texts are single.
-        label: What stands in the place of the label: a string or, in JSONL, any value.
-        answer: What the field `answer` holds, where Prodigy writes what was decided; None if there is none.
+        second: The second text of a pair; None for single texts.
+        label: The value of the label column: a string or, in JSONL, any value.
+        answer: The value of the column `answer`, where Prodigy writes its decision; None if there is none.
         options: The labels that Prodigy's choice interface offered; `label` lists the selected ones. None elsewhere.
     """
 
@@ -36,52 +42,143 @@ class Row:
     options: list[object] | None = None
 
     def error(self, problem: str, expected: str) -> ColumnFormatError:
-        """Make an error that names the place of the row."""
+        """Make an error with the place of the row."""
         return ColumnFormatError(self.path, self.line, problem, expected)
 
 
 @dataclass
-class RowTally(FileTally):
-    """What a reader has seen so far; a report is made of it.
+class TextTally(Tally):
+    """What was seen while files of labelled texts were read.
 
     Attributes:
-        n_empty_lines: Empty lines between rows, left out.
-        n_empty_texts: Rows whose text is empty or nothing but whitespace, left out.
-        n_headers: Rows that repeat the first one, which names the columns; left out.
-        n_ignored: Rows whose answer is `ignore`, left out.
-        n_undecided: Rows whose answer is `reject`, but which name no label that was rejected; left out.
-        n_accepted: Rows whose answer is `accept`.
-        n_rejected: Rows whose answer is `reject`: their labels are 0.
-        n_unanswered: Rows of the choice interface without an answer, read as accepted.
-        n_merged: Quoted cells that hold a line end and the separator of cells.
-        first_merged: Where the first of them stands.
+        answers: Rows by their answer in Prodigy.
+        n_merged: Quoted cells that hold a line end and the separator of cells, so that they may be several rows.
+        first_merged: Where the first of them is.
     """
 
-    n_empty_lines: int = 0
-    n_empty_texts: int = 0
-    n_headers: int = 0
-    n_ignored: int = 0
-    n_undecided: int = 0
-    n_accepted: int = 0
-    n_rejected: int = 0
-    n_unanswered: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
     n_merged: int = 0
     first_merged: str = ""
 
-    def count_answers(self) -> dict[str, int]:
-        """Count the rows by what was answered in Prodigy."""
-        return {
-            "accepted": self.n_accepted,
-            "rejected (their labels are 0)": self.n_rejected,
-            "choices without an answer, taken as accepted": self.n_unanswered,
-        }
 
-    def list_left_out(self) -> dict[str, int]:
-        """List what was left out, by reason."""
-        reasons = {"empty lines": self.n_empty_lines, "rows without text": self.n_empty_texts}
-        reasons |= {
-            "repeated header rows": self.n_headers,
-            "rows answered with ignore": self.n_ignored,
-            "rejected rows without a label": self.n_undecided,
-        }
-        return {reason: count for reason, count in reasons.items() if count}
+def read_labelled_rows(
+    path: Path, file_format: TextFormat, options: TextOptions, tally: TextTally | None = None
+) -> Iterator[LabelledRow]:
+    """Read the rows of a file, one at a time; empty lines are left out.
+
+    In CSV and TSV, blanks around a label and around the names in the header are left out; texts are taken as they are.
+
+    Args:
+        path: The file.
+        file_format: Its format.
+        options: Which columns hold texts and labels.
+        tally: Counts lines and what was left out on the way.
+
+    Raises:
+        DataError: There is no such file.
+        ColumnFormatError: A row cannot be read, or has no text; a column does not exist or exists twice.
+        SettingError: Two settings mean the same column.
+    """
+    tally = TextTally() if tally is None else tally
+    if file_format != "jsonl":
+        return _read_cells(path, file_format, options, tally)
+    return (_read_object(path, record, options) for record in read_records(path, "jsonl", tally))
+
+
+def _read_cells(path: Path, file_format: TextFormat, options: TextOptions, tally: TextTally) -> Iterator[LabelledRow]:
+    with open_path(path) as file:
+        rows = raise_errors(read_rows(file, path, file_format, is_quoted=options.quoting, tally=tally), tally)
+        first = next(rows, None)
+        if first is None:
+            return
+        places = _find_columns(path, first, options)
+        second, answer = places.get("second_text_column"), places.get(_ANSWER)
+        for row in rows if options.header else chain([first], rows):
+            cells = row.content
+            if options.header and cells == first.content:  # files were joined with their headers
+                tally.left_out["repeated header rows"] += 1
+                continue
+            # A quote that is text may open a cell, and the next one close it.
+            n_merged = sum(DELIMITERS[file_format] in cell and not {"\n", "\r"}.isdisjoint(cell) for cell in cells)
+            if n_merged:
+                tally.n_merged += n_merged
+                tally.first_merged = tally.first_merged or f"{path}, line {row.line}"
+            yield LabelledRow(
+                path,
+                row.line,
+                text=cells[places["text_column"]],
+                second=None if second is None else cells[second],
+                label=cells[places["label_column"]].strip(),
+                answer=None if answer is None else cells[answer].strip(),
+            )
+
+
+def _find_columns(path: Path, first: Row, options: TextOptions) -> dict[str, int]:
+    """Find the columns by their settings, as indices from 0, in the first row."""
+    names = [cell.strip() for cell in first.content] if options.header else []
+    n_columns = len(first.content)
+    places = {}
+    for setting, column in options.columns.items():
+        option = f"--{setting.replace('_', '-')}"
+        if names.count(column) > 1:
+            problem = f"the header names the column {column!r} {names.count(column)} times"
+            expected = f"Pass {option} with the number of the column, from 1."
+            raise ColumnFormatError(path, first.line, problem, expected)
+        if column in names:
+            places[setting] = names.index(column)
+        elif (number := read_number(column)) is not None and 1 <= number <= n_columns:
+            places[setting] = number - 1
+        else:
+            # Where a text was taken for the header, its start is enough.
+            found = ", ".join(repr(name[:40]) for name in names) or f"{n_columns} without names"
+            expected = f"Pass {option} with the number of a column, from 1."
+            if options.header:
+                expected = (
+                    f"Pass {option} with the name or the number of a column, or --no-header if the file has none."
+                )
+            raise ColumnFormatError(path, first.line, f"there is no column {column!r} among {found}", expected)
+    check_columns_differ(options.columns, places)
+    if names.count(_ANSWER) == 1 and names.index(_ANSWER) not in places.values():
+        places[_ANSWER] = names.index(_ANSWER)
+    return places
+
+
+def _read_object(path: Path, record: Record, options: TextOptions) -> LabelledRow:
+    values, second = record.values, options.second_text_column
+    # An answer that is null was not given, unlike one that is not there.
+    has_answer = _ANSWER in values and _ANSWER not in options.columns.values()
+    answer = (values[_ANSWER] or "null") if has_answer else None
+    text = record.get_text("text_column", options.text_column)
+    choice = None if options.label_column else _find_choice(values)
+    label: object = None
+    if choice is not None:
+        label = choice.selected
+    elif answer != "ignore":
+        label = record.get("label_column", *options.label_fields)
+    return LabelledRow(
+        path,
+        record.line,
+        text,
+        second=None if second is None else record.get_text("second_text_column", second),
+        label=label,
+        answer=answer,
+        options=None if choice is None else choice.offered,
+    )
+
+
+class _Choice(NamedTuple):
+    offered: list[object]
+    selected: list[object]
+
+
+def _find_choice(values: Mapping[str, object]) -> _Choice | None:
+    """Find what Prodigy's choice interface offered, and what was selected there.
+
+    It takes precedence over other labels, which were there before, such as those that a pipeline predicted.
+    """
+    offered, selected = values.get("options"), values.get("accept", [] if _ANSWER in values else None)
+    if not isinstance(offered, list) or not isinstance(selected, list):
+        return None
+    if not all(isinstance(option, dict) and "id" in option for option in offered):
+        return None
+    return _Choice([option["id"] for option in offered], selected)

@@ -160,7 +160,7 @@ def test_the_ray_of_this_process_is_used_and_left_and_failures_are_no_tracebacks
 def test_an_actor_that_cannot_write_or_load_says_so(pipeline, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     settings = AnnotateSettings(answers={"ents": "ents"})
-    chunk = Chunk("part-00000-000000", "a.txt", "text", rows=[(1, b"show me films\n")])
+    chunk = Chunk("a.txt", "text", "part-00000-000000", rows=[(1, "show me films")])
     batch = {"chunk": [chunk.to_bytes()], "error": [""]}
     answer = RayAnnotator(settings, WorkerSettings(str(pipeline), str(tmp_path / "file" / "output")))(batch)
     assert answer["report"] == [""]

@@ -9,7 +9,7 @@ from row_files import compress
 from spacy_bertft.annotate.chunks import Problem, cut_source
 from spacy_bertft.annotate.inputs import find_inputs
 from spacy_bertft.annotate.settings import AnnotateSettings
-from spacy_bertft.data import lines
+from spacy_bertft.data import rows as reader
 
 # Words that hardly shrink.
 TEXTS = [f"{number} {random.Random(number).getrandbits(400):x}".encode() for number in range(4000)]
@@ -20,25 +20,25 @@ def read(path, content: bytes, **settings) -> tuple[list[bytes], list[Problem]]:
     [source] = find_inputs([str(path)]).sources
     chunks = list(cut_source(source, AnnotateSettings(**settings)))
     assert sum(chunk.weight for chunk in chunks) == len(content)
-    rows = [row.rstrip(b"\r\n") for chunk in chunks for _, row in chunk.rows]
+    rows = [row.encode() for chunk in chunks for _, row in chunk.rows]
     return rows, [problem for chunk in chunks for problem in chunk.problems]
 
 
 def test_a_line_ends_at_its_end_only(tmp_path):
-    rows, problems = read(tmp_path / "a.txt", "\ufeffa\u2028b\r\n\r\n \x85c\n\ufeffd".encode())
-    assert [row.decode() for row in rows] == ["a\u2028b", " \x85c", "\ufeffd"]
+    rows, problems = read(tmp_path / "a.txt", "\ufeffa\u2028b\r\n\r\n \x85c\n\ufeffd\n\ufeff e".encode())
+    assert [row.decode() for row in rows] == ["a\u2028b", " \x85c", "d", "\ufeff e"]
     assert not problems
 
 
 def test_a_long_line_is_told_and_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(reader, "MAX_LINE_BYTES", 1000)
     rows, [problem] = read(tmp_path / "a.txt", b"a\n" + b"x" * 3_000_000 + b"\n" + b"y" * 999 + b"\nb")
     assert rows == [b"a", b"y" * 999, b"b"]
-    assert problem == Problem(2, "the line is longer than 1,000 bytes. Expected shorter ones.")
+    assert problem == Problem(2, "the line is longer than 1,000 bytes. Expected shorter lines; is this a binary file?")
 
 
 def test_a_long_line_at_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 10)
+    monkeypatch.setattr(reader, "MAX_LINE_BYTES", 10)
     assert read(tmp_path / "a.txt", b"a\n" + b"x" * 11)[1][0].line == 2
 
 

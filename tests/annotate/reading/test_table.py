@@ -28,7 +28,7 @@ def cut(path, **settings) -> list:
     ("names", "reason"),
     [
         (["body", "id"], "there is no column 'text' among 'body', 'id'. Pass --text-column with the name of a column."),
-        (["text", "text"], "a column is named twice. Expected each name once."),
+        (["text", "text"], "the header names a column twice. Expected each name once."),
         (["text", "ents"], "there is a column 'ents' already. Pass --prefix, so that new columns get other names."),
     ],
 )

@@ -11,7 +11,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 
 from spacy_bertft.annotate.annotate import annotate
-from spacy_bertft.annotate.rows import Row
+from spacy_bertft.annotate.rows import TextRow
 from spacy_bertft.annotate.settings import AnnotateSettings
 from spacy_bertft.annotate.writers import DocsWriter
 from spacy_bertft.errors import DataError
@@ -62,7 +62,7 @@ def test_shards_are_input_too(pipeline, tmp_path):
 def test_columns_are_plain_values():
     doc = spacy.blank("en").make_doc("a")
     columns = {"text": "a", "day": datetime.date(2020, 1, 2), "numbers": [-(1 << 63), 1 << 64, {"a": -1 << 64}, True]}
-    DocsWriter(AnnotateSettings()).format_row(Row(1, "a", columns), doc)
+    DocsWriter(AnnotateSettings()).format_row(TextRow(1, "a", columns), doc)
     assert doc.user_data["columns"] == {
         "day": "2020-01-02",
         "numbers": [-(1 << 63), str(1 << 64), {"a": str(-1 << 64)}, True],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from row_files import format_jsonl
 
 from spacy_bertft.annotate.chunks import Chunk
-from spacy_bertft.annotate.rows import Row, parse_rows
+from spacy_bertft.annotate.rows import TextRow, parse_rows
 from spacy_bertft.annotate.settings import AnnotateSettings
 from spacy_bertft.annotate.writers import JsonlWriter
 
@@ -34,10 +34,10 @@ rows = st.lists(
 )
 
 
-def write(chunk_rows: list[Row]) -> list[dict]:
+def write(chunk_rows: list[TextRow]) -> list[dict]:
     writer = JsonlWriter(SETTINGS)
     lines = [writer.format_row(row, NLP.make_doc(row.text)) for row in chunk_rows]
-    content = writer.format_shard(lines, [row.line for row in chunk_rows], Chunk("a", "a", "jsonl"))
+    content = writer.format_shard(lines, [row.line for row in chunk_rows], Chunk("a", "jsonl", "a"))
     assert content.endswith(b"\n")
 
     def refuse(constant: str) -> None:
@@ -49,7 +49,7 @@ def write(chunk_rows: list[Row]) -> list[dict]:
 @given(rows)
 def test_all_columns_are_kept_in_their_order(written):
     lines = format_jsonl(written).split(b"\n")[:-1]
-    chunk = Chunk("a", "a", "jsonl", rows=list(enumerate(lines, start=1)))
+    chunk = Chunk("a", "jsonl", "a", rows=[(number, line.decode()) for number, line in enumerate(lines, start=1)])
     found = write(list(parse_rows(chunk, SETTINGS, NLP.vocab, 100)))
     assert [json.dumps(row) for row in found] == [json.dumps({**row, "ents": []}) for row in written]
 
@@ -66,7 +66,7 @@ def test_what_json_has_no_word_for():
         "map": [("a", datetime.date(2020, 1, 2))],
         "struct": {"inner": b"a"},
     }
-    [row] = write([Row(1, "a", columns)])
+    [row] = write([TextRow(1, "a", columns)])
     assert row == {
         "text": "a",
         "moment": "2020-01-02T03:04:05.000006",

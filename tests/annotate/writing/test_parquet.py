@@ -12,7 +12,7 @@ from row_files import write_rows
 
 from spacy_bertft.annotate.annotate import annotate
 from spacy_bertft.annotate.chunks import Chunk
-from spacy_bertft.annotate.rows import Row
+from spacy_bertft.annotate.rows import TextRow
 from spacy_bertft.annotate.settings import AnnotateSettings
 from spacy_bertft.annotate.values import EXTRA, find_kinds
 from spacy_bertft.annotate.writers import ParquetWriter
@@ -63,8 +63,8 @@ def test_every_value_can_be_got_back(written, n_sampled, text_column):
     kinds = find_kinds(written[:n_sampled], text_column)
     settings = AnnotateSettings("parquet", text_column, answers={"ents": "ents"}, kinds=kinds)
     writer = ParquetWriter(settings)
-    taken = [writer.format_row(Row(line, "", row), NLP.make_doc("")) for line, row in enumerate(written, start=1)]
-    content = writer.format_shard(taken, range(1, len(written) + 1), Chunk("a", "a", "jsonl"))
+    taken = [writer.format_row(TextRow(line, "", row), NLP.make_doc("")) for line, row in enumerate(written, start=1)]
+    content = writer.format_shard(taken, range(1, len(written) + 1), Chunk("a", "jsonl", "a"))
     found = parquet.read_table(pyarrow.BufferReader(content))
     assert found.column_names == [*kinds, EXTRA, "ents"]
     assert [spell(restore(row)) for row in found.to_pylist()] == [spell(row) for row in written]

@@ -8,7 +8,7 @@ from column_files import Sentence, Style, sentences, styles
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.data.columns.gold import GoldReader, GoldSentence, LineTally
+from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, GoldSentence
 from spacy_bertft.data.columns.layout import ColumnOptions
 from spacy_bertft.errors import ColumnFormatError, DataError
 from spacy_bertft.tags.grammar import SCHEMES, Scheme
@@ -24,9 +24,9 @@ def test_every_style_reads_back_the_same(written: list[Sentence], style: Style, 
     assert [Sentence(sentence.words, sentence.spans) for sentence in read] == written
 
 
-def read(path: Path, text: str, options: ColumnOptions | None = None) -> tuple[list[GoldSentence], LineTally]:
+def read(path: Path, text: str, options: ColumnOptions | None = None) -> tuple[list[GoldSentence], ColumnTally]:
     path.write_text(text, encoding="utf-8")
-    tally = LineTally()
+    tally = ColumnTally()
     return list(GoldReader([path], options or ColumnOptions()).read(tally)), tally
 
 

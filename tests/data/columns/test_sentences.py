@@ -1,19 +1,20 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from spacy_bertft.data.columns.gold import ColumnSentence, LineTally, read_columns
+from spacy_bertft.data.columns.gold import ColumnSentence, ColumnTally, read_columns
 from spacy_bertft.data.columns.layout import ColumnLayout
 from spacy_bertft.errors import ColumnFormatError
 
 TABBED = ColumnLayout(True, 2, 0, 1)
 
 
-def read(path: Path, text: str, layout: ColumnLayout = TABBED) -> tuple[list[ColumnSentence], LineTally]:
+def read(path: Path, text: str, layout: ColumnLayout = TABBED) -> tuple[list[ColumnSentence], ColumnTally]:
     path.write_text(text, encoding="utf-8")
-    tally = LineTally()
+    tally = ColumnTally()
     return list(read_columns(path, layout, tally)), tally
 
 
@@ -25,7 +26,7 @@ def test_sentences_documents_and_comments(tmp_path: Path) -> None:
         ColumnSentence(True, [10], ["c"], ["O"]),
         ColumnSentence(False, [12], ["d"], ["O"]),
     ]
-    assert tally == LineTally(n_lines=12, n_comments=3, n_document_starts=1)
+    assert tally == ColumnTally(n_lines=12, left_out=Counter({"comment lines": 3, "-DOCSTART- lines": 1}))
 
 
 def test_a_document_start_ends_the_sentence_before_it(tmp_path: Path) -> None:
@@ -72,7 +73,9 @@ def test_rows_with_numbers(tmp_path: Path) -> None:
         ColumnSentence(True, [3, 4, 6], ["de", "le", "#"], ["ADP", "DET", ""]),
         ColumnSentence(False, [9], ["1"], ["NUM"]),
     ]
-    assert tally == LineTally(n_lines=9, n_comments=2, n_no_tokens=2, n_tags_missing=1)
+    assert tally == ColumnTally(
+        n_lines=9, left_out=Counter({"comment lines": 2, "ranges (2-3) and empty nodes (1.1)": 2}), n_tags_missing=1
+    )
 
 
 @pytest.mark.parametrize("text", ["1\ta\tO\n#\tb\tO\n", "1\ta\tO\nx\tb\tO\n"])
@@ -86,4 +89,4 @@ def test_header_lines(tmp_path: Path) -> None:
     layout = ColumnLayout(True, 2, 0, 1, header=("Wort", "Tag"))
     sentences, tally = read(tmp_path / "a", "Wort\tTag\na\tO\n\nWort\tTag\nb\tO\n", layout)
     assert [sentence.words for sentence in sentences] == [["a"], ["b"]]
-    assert tally == LineTally(n_lines=5, n_headers=2)
+    assert tally == ColumnTally(n_lines=5, left_out=Counter({"header lines": 2}))

@@ -6,14 +6,14 @@ import pytest
 
 from spacy_bertft.data.texts.labels import AnswerReader
 from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import Row, RowTally
+from spacy_bertft.data.texts.rows import LabelledRow, TextTally
 from spacy_bertft.errors import ColumnFormatError
 
 AB = ["a", "b"]
 
 
-def make_row(label: object, answer: object = None, options: list[object] | None = None, line: int = 7) -> Row:
-    return Row(Path("a"), line, "text", None, label, answer, options)
+def make_row(label: object, answer: object = None, options: list[object] | None = None, line: int = 7) -> LabelledRow:
+    return LabelledRow(Path("a"), line, "text", None, label, answer, options)
 
 
 @pytest.mark.parametrize(
@@ -38,34 +38,34 @@ def make_row(label: object, answer: object = None, options: list[object] | None 
         (make_row("a", 42), {"a": 1}, True),
     ],
 )
-def test_what_is_known_of_the_labels(row: Row, cats: dict[str, float], is_complete: bool) -> None:
-    assert AnswerReader(TextOptions(), RowTally()).read(row) == (cats, is_complete)
+def test_what_is_known_of_the_labels(row: LabelledRow, cats: dict[str, float], is_complete: bool) -> None:
+    assert AnswerReader(TextOptions(), TextTally()).read(row) == (cats, is_complete)
 
 
 def test_several_labels_in_a_string_are_a_whole_annotation() -> None:
-    reader = AnswerReader(TextOptions(label_separator=","), RowTally())
+    reader = AnswerReader(TextOptions(label_separator=","), TextTally())
     assert reader.read(make_row("a,b", "accept")) == ({"a": 1, "b": 1}, True)
 
 
 @pytest.mark.parametrize("row", [make_row("a", "ignore"), make_row(None, "ignore"), make_row([], "reject", AB)])
-def test_rows_to_leave_out(row: Row) -> None:
-    assert AnswerReader(TextOptions(), RowTally()).read(row) is None
+def test_rows_to_leave_out(row: LabelledRow) -> None:
+    assert AnswerReader(TextOptions(), TextTally()).read(row) is None
 
 
 def test_answers_are_counted() -> None:
-    tally = RowTally()
+    tally = TextTally()
     reader = AnswerReader(TextOptions(), tally)
     for answer in ("accept", "accept", "reject", "ignore", None):
         reader.read(make_row("a", answer))
     reader.read(make_row([], "reject", AB))
     reader.read(make_row(["a"], None, AB))
-    assert list(tally.count_answers().values()) == [2, 1, 1]
-    assert tally.list_left_out() == {"rows answered with ignore": 1, "rejected rows without a label": 1}
+    assert list(tally.answers.values()) == [2, 1, 1]
+    assert tally.left_out == {"rows answered with ignore": 1, "rejected rows without a label": 1}
 
 
 @pytest.mark.parametrize("answers", [["accept", "Reject"], ["null", "reject"], ["ignore", 3]])
 def test_some_answers_of_prodigy_and_some_others(answers: list[object]) -> None:
-    reader = AnswerReader(TextOptions(), RowTally())
+    reader = AnswerReader(TextOptions(), TextTally())
     reader.read(make_row("a", answers[0], line=1))
     with pytest.raises(ColumnFormatError, match=r"the answer is .*Expected accept, reject or ignore everywhere"):
         reader.read(make_row("a", answers[1], line=2))
@@ -73,4 +73,4 @@ def test_some_answers_of_prodigy_and_some_others(answers: list[object]) -> None:
 
 def test_a_choice_that_was_not_offered() -> None:
     with pytest.raises(ColumnFormatError, match="the choice 'c' is not among the options"):
-        AnswerReader(TextOptions(), RowTally()).read(make_row(["c"], "accept", AB))
+        AnswerReader(TextOptions(), TextTally()).read(make_row(["c"], "accept", AB))

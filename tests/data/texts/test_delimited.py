@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,25 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.data.texts import delimited
-from spacy_bertft.data.texts.delimited import read_delimited
-from spacy_bertft.data.texts.options import TextOptions, parse_text_options
-from spacy_bertft.data.texts.rows import Row, RowTally
+from spacy_bertft.data import rows as reader
+from spacy_bertft.data.texts.options import TextOptions
+from spacy_bertft.data.texts.rows import LabelledRow, TextTally, read_labelled_rows
 from spacy_bertft.errors import ColumnFormatError, SettingError
 
-NUMBERED = parse_text_options(text_column="1", label_column="2", header=False)
-UNQUOTED = parse_text_options(text_column="1", label_column="2", header=False, quoting=False)
+NUMBERED = TextOptions(text_column="1", label_column="2", header=False)
+UNQUOTED = TextOptions(text_column="1", label_column="2", header=False, quoting=False)
 
 
 def read(
     path: Path, content: str | bytes, options: TextOptions, file_format: str = "csv"
-) -> tuple[list[Row], RowTally]:
+) -> tuple[list[LabelledRow], TextTally]:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    tally = RowTally()
-    return list(read_delimited(path, file_format, options, tally)), tally
+    tally = TextTally()
+    return list(read_labelled_rows(path, file_format, options, tally)), tally
 
 
-def list_cells(rows: list[Row]) -> list[tuple[int, str, object]]:
+def list_cells(rows: list[LabelledRow]) -> list[tuple[int, str, object]]:
     return [(row.line, row.text, row.label) for row in rows]
 
 
@@ -41,7 +41,7 @@ def test_what_the_csv_module_writes_is_read_exactly(texts: list[str], file_forma
         with path.open("w", encoding="utf-8-sig" if has_bom else "utf-8", newline="") as file:
             writer = csv.writer(file, delimiter="," if file_format == "csv" else "\t", quoting=csv.QUOTE_ALL)
             writer.writerows([["label", "text"], *(["x", text] for text in texts)])
-        rows = list(read_delimited(path, file_format, TextOptions()))
+        rows = list(read_labelled_rows(path, file_format, TextOptions()))
     assert [row.text for row in rows] == texts
     assert [row.label for row in rows] == ["x"] * len(texts)
 
@@ -50,7 +50,7 @@ def test_records_over_several_lines_know_where_they_start(tmp_path: Path) -> Non
     content = 'text,label\r\n"a\r\n\r\nb",x\r\n\r\n \r\n"""c""",y\r\nd "e" f, z \r\n'
     rows, tally = read(tmp_path / "a", content, TextOptions())
     assert list_cells(rows) == [(2, "a\r\n\r\nb", "x"), (7, '"c"', "y"), (8, 'd "e" f', "z")]
-    assert tally == RowTally(n_lines=8, n_empty_lines=2)
+    assert tally == TextTally(n_lines=8, left_out=Counter({"empty lines": 2}))
 
 
 def test_quotes_are_text_when_asked_for(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_joined_files_have_marks_and_headers_inside(tmp_path: Path) -> None:
     content = '\ufefftext,label\n"\ufeffa\n\ufeffb",x\n'
     rows, tally = read(tmp_path / "a", content * 2 + '\ufeff"c",y\n', TextOptions())
     assert list_cells(rows) == [(2, "\ufeffa\n\ufeffb", "x"), (5, "\ufeffa\n\ufeffb", "x"), (7, "c", "y")]
-    assert tally.list_left_out() == {"repeated header rows": 1}
+    assert tally.left_out == {"repeated header rows": 1}
     assert tally.n_byte_order_marks == 2
     # Without a header the row is a text.
     assert len(read(tmp_path / "a", "a,x\na,x\n", NUMBERED)[0]) == 2
@@ -78,7 +78,7 @@ def test_joined_files_have_marks_and_headers_inside(tmp_path: Path) -> None:
 def test_carriage_returns_end_rows(tmp_path: Path) -> None:
     rows, tally = read(tmp_path / "a", 'text,label\r"a\rb",x\r\rc,y\r', TextOptions())
     assert list_cells(rows) == [(2, "a\rb", "x"), (5, "c", "y")]
-    assert (tally.n_lines, tally.n_empty_lines) == (5, 1)
+    assert (tally.n_lines, tally.left_out["empty lines"]) == (5, 1)
 
 
 def test_quotes_that_may_have_merged_rows(tmp_path: Path) -> None:
@@ -90,22 +90,22 @@ def test_quotes_that_may_have_merged_rows(tmp_path: Path) -> None:
 
 def test_the_answer_of_prodigy(tmp_path: Path) -> None:
     rows, _ = read(tmp_path / "a", "text,label,answer\na,x, reject \n", TextOptions())
-    assert rows == [Row(tmp_path / "a", 2, "a", None, "x", "reject")]
-    rows, _ = read(tmp_path / "a", "text,label,answer\na,x,b\n", parse_text_options(label_column="answer"))
-    assert rows == [Row(tmp_path / "a", 2, "a", None, "b")]
+    assert rows == [LabelledRow(tmp_path / "a", 2, "a", None, "x", "reject")]
+    rows, _ = read(tmp_path / "a", "text,label,answer\na,x,b\n", TextOptions(label_column="answer"))
+    assert rows == [LabelledRow(tmp_path / "a", 2, "a", None, "b")]
 
 
 def test_columns_by_name_and_by_number(tmp_path: Path) -> None:
     content = "id, first ,second,2\n7,a,b,x\n"
-    by_name = parse_text_options(text_column="first", second_text_column="second", label_column="2")
-    by_number = parse_text_options(text_column="2", second_text_column="3", label_column="4")
+    by_name = TextOptions(text_column="first", second_text_column="second", label_column="2")
+    by_number = TextOptions(text_column="2", second_text_column="3", label_column="4")
     rows, _ = read(tmp_path / "a", content, by_name)
-    assert rows == [Row(tmp_path / "a", 2, "a", "b", "x")]
+    assert rows == [LabelledRow(tmp_path / "a", 2, "a", "b", "x")]
     # A name goes before a number.
     with pytest.raises(SettingError, match="another column than text_column"):
         read(tmp_path / "a", content, by_number)
     rows, _ = read(tmp_path / "a", content.replace(",2\n", ",label\n"), by_number)
-    assert rows == [Row(tmp_path / "a", 2, "a", "b", "x")]
+    assert rows == [LabelledRow(tmp_path / "a", 2, "a", "b", "x")]
 
 
 def test_a_name_that_nobody_asks_for_may_stand_twice(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ LIMIT = csv.field_size_limit()
         ("text,label\n\na,b,x\n", TextOptions(), 3, "the row has 3 cells"),
         ("a,x\nb,y,z\n", NUMBERED, 2, "the row has 3 cells"),
         ("\nwords,label\na,x\n", TextOptions(), 2, "there is no column 'text' among 'words', 'label'"),
-        ("a,x\n", TextOptions(has_header=False), 1, "there is no column 'text' among 2 without names"),
+        ("a,x\n", TextOptions(header=False), 1, "there is no column 'text' among 2 without names"),
         ("a\n", NUMBERED, 1, "there is no column '2' among 1 without names"),
         ("text,label,text\na,x,b\n", TextOptions(), 1, "the header names the column 'text' 2 times"),
         ('text,label\na,x\n"b,y\nc,z\n', TextOptions(), 3, "a quote opens a cell and is never closed"),
@@ -156,7 +156,7 @@ def test_a_cell_of_just_the_limit(tmp_path: Path) -> None:
 
 
 def test_a_row_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited, "MAX_ROW_CHARS", 1000)
+    monkeypatch.setattr(reader, "MAX_ROW_CHARS", 1000)
     long = '"\n' + "b" * 990 + '\n",x\n'  # as long as a row may be before its last line
     assert len(read(tmp_path / "a", "a,x\n" + 3 * long, NUMBERED)[0]) == 4
     with pytest.raises(ColumnFormatError) as caught:
@@ -166,5 +166,5 @@ def test_a_row_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_rows_are_read_one_by_one(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a,x\nb,y\n\x00")
-    rows = read_delimited(tmp_path / "a", "csv", NUMBERED)
+    rows = read_labelled_rows(tmp_path / "a", "csv", NUMBERED)
     assert [next(rows).text, next(rows).text] == ["a", "b"]

@@ -10,15 +10,15 @@ from spacy.tokens import Doc, DocBin
 
 from spacy_bertft.data.pairs import SEGMENTS
 from spacy_bertft.data.texts.convert import make_text_doc
-from spacy_bertft.data.texts.gold import LabelledText
-from spacy_bertft.data.texts.rows import Row
+from spacy_bertft.data.texts.labels import LabelledText
+from spacy_bertft.data.texts.rows import LabelledRow
 from spacy_bertft.errors import ColumnFormatError
 
 NLP = spacy.blank("en")
 
 
 def make_text(first: str, second: str | None = None) -> LabelledText:
-    return LabelledText(Row(Path("a"), 7, first, second, None), {"x": 0.5})
+    return LabelledText(LabelledRow(Path("a"), 7, first, second, None), {"x": 0.5})
 
 
 def store(doc: Doc) -> Doc:

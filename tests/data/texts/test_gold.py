@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.data.texts.gold import LabelledText, TextReader
-from spacy_bertft.data.texts.options import TextOptions, parse_text_options
-from spacy_bertft.data.texts.rows import Row, RowTally
+from spacy_bertft.data.texts.labels import LabelledText, TextReader
+from spacy_bertft.data.texts.options import TextOptions
+from spacy_bertft.data.texts.rows import LabelledRow, TextTally
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
 
@@ -16,14 +16,14 @@ def test_every_format_reads_the_same(tmp_path: Path) -> None:
         "a.tsv": "text\tlabel\none\tx\n \ty\n\ntwo\tz\n",
         "a.jsonl": '{"text": "one", "label": "x"}\n{"text": "", "label": ""}\n\n{"text": "two", "label": ["z"]}\n',
     }
-    tally = RowTally()
+    tally = TextTally()
     for name, content in contents.items():
         (tmp_path / name).write_text(content)
     reader = TextReader([tmp_path / name for name in contents], TextOptions())
     texts = list(reader.read(tally))
     assert [(text.row.text, text.cats) for text in texts] == [("one", {"x": 1.0}), ("two", {"z": 1.0})] * 3
-    assert tally == RowTally(n_lines=14, n_empty_lines=3, n_empty_texts=3)
-    assert tally.list_left_out() == {"empty lines": 3, "rows without text": 3}
+    assert tally.n_lines == 14
+    assert tally.left_out == {"empty lines": 3, "rows without text": 3}
     # Reading may be done again.
     assert list(reader.read()) == texts
 
@@ -31,7 +31,7 @@ def test_every_format_reads_the_same(tmp_path: Path) -> None:
 def test_a_pair_is_never_left_out(tmp_path: Path) -> None:
     source = tmp_path / "a.csv"
     source.write_text("text,other,label\n,b,x\n")
-    [text] = TextReader([source], parse_text_options(second_text_column="other")).read()
+    [text] = TextReader([source], TextOptions(second_text_column="other")).read()
     assert (text.row.text, text.row.second) == ("", "b")
 
 
@@ -44,7 +44,7 @@ def test_labels_are_read_with_their_line(tmp_path: Path) -> None:
 
 
 def make_text(first: str, second: str | None = None) -> LabelledText:
-    return LabelledText(Row(Path("a"), 1, first, second, None), {})
+    return LabelledText(LabelledRow(Path("a"), 1, first, second, None), {})
 
 
 def test_copies_differ_in_whitespace_only() -> None:

@@ -1,20 +1,20 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from spacy_bertft.data.texts.jsonl import read_jsonl
-from spacy_bertft.data.texts.options import TextOptions, parse_text_options
-from spacy_bertft.data.texts.rows import Row, RowTally
+from spacy_bertft.data.texts.options import TextOptions
+from spacy_bertft.data.texts.rows import LabelledRow, TextTally, read_labelled_rows
 from spacy_bertft.errors import ColumnFormatError
 
 
-def read(path: Path, text: str, options: TextOptions | None = None) -> tuple[list[Row], RowTally]:
+def read(path: Path, text: str, options: TextOptions | None = None) -> tuple[list[LabelledRow], TextTally]:
     path.write_text(text, encoding="utf-8", newline="")
-    tally = RowTally()
-    return list(read_jsonl(path, options or TextOptions(), tally)), tally
+    tally = TextTally()
+    return list(read_labelled_rows(path, "jsonl", options or TextOptions(), tally)), tally
 
 
 def test_one_object_a_line(tmp_path: Path) -> None:
@@ -22,16 +22,16 @@ def test_one_object_a_line(tmp_path: Path) -> None:
     lines = [json.dumps(values[0], ensure_ascii=False), "", " ", json.dumps(values[1])]
     rows, tally = read(tmp_path / "a", "\ufeff" + "\r\n".join(lines))
     assert rows == [
-        Row(tmp_path / "a", 1, "a\r\n\u2028\u0085 ", None, "x"),
-        Row(tmp_path / "a", 4, "\x00", None, {"y": 1}),
+        LabelledRow(tmp_path / "a", 1, "a\r\n\u2028\u0085 ", None, "x"),
+        LabelledRow(tmp_path / "a", 4, "\x00", None, {"y": 1}),
     ]
-    assert tally == RowTally(n_lines=4, n_empty_lines=2)
+    assert tally == TextTally(n_lines=4, left_out=Counter({"empty lines": 2}))
 
 
 def test_named_fields(tmp_path: Path) -> None:
-    options = parse_text_options(text_column="premise", second_text_column="2", label_column="gold")
+    options = TextOptions(text_column="premise", second_text_column="2", label_column="gold")
     text = '{"premise": "a", "2": "b", "gold": null, "label": 1}\n'
-    assert read(tmp_path / "a", text, options)[0] == [Row(tmp_path / "a", 1, "a", "b", None)]
+    assert read(tmp_path / "a", text, options)[0] == [LabelledRow(tmp_path / "a", 1, "a", "b", None)]
 
 
 def test_a_long_text_is_no_trouble(tmp_path: Path) -> None:
@@ -47,11 +47,11 @@ def test_a_long_text_is_no_trouble(tmp_path: Path) -> None:
         ("[" * 100_000, "the line is not JSON: maximum recursion depth exceeded"),
         ('{"text": "a", "label": ' + "1" * 5_000 + "}", "the line is not JSON: Exceeds the limit"),
         ('["a", "x"]', 'the line holds ["a", "x"]'),
-        ("{}", "there is no field 'text' among none"),
-        ('{"label": "x"}', "there is no field 'text' among 'label'"),
-        ('{"text": "a"}', "there is no field 'label', 'cats' or 'labels' among 'text'"),
-        ('{"text": null, "label": "x"}', "the field 'text' holds null"),
-        ('{"text": ["a", "b"], "label": "x"}', 'the field \'text\' holds ["a", "b"]'),
+        ("{}", "there is no column 'text' among none"),
+        ('{"label": "x"}', "there is no column 'text' among 'label'"),
+        ('{"text": "a"}', "there is no column 'label', 'cats' or 'labels' among 'text'"),
+        ('{"text": null, "label": "x"}', "the column 'text' holds null"),
+        ('{"text": ["a", "b"], "label": "x"}', 'the column \'text\' holds ["a", "b"]'),
         ('{"text": "\\ud83d", "label": "x"}', "it spells a lone surrogate, U+D83D"),
         ('{"text": "a", "label": ["\\uDE00"]}', "it spells a lone surrogate, U+DE00"),
     ],
@@ -83,13 +83,13 @@ def test_labels_stand_in_several_fields(tmp_path: Path) -> None:
     ],
 )
 def test_a_text_is_not_taken_for_a_label(tmp_path: Path, line: str, columns: dict[str, str]) -> None:
-    with pytest.raises(ColumnFormatError, match=r"there is no field 'label'.* among 'cats'"):
-        read(tmp_path / "a", line, parse_text_options(**columns))
+    with pytest.raises(ColumnFormatError, match=r"there is no column 'label'.* among 'cats'"):
+        read(tmp_path / "a", line, TextOptions(**columns))
 
 
 def test_a_chosen_field_has_no_stand_in(tmp_path: Path) -> None:
-    options = parse_text_options(label_column="label")
-    with pytest.raises(ColumnFormatError, match="no field 'label' among"):
+    options = TextOptions(label_column="label")
+    with pytest.raises(ColumnFormatError, match="no column 'label' among"):
         read(tmp_path / "a", '{"text": "a", "cats": {"x": 1}}', options)
 
 
@@ -115,12 +115,12 @@ CHOICE = '{"text": "a", "options": [{"id": "x", "text": "X"}, {"id": "y"}], "acc
 def test_tasks_of_prodigy(
     tmp_path: Path, line: str, settings: dict[str, str], label: object, answer: object, offered: list[object] | None
 ) -> None:
-    rows, _ = read(tmp_path / "a", line, parse_text_options(**settings))
-    assert rows == [Row(tmp_path / "a", 1, "a", None, label, answer, offered)]
+    rows, _ = read(tmp_path / "a", line, TextOptions(**settings))
+    assert rows == [LabelledRow(tmp_path / "a", 1, "a", None, label, answer, offered)]
 
 
 def test_byte_order_marks_where_files_were_joined(tmp_path: Path) -> None:
     line = '\ufeff{"text": "\ufeffa", "label": "x"}\r'
     rows, tally = read(tmp_path / "a", line * 2)
     assert [row.text for row in rows] == ["\ufeffa"] * 2
-    assert tally == RowTally(n_lines=2, n_byte_order_marks=1)
+    assert tally == TextTally(n_lines=2, n_byte_order_marks=1)

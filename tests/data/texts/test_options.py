@@ -4,17 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.data.texts.options import TextOptions, parse_text_options, read_label_names
+from spacy_bertft.data.texts.options import TextOptions, read_label_names
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
-
-
-def test_defaults_and_choices(tmp_path: Path) -> None:
-    names = tmp_path / "names"
-    names.write_text("a\nb\n")
-    assert parse_text_options() == TextOptions()
-    assert parse_text_options("tsv", "1", "2", "3", False, False, ";", names) == TextOptions(
-        "tsv", "1", "2", "3", False, False, ";", ("a", "b")
-    )
 
 
 @pytest.mark.parametrize(
@@ -32,7 +23,7 @@ def test_defaults_and_choices(tmp_path: Path) -> None:
 )
 def test_settings_out_of_range(settings: dict[str, str], name: str) -> None:
     with pytest.raises(SettingError) as caught:
-        parse_text_options(**settings)
+        TextOptions(**settings)
     assert caught.value.name == name
 
 
@@ -53,7 +44,7 @@ def test_names_of_labels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
-    [("a\n\nb\n", 2, "the line is empty"), ("a\nb\na\n", 3, "the name 'a' stands there twice")],
+    [("a\n\nb\n", 2, "the line is empty"), ("a\nb\na\n", 3, "the name 'a' occurs twice")],
 )
 def test_names_that_cannot_be_counted(tmp_path: Path, text: str, line: int, problem: str) -> None:
     path = tmp_path / "names"

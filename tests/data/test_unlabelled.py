@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from row_files import compress
 
-from spacy_bertft.data.texts.rows import RowTally
-from spacy_bertft.data.texts.unlabelled import UnlabelledText, check_unlabelled, read_unlabelled
+from spacy_bertft.data.rows import Tally
+from spacy_bertft.data.unlabelled import UnlabelledText, check_unlabelled, read_unlabelled
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
 
@@ -31,28 +33,53 @@ def test_a_named_field(tmp_path):
 def test_a_text_on_each_line(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("a\u2028b\r\n\n{}\n", encoding="utf-8", newline="")
-    tally = RowTally()
+    tally = Tally()
     assert list(read_unlabelled(path, tally=tally)) == [UnlabelledText(1, "a\u2028b", {}), UnlabelledText(3, "{}", {})]
-    assert tally == RowTally(n_lines=3, n_empty_lines=1)
+    assert tally == Tally(n_lines=3, left_out=Counter({"empty lines": 1}))
 
 
 def test_empty_texts_are_counted(tmp_path):
     path = write(tmp_path / "a.jsonl", {"text": ""}, {"text": " \n"}, {"text": "a"})
-    tally = RowTally()
+    tally = Tally()
     assert [text.line for text in read_unlabelled(path, tally=tally)] == [3]
-    assert tally == RowTally(n_lines=3, n_empty_texts=2)
+    assert tally == Tally(n_lines=3, left_out=Counter({"rows without text": 2}))
 
 
 def test_a_field_that_is_not_there(tmp_path):
     path = write(tmp_path / "a.jsonl", {"text": "a"}, {"body": "a"})
     with pytest.raises(ColumnFormatError) as caught:
         list(read_unlabelled(path))
-    assert (caught.value.line, caught.value.expected) == (2, "Pass --text-column with the name of a field.")
+    assert (caught.value.line, caught.value.expected) == (2, "Pass --text-column with the name of a column.")
 
 
 def test_names_that_do_not_tell(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         check_unlabelled(tmp_path / "a.jsonl")
-    (tmp_path / "a.csv").touch()
+    (tmp_path / "a.pdf").touch()
     with pytest.raises(SettingError, match="ends in"):
-        check_unlabelled(tmp_path / "a.csv")
+        check_unlabelled(tmp_path / "a.pdf")
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_rows_of_cells(tmp_path, suffix):
+    path = tmp_path / f"a.csv{suffix}"
+    path.write_bytes(compress(b'\xef\xbb\xbf id,text\r\n1,"a\r\nb"\r\n\r\n2, \r\n3,c\r\n', suffix))
+    tally = Tally()
+    assert list(read_unlabelled(path, tally=tally)) == [
+        UnlabelledText(2, "a\r\nb", {"id": "1"}),
+        UnlabelledText(6, "c", {"id": "3"}),
+    ]
+    assert tally == Tally(n_lines=6, left_out=Counter({"empty lines": 1, "rows without text": 1}))
+
+
+def test_a_column_that_is_named_twice(tmp_path):
+    (tmp_path / "a.tsv").write_text("text\ttext\na\tb\n")
+    with pytest.raises(ColumnFormatError, match="line 1: the header names a column twice"):
+        list(read_unlabelled(tmp_path / "a.tsv"))
+
+
+def test_a_file_that_is_not_whole(tmp_path):
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(compress(b"one\ntwo\n", ".gz")[:-9])
+    with pytest.raises(ColumnFormatError, match=r"the file cannot be read from here on \(Compressed file ended"):
+        list(read_unlabelled(path))

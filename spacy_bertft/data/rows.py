@@ -1,0 +1,279 @@
+"""Rows of text files: lines, CSV and TSV, JSON objects, each with the number of its line.
+
+One reader for all that reads texts. Files are UTF-8, plain or compressed. A row that cannot be read carries its error,
+and the rows after it are read: whether an error is raised or collected is up to the caller. At most one row is in
+memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Literal, NamedTuple
+
+from spacy_bertft.data.files import FileFormat, open_path
+from spacy_bertft.errors import ColumnFormatError
+
+# A longer line is not text: the file is binary, or lacks its line ends. Reading it would take memory without end.
+MAX_LINE_BYTES = 64 * 1024 * 1024
+# A row of more characters does not continue on another line: its cells may end at any time, but it never does.
+MAX_ROW_CHARS = 16 * 1024 * 1024
+
+DELIMITERS: dict[FileFormat, str] = {"csv": ",", "tsv": "\t"}
+
+_BOM = "\ufeff"
+# What damaged files raise, plain or compressed. pyarrow's own errors of zstd are OSErrors.
+_READ_ERRORS = (OSError, EOFError, zlib.error)
+# What the errors of the csv module mean, and ours, by a part of their text.
+_CSV_PROBLEMS = {
+    "field larger": "a cell has more than {limit:,} characters",
+    "row larger": "a row has more than {row_limit:,} characters on several lines",
+    "unexpected end": "a quote opens a cell and is never closed",
+    "expected after": "a quote is closed before its cell ends",
+}
+_CSV_ADVICE = (
+    "Is a quote left open, or is it text? Pass --no-quoting where quotes are text; longer cells can be read from JSONL."
+)
+
+
+@dataclass
+class Tally:
+    """What was seen while files were read; a report is made of it.
+
+    Attributes:
+        n_lines: All lines.
+        n_byte_order_marks: Byte order marks inside files, where files were joined. They are removed.
+        left_out: Lines and rows that were left out, by reason.
+    """
+
+    n_lines: int = 0
+    n_byte_order_marks: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+class Row(NamedTuple):
+    """A row of a file.
+
+    Attributes:
+        line: Line number of its start, from 1.
+        content: The line without its end, or the cells of the row; empty for an empty line.
+        n_bytes: Its size in the file.
+        error: Why it cannot be read; None for a good row.
+        ends_file: Whether the rows after it cannot be read either.
+    """
+
+    line: int
+    content: str | list[str]
+    n_bytes: int = 0
+    error: ColumnFormatError | None = None
+    ends_file: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether this is an empty line between rows."""
+        return not self.content and self.error is None
+
+
+def read_rows(
+    file: IO[bytes], path: Path | str, file_format: FileFormat, *, is_quoted: bool = True, tally: Tally | None = None
+) -> Iterator[Row]:
+    r"""Read the rows of a file.
+
+    A line ends at `\n`, `\r\n` or `\r` and nowhere else: the other characters that `str.splitlines` takes for line ends
+    (U+0085, U+2028 and five more) do occur inside the words of real corpora. A byte order mark at the start of a row is
+    removed: files are joined with their marks.
+
+    Args:
+        file: The file, open and decompressed.
+        path: Its name in errors.
+        file_format: `text` and `jsonl` for lines, `csv` and `tsv` for cells.
+        is_quoted: Whether double quotes in CSV and TSV may enclose a cell; otherwise they are text.
+        tally: Counts lines and byte order marks on the way.
+
+    Yields:
+        The rows, in order, empty lines among them. A row is bad if it is not UTF-8, holds a NUL or is too long; in CSV
+        and TSV also if its quotes do not match or it has another number of cells than the first one.
+    """
+    tally = Tally() if tally is None else tally
+    lines = _read_lines(file, path, tally)
+    if file_format in DELIMITERS:
+        yield from _CellReader(lines, path, file_format, is_quoted, tally)
+        return
+    for row, text in lines:
+        line = _remove_marks(text, tally, before_blanks=False).rstrip("\r\n")
+        yield row._replace(content=line if line.strip() else "")
+
+
+def raise_errors(rows: Iterator[Row], tally: Tally) -> Iterator[Row]:
+    """Raise the error of the first bad row, and leave out and count empty lines.
+
+    Raises:
+        ColumnFormatError: A row cannot be read.
+    """
+    for row in rows:
+        if row.error is not None:
+            raise row.error
+        if row.is_empty:
+            tally.left_out["empty lines"] += 1
+        else:
+            yield row
+
+
+def read_lines(path: Path, tally: Tally | None = None) -> Iterator[tuple[int, str]]:
+    """Read the lines of a file as `read_rows` does.
+
+    Yields:
+        The number of each line, from 1, and the line without its end.
+
+    Raises:
+        DataError: There is no such file.
+        ColumnFormatError: A line cannot be read.
+    """
+    tally = Tally() if tally is None else tally
+    with open_path(path) as file:
+        for row, text in _read_lines(file, path, tally):
+            if row.error is not None:
+                raise row.error
+            yield row.line, _remove_marks(text.rstrip("\r\n"), tally, before_blanks=False)
+
+
+def _read_lines(file: IO[bytes], path: Path | str, tally: Tally) -> Iterator[tuple[Row, str]]:
+    """Read lines with their ends, next to rows without content; the text of a bad line is an approximation."""
+    number = 0
+    try:
+        for number, raw in enumerate(_split_lines(file), start=1):
+            tally.n_lines += 1
+            if raw is None:
+                problem = f"the line is longer than {MAX_LINE_BYTES:,} bytes"
+                error = ColumnFormatError(path, number, problem, "Expected shorter lines; is this a binary file?")
+                yield Row(number, "", 0, error), ""
+            else:
+                text, found = _decode(raw, path, number)
+                yield Row(number, "", len(raw), found), text.removeprefix(_BOM) if number == 1 else text
+    except _READ_ERRORS as error:
+        problem = f"the file cannot be read from here on ({error})"
+        yield Row(number + 1, "", 0, ColumnFormatError(path, number + 1, problem, "Expected a whole file.")), ""
+
+
+def _split_lines(file: IO[bytes]) -> Iterator[bytes | None]:
+    r"""Split a file into lines with their ends; None for a line that is too long, the rest of which is skipped."""
+    while line := file.readline(MAX_LINE_BYTES):
+        if line.endswith(b"\n") or len(line) < MAX_LINE_BYTES:
+            yield from _split_at_returns(line) if b"\r" in line else (line,)
+            continue
+        del line
+        yield None
+        while (part := file.readline(1 << 20)) and not part.endswith(b"\n"):
+            pass
+
+
+def _split_at_returns(line: bytes) -> Iterator[bytes]:
+    r"""Split at each `\r`, but not in `\r\n` or in the `\r\r\n` of a file that was converted twice."""
+    text = line.rstrip(b"\r\n") if line.endswith(b"\n") else line
+    *parts, last = text.split(b"\r")
+    yield from (part + b"\r" for part in parts)
+    if end := last + line[len(text) :]:
+        yield end
+
+
+def _decode(raw: bytes, path: Path | str, number: int) -> tuple[str, ColumnFormatError | None]:
+    try:
+        line = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        problem = f"byte {raw[error.start]:#04x} at position {error.start + 1} of the line is not UTF-8"
+        found = ColumnFormatError(path, number, problem, "Expected UTF-8; convert the file first.")
+        return raw.decode("utf-8", "replace").replace("\0", "\ufffd"), found
+    if "\0" in line:
+        found = ColumnFormatError(path, number, "the line holds a NUL", "Expected text; is this a binary file?")
+        return line.replace("\0", "\ufffd"), found  # at a NUL the csv module of Python 3.10 would stop
+    return line, None
+
+
+def _remove_marks(line: str, tally: Tally, *, before_blanks: bool) -> str:
+    """Remove and count the byte order marks at the start of a line; before a blank a mark may be a word of its own."""
+    if not line.startswith(_BOM):
+        return line
+    text = line.lstrip(_BOM)
+    if text[:1] in (" ", "\t") and not before_blanks:
+        return line
+    tally.n_byte_order_marks += len(line) - len(text)
+    return text
+
+
+class _CellReader:
+    """Rows of cells, which may span lines.
+
+    Where the quotes of a row do not match, the next row starts on the next line, if that can be known: the row has one
+    line, with an even number of quotes. Otherwise the file ends there: text after a quote that is never closed would be
+    read as rows.
+    """
+
+    def __init__(
+        self, lines: Iterator[tuple[Row, str]], path: Path | str, file_format: FileFormat, is_quoted: bool, tally: Tally
+    ) -> None:
+        self._lines = lines
+        self._path, self._format = path, file_format
+        self._is_quoted = is_quoted
+        self._tally = tally
+        self._taken: list[tuple[Row, str]] = []  # the lines of this row
+        self._first: Row | None = None
+
+    def __iter__(self) -> Iterator[Row]:
+        # Unless strict, `"a" b` is read as `a b`, and an open quote takes the rest of the file without an error.
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self._is_quoted else csv.QUOTE_NONE
+        reader = csv.reader(self._feed(), delimiter=DELIMITERS[self._format], quoting=quoting, strict=True)
+        while True:
+            self._taken = []
+            try:
+                row = self._make_row(next(reader))
+            except StopIteration:
+                return
+            except csv.Error as error:
+                row = self._make_row([], _name_csv_problem(error))
+            yield row
+            if row.ends_file:
+                return
+
+    def _make_row(self, cells: list[str], problem: str = "") -> Row:
+        rows, texts = [row for row, _ in self._taken], [text for _, text in self._taken]
+        line = rows[0].line
+        error = next((row.error for row in rows if row.error is not None), None)
+        # Nothing is known of the quotes in a line that is too long.
+        is_lost = any(row.error is not None and not row.n_bytes for row in rows)
+        if problem:
+            is_lost |= self._is_quoted and (len(rows) > 1 or texts[0].count('"') % 2 == 1)
+            error = error or ColumnFormatError(self._path, line, problem, _CSV_ADVICE)
+        elif len(texts) == 1 and not texts[0].strip():
+            cells = []
+        elif error is None:
+            error = self._check_cells(Row(line, cells))
+        return Row(line, cells, sum(row.n_bytes for row in rows), error, is_lost)
+
+    def _check_cells(self, row: Row) -> ColumnFormatError | None:
+        first = self._first = self._first or row
+        if len(row.content) == len(first.content):
+            return None
+        problem = f"the row has {len(row.content)} cell{'s' if len(row.content) > 1 else ''}"
+        expected = f"Expected {len(first.content)} as in line {first.line}, the file being read as {self._format}."
+        return ColumnFormatError(self._path, row.line, problem, expected)
+
+    def _feed(self) -> Iterator[str]:
+        n_chars = 0
+        for row, text in self._lines:
+            if not self._taken:
+                text, n_chars = _remove_marks(text, self._tally, before_blanks=True), 0
+            if n_chars > MAX_ROW_CHARS:
+                raise csv.Error("row larger than limit")
+            self._taken.append((row, text))
+            n_chars += len(text)
+            yield text
+
+
+def _name_csv_problem(error: csv.Error) -> str:
+    """Say what an error of the csv module means."""
+    problems = (text for part, text in _CSV_PROBLEMS.items() if part in str(error))
+    return next(problems, str(error)).format(limit=csv.field_size_limit(), row_limit=MAX_ROW_CHARS)
