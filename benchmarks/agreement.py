@@ -74,10 +74,10 @@ def main() -> None:
         checkpoint, imported = Path(folder) / "checkpoint", Path(folder) / "pipeline"
         export_hf(arguments.pipeline, checkpoint, arguments.component)
         import_hf(str(checkpoint), imported)
-        fp32 = {"components": {"bert_ner": {"model": {"encoder": {"precision": "fp32"}}}}}
+        fp32 = {"components": {"ner": {"model": {"encoder": {"precision": "fp32"}}}}}
         nlp = spacy.load(imported, config=fp32)
         recognize = make_hf_pipeline("token-classification", model=str(checkpoint), aggregation_strategy="first")
-    ner = nlp.get_pipe("bert_ner")
+    ner = nlp.get_pipe("ner")
     counts: Counter[str] = Counter()
     for doc in tqdm(nlp.pipe(texts), total=len(texts), desc="Comparing", disable=None):
         ours: set[Entity] = {(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents}

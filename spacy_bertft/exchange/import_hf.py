@@ -22,6 +22,12 @@ _TASKS: dict[str, Task] = {
     "bert_textcat": "text",
     "bert_textcat_multilabel": "text",
 }
+_NAMES = {
+    "bert_ner": "ner",
+    "bert_tagger": "tagger",
+    "bert_textcat": "textcat",
+    "bert_textcat_multilabel": "textcat",
+}
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ def import_hf(
     pairs: bool = False,
 ) -> ImportReport:
     """Make a spaCy pipeline of a Hugging Face checkpoint: its encoder, its head, its labels, its tokenizer.
+
+    The component is called `ner`, `tagger` or `textcat`.
 
     Args:
         checkpoint: A directory or hub id with a head that classifies tokens or texts.
@@ -114,7 +122,7 @@ def _make_pipeline(
     model: dict[str, Any] = {"encoder": {"name": checkpoint}}
     if factory == "bert_ner":
         model["decoder"] = "viterbi"  # a head that comes from elsewhere knows no transitions
-    pipe: Any = nlp.add_pipe(factory, config={"model": model})
+    pipe: Any = nlp.add_pipe(factory, _NAMES[factory], config={"model": model})
     try:
         pipe.take_head(head, scheme) if scheme else pipe.take_head(head)
     except TagError as error:

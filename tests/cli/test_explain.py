@@ -31,7 +31,7 @@ def invoke(*arguments):
         ("--method", "attention"),
         ("--method", "rollout", "--target", "film"),
         pytest.param(
-            ("--steps", "8", "--component", "bert_textcat"),
+            ("--steps", "8", "--component", "textcat"),
             marks=pytest.mark.skipif(find_spec("captum") is None, reason="needs the extra explain"),
         ),
     ],
@@ -41,7 +41,7 @@ def test_words_and_weights_where_no_colours_are_seen(pipeline, options):
     assert done.exit_code == 0, done.output
     rows = re.findall(r"^ ?(\S+) +([+-]?\d\.\d{4}) *$", done.stdout, flags=re.MULTILINE)
     assert [word for word, _ in rows] == TEXTS[0].split()
-    assert re.match(r"^(film|other), \d+\.\d % \(bert_textcat, (attention|rollout|gradients)\); ", done.stdout)
+    assert re.match(r"^(film|other), \d+\.\d % \(textcat, (attention|rollout|gradients)\); ", done.stdout)
     assert ("completeness gap" in done.stdout) == ("--steps" in options)
 
 

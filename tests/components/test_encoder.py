@@ -415,9 +415,9 @@ def test_the_head_of_the_checkpoint_is_found_through_it(tmp_path):
     nlp.add_pipe("bert_ner", config={"model": {"encoder": SHARED, "decoder": "viterbi"}})
     nlp.initialize()
     import_hf(checkpoint, tmp_path / "alone")
-    alone = spacy.load(tmp_path / "alone", config={"components.bert_ner.model.encoder.precision": "fp32"})
+    alone = spacy.load(tmp_path / "alone", config={"components.ner.model.encoder.precision": "fp32"})
     docs = [nlp.make_doc(text) for text in TEXTS]
-    expected = alone.get_pipe("bert_ner").model.predict(docs).scores
+    expected = alone.get_pipe("ner").model.predict(docs).scores
     np.testing.assert_allclose(nlp.get_pipe("bert_ner").model.predict(docs).scores, expected, atol=1e-6)
     nlp.to_disk(tmp_path / "pipeline")
     export_hf(tmp_path / "pipeline", tmp_path / "back")

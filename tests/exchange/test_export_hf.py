@@ -78,12 +78,10 @@ def test_an_adapter_is_merged(checkpoint, tmp_path):
     nlp.to_disk(tmp_path / "pipeline")
     export_hf(tmp_path / "pipeline", tmp_path / "hf")
     import_hf(str(tmp_path / "hf"), tmp_path / "back")
-    back = spacy.load(
-        tmp_path / "back", config={"components": {"bert_ner": {"model": {"encoder": {"precision": "fp32"}}}}}
-    )
+    back = spacy.load(tmp_path / "back", config={"components": {"ner": {"model": {"encoder": {"precision": "fp32"}}}}})
     docs = [nlp.make_doc(text) for text in TEXTS]
     expected = nlp.get_pipe("ner").model.predict(docs).scores
-    np.testing.assert_allclose(back.get_pipe("bert_ner").model.predict(docs).scores, expected, atol=1e-5)
+    np.testing.assert_allclose(back.get_pipe("ner").model.predict(docs).scores, expected, atol=1e-5)
 
 
 def test_transitions_stay_behind_and_that_is_said(checkpoint, tmp_path):
@@ -139,7 +137,7 @@ def test_errors(checkpoint, tmp_path):
 def test_the_command(tmp_path):
     names = {"id2label": dict(enumerate(["O", "B-PER", "I-PER"]))}
     import_hf(str(make_checkpoint(tmp_path / "first", "bert", 3, **names)), tmp_path / "pipeline")
-    arguments = ["export-hf", str(tmp_path / "pipeline"), str(tmp_path / "hf"), "--component", "bert_ner"]
+    arguments = ["export-hf", str(tmp_path / "pipeline"), str(tmp_path / "hf"), "--component", "ner"]
     for _ in range(2):  # an earlier checkpoint is replaced
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == 0, done.output
