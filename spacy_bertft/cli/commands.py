@@ -27,18 +27,15 @@ from spacy_bertft.errors import SettingError
 
 _GPU = Parameter("gpu_id", "int", -1, is_keyword=True, help="Number of the GPU, -1 for the CPU.")
 _OVERRIDES = "overrides"  # a parameter that takes what is left on the command line
-# How options are spelled that do not have the name of their parameter.
+# How options are spelled that do not have the name of their parameter, or that have a short form.
 _FLAGS: Mapping[str, Sequence[str]] = {
-    "against": ("--against",),
     "build": ("--build", "-b"),
     "code": ("--code", "-c"),
     "file_format": ("--format",),
     "force": ("--force", "-f"),
     "gpu_id": ("--gpu-id", "-g"),
     "kind": ("--as",),
-    "html_path": ("--html",),
     "limit": ("--limit", "-n"),
-    "log_path": ("--log",),
     "n_process": ("--n-process", "-n"),
     "n_resamples": ("--resamples",),
     "n_steps": ("--steps",),
@@ -46,10 +43,7 @@ _FLAGS: Mapping[str, Sequence[str]] = {
     "name": ("--name", "-n"),
     "open_browser": ("--browser/--no-browser",),
     "output": ("--output", "-o"),
-    "output_dir": ("--output", "-o"),
     "output_format": ("--format",),
-    "output_path": ("--output", "-o"),
-    "plot_path": ("--plot",),
     "version": ("--version", "-v"),
 }
 
@@ -180,8 +174,11 @@ def _make_option(parameter: Parameter, command: Command, declarations: Sequence[
     else:
         users = [index for index, one in enumerate(declarations) if name in one.parameters]
         panel = command.panels[users[0]] if command.panels and len(users) == 1 and name != "kind" else None
-        # typer would give a switch that is off its opposite too.
-        flags = _FLAGS.get(name, [f"--{name.replace('_', '-')}"] if default is False else [])
+        short = re.sub("_(path|dir)$", "", name)  # `--output` for `output_path`; `--dev-path` next to `--dev`
+        name_on_line = name if any(short in one.parameters for one in declarations) else short
+        # Without a spelling, typer would give a switch that is off its opposite too.
+        spelled = [f"--{name_on_line.replace('_', '-')}"] if default is False or name_on_line != name else []
+        flags = _FLAGS.get(name_on_line, spelled)
         annotation = annotation | None if default is None else annotation
         info = typer.Option(*flags, help=help_text, rich_help_panel=panel)
     kind = inspect.Parameter.KEYWORD_ONLY

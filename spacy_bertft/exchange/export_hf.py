@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from spacy.language import Language
 
 from spacy_bertft.checkpoints import MODEL_CARD, Checkpoint, check_replaceable, describe_head, write_checkpoint
@@ -13,7 +15,6 @@ from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.components.textcat import BertTextcatMultilabel
 from spacy_bertft.errors import SettingError
-from spacy_bertft.exchange.model_card import format_model_card
 from spacy_bertft.models.heads.export import export_checkpoint
 from spacy_bertft.models.heads.token import TokenModel
 from spacy_bertft.output import replace_folder_when_done
@@ -59,15 +60,15 @@ def export_hf(pipeline: Path | str, output_dir: Path | str, component: str | Non
     nlp = load_pipeline(pipeline)
     name, pipe = _find_component(nlp, component)
     checkpoint = export_checkpoint(pipe.model, pipe.task, name)
-    outputs = _list_outputs(pipe)
+    outputs: Sequence[str] = pipe.model.tags if isinstance(pipe.model, TokenModel) else pipe.labels
     is_multilabel = isinstance(pipe, BertTextcatMultilabel)
     fields = describe_head(checkpoint.config, pipe.task, outputs, is_multilabel=is_multilabel)
     checkpoint = Checkpoint(name, checkpoint.config | fields, checkpoint.tokenizer, checkpoint.weights)
     notes = _list_notes(nlp, name, pipe)
     with replace_folder_when_done(output_dir) as temporary_dir:
         write_checkpoint(checkpoint, temporary_dir)
-        card = format_model_card(nlp, name, pipe.task, outputs, notes)
-        (temporary_dir / MODEL_CARD).write_text(card, encoding="utf-8")
+        values = {"component": name, "task": pipe.task, "outputs": outputs, "notes": notes}
+        write_model_card(temporary_dir, "component_card", nlp=nlp, **values)
     return ExportReport(name, output_dir, tuple(outputs), tuple(notes))
 
 
@@ -77,10 +78,6 @@ def _find_component(nlp: Language, component: str | None) -> tuple[str, BertComp
     if name not in ours:
         raise SettingError("component", component, f"one of {', '.join(ours) or 'no component: the pipeline has none'}")
     return name, ours[name]
-
-
-def _list_outputs(pipe: BertComponent) -> Sequence[str]:
-    return pipe.model.tags if isinstance(pipe.model, TokenModel) else pipe.labels
 
 
 def _list_notes(nlp: Language, name: str, pipe: BertComponent) -> list[str]:
@@ -93,3 +90,19 @@ def _list_notes(nlp: Language, name: str, pipe: BertComponent) -> list[str]:
             "takes the best tag of each token by itself."
         )
     return notes
+
+
+def write_model_card(folder: Path, name: str, **values: Any) -> None:
+    """Write the README.md of a checkpoint: what the hub reads in front, and what a reader needs below.
+
+    Args:
+        folder: The checkpoint.
+        name: Name of a template next to this file.
+        values: What it shows.
+
+    Source: Mitchell et al. (2019); the fields in front as the hub defines them.
+    """
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True)
+    card = environment.get_template(f"{name}.md.jinja").render(values)
+    (folder / MODEL_CARD).write_text(f"{card.strip()}\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""An encoder and texts without labels → the encoder, adapted to such texts."""
+"""An encoder and texts without labels → the encoder, after more masked-language-model pretraining."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from spacy_bertft.checkpoints import (
-    MODEL_CARD,
     Checkpoint,
     check_replaceable,
     find_checkpoint_dir,
@@ -20,9 +21,9 @@ from spacy_bertft.checkpoints import (
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.unlabelled import PlainTexts, read_plain_texts
 from spacy_bertft.errors import CheckpointError, DataError, SettingError
-from spacy_bertft.exchange.model_card import format_adapted_card
+from spacy_bertft.exchange.export_hf import write_model_card
 from spacy_bertft.models.mlm.texts import MaskedTexts, cut_masked_texts, make_masking_rule
-from spacy_bertft.models.mlm.training import Adapted, MaskedSettings, adapt_checkpoint
+from spacy_bertft.models.mlm.training import MaskedSettings, adapt_checkpoint
 from spacy_bertft.models.runtime.gpu import check_gpu
 from spacy_bertft.models.runtime.precision import Precision
 from spacy_bertft.output import replace_folder_when_done
@@ -32,20 +33,20 @@ _PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainReport:
-    """What was learned from, and what for.
+    """Figures of continued pretraining.
 
     Attributes:
-        encoder: The checkpoint that was adapted.
+        encoder: The checkpoint that it started from.
         path: The new checkpoint.
-        n_texts: Texts that were learned from.
+        n_texts: Texts that were trained on.
         n_held_out: Texts that were held out.
-        n_pieces: Pieces of the texts that were learned from, special ones left out.
+        n_pieces: Pieces of the texts that were trained on, special ones left out.
         n_pieces_held_out: Pieces of those that were held out.
         n_left_out: Lines and texts that were left out, by reason.
         n_steps: Steps of training.
-        has_had_head: Whether the checkpoint could guess pieces before.
-        loss_before: Mean loss of a hidden piece of the held-out texts, in nats; None where no text was held out.
-        loss_after: The same afterwards, with the same pieces hidden.
+        has_had_head: Whether the checkpoint had a head that predicts masked pieces.
+        loss_before: Mean loss of a masked piece of the held-out texts, in nats; None where no text was held out.
+        loss_after: The same afterwards, with the same pieces masked.
         seconds: How long it took.
     """
 
@@ -64,47 +65,31 @@ class PretrainReport:
 
     def format_rows(self) -> list[tuple[str, str, str]]:
         """Format the figures as rows, the first one naming the columns."""
-        return [
-            ("", "learned from", "held out"),
+        rows = [
+            ("", "trained on", "held out"),
             ("texts", f"{self.n_texts:,}", f"{self.n_held_out:,}"),
             ("pieces", f"{self.n_pieces:,}", f"{self.n_pieces_held_out:,}"),
-            *self._list_losses(),
         ]
+        if self.loss_before is not None and self.loss_after is not None:
+            with np.errstate(over="ignore"):  # the perplexity of a large loss is infinite
+                before, after = np.exp([self.loss_before, self.loss_after])
+            rows.append(("loss", "", f"{self.loss_before:.3f} → {self.loss_after:.3f}"))
+            rows.append(("perplexity", "", f"{before:,.1f} → {after:,.1f}"))
+        return rows
 
     def format_notes(self) -> str:
         """Format the rest as running text."""
-        left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.n_left_out.items()) or "nothing"
-        head = "" if self.has_had_head else " The head that guesses pieces is new: the checkpoint had none."
-        return f"{self.n_steps:,} steps in {self.seconds:,.0f} s. Left out: {left_out}.{head}"
+        return f"{self.encoder} → {self.path}: {self.format_course()}"
 
-    def _list_losses(self) -> list[tuple[str, str, str]]:
-        if self.loss_before is None or self.loss_after is None:
-            return []
-        before, after = compute_perplexity(self.loss_before), compute_perplexity(self.loss_after)
-        return [
-            ("loss", "", f"{self.loss_before:.3f} → {self.loss_after:.3f}"),
-            ("perplexity", "", f"{before:,.1f} → {after:,.1f}"),
-        ]
+    def format_course(self) -> str:
+        """Format the course of the training as running text."""
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.n_left_out.items()) or "nothing"
+        head = "" if self.has_had_head else " The head that predicts masked pieces is new: the checkpoint had none."
+        return f"{self.n_steps:,} steps in {self.seconds:,.0f} s. Left out: {left_out}.{head}"
 
     def __str__(self) -> str:
         rows = "\n".join("  ".join(row).strip() for row in self.format_rows())
-        return f"{rows}\n{self.encoder} → {self.path}: {self.format_notes()}"
-
-
-def compute_perplexity(loss: float) -> float:
-    """Tell among how many pieces, all equally likely, a guess with this loss would be.
-
-    Args:
-        loss: Mean loss of a hidden piece, in nats. It may be too large for a perplexity, which is infinite then.
-
-    Example:
-        >>> compute_perplexity(0.0), compute_perplexity(1e4)
-        (1.0, inf)
-    """
-    try:
-        return math.exp(loss)
-    except OverflowError:
-        return math.inf
+        return f"{rows}\n{self.format_notes()}"
 
 
 def pretrain(
@@ -170,16 +155,18 @@ def pretrain(
     )
     _check_settings(settings, mask_rate)
     output_dir = Path(output_dir)
-    _check_output(output_dir, encoder)
+    if output_dir.resolve() == find_checkpoint_dir(encoder).resolve():
+        raise CheckpointError(f"{encoder} is in {output_dir} itself. Expected another directory to write to.")
+    check_replaceable(output_dir)
     read = read_plain_texts(Path(text_path), text_column, dev, seed)
     checkpoint = read_checkpoint(encoder)
     texts, held_out = _cut(read, checkpoint, window, mask_rate, whole_words=whole_words)
-    for part, name in ((texts, "to learn from"), (held_out, "to hold out")):
+    for part, purpose in ((texts, "to train on"), (held_out, "to hold out")):
         if part is not None and not part.n_pieces:
-            raise DataError(f"{text_path}: {encoder} knows no piece of the texts {name}. Is it for this language?")
+            raise DataError(f"{text_path}: {encoder} knows no piece of the texts {purpose}. Is it for this language?")
     adapted = adapt_checkpoint(checkpoint, texts, held_out, settings)
     report = PretrainReport(
-        encoder=encoder,
+        encoder=Path(encoder).name if Path(encoder).is_dir() else encoder,
         path=output_dir,
         n_texts=len(read.texts),
         n_held_out=len(read.held_out),
@@ -192,27 +179,24 @@ def pretrain(
         loss_after=adapted.loss_after,
         seconds=time.monotonic() - started,
     )
-    _write(adapted, report)
+    with replace_folder_when_done(output_dir) as temporary_dir:
+        write_checkpoint(adapted.checkpoint, temporary_dir)
+        values = {"encoder": report.encoder, "rows": report.format_rows(), "notes": report.format_course()}
+        write_model_card(temporary_dir, "pretrained_card", **values)
     return report
 
 
 def _check_settings(settings: MaskedSettings, mask_rate: float) -> None:
-    for name, value in (("epochs", settings.epochs), ("steps", settings.n_steps)):
-        if value is not None and value < 1:
-            raise SettingError(name, value, "a positive number")
-    if settings.batch_pieces < 1:
-        raise SettingError("batch_pieces", settings.batch_pieces, "a positive number of pieces")
-    if not 0 < settings.learn_rate < math.inf:
-        raise SettingError("learn_rate", settings.learn_rate, "a rate above 0")
-    if not 0 < mask_rate < 1:
-        raise SettingError("mask_rate", mask_rate, "a share above 0 and below 1")
+    for name, value, is_allowed, expected in (
+        ("epochs", settings.epochs, settings.epochs >= 1, "a positive number"),
+        ("steps", settings.n_steps, settings.n_steps is None or settings.n_steps >= 1, "a positive number"),
+        ("batch_pieces", settings.batch_pieces, settings.batch_pieces >= 1, "a positive number of pieces"),
+        ("learn_rate", settings.learn_rate, 0 < settings.learn_rate < math.inf, "a rate above 0"),
+        ("mask_rate", mask_rate, 0 < mask_rate < 1, "a share above 0 and below 1"),
+    ):
+        if not is_allowed:
+            raise SettingError(name, value, expected)
     check_gpu(settings.gpu_id, needs_cupy=False)
-
-
-def _check_output(output_dir: Path, encoder: str) -> None:
-    if output_dir.resolve() == find_checkpoint_dir(encoder).resolve():
-        raise CheckpointError(f"{encoder} is in {output_dir} itself. Expected another folder to write to.")
-    check_replaceable(output_dir)
 
 
 def _cut(
@@ -228,11 +212,3 @@ def _cut(
         for texts in (read.texts, read.held_out)
     ]
     return parts[0], parts[1] if read.held_out else None
-
-
-def _write(adapted: Adapted, report: PretrainReport) -> None:
-    with replace_folder_when_done(report.path) as temporary_dir:
-        write_checkpoint(adapted.checkpoint, temporary_dir)
-        encoder = Path(report.encoder).name if Path(report.encoder).is_dir() else report.encoder
-        card = format_adapted_card(encoder, report.format_rows(), report.format_notes())
-        (temporary_dir / MODEL_CARD).write_text(card, encoding="utf-8")

@@ -1,11 +1,11 @@
-"""What an optimizer knows, as tensors whose names mean the same in another process."""
+"""The state of an optimizer, as tensors whose names mean the same in another process."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import torch
 from spacy.language import Language
@@ -17,56 +17,10 @@ from spacy_bertft.training.optimizer import AdamW
 
 _ARRAYS = ("mom1", "mom2", "averages")
 _COUNTS = ("nr_update", "last_seen")
+_TORCH = "torch."  # before the names of torch's own moments
 
-
-class Place(NamedTuple):
-    """Where a parameter is: the numbers that thinc gives to models and shims are others in every process."""
-
-    component: str
-    part: str  # node or shim
-    position: int  # in the order of the walk over the component's model
-
-
-class Places:
-    """The numbers of all models and shims of a pipeline, and where they are."""
-
-    def __init__(self, nlp: Language) -> None:
-        self._nodes: dict[int, Place] = {}
-        self._shims: dict[int, Place] = {}
-        self._names: dict[int, set[str]] = {}
-        for name, pipe in nlp.pipeline:
-            if isinstance(model := getattr(pipe, "model", None), Model):
-                self._add(name, model)
-        self._numbers = {place: number for known in (self._nodes, self._shims) for number, place in known.items()}
-
-    def _add(self, component: str, model: Model[Any, Any]) -> None:
-        shims = 0
-        for index, node in enumerate(model.walk()):
-            self._nodes.setdefault(node.id, Place(component, "node", index))
-            self._names[node.id] = set(node.param_names)
-            for shim in node.shims:
-                self._shims.setdefault(shim.id, Place(component, "shim", shims))
-                shims += 1
-
-    def find(self, number: int, name: str) -> Place | None:
-        """Find a parameter of a model or of a shim, or nothing where the pipeline does not have it."""
-        # Both are numbered from one: the name tells which is meant.
-        if name in self._names.get(number, ()):
-            return self._nodes[number]
-        return self._shims.get(number)
-
-    def get_number(self, place: Place) -> int:
-        """Return the number that a place has in this process.
-
-        Raises:
-            CheckpointError: The pipeline has no such place.
-        """
-        if place not in self._numbers:
-            raise CheckpointError(
-                f"The snapshot knows a part of '{place.component}' that this pipeline does not have. "
-                "Resume with the versions and the code that the training was begun with."
-            )
-        return self._numbers[place]
+Key = tuple[int, str]  # the id of a model or a shim, and the name of a parameter
+Part = Literal["node", "shim"]
 
 
 def read_optimizer(optimizer: Optimizer, nlp: Language) -> Weights:
@@ -76,67 +30,73 @@ def read_optimizer(optimizer: Optimizer, nlp: Language) -> Weights:
         optimizer: Thinc's or ours.
         nlp: The pipeline that learns.
     """
-    places = Places(nlp)
+    ids, param_names = _list_ids(nlp)
     found: Weights = {}
-    for kind, number, name, tensor in _walk(optimizer):
-        place = places.find(number, name)
-        if place is not None:
-            found[json.dumps([kind, *place, name])] = tensor
+    for kind, (id_, name), tensor in _walk(optimizer):
+        # Nodes and shims are both numbered from one: the name tells which is meant.
+        part: Part = "node" if name in param_names.get(id_, ()) else "shim"
+        if id_ in ids[part]:  # the optimizer may know models that are no longer in the pipeline
+            found[json.dumps([kind, part, ids[part].index(id_), name])] = tensor
     return found
 
 
 def put_optimizer(optimizer: Optimizer, nlp: Language, state: Weights) -> None:
-    """Put back what `read_optimizer` gave, in the place of all that the optimizer knows.
+    """Put back what `read_optimizer` returned; it replaces everything that the optimizer knows.
 
     Raises:
         CheckpointError: The pipeline is another one.
     """
-    places = Places(nlp)
-    by_kind: dict[str, dict[tuple[int, str], torch.Tensor]] = defaultdict(dict)
-    for key, tensor in state.items():
-        kind, component, part, position, name = json.loads(key)
-        by_kind[kind][places.get_number(Place(component, part, position)), name] = tensor
+    ids, _ = _list_ids(nlp)
+    by_kind: dict[str, dict[Key, torch.Tensor]] = defaultdict(dict)
+    for path, tensor in state.items():
+        kind, part, position, name = json.loads(path)
+        if position >= len(ids[part]):
+            raise CheckpointError(
+                "The snapshot knows a component or a layer that this pipeline does not have. Resume with the versions "
+                "and the code that the training was started with."
+            )
+        by_kind[kind][ids[part][position], name] = tensor
     ops = get_current_ops()
     for kind in _ARRAYS:
         if getattr(optimizer, kind) is not None:
-            setattr(
-                optimizer, kind, {key: ops.asarray(cast(Any, tensor.numpy())) for key, tensor in by_kind[kind].items()}
-            )
+            arrays = {key: ops.asarray(cast(Any, tensor.numpy())) for key, tensor in by_kind[kind].items()}
+            setattr(optimizer, kind, arrays)
     for kind in _COUNTS:
         setattr(optimizer, kind, defaultdict(int, {key: int(tensor) for key, tensor in by_kind[kind].items()}))
     if isinstance(optimizer, AdamW):
-        _put_torch(optimizer, by_kind)
+        moments: dict[Key, Weights] = defaultdict(dict)
+        for kind, tensors in by_kind.items():
+            for key, tensor in tensors.items() if kind.startswith(_TORCH) else ():
+                moments[key][kind.removeprefix(_TORCH)] = tensor
+        optimizer.moments = moments
+        optimizer.n_averaged = {id_: int(tensor) for (id_, _), tensor in by_kind["n_averaged"].items()}
+        if optimizer.averages is not None:
+            device = get_torch_default_device()
+            averages = {key: tensor.to(device) for key, tensor in by_kind["torch averages"].items()}
+            optimizer.averages.update(cast(Any, averages))
 
 
-def _put_torch(optimizer: AdamW, by_kind: dict[str, dict[tuple[int, str], torch.Tensor]]) -> None:
-    moments: dict[tuple[int, str], Weights] = defaultdict(dict)
-    for kind, tensors in by_kind.items():
-        if kind.startswith("torch."):
-            for key, tensor in tensors.items():
-                moments[key][kind.removeprefix("torch.")] = tensor
-    optimizer.moments = moments
-    optimizer.n_averaged = {number: int(tensor) for (number, _), tensor in by_kind["n_averaged"].items()}
-    device = get_torch_default_device()
-    averages = cast(Any, optimizer.averages)
-    if averages is not None:
-        averages |= {key: tensor.to(device) for key, tensor in by_kind["torch averages"].items()}
+def _list_ids(nlp: Language) -> tuple[dict[Part, list[int]], dict[int, tuple[str, ...]]]:
+    """List the ids of all models and shims of a pipeline, and the names of the models' parameters.
+
+    Thinc gives other ids in every process, but the order of the pipeline and of the walk over a model is the same.
+    """
+    models = [model for _, pipe in nlp.pipeline if isinstance(model := getattr(pipe, "model", None), Model)]
+    nodes = {node.id: node for model in models for node in model.walk()}
+    shims = {shim.id: shim for node in nodes.values() for shim in node.shims}
+    return {"node": list(nodes), "shim": list(shims)}, {id_: node.param_names for id_, node in nodes.items()}
 
 
-def _walk(optimizer: Optimizer) -> Iterator[tuple[str, int, str, torch.Tensor]]:
+def _walk(optimizer: Optimizer) -> Iterator[tuple[str, Key, torch.Tensor]]:
     for kind in _ARRAYS:
-        for (number, name), array in (getattr(optimizer, kind) or {}).items():
-            is_torch = isinstance(array, torch.Tensor)
-            yield (f"torch {kind}", number, name, array) if is_torch else (kind, number, name, _to_tensor(array))
+        for key, array in (getattr(optimizer, kind) or {}).items():
+            if isinstance(array, torch.Tensor):
+                yield f"torch {kind}", key, array
+            else:
+                yield kind, key, torch.from_numpy(cast(Any, get_current_ops()).to_numpy(array).copy())
     for kind in _COUNTS:
-        for (number, name), count in getattr(optimizer, kind).items():
-            yield kind, number, name, torch.tensor(count)
+        yield from ((kind, key, torch.tensor(count)) for key, count in getattr(optimizer, kind).items())
     if isinstance(optimizer, AdamW):
-        for (number, name), moments in optimizer.moments.items():
-            for kind, tensor in moments.items():
-                yield f"torch.{kind}", number, name, tensor
-        for number, count in optimizer.n_averaged.items():
-            yield "n_averaged", number, "", torch.tensor(count)
-
-
-def _to_tensor(array: Any) -> torch.Tensor:
-    return torch.from_numpy(cast(Any, get_current_ops()).to_numpy(array).copy())
+        for key, moments in optimizer.moments.items():
+            yield from ((f"{_TORCH}{kind}", key, tensor) for kind, tensor in moments.items())
+        yield from (("n_averaged", (id_, ""), torch.tensor(count)) for id_, count in optimizer.n_averaged.items())

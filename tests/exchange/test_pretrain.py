@@ -76,8 +76,8 @@ def test_the_checkpoint_is_whole(checkpoint, texts, tmp_path):
     assert model(**batch).logits.shape[-1] == tokenizer.vocab_size
     card = (folder / "README.md").read_text()
     assert "pipeline_tag: fill-mask" in card
-    assert f"# {Path(checkpoint).name}, adapted" in card
-    assert "The head that guesses pieces is new" in card
+    assert f"# {Path(checkpoint).name}, pretrained on more texts" in card
+    assert "The head that predicts masked pieces is new" in card
     assert str(tmp_path) not in card
 
 
