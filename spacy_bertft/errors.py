@@ -1,4 +1,4 @@
-"""Every error of the package, one tree.
+"""All errors of the package, in one hierarchy.
 
 ::
 
@@ -13,7 +13,7 @@
     ├── NotInitializedError (RuntimeError)
     │   └── MissingEncoderError           a component shares an encoder that is not in the pipeline
     ├── DivergedError (ArithmeticError)   training gave weights that are no numbers
-    ├── WorkerError (RuntimeError)        a process that works for this one could not go on
+    ├── WorkerError (RuntimeError)        a worker process failed
     ├── UnsupportedError (NotImplementedError)
     │   └── FixedLabelsError (ValueError) labels cannot be added to an initialized component
     ├── MissingExtraError (ImportError)   an optional dependency is not installed
@@ -53,7 +53,16 @@ def shorten(text: str) -> str:
 
 
 class BertftError(Exception):
-    """Any deliberate error of this package."""
+    """Any deliberate error of this package.
+
+    Args:
+        message: The whole sentence.
+        data: What it is about, kept as attributes.
+    """
+
+    def __init__(self, message: str = "", **data: object) -> None:
+        super().__init__(message)
+        vars(self).update(data)
 
 
 class DataError(BertftError, ValueError):
@@ -67,19 +76,17 @@ class ColumnFormatError(DataError):
         path: The file.
         line: Line number, from 1; of a row that spans several lines, the first.
         problem: What is wrong there.
-        expected: What should stand there, or what to do.
+        expected: What was expected there, or what to do.
     """
 
     def __init__(self, path: Path | str, line: int, problem: str, expected: str) -> None:
-        self.path = Path(path)
-        self.line = line
-        self.problem = shorten(problem)
-        self.expected = shorten(expected)
+        self.path, self.line = Path(path), line
+        self.problem, self.expected = shorten(problem), shorten(expected)
         super().__init__(f"{path}, line {line}: {self.problem}. {self.expected}")
 
 
 class TagError(BertftError, ValueError):
-    """A tag, or a sequence of tags, that its scheme does not know.
+    """A tag, or a sequence of tags, that its scheme does not have.
 
     Args:
         index: Position of the tag in its sequence, from 0.
@@ -89,10 +96,8 @@ class TagError(BertftError, ValueError):
     """
 
     def __init__(self, index: int, tag: str, problem: str, expected: str) -> None:
-        self.index = index
-        self.tag = tag
-        self.problem = shorten(problem)
-        self.expected = shorten(expected)
+        self.index, self.tag = index, tag
+        self.problem, self.expected = shorten(problem), shorten(expected)
         super().__init__(f"tag {index} ({shorten(repr(tag))}): {self.problem}. Expected {self.expected}.")
 
 
@@ -100,10 +105,8 @@ class ShapeError(BertftError, ValueError):
     """An array does not have the shape that was expected."""
 
     def __init__(self, what: str, found: tuple[int, ...], expected: str) -> None:
-        self.what = what
-        self.found = found
-        self.expected = expected
-        super().__init__(f"{what} has shape {found}. Expected {expected}.")
+        message = f"{what} has shape {found}. Expected {expected}."
+        super().__init__(message, what=what, found=found, expected=expected)
 
 
 class CheckpointError(BertftError, ValueError):
@@ -114,23 +117,18 @@ class CheckpointError(BertftError, ValueError):
             spelled out, and what is too long is cut in the middle.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, **data: object) -> None:
         line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
         if len(line) > _LONGEST_LINE:
             line = f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
-        super().__init__(line)
+        super().__init__(line, **data)
 
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
-    """No checkpoint stands under the given name."""
+    """There is no checkpoint of the given name."""
 
     def __init__(self, name: str, advice: str) -> None:
-        self.name = name
-        self.advice = advice
-        super().__init__(f"No checkpoint at '{name}'. {advice}")
-
-    def __str__(self) -> str:
-        return f"No checkpoint at '{self.name}'. {self.advice}"
+        super().__init__(f"No checkpoint at '{name}'. {advice}", name=name, advice=advice)
 
 
 class SettingError(BertftError, ValueError):
@@ -143,10 +141,8 @@ class SettingError(BertftError, ValueError):
     """
 
     def __init__(self, name: str, value: object, expected: str) -> None:
-        self.name = name
-        self.value = value
-        self.expected = expected
-        super().__init__(f"{name} = {shorten(repr(value))}. Expected {expected}.")
+        message = f"{name} = {shorten(repr(value))}. Expected {expected}."
+        super().__init__(message, name=name, value=value, expected=expected)
 
 
 class NotInitializedError(BertftError, RuntimeError):
@@ -162,8 +158,6 @@ class MissingEncoderError(NotInitializedError):
     """
 
     def __init__(self, component: str, upstream: str) -> None:
-        self.component = component
-        self.upstream = upstream
         name = component or "the component"
         factory, wanted = '"bert_encoder"', "bert_encoder or transformer"
         if upstream != "*":
@@ -172,7 +166,9 @@ class MissingEncoderError(NotInitializedError):
             f"{component or 'A shared encoder'}: the encoder that it shares is missing, since no {wanted} is before "
             f'{name} in the pipeline. Add one with nlp.add_pipe({factory}, before="{name}"), with source=… if {name} '
             f"comes from another pipeline; or call nlp.replace_listeners in that pipeline, before {name} leaves it, to "
-            f"give {name} a copy of the encoder."
+            f"give {name} a copy of the encoder.",
+            component=component,
+            upstream=upstream,
         )
 
 
@@ -180,41 +176,39 @@ class DivergedError(BertftError, ArithmeticError):
     """A gradient is not finite; the weights were left as they are."""
 
     def __init__(self, learn_rate: float) -> None:
-        self.learn_rate = learn_rate
         super().__init__(
             f"Training diverged: the gradient is not finite at a learning rate of {learn_rate:g}. "
-            "Lower the rate, or set precision to fp32."
+            "Lower the rate, or set precision to fp32.",
+            learn_rate=learn_rate,
         )
 
 
 class WorkerError(BertftError, RuntimeError):
-    """A process that works for this one could not go on.
+    """A worker process failed.
 
     Args:
         reason: What happened to it.
     """
 
     def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(
-            f"A process that annotates could not go on: {reason}. What is done is kept; run the same again."
-        )
+        message = f"A worker process failed: {reason}. Finished shards are kept; run the same command again to resume."
+        super().__init__(message, reason=reason)
 
 
 class UnsupportedError(BertftError, NotImplementedError):
-    """A verb of spaCy that this component does not have."""
+    """A method of spaCy that this component does not support."""
 
 
 class FixedLabelsError(UnsupportedError, ValueError):
     """A label cannot be added, since the component is initialized."""
 
     def __init__(self, component: str, n_labels: int, label: str) -> None:
-        self.component = component
-        self.n_labels = n_labels
-        self.label = label
         super().__init__(
             f"{component} is initialized with {n_labels} labels; '{shorten(label)}' cannot be added. "
-            "Add labels before nlp.initialize(), or initialize again with data that has them."
+            "Add labels before nlp.initialize(), or initialize again with data that has them.",
+            component=component,
+            n_labels=n_labels,
+            label=label,
         )
 
 
@@ -222,9 +216,8 @@ class MissingExtraError(BertftError, ImportError):
     """An optional dependency is not installed."""
 
     def __init__(self, purpose: str, extra: str) -> None:
-        self.purpose = purpose
-        self.extra = extra
-        super().__init__(f"{purpose} needs an extra. Install it with: pip install 'spacy-bertft[{extra}]'")
+        message = f"{purpose} needs an extra. Install it with: pip install 'spacy-bertft[{extra}]'"
+        super().__init__(message, purpose=purpose, extra=extra)
 
 
 class RequirementError(BertftError, ImportError):
@@ -237,19 +230,14 @@ class RequirementError(BertftError, ImportError):
     """
 
     def __init__(self, what: str, unmet: Mapping[str, str], cause: Exception) -> None:
-        self.what = what
-        self.unmet = dict(unmet)
-        self.cause = cause
         reason = shorten(f"{type(cause).__name__}: {' '.join(str(cause).split())}")
         if unmet:
             found = [f"{each} ({f'{version} is' if version else 'not'} installed)" for each, version in unmet.items()]
             advice = f"Install it with: pip install {' '.join(repr(each) for each in unmet)}"
-            super().__init__(f"{what} needs {', '.join(found)}. {advice} [{reason}]")
+            message = f"{what} needs {', '.join(found)}. {advice} [{reason}]"
         else:
-            super().__init__(f"{what} cannot be used: {reason}. Run `pip check`, or install again what is broken.")
-
-
-_LONGEST_REASON = 300  # characters
+            message = f"{what} cannot be used: {reason}. Run `pip check`, or install again what is broken."
+        super().__init__(message, what=what, unmet=dict(unmet), cause=cause)
 
 
 @contextmanager
@@ -300,7 +288,7 @@ def read_reason(error: BaseException) -> str:
     """Return the first line of what another library says, shortened, or the kind of its error where it says nothing."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     reason = reason.encode("utf-8", "backslashreplace").decode("utf-8")
-    return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]} …"
+    return reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]} …"
 
 
 def check_file(path: Path) -> None:

@@ -16,17 +16,12 @@ from spacy_bertft.errors import CheckpointError, SettingError, TagError
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.tags.grammar import TagScheme, normalize_tags, parse_tag_scheme
 
-_TASKS: dict[str, Task] = {
-    "bert_ner": "token",
-    "bert_tagger": "token",
-    "bert_textcat": "text",
-    "bert_textcat_multilabel": "text",
-}
-_NAMES = {
-    "bert_ner": "ner",
-    "bert_tagger": "tagger",
-    "bert_textcat": "textcat",
-    "bert_textcat_multilabel": "textcat",
+# What each factory classifies, and how its component is called.
+_FACTORIES: dict[str, tuple[Task, str]] = {
+    "bert_ner": ("token", "ner"),
+    "bert_tagger": ("token", "tagger"),
+    "bert_textcat": ("text", "textcat"),
+    "bert_textcat_multilabel": ("text", "textcat"),
 }
 
 
@@ -54,7 +49,7 @@ class ImportReport:
 
     def __str__(self) -> str:
         scheme = f" in the scheme {self.scheme}" if self.scheme else ""
-        kind = f"{len(self.outputs)} tags{scheme}" if _TASKS[self.factory] == "token" else "categories"
+        kind = f"{len(self.outputs)} tags{scheme}" if _FACTORIES[self.factory][0] == "token" else "categories"
         never = f"; never predicted: {', '.join(self.never)}" if self.never else ""
         return f"{self.checkpoint} → {self.path}: {self.factory} with {kind}; labels: {', '.join(self.labels)}{never}."
 
@@ -96,7 +91,7 @@ def import_hf(
     tag_scheme = None if scheme is None else parse_tag_scheme(scheme)
     nlp, report = _make_pipeline(checkpoint, output_dir, lang, factory, labels, tag_scheme)
     if pairs:
-        if _TASKS[report.factory] != "text":
+        if _FACTORIES[report.factory][0] != "text":
             raise SettingError("pairs", pairs, f"a head that classifies texts, but this is one for {report.factory}")
         nlp.add_pipe("text_pair", first=True)
     with replace_folder_when_done(output_dir) as temporary_dir:
@@ -122,7 +117,7 @@ def _make_pipeline(
     model: dict[str, Any] = {"encoder": {"name": checkpoint}}
     if factory == "bert_ner":
         model["decoder"] = "viterbi"  # a head that comes from elsewhere knows no transitions
-    pipe: Any = nlp.add_pipe(factory, _NAMES[factory], config={"model": model})
+    pipe: Any = nlp.add_pipe(factory, _FACTORIES[factory][1], config={"model": model})
     try:
         pipe.take_head(head, scheme) if scheme else pipe.take_head(head)
     except TagError as error:
@@ -153,9 +148,9 @@ def _read_head(checkpoint: str, factory: str | None) -> CheckpointHead:
         SettingError: The factory is not for it.
     """
     named = find_task(read_config(find_checkpoint_dir(checkpoint)))
-    wanted = None if factory is None else _TASKS.get(factory)
+    wanted, _ = _FACTORIES.get(factory or "", (None, ""))
     if factory is not None and (wanted is None or named not in (None, wanted)):
-        fitting = ", ".join(name for name, task in _TASKS.items() if named in (None, task))
+        fitting = ", ".join(name for name, (task, _) in _FACTORIES.items() if named in (None, task))
         what = f"one that classifies {named}s: " if named else "one of "
         raise SettingError("factory", factory, f"{what}{fitting}")
     tasks: list[Task] = [wanted] if wanted else ["token", "text"]

@@ -96,7 +96,7 @@ def package(
         copied = working / "pipeline"
         copy_pipeline_dir(folder, copied)
         components = _write_encoders(nlp, copied, precision)
-        _package_folder(copied, name=name, version=version, builds=builds)
+        _package_folder(copied, builds, name=name, version=version)
         replace_folder(target, working / target.name)
         after = _count_bytes(copied, components)
     files = tuple(sorted((target / "dist").glob("*")))
@@ -124,21 +124,14 @@ def _write_encoders(nlp: Language, folder: Path, precision: StoredPrecision) -> 
     return tuple(components)
 
 
-def _package_folder(folder: Path, *, name: str | None, version: str | None, builds: Collection[str]) -> None:
-    said = StringIO()
+def _package_folder(folder: Path, builds: Collection[str], **settings: str | None) -> None:
+    printed = StringIO()
+    kinds = {f"create_{kind}": kind in builds for kind in ("sdist", "wheel")}
     try:
-        with redirect_stdout(said):
-            package_folder(
-                folder,
-                folder.parent,
-                name=name,
-                version=version,
-                create_sdist="sdist" in builds,
-                create_wheel="wheel" in builds,
-                silent=False,
-            )
+        with redirect_stdout(printed):
+            package_folder(folder, folder.parent, **kinds, **settings, silent=False)  # type: ignore[arg-type]
     except SystemExit as error:
-        reason = " ".join(said.getvalue().split())
+        reason = " ".join(printed.getvalue().split())
         raise DataError(f"spaCy could not make the package: {reason}") from error
 
 

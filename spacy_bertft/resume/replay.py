@@ -74,21 +74,21 @@ Evaluate = Callable[[], Scores]
 
 
 class Replay:
-    """Let spaCy's loop go to where a snapshot was made: empty batches, and the scores of the past.
+    """Bring spaCy's loop to where a snapshot was made, with empty batches and the past scores.
 
-    With them its schedules, its patience and its best score come to be as they were. States that a frozen encoder keeps
-    are computed again, in the same batches, since in others they could differ in their last bits.
+    So its schedules, its patience and its best score are as they were. Cached states of a frozen encoder are computed
+    again, in the same batches, since in others they could differ in their last bits.
 
     Args:
-        snapshot: Where to go; nothing for a training that begins.
+        snapshot: Where to go; None at the start of a training.
         nlp: The pipeline; it has the weights of the snapshot.
         optimizer: Its optimizer.
         batches: All batches from the first one on.
         accumulate_gradient: Into how many parts spaCy cuts a batch.
 
     Attributes:
-        evaluations: All looks at the development set so far.
-        is_over: Whether the past is over: what comes is learned.
+        evaluations: All evaluations so far.
+        is_over: Whether the past is over, so that the next batches are trained on.
     """
 
     def __init__(
@@ -112,35 +112,35 @@ class Replay:
         """Draw batches: empty ones up to the snapshot, then those that come next.
 
         Raises:
-            DataError: The training data are not those of before.
+            DataError: The training data have changed.
         """
         if self._past:
             n_steps = self._past[-1].step + 1
             past = islice(self._batches, n_steps)
-            for epoch, batch in tqdm(past, desc="Reading what was learned", total=n_steps, leave=False, disable=None):
+            for epoch, batch in tqdm(past, desc="Replaying", total=n_steps, leave=False, disable=None):
                 self._fill_caches(batch)
                 yield epoch, []
             self.end()
         yield from self._batches
 
     def end(self) -> None:
-        """End the past, if it has not ended yet: from now on everything is as it was.
+        """End the past, if it has not ended yet, and put everything back as it was.
 
         Raises:
-            DataError: The training data are not those of before.
+            DataError: The training data have changed.
         """
         if self._snapshot is None or self.is_over:
             return
         if self._batches.fingerprint != self._snapshot.progress.fingerprint:
             raise DataError(
-                "The training data are not those that the training was begun with. Put them back, or begin it again "
+                "The training data are not those that the training was started with. Put them back, or start it again "
                 "with --overwrite."
             )
         self._snapshot.put_state(self._nlp, self._optimizer)
         self.is_over = True
 
     def evaluate(self, evaluate: Evaluate) -> Scores:
-        """Return the next scores of the past, or look at the development set."""
+        """Return the next past scores, or evaluate."""
         index = len(self.evaluations)
         if index >= len(self._past):
             return evaluate()
@@ -149,7 +149,7 @@ class Replay:
         return self._past[index].score, self._past[index].other_scores
 
     def note(self, info: dict[str, Any]) -> dict[str, Any]:
-        """Take down an evaluation as spaCy's loop tells it; one of the past is returned as it was."""
+        """Record an evaluation as spaCy's loop reports it; a past one is returned as it was."""
         index = len(self.evaluations)
         if index < len(self._past):
             past = self._past[index]

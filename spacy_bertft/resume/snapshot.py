@@ -1,4 +1,4 @@
-"""A training run on the disk: all that its next step depends on."""
+"""A training run on disk: everything that its next step depends on."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ _PIPELINE, _OPTIMIZER, _RANDOM, _PROGRESS = (
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a look at the development set gave, and what stood in spaCy's log beside it.
+    """The result of an evaluation, and what spaCy's log says next to it.
 
     Args:
         step: After which step, from 0.
         score: The score by which the best pipeline is chosen.
         other_scores: All scores.
-        losses: Of each component since the last look.
+        losses: Of each component since the last evaluation.
         words: How many words the training had seen.
         seconds: How long it had lasted.
     """
@@ -61,12 +61,12 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come.
+    """The progress of a run.
 
     Args:
         data_start: Where the random numbers of the order of the data started.
         fingerprint: Of all words that it has seen.
-        evaluations: All looks at the development set, the last one just before the snapshot.
+        evaluations: All evaluations, the last one just before the snapshot.
         versions: What `list_versions` gave.
     """
 
@@ -77,12 +77,12 @@ class Progress:
 
     @property
     def step(self) -> int:
-        """The last step that was made, from 0."""
+        """The last step, from 0."""
         return self.evaluations[-1].step
 
 
 def write_snapshot(folder: Path, config: Config, nlp: Language, optimizer: Optimizer, progress: Progress) -> None:
-    """Write a snapshot in the place of the one before; at any moment one of the two is whole.
+    """Replace the snapshot; at any moment either the old or the new one is complete.
 
     Args:
         folder: Where it is to stand.
@@ -110,12 +110,12 @@ def write_snapshot(folder: Path, config: Config, nlp: Language, optimizer: Optim
 
 
 def has_snapshot(folder: Path) -> bool:
-    """Tell whether a snapshot stands in a folder."""
+    """Tell whether a directory holds a snapshot."""
     return (folder / _PROGRESS).is_file()
 
 
 def remove_snapshot(folder: Path) -> None:
-    """Remove a snapshot; one that is removed only in part is none any more."""
+    """Remove a snapshot; one that was removed in part does not count as one."""
     (folder / _PROGRESS).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -139,14 +139,14 @@ class Snapshot:
         if not has_snapshot(folder):
             raise CheckpointError(
                 f"{folder.parent} holds no unfinished training. Expected a folder that `spacy-bertft train` was "
-                "writing to when it was stopped, after its first look at the development set."
+                "writing to when it was interrupted, after its first evaluation."
             )
-        with wrap_errors(f"{folder} is damaged", "Begin the training again."):
+        with wrap_errors(f"{folder} is damaged", "Start the training again."):
             content = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
             if content["format"] > FORMAT:
                 raise CheckpointError(
                     f"{folder} was written by a newer version of spacy-bertft (format {content['format']}, known here: "
-                    f"up to {FORMAT}). Install that version, or begin the training again."
+                    f"up to {FORMAT}). Install that version, or start the training again."
                 )
             self._random = content["random"]
             stored = content["progress"]

@@ -177,11 +177,7 @@ def find_overlaps(pieces: PieceBatch, tokens: TokenBatch) -> tuple[Ints, Ints]:
         [[0, 1, 1, 2], [0, 1, 2, 2]]
     """
     visible = np.flatnonzero(pieces.char_end > pieces.char_start)
-    n_texts = len(pieces.lengths)
-    extent = np.zeros(n_texts, dtype=np.intp)
-    np.maximum.at(extent, np.repeat(np.arange(n_texts), pieces.lengths), pieces.char_end)
-    np.maximum.at(extent, np.repeat(np.arange(n_texts), tokens.lengths), tokens.char_end)
-    base = np.cumsum(extent + 1) - extent - 1
+    base = _text_bases(pieces, tokens)
     starts = tokens.char_start + np.repeat(base, tokens.lengths)
     piece_base = np.repeat(base, pieces.lengths)[visible]
     first = np.searchsorted(starts, pieces.char_start[visible] + piece_base, side="right") - 1

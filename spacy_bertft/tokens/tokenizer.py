@@ -44,7 +44,7 @@ class PieceTokenizer:
     """
 
     def __init__(self, content: str) -> None:
-        from tokenizers import Tokenizer  # kept off the door: see "the door is light" in the README
+        from tokenizers import Tokenizer  # here, so that importing this module stays fast
 
         with wrap_errors("tokenizer.json cannot be read"):
             self._tokenizer = Tokenizer.from_str(content)
@@ -101,11 +101,6 @@ class PieceTokenizer:
         for name, index in self._tokenizer.get_vocab(with_added_tokens=True).items():
             names[index] = name
         return names
-
-    def find_names_from(self, first_id: int) -> list[str]:
-        """Find the pieces whose ids are not below a number, in the order of their ids."""
-        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
-        return sorted((name for name, index in vocabulary.items() if index >= first_id), key=vocabulary.__getitem__)
 
     def count_pieces(self, texts: Sequence[str]) -> list[int]:
         """Count the pieces of each text, special pieces left out.

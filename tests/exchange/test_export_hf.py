@@ -104,7 +104,7 @@ def test_the_card_says_what_it_is(checkpoint, tmp_path):
     card = (tmp_path / "hf" / "README.md").read_text()
     front = card.split("---")[1]
     assert "pipeline_tag: token-classification" in front
-    assert "license: MIT" in front
+    assert 'license: "MIT"' in front
     assert "`B-ACTOR`" in card
     assert "| ents_f | 88.74 % |" in card
     assert "12000" not in card

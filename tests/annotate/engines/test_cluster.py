@@ -144,7 +144,7 @@ def test_the_ray_of_this_process_is_used_and_left_and_failures_are_no_tracebacks
         code, printed = run.wait()
     assert code == 0, printed
     assert "Traceback" not in printed
-    start, end = "A process that annotates could not go on: ", ". What is done is kept; run the same again."
+    start, end = "A worker process failed: ", ". Finished shards are kept; run the same command again to resume."
     missing = f"[Errno 20] Not a directory: '{file}/"
     told = json.loads((tmp_path / "told.json").read_text())
     assert told.pop("device") == ["SettingError", "device = 'cuda'. Expected cpu: Ray finds no GPU on this machine."]

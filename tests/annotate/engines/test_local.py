@@ -141,8 +141,8 @@ def test_a_run_of_two_processes_that_ends_early_leaves_no_child_behind_and_goes_
             lambda run: run.find_processes()[0].kill(),
             (
                 1,
-                "Error: A process that annotates could not go on: it was killed, perhaps for want of memory. "
-                "What is done is kept; run the same again.\n",
+                "Error: A worker process failed: it was killed, perhaps for want of memory. "
+                "Finished shards are kept; run the same command again to resume.\n",
             ),
         ),
     }
