@@ -31,6 +31,7 @@ def run(*arguments: object, cwd: Path) -> str:
         spacy.registry.cli.get_all()  # mounts ours
     with _in_folder(cwd), warnings.catch_warnings():
         warnings.simplefilter("default")
+        warnings.simplefilter("ignore", ResourceWarning)  # spaCy's `package` closes no file
         done = CliRunner().invoke(_APPS[name], rest, env=_ENVIRONMENT, prog_name=f"python -m {name}")
     assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
     return done.output

@@ -60,6 +60,21 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker("stock")
         if PROFILE == "everyday":
             _use_everyday_examples(item)
+    _choose_everyday_parameters(items)
+
+
+def _choose_everyday_parameters(items: Sequence[pytest.Item]) -> None:
+    """Of a test with `@pytest.mark.everyday(n)`, let all but n sets of parameters, evenly spaced, be slow."""
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("everyday"):
+            groups.setdefault(item.nodeid.split("[")[0], []).append(item)
+    for group in groups.values():
+        [n_chosen] = group[0].get_closest_marker("everyday").args
+        chosen = {len(group) * k // n_chosen for k in range(n_chosen)}
+        for i, item in enumerate(group):
+            if i not in chosen:
+                item.add_marker("slow")
 
 
 def _use_everyday_examples(item: pytest.Item) -> None:

@@ -152,6 +152,7 @@ def run_in_shell(command: str) -> None:
 
 
 # What `spacy apply` gives has spans, and examples with spans are not augmented; a terminal shows that as a warning.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:swap_entities")
 @pytest.mark.parametrize("commands", RUN_HERE, ids=lambda commands: commands[0][:50])
 def test_commands(commands, folder):

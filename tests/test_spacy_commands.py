@@ -37,8 +37,8 @@ def paths() -> list[str]:
 def small() -> list[str]:
     """Settings for a run of seconds: enough to learn something, no more."""
     return [
-        "--training.optimizer.learn_rate.total_steps=400",
-        "--training.eval_frequency=100",
+        "--training.optimizer.learn_rate.total_steps=300",
+        "--training.eval_frequency=150",
         "--training.optimizer.learn_rate.warmup_steps=5",
         "--training.optimizer.learn_rate.initial_rate=0.005",
         "--components.ner.model.head_lr_scale=1.0",

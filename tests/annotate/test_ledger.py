@@ -43,6 +43,7 @@ def read_all(output) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in output.iterdir()}
 
 
+@pytest.mark.everyday(2)
 @pytest.mark.parametrize("n_before", [0, 1, 4, 7])
 def test_a_run_goes_on_without_doing_anything_again(ruler, inputs, tmp_path, n_before):
     whole = annotate(ruler, inputs, tmp_path / "whole", shard_rows=6)
@@ -101,6 +102,7 @@ def test_a_finished_run_returns_its_counts(ruler, inputs, tmp_path, monkeypatch)
     assert read_all(tmp_path / "out") == before
 
 
+@pytest.mark.everyday(6)
 @pytest.mark.parametrize("is_finished", [True, False])
 @pytest.mark.parametrize(
     ("change", "difference"),

@@ -85,6 +85,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.everyday(6)
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("head", HEADS)
 def test_a_failing_initialize_changes_nothing(head, failure, folder, tmp_path):

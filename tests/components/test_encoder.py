@@ -252,6 +252,7 @@ def source_head_before_encoder(nlp):
     return other
 
 
+@pytest.mark.everyday(8)
 @pytest.mark.parametrize("need", NEEDS_ENCODER)
 @pytest.mark.parametrize("lose", [remove_encoder, rename_encoder, source_head, source_head_before_encoder])
 @pytest.mark.parametrize("is_loaded", [False, True])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from functools import cache
+
 import pytest
 import spacy
 from small_checkpoints import TEXTS, make_checkpoint
@@ -32,6 +35,11 @@ def bert(tmp_path_factory):
 
 def make_neighbours():
     """Make a pipeline of spaCy's own, trained on one sentence, with its rule components."""
+    return pickle.loads(train_neighbours())
+
+
+@cache
+def train_neighbours() -> bytes:
     fix_random_seed(0)
     nlp = spacy.blank("en")
     for name in ("sentencizer", *TRAINED):
@@ -45,7 +53,7 @@ def make_neighbours():
     lookups.add_table("lemma_lookup", {"films": "film", "starred": "star"})
     nlp.add_pipe("lemmatizer", config={"mode": "lookup"}).initialize(lookups=lookups)
     nlp.add_pipe("entity_ruler").add_patterns([{"label": "FILM", "pattern": "mission impossible"}])
-    return nlp
+    return pickle.dumps(nlp)
 
 
 def add_bert(nlp, checkpoint: str, place: int, **settings) -> None:

@@ -92,6 +92,7 @@ def test_overwrite_replaces_them(nlp, tmp_path):
     assert list_texts(other(doc)) == ["drew barrymore", "1980s"]
 
 
+@pytest.mark.everyday(4)
 @pytest.mark.parametrize("scheme", ["bio", "bioes"])
 @pytest.mark.parametrize("seed", range(5))
 def test_what_is_predicted_around_them_is_the_best_valid_path(nlp, scheme, seed):

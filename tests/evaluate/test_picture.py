@@ -38,6 +38,7 @@ def make_multilabel(n_labels: int) -> Categories:
     return Categories(pipe, scores, 0.5, dict.fromkeys(labels, 3), 0)
 
 
+@pytest.mark.everyday(3)
 @pytest.mark.parametrize("n_labels", [1, 2, 28])
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".html"])
 def test_pictures_of_few_and_many_labels(tmp_path: Path, n_labels: int, suffix: str) -> None:

@@ -61,6 +61,7 @@ def load_in_fp32(folder: Path) -> Language:
     return spacy.load(folder, config={"components": {name: {"model": {"encoder": {"precision": "fp32"}}}}})
 
 
+@pytest.mark.everyday(10)
 @pytest.mark.parametrize(("task", "family"), EXACT)
 def test_the_logits_are_those_of_transformers(task: str, family: str, tmp_path: Path) -> None:
     model = make_model(family, task)
@@ -84,6 +85,7 @@ def test_the_logits_are_those_of_transformers(task: str, family: str, tmp_path: 
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+@pytest.mark.everyday(40)
 @pytest.mark.parametrize(("task", "family"), OTHERS)
 def test_another_head_is_refused_by_name(task: str, family: str, tmp_path: Path) -> None:
     model = make_model(family, task)
@@ -122,6 +124,7 @@ BESIDE = {"max_position_embeddings", "task_type_vocab_size"}
 HEEDED = {("text", "deberta"): {"pooler_hidden_act"}, ("text", "deberta-v2"): {"pooler_hidden_act"}}
 
 
+@pytest.mark.everyday(10)
 @pytest.mark.parametrize(("task", "family"), EXACT)
 def test_no_setting_of_a_head_is_left_unread(task: str, family: str) -> None:
     """If a field changed what a head computes, the logits above would be right for its default only."""

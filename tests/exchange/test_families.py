@@ -79,6 +79,7 @@ def find_pieces(folder: Path, doc: Doc) -> list[int]:
     return found
 
 
+@pytest.mark.everyday(5)
 @both
 @each
 def test_logits_are_those_of_transformers(exchanged, family, task):

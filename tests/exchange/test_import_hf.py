@@ -56,6 +56,7 @@ def answer_by_number(nlp, name: str) -> None:
     model._func = answer
 
 
+@pytest.mark.everyday(3)
 @pytest.mark.parametrize("name", SPELLINGS)
 def test_tags_are_recognised(name, tmp_path):
     labels, text, expected = SPELLINGS[name]
@@ -67,6 +68,7 @@ def test_tags_are_recognised(name, tmp_path):
     assert [(ent.start, ent.end, ent.label_) for ent in nlp(text).ents] == expected
 
 
+@pytest.mark.everyday(2)
 @pytest.mark.parametrize("name", SPELLINGS)
 def test_training_goes_on_in_the_same_scheme(name, tmp_path):
     labels, _, _ = SPELLINGS[name]
@@ -260,6 +262,7 @@ UNNAMED = [
 ]
 
 
+@pytest.mark.everyday(4)
 @pytest.mark.parametrize("architectures", UNNAMED)
 @pytest.mark.parametrize(("task", "component"), [("token", "bert_ner"), ("text", "bert_textcat")])
 def test_the_component_says_what_an_unnamed_head_is_for(task, component, architectures, tmp_path):

@@ -114,6 +114,7 @@ def test_every_entity_or_those_of_a_label(nlp):
     assert first.entity == found[0].entity
 
 
+@pytest.mark.everyday(8)
 @every_method
 @every_family
 def test_every_family(checkpoints, family, method):
@@ -129,6 +130,7 @@ def test_every_family(checkpoints, family, method):
         assert found.weights.sum() + found.outside == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.everyday(5)
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 @every_family
 def test_attention_is_that_of_transformers(checkpoints, family, pooling):
@@ -207,6 +209,7 @@ def test_an_entity_far_into_a_long_text_is_explained_by_its_window(checkpoint):
     assert not found.weights[:20].any()
 
 
+@pytest.mark.everyday(3)
 @needs_captum
 @pytest.mark.parametrize("layers", ["second_to_last", "sum_last_four", "concat_last_four", "scalar_mix"])
 @pytest.mark.parametrize("pooling", ["cls", "max"])

@@ -42,6 +42,7 @@ ENDS = {
 }
 
 
+@pytest.mark.everyday(1)
 @pytest.mark.parametrize("way", ENDS)
 def test_the_last_step_is_evaluated_and_kept_if_it_is_the_best(run, way, folder, tmp_path):
     changes, last = ENDS[way]

@@ -68,6 +68,14 @@ def folder(tmp_path_factory) -> Path:
     return make_data(tmp_path_factory.mktemp("resume"))
 
 
+@pytest.fixture(scope="module")
+def unbroken(folder, tmp_path_factory) -> Path:
+    """What a training as in configs/ner.cfg gives that nothing stops."""
+    output = tmp_path_factory.mktemp("unbroken")
+    train(make_config(folder, {}), output, overwrite=True)
+    return output
+
+
 def stop_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Let a training stop when it asks for the batch of a step."""
     draw, seen = replay.DataOrder.__next__, iter(range(step))
@@ -87,6 +95,7 @@ def train_stopped(config: Config, output: Path, monkeypatch: pytest.MonkeyPatch,
             train(config, output)
 
 
+@pytest.mark.everyday(3)
 @pytest.mark.parametrize("way", WAYS)
 def test_resumed_is_unbroken(folder, way, tmp_path, monkeypatch):
     config = make_config(folder, WAYS[way])
@@ -102,24 +111,22 @@ def test_resumed_is_unbroken(folder, way, tmp_path, monkeypatch):
     check_same(tmp_path / "unbroken", tmp_path / "killed")
 
 
-def test_resumed_twice(folder, tmp_path, monkeypatch):
+def test_resumed_twice(folder, unbroken, tmp_path, monkeypatch):
     config = make_config(folder, {})
-    train(config, tmp_path / "unbroken")
     train_stopped(config, tmp_path / "killed", monkeypatch, 3)
     with monkeypatch.context() as patch:
         stop_before(patch, 2 * EVERY + 5)
         with pytest.raises(StoppedError):
             resume(tmp_path / "killed")
     resume(tmp_path / "killed")
-    check_same(tmp_path / "unbroken", tmp_path / "killed")
+    check_same(unbroken, tmp_path / "killed")
 
 
-def test_trains_as_spacy_does(folder, tmp_path):
+def test_trains_as_spacy_does(folder, unbroken, tmp_path):
     config = make_config(folder, {})
     config.to_disk(tmp_path / "config.cfg", interpolate=False)
     stock_train(tmp_path / "config.cfg", tmp_path / "stock")
-    train(config, tmp_path / "ours")
-    check_same(tmp_path / "stock", tmp_path / "ours")
+    check_same(tmp_path / "stock", unbroken)
 
 
 def test_the_log_is_whole(folder, tmp_path, monkeypatch):

@@ -71,6 +71,7 @@ def read_states(folder, doc):
     return [state[0] for state in states], [1 + piece for piece in find_first_pieces(pieces, doc)]
 
 
+@pytest.mark.everyday(5)
 @pytest.mark.parametrize("layers", LAYERS)
 @pytest.mark.parametrize("family", DEEP)
 def test_features_are_hidden_states_of_transformers(deep, family, layers):
@@ -109,6 +110,7 @@ def test_a_mix_weighs_layers_and_scales():
     assert mix(torch.zeros(0, 6)).shape == (0, 2)
 
 
+@pytest.mark.everyday(4)
 @pytest.mark.parametrize("layers", LAYERS)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_both_heads_learn_from_any_layers(deep, layers, precision):

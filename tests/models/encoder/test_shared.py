@@ -120,6 +120,7 @@ def choose(names) -> list[tuple[str, ...]]:
     return [chosen for n in range(len(names) + 1) for chosen in combinations(names, n)]
 
 
+@pytest.mark.everyday(3)
 @pytest.mark.parametrize("heads", [*combinations(HEADS, 2), HEADS], ids=" ".join)
 def test_the_gradient_is_the_sum_of_those_of_each_head_alone(pipeline, heads):
     """For every choice of components that annotate, with all gradients at once or by parts of the batch."""
@@ -315,6 +316,7 @@ def predict(nlp, docs) -> list:
     return [scores.tolist() for scores in (*token_scores, nlp.get_pipe("bert_textcat").predict(docs))]
 
 
+@pytest.mark.everyday(4)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("disabled", [(), ("bert_tagger",)], ids=["all", "one disabled"])
 def test_states_are_those_of_the_present_weights(folder, change, disabled):

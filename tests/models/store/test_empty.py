@@ -20,6 +20,7 @@ def docs():
 
 
 # transformers 4 compiles parts of ModernBERT while torch 2.13 advises against it.
+@pytest.mark.everyday(3)
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("family", [*FAMILIES, *MORE_FAMILIES, "modernbert"])
 def test_a_loaded_encoder_is_the_stored_one_and_draws_no_numbers(family, tmp_path, docs):
