@@ -23,7 +23,7 @@ from spacy.language import Language
 from speed import KINDS
 from tqdm import tqdm
 
-from spacy_bertft.models.runtime.precision import find_dtype
+from spacy_bertft.models.runtime.devices import find_dtype
 
 N_WARM_UP = 20
 

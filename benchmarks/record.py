@@ -14,7 +14,7 @@ from pathlib import Path
 import srsly
 import torch
 
-from spacy_bertft.models.runtime.precision import find_dtype
+from spacy_bertft.models.runtime.devices import find_dtype
 from spacy_bertft.output import replace_when_done
 
 PACKAGES = ("spacy-bertft", "torch", "transformers", "spacy", "spacy-transformers")

@@ -43,7 +43,7 @@ from thinc.api import warmup_linear
 from tqdm import trange
 
 from spacy_bertft.exchange.export_hf import export_hf
-from spacy_bertft.models.runtime.precision import find_dtype
+from spacy_bertft.models.runtime.devices import find_dtype
 from spacy_bertft.training.optimizer import configure_adamw
 
 # Words of a text, and how many texts: sentences of the file are joined until there are enough words.

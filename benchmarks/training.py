@@ -30,7 +30,7 @@ from thinc.api import Adam
 from tqdm import trange
 
 from spacy_bertft.checkpoints import find_checkpoint_dir
-from spacy_bertft.models.runtime.precision import find_dtype
+from spacy_bertft.models.runtime.devices import find_dtype
 from spacy_bertft.training.batches import configure_batch_by_pieces
 from spacy_bertft.training.optimizer import configure_adamw
 

@@ -1,30 +1,29 @@
-"""The most uncertain texts of a stream of any length.
-
-Texts → candidates: one pass through the components that are to be unsure.
-
-A file of texts, measured as a stream: what is known once all of them went by.
-"""
+"""A file of texts → candidates: one pass through the components, then the most uncertain texts of any number."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
 from tqdm import tqdm
 
-from spacy_bertft.active.text_vectors import watch_encoder
 from spacy_bertft.active.uncertainty import Floats, measure_uncertainty
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import run_component
 from spacy_bertft.data.rows import Tally
 from spacy_bertft.data.unlabelled import UnlabelledText, read_unlabelled
-from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
+from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, UnsupportedError
+from spacy_bertft.models.encoder.states import EncodedDocs
+from spacy_bertft.models.heads.head import HeadModel, watch_states
+from spacy_bertft.models.heads.text import combine_windows
 
 
 @dataclass(frozen=True)
@@ -222,3 +221,38 @@ class Survey:
         if len(text.text) > longest:
             problem = f"the text has {len(text.text):,} characters"
             raise ColumnFormatError(path, text.line, problem, f"Expected at most {longest:,}; cut it into several.")
+
+
+ReadVectors = Callable[[], NDArray[np.float32]]
+
+
+@contextmanager
+def watch_encoder(model: HeadModel[Any]) -> Iterator[ReadVectors]:
+    """Watch the encoder under a head, its own or a shared one, while the head predicts.
+
+    The vector of a text is the mean of the states of its pieces, those of a long text weighed by the length of their
+    windows.
+
+    Args:
+        model: A head over an encoder.
+
+    Yields:
+        What reads the vectors of the last batch, `(B, H)`.
+
+    Raises:
+        UnsupportedError: Vectors are read of an encoder that makes no means, or before it has run.
+    """
+    model.encoder.require("mean")
+    with watch_states() as seen:
+        yield lambda: _combine_means(seen)
+
+
+def _combine_means(seen: list[EncodedDocs]) -> NDArray[np.float32]:
+    if not seen or "mean" not in seen[-1].window_vectors:
+        raise UnsupportedError("The encoder gives no mean of its states, so there are no vectors to compare texts by.")
+    encoded = seen[-1]
+    means = combine_windows(
+        encoded.window_vectors["mean"], encoded.window_doc, encoded.window_lengths, len(encoded.lengths), "mean"
+    )
+    vectors: NDArray[np.float32] = means.detach().float().cpu().numpy()
+    return vectors

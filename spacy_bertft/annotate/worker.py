@@ -18,7 +18,7 @@ from spacy_bertft.annotate.storage import OutputDir
 from spacy_bertft.annotate.writers import make_writer
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.errors import shorten
-from spacy_bertft.models.runtime.gpu import use_gpu
+from spacy_bertft.models.runtime.devices import use_gpu
 
 _BATCH_CHARS = 100_000  # some twenty passes of a BERT
 

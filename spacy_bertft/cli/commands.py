@@ -148,7 +148,7 @@ def add_command(app: typer.Typer, command: Command) -> None:
 def _call(command: Command, declarations: Sequence[Declaration], given: dict[str, Any]) -> Any:
     chosen = declarations[command.prepare(given)]
     if command.uses_gpu and "gpu_id" not in chosen.parameters:
-        from spacy_bertft.models.runtime.gpu import use_gpu
+        from spacy_bertft.models.runtime.devices import use_gpu
 
         use_gpu(given.pop("gpu_id", -1))
     kind = given.get("kind", "ents") if len(declarations) > 1 else ""

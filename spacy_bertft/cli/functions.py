@@ -35,7 +35,7 @@ def train(
     from spacy.util import load_config
 
     from spacy_bertft.errors import DataError
-    from spacy_bertft.models.runtime.gpu import use_gpu
+    from spacy_bertft.models.runtime.devices import use_gpu
     from spacy_bertft.resume import run
 
     if not config_path.is_file():
@@ -60,7 +60,7 @@ def resume(output_dir: Path, *, code: Path | None = None, gpu_id: int = -1) -> N
     """
     from spacy.cli._util import import_code
 
-    from spacy_bertft.models.runtime.gpu import use_gpu
+    from spacy_bertft.models.runtime.devices import use_gpu
     from spacy_bertft.resume import run
 
     import_code(code)

@@ -17,7 +17,7 @@ from spacy_bertft.components.pipelines import (
     load_pipeline,
 )
 from spacy_bertft.errors import DataError, MissingExtraError, SettingError
-from spacy_bertft.models.runtime.precision import Precision, check_precision
+from spacy_bertft.models.runtime.devices import Precision, check_precision
 from spacy_bertft.output import replace_folder_when_done
 
 _STOCK = "spacy-transformers.TransformerModel."

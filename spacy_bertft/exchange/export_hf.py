@@ -15,7 +15,7 @@ from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.components.textcat import BertTextcatMultilabel
 from spacy_bertft.errors import SettingError
-from spacy_bertft.models.heads.export import export_checkpoint
+from spacy_bertft.models.heads.head import export_checkpoint
 from spacy_bertft.models.heads.token import TokenModel
 from spacy_bertft.output import replace_folder_when_done
 

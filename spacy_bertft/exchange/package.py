@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import redirect_stdout
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import srsly
+import torch
 from spacy.cli.package import package as package_folder
 from spacy.language import Language
 
 from spacy_bertft.components.pipelines import copy_pipeline_dir, find_pipeline_dir, load_pipeline
 from spacy_bertft.errors import DataError, SettingError
-from spacy_bertft.exchange.storage import StoredPrecision, check_stored_precision, store_encoder
-from spacy_bertft.models.encoder.adapter import keep_adapter_apart
+from spacy_bertft.models.encoder.build import PretrainedModel
+from spacy_bertft.models.encoder.trainable import keep_adapter_apart
 from spacy_bertft.models.heads.head import find_own_encoder
+from spacy_bertft.models.runtime.devices import DTYPES
 from spacy_bertft.output import make_folder_beside, replace_folder
 
 BUILDS = ("sdist", "wheel", "none")
@@ -137,3 +139,42 @@ def _package_folder(folder: Path, builds: Collection[str], **settings: str | Non
 
 def _count_bytes(folder: Path, components: Collection[str]) -> int:
     return sum((folder / name / "model").stat().st_size for name in components)
+
+
+StoredPrecision = Literal["fp32", "bf16", "fp16"]
+
+
+def check_stored_precision(precision: str) -> None:
+    """Raise unless weights can be written in a format.
+
+    Raises:
+        SettingError: They cannot.
+    """
+    if precision not in DTYPES:
+        raise SettingError("precision", precision, f"one of {', '.join(DTYPES)}")
+
+
+@contextmanager
+def store_encoder(encoder: PretrainedModel[Any], precision: StoredPrecision) -> Iterator[None]:
+    """Write the weights of an encoder in a format for a while.
+
+    A head stays in float32: it is small, and computes in float32 always. An encoder that predicts in bfloat16 rounds
+    its weights in the same way, so that its states stay the same to the bit.
+
+    Args:
+        encoder: An initialized encoder.
+        precision: The format.
+
+    Raises:
+        SettingError: Weights are larger than the format can hold.
+    """
+    check_stored_precision(precision)
+    dtype = DTYPES[precision]
+    largest = max(float(parameter.detach().abs().max()) for parameter in encoder.module.parameters())
+    if largest > torch.finfo(dtype).max:
+        raise SettingError("precision", precision, f"bf16 or fp32, since there are weights as large as {largest:g}")
+    encoder.shim.stored_dtype = dtype
+    try:
+        yield
+    finally:
+        encoder.shim.stored_dtype = None

@@ -24,8 +24,7 @@ from spacy_bertft.errors import CheckpointError, DataError, SettingError
 from spacy_bertft.exchange.export_hf import write_model_card
 from spacy_bertft.models.mlm.texts import MaskedTexts, cut_masked_texts, make_masking_rule
 from spacy_bertft.models.mlm.training import MaskedSettings, adapt_checkpoint
-from spacy_bertft.models.runtime.gpu import check_gpu
-from spacy_bertft.models.runtime.precision import Precision
+from spacy_bertft.models.runtime.devices import Precision, check_gpu
 from spacy_bertft.output import replace_folder_when_done
 
 _PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")

@@ -26,11 +26,11 @@ from spacy_bertft.explain.readout import (
     read_entity,
 )
 from spacy_bertft.models.encoder.forward import EncodingPlan, plan_encoding, read_tokens
+from spacy_bertft.models.encoder.inference import copy_bert
 from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.heads.head import HeadModel
 from spacy_bertft.models.heads.text import TextModel
 from spacy_bertft.models.heads.token import TokenModel
-from spacy_bertft.models.runtime.inference import copy_bert
 from spacy_bertft.tokens.alignment import Ints, sum_by_token
 
 Method = Literal["attention", "rollout", "gradients"]

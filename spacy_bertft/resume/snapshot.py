@@ -16,7 +16,7 @@ from thinc.api import Config, Optimizer
 from spacy_bertft.checkpoints import read_weight_file, write_weight_file
 from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.errors import CheckpointError, wrap_errors
-from spacy_bertft.models.encoder.adapter import keep_adapters
+from spacy_bertft.models.encoder.trainable import keep_adapters
 from spacy_bertft.models.heads.head import find_own_encoder
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.resume.optimizer_state import put_optimizer, read_optimizer

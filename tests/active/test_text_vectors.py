@@ -11,10 +11,10 @@ import torch
 from small_checkpoints import TEXTS
 from spacy.training import Example
 
-from spacy_bertft.active.text_vectors import watch_encoder
+from spacy_bertft.active.survey import watch_encoder
 from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.models.encoder.build import Encoder, build_bert_encoder
-from spacy_bertft.models.encoder.output import EncodedDocs
+from spacy_bertft.models.encoder.states import EncodedDocs
 from spacy_bertft.models.heads.token import build_token_classifier
 
 LONG = " ".join(TEXTS * 4)

@@ -17,7 +17,7 @@ from text_pipelines import EXCLUSIVE, make_config, make_examples, make_pipeline
 
 from spacy_bertft.components.training import configure_gradual_unfreezing
 from spacy_bertft.errors import SettingError
-from spacy_bertft.training.layers import find_depth
+from spacy_bertft.models.encoder.trainable import find_depth
 
 SEEN: list[dict[str, torch.Tensor]] = []  # the weights in the course of a training run
 CALLBACK = {

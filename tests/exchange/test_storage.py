@@ -10,7 +10,7 @@ from small_checkpoints import FAMILIES, MORE_FAMILIES, TEXTS
 
 from spacy_bertft.checkpoints import weights_from_bytes
 from spacy_bertft.errors import SettingError
-from spacy_bertft.exchange.storage import store_encoder
+from spacy_bertft.exchange.package import store_encoder
 from spacy_bertft.models.encoder.build import build_bert_encoder
 
 DOCS = [spacy.blank("en").make_doc(text) for text in TEXTS]

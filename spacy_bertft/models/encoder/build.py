@@ -16,20 +16,40 @@ from thinc.shims import Shim
 
 from spacy_bertft.checkpoints import Checkpoint, Weights, find_window_size, read_checkpoint
 from spacy_bertft.errors import CheckpointError, SettingError, name_source
-from spacy_bertft.models.encoder.adapter import merge_adapter
-from spacy_bertft.models.encoder.cache import StateCache
-from spacy_bertft.models.encoder.features import MIX_LR_SCALE, Layers, ScalarMix, build_mix, check_layers
 from spacy_bertft.models.encoder.forward import encode_windows, plan_encoding
-from spacy_bertft.models.encoder.module import BertModule, WindowSize, build_bert, describe_bert, load_bert
-from spacy_bertft.models.encoder.output import OUTPUTS, EncodedDocs, EncodedGradient, Output, backprop_encoded
-from spacy_bertft.models.runtime.inference import make_inference_copy
-from spacy_bertft.models.runtime.precision import Backend, Precision, check_precision, find_training_dtype
+from spacy_bertft.models.encoder.inference import make_inference_copy
+from spacy_bertft.models.encoder.loading import build_bert, describe_bert, load_bert
+from spacy_bertft.models.encoder.module import (
+    MIX_LR_SCALE,
+    BertModule,
+    Layers,
+    ScalarMix,
+    WindowSize,
+    build_mix,
+    check_layers,
+)
+from spacy_bertft.models.encoder.states import (
+    OUTPUTS,
+    EncodedDocs,
+    EncodedGradient,
+    Output,
+    StateCache,
+    backprop_encoded,
+)
+from spacy_bertft.models.encoder.trainable import (
+    FrozenLayers,
+    Lora,
+    count_frozen,
+    find_depth,
+    find_lr_scale,
+    merge_adapter,
+)
+from spacy_bertft.models.runtime.devices import Backend, Precision, check_precision, find_training_dtype
 from spacy_bertft.models.runtime.processes import adapt_to_fork, share_with_forks
 from spacy_bertft.models.store.building import SizeLimit
-from spacy_bertft.models.store.shim import TorchModel, TorchShim, TypedModel
+from spacy_bertft.models.store.model import TorchModel, TypedModel
+from spacy_bertft.models.store.shim import TorchShim
 from spacy_bertft.tokens import PieceTokenizer, choose_stride
-from spacy_bertft.training.layers import FrozenLayers, count_frozen, find_depth, find_lr_scale
-from spacy_bertft.training.lora import Lora
 
 Encoded = TypeVar("Encoded")
 Output_ = TypeVar("Output_")

@@ -16,7 +16,7 @@ from spacy.tokens import Doc
 
 from spacy_bertft.data.pairs import find_segments
 from spacy_bertft.models.encoder.module import BertModule
-from spacy_bertft.models.encoder.output import EncodedDocs, Output, Pooling
+from spacy_bertft.models.encoder.states import EncodedDocs, Output, Pooling
 from spacy_bertft.models.runtime.processes import count_workers, run_side_by_side
 from spacy_bertft.tokens import (
     PieceBatch,

@@ -11,8 +11,8 @@ from spacy.tokens import Doc
 
 from spacy_bertft.errors import MissingEncoderError
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder
-from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient, Output, copy_encoded
 from spacy_bertft.models.encoder.shared import Backprop, SharedStates
+from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output, copy_encoded
 
 
 class SharedEncoder(Encoder):

@@ -2,43 +2,107 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Collection
+from collections.abc import Sequence
 from contextlib import nullcontext
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 
 from spacy_bertft.checkpoints import (
     Activation,
-    Checkpoint,
-    Weights,
-    check_padding,
-    check_vocab_size,
-    clean_config,
     find_head_layout,
-    load_weights,
 )
-from spacy_bertft.errors import CheckpointError, wrap_errors
-from spacy_bertft.models.encoder.adapter import add_adapter_names, inject_adapter, is_adapter
-from spacy_bertft.models.encoder.features import Layers, count_features, count_read, select_states
-from spacy_bertft.models.runtime.attention import LEAST_PIECES, AlignedAttention
-from spacy_bertft.models.runtime.dropout import speed_up_dropout
+from spacy_bertft.errors import SettingError
+from spacy_bertft.models.encoder.trainable import (
+    count_layers,
+    find_depth,
+    is_adapter,
+)
+from spacy_bertft.models.runtime.attention import LEAST_PIECES, AlignedAttention, speed_up_dropout
 from spacy_bertft.models.runtime.layers import FusedLayers
 from spacy_bertft.tokens import PieceTokenizer
-from spacy_bertft.training.layers import count_layers, find_depth
 
-# Of a number of labels transformers would make a table, however large it is.
-_NOT_OF_THE_ENCODER = {"id2label", "label2id", "model_type", "num_labels", "problem_type"}
-# What a model has several of, each of which takes time to build.
-_COUNTS = ("layers", "layer", "heads", "head", "groups", "group_num", "networks")
-_MOST = 1000
-# Constants that older versions of transformers stored, and the pooler, which few heads use.
-_SPARE = re.compile(r"pooler\.|(.+\.)?(position_ids|token_type_ids|inv_freq)$")
-# Old checkpoints name the weights of a normalization like TensorFlow did.
-_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "scalar_mix"]
+LAYERS = ("last", "second_to_last", "sum_last_four", "concat_last_four", "scalar_mix")
+
+# The weights of a mix go through a softmax: at the rate of a weight matrix they would hardly move.
+MIX_LR_SCALE = 100.0
+
+
+def check_layers(layers: str) -> None:
+    """Raise unless the setting is known.
+
+    Raises:
+        SettingError: It is not.
+    """
+    if layers not in LAYERS:
+        raise SettingError("layers", layers, f"one of {', '.join(LAYERS)}")
+
+
+def count_features(layers: Layers, width: int, n_layers: int) -> int:
+    """Count the features that `select_states` makes of hidden states of a width.
+
+    Raises:
+        SettingError: The encoder has too few layers.
+    """
+    if layers in ("sum_last_four", "concat_last_four") and n_layers < 4:
+        raise SettingError("layers", layers, f"a choice that an encoder of {n_layers} layers has")
+    return width * {"concat_last_four": 4, "scalar_mix": n_layers + 1}.get(layers, 1)
+
+
+def count_read(layers: Layers, n_layers: int) -> int:
+    """Count the layers, bottom up, that features depend on."""
+    return n_layers - 1 if layers == "second_to_last" else n_layers
+
+
+def select_states(states: Sequence[torch.Tensor], layers: Layers) -> torch.Tensor:
+    """Make features of the hidden states of all layers.
+
+    Args:
+        states: `(W, P, H)` for the embeddings and each layer, bottom up.
+        layers: The last or the last but one; the sum or the concatenation of the last four; for a scalar mix all of
+            them side by side, since the mix itself comes after pooling.
+
+    Returns:
+        `(W, P, F)`, with `F` as `count_features` says.
+
+    Source: Devlin et al. (2019), table 7.
+    """
+    if layers == "second_to_last":
+        return states[-2]
+    if layers == "sum_last_four":
+        return torch.stack(tuple(states[-4:])).sum(dim=0)
+    if layers == "concat_last_four":
+        return torch.cat(tuple(states[-4:]), dim=-1)
+    return torch.cat(tuple(states), dim=-1) if layers == "scalar_mix" else states[-1]
+
+
+class ScalarMix(torch.nn.Module):
+    """A learned weighted mean of all layers, times a learned scale.
+
+    Args:
+        n_states: How many layers are mixed, the embeddings among them.
+
+    Source: Peters et al. (2018), eq. 1.
+    """
+
+    def __init__(self, n_states: int) -> None:
+        super().__init__()
+        self.weights = torch.nn.Parameter(torch.zeros(n_states))
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Mix, `(R, N·H)` → `(R, H)`."""
+        n_states = len(self.weights)
+        by_layer = vectors.view(len(vectors), n_states, vectors.shape[1] // n_states)  # there may be no rows
+        mixed: torch.Tensor = self.scale * torch.einsum("n,rnh->rh", self.weights.softmax(dim=0), by_layer)
+        return mixed
+
+
+def build_mix(spec: dict[str, Any]) -> ScalarMix:
+    """Build a mix from its description, `n_states`."""
+    return ScalarMix(spec["n_states"])
 
 
 class WindowSize(NamedTuple):
@@ -57,13 +121,13 @@ class BertModule(torch.nn.Module):
     """A pretrained encoder with its tokenizer.
 
     Args:
-        config: The content of a cleaned `config.json`.
+        bert: The model of transformers.
         tokenizer: The tokenizer that its vocabulary belongs to.
+        pad_id: The id of padding.
         has_pooler: Whether the checkpoint has the dense layer over the first piece.
         layers: Which hidden states make the features.
 
     Attributes:
-        bert: The model of transformers.
         n_layers: How many layers it has.
         window: How long texts are cut for it.
         always_frozen: The depth below which parameters never learn.
@@ -75,18 +139,18 @@ class BertModule(torch.nn.Module):
     """
 
     def __init__(
-        self, config: dict[str, Any], tokenizer: PieceTokenizer, *, has_pooler: bool, layers: Layers = "last"
+        self, bert: Any, tokenizer: PieceTokenizer, *, pad_id: int, has_pooler: bool, layers: Layers = "last"
     ) -> None:
         super().__init__()
         self.window: WindowSize
-        self.bert = _build_transformer(config)
+        self.bert = bert
         if not has_pooler and hasattr(self.bert, "pooler"):
             self.bert.pooler = None
         speed_up_dropout(self.bert)
         self.tokenizer = tokenizer
         self.n_layers = count_layers(self.bert.state_dict())
         self.always_frozen = 0
-        self.pad_id = int(config.get("pad_token_id") or 0)
+        self.pad_id = pad_id
         self.layers = layers
         self.feature_width = count_features(layers, self.width, self.n_layers)
         # Some families know no segment ids, some only one.
@@ -196,125 +260,3 @@ class BertModule(torch.nn.Module):
         for name, parameter in self.bert.named_parameters():
             may_learn = is_adapter(name) or not has_adapter
             parameter.requires_grad_(may_learn and find_depth(name, self.n_layers) >= n_frozen)
-
-
-def build_bert(spec: dict[str, Any], layers: Layers = "last") -> BertModule:
-    """Build the module from its description: `config`, `tokenizer`, `has_pooler`; the weights are random.
-
-    A description may also hold the settings of an `adapter`.
-    """
-    config, tokenizer = clean_config(spec["config"]), PieceTokenizer(spec["tokenizer"])
-    module = BertModule(config, tokenizer, has_pooler=spec["has_pooler"], layers=layers)
-    known = {"vocab_size": getattr(module.bert.config, "vocab_size", None), "pad_token_id": config.get("pad_token_id")}
-    check_vocab_size("the encoder", known, tokenizer)
-    if adapter := spec.get("adapter"):
-        inject_adapter(module.bert, adapter)
-    return module
-
-
-def describe_bert(checkpoint: Checkpoint, adapter: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Write the description from which `build_bert` makes the module of a checkpoint, beside an adapter or alone."""
-    return {
-        "config": checkpoint.config,
-        "tokenizer": checkpoint.tokenizer.json,
-        "has_pooler": any(".pooler." in f".{name}" for name in checkpoint.weights),
-        "adapter": adapter,
-    }
-
-
-def load_bert(module: BertModule, checkpoint: Checkpoint) -> None:
-    """Put the weights of a checkpoint into the module; those of a head are left out.
-
-    Raises:
-        CheckpointError: Weights of the encoder are missing or misshapen.
-    """
-    prefix = f"{module.bert.base_model_prefix}."
-    weights = {name.removeprefix(prefix): tensor for name, tensor in rename_old(checkpoint.weights).items()}
-    own = module.bert.state_dict()
-    if any(map(is_adapter, own)):
-        weights = add_adapter_names(own, weights)
-    load_weights(module.bert, weights, checkpoint.name)
-
-
-def find_unused(module: BertModule, names: Collection[str]) -> list[str]:
-    """Find the tensors of a checkpoint that are no weights of its encoder, though they may change what it computes.
-
-    Args:
-        module: The encoder.
-        names: Names of tensors, without those of the head.
-    """
-    prefix = f"{module.bert.base_model_prefix}."
-    own = {name.replace(".base_layer.", ".") for name in module.bert.state_dict()}  # below an adapter
-    ignored = getattr(module.bert, "_keys_to_ignore_on_load_unexpected", None) or ()
-    ignored = [ignored] if isinstance(ignored, str) else ignored
-
-    has_prefix = any(name.startswith(prefix) for name in names)
-
-    def is_used(name: str) -> bool:
-        if any(re.search(pattern, name) for pattern in ignored):
-            return True
-        inner = _rename(name).removeprefix(prefix)
-        return name.startswith(prefix) == has_prefix and (inner in own or _SPARE.match(inner) is not None)
-
-    return sorted(name for name in names if not is_used(name))
-
-
-def rename_old(weights: Weights) -> Weights:
-    """Give the weights of a normalization the names that they have today."""
-    return {_rename(name): tensor for name, tensor in weights.items()}
-
-
-def _rename(name: str) -> str:
-    for old, new in _OLD_NAMES.items():
-        name = name.replace(old, new)
-    return name
-
-
-def configure_transformer(config: dict[str, Any]) -> Any:
-    """Make the configuration that transformers builds a model from, its head left out.
-
-    Args:
-        config: The content of a cleaned `config.json`.
-
-    Raises:
-        CheckpointError: It holds what is of no use, such as a billion layers, or a name for a number.
-    """
-    from transformers import AutoConfig
-
-    fields = {name: value for name, value in config.items() if name not in _NOT_OF_THE_ENCODER}
-    for name, value in fields.items():
-        is_count = name.endswith(_COUNTS) and "decoder" not in name and type(value) in (int, float)
-        if is_count and not 1 <= value <= _MOST:
-            raise CheckpointError(f"Its configuration has {name} = {value}. Expected a number from 1 to {_MOST:,}.")
-    check_padding(config)
-    for name, default in AutoConfig.for_model(config["model_type"]).to_dict().items():
-        if not _is_like(default, fields.get(name, default), name):
-            raise CheckpointError(f"Its configuration has {name} = {fields[name]!r}. Expected one like {default!r}.")
-    return AutoConfig.for_model(config["model_type"], **fields)
-
-
-def _is_like(default: Any, value: Any, name: str) -> bool:
-    """Tell whether a value is of the kind of the family's own; transformers 4 would not see that before it computes."""
-    if isinstance(default, float):
-        return type(value) in (int, float) and math.isfinite(value)
-    may_lack = not name.endswith(("act", "activation"))
-    return not isinstance(default, str) or isinstance(value, str) or (value is None and may_lack)
-
-
-def _build_transformer(config: dict[str, Any]) -> Any:
-    from transformers import AutoModel
-    from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES, MODEL_MAPPING
-
-    family = config["model_type"]
-    # Other families may name further models in their configuration, which transformers would then fetch.
-    if family not in MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES:
-        raise CheckpointError(
-            f"'{family}' is no encoder of text. Expected a family with a head for token classification, "
-            "such as bert, distilbert, roberta or electra."
-        )
-    with wrap_errors(f"transformers cannot build an encoder of type '{family}'"):
-        described = configure_transformer(config)
-        # The table gives the class alone; `from_config` of transformers 4 imports the configurations of all families.
-        found: Any = MODEL_MAPPING[type(described)]
-        has_choice = isinstance(found, tuple)  # Funnel has two models, and its configuration says which
-        return (AutoModel.from_config if has_choice else found)(described).float()

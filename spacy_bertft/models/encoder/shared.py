@@ -18,8 +18,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder
-from spacy_bertft.models.encoder.cache import make_key
-from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient
+from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, make_key
 
 Backprop = Callable[[EncodedGradient], list[Doc]]
 

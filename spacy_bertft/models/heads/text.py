@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from spacy_bertft.checkpoints import Activation
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder
-from spacy_bertft.models.encoder.output import EncodedGradient, Pooling
+from spacy_bertft.models.encoder.states import EncodedGradient, Pooling
 from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 
 DocumentVector = Literal["cls", "first", "mean", "max"]

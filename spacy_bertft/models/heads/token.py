@@ -13,7 +13,7 @@ from spacy.tokens import Doc
 from spacy_bertft.errors import CheckpointError, NotInitializedError, SettingError, TagError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
-from spacy_bertft.models.encoder.output import EncodedGradient
+from spacy_bertft.models.encoder.states import EncodedGradient
 from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
 from spacy_bertft.tags.chain import best_paths, build_chain, build_free_chain

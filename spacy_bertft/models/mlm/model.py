@@ -9,9 +9,8 @@ import torch
 
 from spacy_bertft.checkpoints import Checkpoint, Weights, load_weights
 from spacy_bertft.errors import CheckpointError, name_source, wrap_errors
-from spacy_bertft.models.encoder.module import configure_transformer, rename_old
-from spacy_bertft.models.runtime.attention import LEAST_PIECES, AlignedAttention
-from spacy_bertft.models.runtime.dropout import speed_up_dropout
+from spacy_bertft.models.encoder.loading import configure_transformer, rename_old
+from spacy_bertft.models.runtime.attention import LEAST_PIECES, AlignedAttention, speed_up_dropout
 from spacy_bertft.models.store.building import SizeLimit
 
 # What a configuration says of a head of another kind.

@@ -16,15 +16,13 @@ from tqdm import tqdm
 
 from spacy_bertft.checkpoints import Checkpoint
 from spacy_bertft.errors import DivergedError
-from spacy_bertft.models.mlm.masking import IGNORED, MaskedWindows
 from spacy_bertft.models.mlm.model import (
     MaskedLanguageModel,
     export_masked_language_model,
     load_masked_language_model,
 )
-from spacy_bertft.models.mlm.texts import MaskedTexts
-from spacy_bertft.models.runtime.gpu import check_gpu
-from spacy_bertft.models.runtime.precision import Precision, find_training_dtype
+from spacy_bertft.models.mlm.texts import IGNORED, MaskedTexts, MaskedWindows
+from spacy_bertft.models.runtime.devices import Precision, check_gpu, find_training_dtype
 from spacy_bertft.training.optimizer import AdamW, ScaledParameter, configure_adamw
 
 _WARMUP_SHARE = 0.1

@@ -1,1 +1,1 @@
-"""How modules are run: number formats, layers for prediction, ONNX Runtime, processes. Knows no `Doc`."""
+"""How modules run: number formats, devices, fast layers for prediction, processes. Knows neither `Doc` nor encoder."""

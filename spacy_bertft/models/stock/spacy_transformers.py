@@ -24,13 +24,19 @@ from transformers.modeling_outputs import BaseModelOutput
 from spacy_bertft.checkpoints import Checkpoint, clean_config
 from spacy_bertft.errors import NotInitializedError, UnsupportedError
 from spacy_bertft.models.encoder.build import EncoderSettings, PretrainedModel
-from spacy_bertft.models.encoder.cache import join_docs
 from spacy_bertft.models.encoder.forward import pool_windows
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.module import BertModule
-from spacy_bertft.models.encoder.output import EncodedDocs, EncodedGradient, Output, Pooling, backprop_encoded
 from spacy_bertft.models.encoder.shared import Backprop, SharedStates
-from spacy_bertft.models.stock.spans import GetSpans, SpanGrid, encode_grid, plan_grid
+from spacy_bertft.models.encoder.states import (
+    EncodedDocs,
+    EncodedGradient,
+    Output,
+    Pooling,
+    backprop_encoded,
+    join_docs,
+)
+from spacy_bertft.models.stock.model import GetSpans, SpanGrid, encode_grid, plan_grid
 from spacy_bertft.tokens import PieceTokenizer, TokenBatch, group_tokens
 from spacy_bertft.tokens.alignment import find_overlaps
 

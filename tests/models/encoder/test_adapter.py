@@ -13,10 +13,9 @@ from thinc.api import fix_random_seed
 from transformers import AutoModel
 
 from spacy_bertft.errors import MissingExtraError, SettingError
-from spacy_bertft.models.encoder.adapter import is_adapter
 from spacy_bertft.models.encoder.build import build_bert_encoder
+from spacy_bertft.models.encoder.trainable import configure_lora, is_adapter
 from spacy_bertft.models.heads.text import build_text_classifier
-from spacy_bertft.training.lora import configure_lora
 from spacy_bertft.training.optimizer import configure_adamw
 
 pytest.importorskip("peft", reason="the extra peft is not installed")

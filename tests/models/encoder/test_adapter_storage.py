@@ -16,7 +16,7 @@ from transformers import AutoModel
 
 from spacy_bertft.checkpoints import read_weight_file, weights_to_bytes, write_weight_file
 from spacy_bertft.errors import CheckpointError, MissingExtraError
-from spacy_bertft.models.encoder.adapter import is_adapter
+from spacy_bertft.models.encoder.trainable import is_adapter
 from spacy_bertft.training.optimizer import configure_adamw
 
 peft = pytest.importorskip("peft", reason="the extra peft is not installed")

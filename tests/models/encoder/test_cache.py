@@ -13,8 +13,7 @@ from spacy.tokens import Doc
 
 from spacy_bertft.data.pairs import make_pair
 from spacy_bertft.models.encoder.build import build_bert_encoder
-from spacy_bertft.models.encoder.cache import StateCache, join_docs, split_docs
-from spacy_bertft.models.encoder.output import EncodedDocs
+from spacy_bertft.models.encoder.states import EncodedDocs, StateCache, join_docs, split_docs
 from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.text import build_text_classifier
 from spacy_bertft.models.heads.token import build_token_classifier

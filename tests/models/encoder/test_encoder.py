@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoModelForTokenClassification
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import build_bert_encoder
-from spacy_bertft.models.encoder.output import EncodedGradient
+from spacy_bertft.models.encoder.states import EncodedGradient
 
 nlp = spacy.blank("en")
 

@@ -12,8 +12,8 @@ from transformers import AutoModel
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.build import build_bert_encoder
-from spacy_bertft.models.encoder.features import LAYERS, ScalarMix, count_features, select_states
-from spacy_bertft.models.encoder.output import EncodedGradient
+from spacy_bertft.models.encoder.module import LAYERS, ScalarMix, count_features, select_states
+from spacy_bertft.models.encoder.states import EncodedGradient
 from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.text import build_text_classifier
 from spacy_bertft.models.heads.token import build_token_classifier

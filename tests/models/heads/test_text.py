@@ -15,7 +15,7 @@ from transformers import AutoModel, AutoTokenizer, BertForSequenceClassification
 from spacy_bertft.data.pairs import make_pair, mark_pair
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder, build_bert_encoder
-from spacy_bertft.models.encoder.output import EncodedDocs
+from spacy_bertft.models.encoder.states import EncodedDocs
 from spacy_bertft.models.heads.text import build_text_classifier, combine_windows
 
 nlp = spacy.blank("en")

@@ -14,7 +14,7 @@ from transformers import AutoModelForTokenClassification
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder, build_bert_encoder
-from spacy_bertft.models.encoder.output import EncodedDocs
+from spacy_bertft.models.encoder.states import EncodedDocs
 from spacy_bertft.models.heads.token import build_token_classifier
 from spacy_bertft.tags.chain import best_paths, build_free_chain
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.models.mlm.masking import IGNORED, MaskedWindows, MaskingRule, choose_words, mask_windows
+from spacy_bertft.models.mlm.texts import IGNORED, MaskedWindows, MaskingRule, choose_words, mask_windows
 from spacy_bertft.tokens import PaddedWindows
 
 MASK, ORDINARY = 4, np.arange(10, 100)

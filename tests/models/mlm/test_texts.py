@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from small_checkpoints import TEXTS, make_byte_level, make_unigram, make_word_level, make_wordpiece
 
 from spacy_bertft.errors import CheckpointError
-from spacy_bertft.models.mlm.masking import IGNORED
-from spacy_bertft.models.mlm.texts import MaskedTexts, cut_masked_texts, make_masking_rule
+from spacy_bertft.models.mlm.texts import IGNORED, MaskedTexts, cut_masked_texts, make_masking_rule
 from spacy_bertft.tokens import PieceTokenizer
 
 WORDPIECE, BYTE_LEVEL, UNIGRAM = (

@@ -7,7 +7,7 @@ import torch
 from thinc import compat
 
 from spacy_bertft.errors import SettingError
-from spacy_bertft.models.runtime import gpu
+from spacy_bertft.models.runtime import devices as gpu
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from small_checkpoints import FAMILIES, MORE_FAMILIES, TEXTS, make_checkpoint
 from thinc.api import fix_random_seed
 
 from spacy_bertft.models.encoder.build import build_bert_encoder
-from spacy_bertft.models.encoder.module import build_bert
+from spacy_bertft.models.encoder.loading import build_bert
 from spacy_bertft.models.store.building import EmptyWeights, build_empty
 from spacy_bertft.models.store.shim import TorchShim
 

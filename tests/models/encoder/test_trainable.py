@@ -10,7 +10,7 @@ from small_checkpoints import FAMILIES
 from transformers import AutoModel
 
 from spacy_bertft.errors import SettingError
-from spacy_bertft.training.layers import count_frozen, count_layers, find_depth, find_lr_scale
+from spacy_bertft.models.encoder.trainable import count_frozen, count_layers, find_depth, find_lr_scale
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -1,18 +1,127 @@
-"""Low-rank adapters: small matrices beside the weights of an encoder, which themselves stay as they are."""
+"""What of an encoder learns, and how fast: frozen layers, learning rates by depth, low-rank adapters (LoRA)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Optional, Union
 
 import torch
 
 from spacy_bertft.checkpoints import Weights, load_weights, read_weight_file, write_weight_file
 from spacy_bertft.errors import CheckpointError, MissingExtraError, SettingError
 from spacy_bertft.models.store.shim import TorchShim
-from spacy_bertft.training.layers import has_layer
+
+SaveAdapter = Literal["apart", "merged"]
+
+
+@dataclass(frozen=True)
+class Lora:
+    """The settings of an adapter; see `configure_lora`."""
+
+    rank: int
+    alpha: float
+    dropout: float
+    targets: Optional[list[str]]  # noqa: UP045
+    save: SaveAdapter
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What the weights of the adapter depend on."""
+        return {"rank": self.rank, "alpha": self.alpha, "dropout": self.dropout, "targets": self.targets}
+
+
+def configure_lora(
+    rank: int = 8,
+    alpha: float = 16.0,
+    dropout: float = 0.0,
+    targets: Optional[list[str]] = None,  # noqa: UP045
+    save: SaveAdapter = "apart",
+) -> Lora:
+    """Configure an adapter for an encoder, whose own weights then stay as they are. Needs the extra `peft`.
+
+    Args:
+        rank: Rank of the two matrices beside each weight matrix.
+        alpha: Their product is scaled by `alpha / rank`.
+        dropout: Rate of dropout before them.
+        targets: Ends of the names of the linear layers that get them, such as `["query", "value"]`; by default all
+            within the layers of the encoder.
+        save: `"apart"` writes them in peft's format into a folder `adapter` beside the encoder; `"merged"` writes an
+            encoder with the product added to its weights, which needs no peft.
+
+    Raises:
+        SettingError: A setting is outside what is allowed.
+
+    Source: Hu et al. (2022), section 4.1.
+    """
+    if rank < 1:
+        raise SettingError("adapter.rank", rank, "a positive number")
+    if not 0 <= dropout < 1:
+        raise SettingError("adapter.dropout", dropout, "a rate from 0 up to, but not 1")
+    if save not in ("apart", "merged"):
+        raise SettingError("adapter.save", save, "apart or merged")
+    return Lora(rank, float(alpha), dropout, targets, save)
+
+
+FrozenLayers = Union[int, Literal["none", "embeddings", "all_but_last", "all"]]  # noqa: UP007 (read at run time)
+
+_LAYER = re.compile(r"(?:^|\.)layers?\.(\d+)\.")
+
+
+def find_depth(name: str, n_layers: int) -> int:
+    """Return the depth of a parameter: 0 for the embeddings, `i + 1` for layer `i`, `n_layers + 1` above them.
+
+    Example:
+        >>> [find_depth(name, 12) for name in ("embeddings.word.weight", "layer.11.x.bias", "pooler.dense.bias")]
+        [0, 12, 13]
+    """
+    match = _LAYER.search(name)
+    if match:
+        return int(match.group(1)) + 1
+    return 0 if "embedding" in name else n_layers + 1
+
+
+def has_layer(name: str) -> bool:
+    """Tell whether a parameter belongs to a layer, not to the embeddings or to what is above."""
+    return _LAYER.search(name) is not None
+
+
+def count_layers(names: Iterable[str]) -> int:
+    """Count the layers that parameter names speak of."""
+    return 1 + max((int(match.group(1)) for name in names if (match := _LAYER.search(name))), default=-1)
+
+
+def count_frozen(frozen_layers: FrozenLayers, n_layers: int) -> int:
+    """Return below which depth parameters stay as they are.
+
+    Args:
+        frozen_layers: `"none"`, `"embeddings"`, a number `N` for the embeddings and the first `N` layers,
+            `"all_but_last"` layer, or `"all"`.
+        n_layers: Layers of the encoder.
+
+    Raises:
+        SettingError: The setting is none of these, or more layers than there are.
+    """
+    named = {"none": 0, "embeddings": 1, "all_but_last": n_layers, "all": n_layers + 2}
+    if isinstance(frozen_layers, str) and frozen_layers in named:
+        return named[frozen_layers]
+    if isinstance(frozen_layers, str) and frozen_layers.isdecimal():
+        frozen_layers = int(frozen_layers)  # a config value may reach us as it was typed
+    if isinstance(frozen_layers, int) and 0 <= frozen_layers <= n_layers:
+        return frozen_layers + 1 if frozen_layers else 0
+    raise SettingError("frozen_layers", frozen_layers, f"one of {', '.join(named)}, or a number from 0 to {n_layers}")
+
+
+def find_lr_scale(depth: int, n_layers: int, layer_lr_decay: float) -> float:
+    """Return the factor on the learning rate at a depth: 1 for the top layer, times the decay for each layer below.
+
+    Source: Howard & Ruder (2018), "discriminative fine-tuning".
+    """
+    return float(layer_lr_decay ** max(0, n_layers - depth))
+
 
 _NAME = "default"  # peft's
 _PREFIX = "base_model.model."  # what peft puts before the names of a file

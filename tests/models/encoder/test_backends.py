@@ -9,12 +9,11 @@ from spacy.training import Example
 
 from spacy_bertft.checkpoints import read_checkpoint
 from spacy_bertft.errors import MissingExtraError, SettingError, UnsupportedError
+from spacy_bertft.models.encoder import inference as onnx_encoder
 from spacy_bertft.models.encoder.build import build_bert_encoder
-from spacy_bertft.models.encoder.module import build_bert, describe_bert, load_bert
-from spacy_bertft.models.runtime import backends as onnx_encoder
-from spacy_bertft.models.runtime import precision
-from spacy_bertft.models.runtime.backends import OnnxEncoder
-from spacy_bertft.models.runtime.inference import make_inference_copy
+from spacy_bertft.models.encoder.inference import OnnxEncoder, make_inference_copy
+from spacy_bertft.models.encoder.loading import build_bert, describe_bert, load_bert
+from spacy_bertft.models.runtime import devices as precision
 from spacy_bertft.training.optimizer import configure_adamw
 
 pytest.importorskip("onnxruntime", reason="needs the extra onnx")

@@ -5,8 +5,8 @@ import torch
 from small_checkpoints import FAMILIES, make_checkpoint, make_windows
 
 from spacy_bertft.checkpoints import read_checkpoint
-from spacy_bertft.models.encoder.module import build_bert, describe_bert, load_bert
-from spacy_bertft.models.runtime.inference import make_inference_copy
+from spacy_bertft.models.encoder.inference import make_inference_copy
+from spacy_bertft.models.encoder.loading import build_bert, describe_bert, load_bert
 from spacy_bertft.models.runtime.layers import PackedLinear, fill_block
 
 ALL = (*FAMILIES, "deberta-v2", "mobilebert")

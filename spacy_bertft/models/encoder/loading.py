@@ -1,0 +1,159 @@
+"""A checkpoint → the module of an encoder, and the configuration from which transformers builds a model."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection
+from typing import Any
+
+from spacy_bertft.checkpoints import (
+    Checkpoint,
+    Weights,
+    check_padding,
+    check_vocab_size,
+    clean_config,
+    load_weights,
+)
+from spacy_bertft.errors import CheckpointError, wrap_errors
+from spacy_bertft.models.encoder.module import BertModule, Layers
+from spacy_bertft.models.encoder.trainable import add_adapter_names, inject_adapter, is_adapter
+from spacy_bertft.tokens import PieceTokenizer
+
+# Of a number of labels transformers would make a table, however large it is.
+_NOT_OF_THE_ENCODER = {"id2label", "label2id", "model_type", "num_labels", "problem_type"}
+# What a model has several of, each of which takes time to build.
+_COUNTS = ("layers", "layer", "heads", "head", "groups", "group_num", "networks")
+_MOST = 1000
+# Constants that older versions of transformers stored, and the pooler, which few heads use.
+_SPARE = re.compile(r"pooler\.|(.+\.)?(position_ids|token_type_ids|inv_freq)$")
+# Old checkpoints name the weights of a normalization like TensorFlow did.
+_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+
+def build_bert(spec: dict[str, Any], layers: Layers = "last") -> BertModule:
+    """Build the module from its description: `config`, `tokenizer`, `has_pooler`; the weights are random.
+
+    A description may also hold the settings of an `adapter`.
+    """
+    config, tokenizer = clean_config(spec["config"]), PieceTokenizer(spec["tokenizer"])
+    bert, pad_id = build_encoder(config), int(config.get("pad_token_id") or 0)
+    module = BertModule(bert, tokenizer, pad_id=pad_id, has_pooler=spec["has_pooler"], layers=layers)
+    known = {"vocab_size": getattr(module.bert.config, "vocab_size", None), "pad_token_id": config.get("pad_token_id")}
+    check_vocab_size("the encoder", known, tokenizer)
+    if adapter := spec.get("adapter"):
+        inject_adapter(module.bert, adapter)
+    return module
+
+
+def describe_bert(checkpoint: Checkpoint, adapter: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Write the description from which `build_bert` makes the module of a checkpoint, beside an adapter or alone."""
+    return {
+        "config": checkpoint.config,
+        "tokenizer": checkpoint.tokenizer.json,
+        "has_pooler": any(".pooler." in f".{name}" for name in checkpoint.weights),
+        "adapter": adapter,
+    }
+
+
+def load_bert(module: BertModule, checkpoint: Checkpoint) -> None:
+    """Put the weights of a checkpoint into the module; those of a head are left out.
+
+    Raises:
+        CheckpointError: Weights of the encoder are missing or misshapen.
+    """
+    prefix = f"{module.bert.base_model_prefix}."
+    weights = {name.removeprefix(prefix): tensor for name, tensor in rename_old(checkpoint.weights).items()}
+    own = module.bert.state_dict()
+    if any(map(is_adapter, own)):
+        weights = add_adapter_names(own, weights)
+    load_weights(module.bert, weights, checkpoint.name)
+
+
+def find_unused(module: BertModule, names: Collection[str]) -> list[str]:
+    """Find the tensors of a checkpoint that are no weights of its encoder, though they may change what it computes.
+
+    Args:
+        module: The encoder.
+        names: Names of tensors, without those of the head.
+    """
+    prefix = f"{module.bert.base_model_prefix}."
+    own = {name.replace(".base_layer.", ".") for name in module.bert.state_dict()}  # below an adapter
+    ignored = getattr(module.bert, "_keys_to_ignore_on_load_unexpected", None) or ()
+    ignored = [ignored] if isinstance(ignored, str) else ignored
+
+    has_prefix = any(name.startswith(prefix) for name in names)
+
+    def is_used(name: str) -> bool:
+        if any(re.search(pattern, name) for pattern in ignored):
+            return True
+        inner = _rename(name).removeprefix(prefix)
+        return name.startswith(prefix) == has_prefix and (inner in own or _SPARE.match(inner) is not None)
+
+    return sorted(name for name in names if not is_used(name))
+
+
+def rename_old(weights: Weights) -> Weights:
+    """Give the weights of a normalization the names that they have today."""
+    return {_rename(name): tensor for name, tensor in weights.items()}
+
+
+def _rename(name: str) -> str:
+    for old, new in _OLD_NAMES.items():
+        name = name.replace(old, new)
+    return name
+
+
+def configure_transformer(config: dict[str, Any]) -> Any:
+    """Make the configuration that transformers builds a model from, its head left out.
+
+    Args:
+        config: The content of a cleaned `config.json`.
+
+    Raises:
+        CheckpointError: It holds what is of no use, such as a billion layers, or a name for a number.
+    """
+    from transformers import AutoConfig
+
+    fields = {name: value for name, value in config.items() if name not in _NOT_OF_THE_ENCODER}
+    for name, value in fields.items():
+        is_count = name.endswith(_COUNTS) and "decoder" not in name and type(value) in (int, float)
+        if is_count and not 1 <= value <= _MOST:
+            raise CheckpointError(f"Its configuration has {name} = {value}. Expected a number from 1 to {_MOST:,}.")
+    check_padding(config)
+    for name, default in AutoConfig.for_model(config["model_type"]).to_dict().items():
+        if not _is_like(default, fields.get(name, default), name):
+            raise CheckpointError(f"Its configuration has {name} = {fields[name]!r}. Expected one like {default!r}.")
+    return AutoConfig.for_model(config["model_type"], **fields)
+
+
+def _is_like(default: Any, value: Any, name: str) -> bool:
+    """Tell whether a value is of the kind of the family's own; transformers 4 would not see that before it computes."""
+    if isinstance(default, float):
+        return type(value) in (int, float) and math.isfinite(value)
+    may_lack = not name.endswith(("act", "activation"))
+    return not isinstance(default, str) or isinstance(value, str) or (value is None and may_lack)
+
+
+def build_encoder(config: dict[str, Any]) -> Any:
+    """Build transformers' own encoder, with random weights.
+
+    Raises:
+        CheckpointError: The family is no encoder of text, or its configuration makes no sense.
+    """
+    from transformers import AutoModel
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES, MODEL_MAPPING
+
+    family = config["model_type"]
+    # Other families may name further models in their configuration, which transformers would then fetch.
+    if family not in MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES:
+        raise CheckpointError(
+            f"'{family}' is no encoder of text. Expected a family with a head for token classification, "
+            "such as bert, distilbert, roberta or electra."
+        )
+    with wrap_errors(f"transformers cannot build an encoder of type '{family}'"):
+        described = configure_transformer(config)
+        # The table gives the class alone; `from_config` of transformers 4 imports the configurations of all families.
+        found: Any = MODEL_MAPPING[type(described)]
+        has_choice = isinstance(found, tuple)  # Funnel has two models, and its configuration says which
+        return (AutoModel.from_config if has_choice else found)(described).float()
