@@ -19,8 +19,7 @@ from record import Record, Row, read_records
 
 from spacy_bertft.errors import MissingExtraError
 from spacy_bertft.output import replace_when_done
-from spacy_bertft.pictures.image import render
-from spacy_bertft.pictures.plot import check_plot
+from spacy_bertft.pictures.plot import check_plot, render
 
 RESULTS = Path(__file__).parent / "results"
 # What comes first; scripts and kinds that are not named here follow by name.

@@ -115,7 +115,7 @@ def test_a_person_tries_two_pipelines(browser, pipeline):
     with serve(pipeline, pipeline.parent / "kinds", "--port", port) as (url, process):
         browser.get(url)
         wait_for(browser, "textarea").send_keys(TEXTS[0])
-        wait_for(browser, "button", "Answer").click()
+        wait_for(browser, "button", "Predict").click()
         wait_for(browser, ".spacy-bertft-explanation", "YEAR “1980s”")
         first, second = browser.find_elements("css selector", ".bertft")
         entities = [each.text for each in first.find_elements("css selector", "mark.entity")]
@@ -131,7 +131,7 @@ def test_a_person_tries_two_pipelines(browser, pipeline):
         # A text that cannot be answered is told in a line, in each column.
         wait_for(browser, "textarea").clear()
         wait_for(browser, "textarea").send_keys(" ")
-        wait_for(browser, "button", "Answer").click()
+        wait_for(browser, "button", "Predict").click()
         wait_for(browser, "[role=alert]", "The text is empty. Expected a text with words.")
         assert len(browser.find_elements("css selector", "[role=alert]")) == 2
 
@@ -151,7 +151,7 @@ def test_a_report_is_read_without_scripts(browser, pipeline, tmp_path):
 
     nlp = spacy.load(pipeline)
     gold = [GOLD["bert_ner"][i] | GOLD["bert_textcat"][i] for i in range(4)]
-    gold[1]["entities"] = []  # what is found there will be taken for a mistake
+    gold[1]["entities"] = []  # what is found there will count as an error
     DocBin(docs=[example.reference for example in make_examples(nlp, gold)]).to_disk(tmp_path / "dev.spacy")
     run("spacy_bertft", "report", pipeline, "dev.spacy", "report.html", "--resamples", "20", cwd=tmp_path)
     list_asked(browser)  # by pages before this one

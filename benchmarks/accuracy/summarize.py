@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from spacy_bertft.output import replace_when_done
 from spacy_bertft.pictures.colors import COLORS
-from spacy_bertft.pictures.image import render
-from spacy_bertft.pictures.plot import check_plot
+from spacy_bertft.pictures.plot import check_plot, render
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

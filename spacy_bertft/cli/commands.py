@@ -104,7 +104,7 @@ COMMANDS = (
     Command("train", "Train", ["cli.functions:train"], show=lambda *_: None),
     Command("resume", "Train", ["cli.functions:resume"], show=lambda *_: None),
     Command("evaluate", "Evaluate", ["evaluate.evaluation:evaluate"], show=show_evaluation),
-    Command("report", "Evaluate", ["evaluate.pipeline_report:report"]),
+    Command("report", "Evaluate", ["evaluate.report:report"]),
     Command("calibrate", "Evaluate", ["evaluate.calibrate:calibrate"]),
     Command("explain", "Evaluate", ["explain.pipeline:explain"], show=show_explanations),
     Command("demo", "Evaluate", ["demo.server:open_demo"], show=wait_for_demo),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spacy_bertft.active.suggest import Suggestions
     from spacy_bertft.demo.server import Demo
     from spacy_bertft.evaluate.evaluation import Evaluation
-    from spacy_bertft.explain.page import Section
+    from spacy_bertft.explain.pipeline import Section
 
 Given = Mapping[str, Any]  # the arguments of a command that were given
 
@@ -70,7 +70,7 @@ def show_suggestions(suggestions: Suggestions, given: Given) -> None:
 
 def show_explanations(sections: Sequence[Section], given: Given) -> None:
     """Print words with their weights, unless there is a page of them; in a terminal the text too, shaded."""
-    from spacy_bertft.explain.terminal import shade_words
+    from spacy_bertft.explain.attribution import shade_words
 
     console = Console()
     entries = [entry for section in sections for entry in section.entries]

@@ -63,6 +63,10 @@ class Prediction:
     is_correct: bool | None = None
     overlaps: tuple[TagSpan, ...] = ()
 
+    def find_span(self, doc: Doc) -> Span | None:
+        """Return the entity or the token in its document; None for a category."""
+        return None if self.start is None or self.end is None else Span(doc, self.start, self.end, self.label)
+
     @property
     def span(self) -> TagSpan:
         """Where an entity or a tag is, and its label; a category has no place.
@@ -162,6 +166,17 @@ def list_categories(
         Prediction(component, "category", label, prob=doc.cats[label], gold=gold, is_correct=is_correct)
         for label in best
     ]
+
+
+def format_caption(prediction: Prediction, doc: Doc) -> str:
+    """Format what is predicted of a document, and what the gold annotation has."""
+    label = prediction.label
+    if prediction.kind == "category":
+        predicted = label if prediction.is_predicted else f"not {label}"
+        return f"predicted {predicted}, gold {prediction.gold or f'not {label}'}"
+    spans = [(prediction.start, prediction.end, label), *prediction.overlaps]
+    first, *overlaps = [f"{name} “{doc[start:end].text}”" for start, end, name in spans]
+    return f"predicted {first}, gold {', '.join(overlaps) or 'none'}"
 
 
 def stack_judged(predictions: Iterable[Prediction]) -> Judged:

@@ -41,7 +41,7 @@ def _make_page(stats: CorpusStats) -> Page:
     tables = [Table(stats.format_rows(), "Lengths")]
     if stats.label_counts:
         tables.append(Table(stats.format_label_rows(), "Labels"))
-    return Page(f"{names}: lengths and labels", names, stats.format_notes(), "Histogram of text lengths", tables)
+    return Page(f"{names}: lengths and labels", stats.format_notes(), "Histogram of text lengths", tables)
 
 
 def draw_histograms(stats: CorpusStats) -> Figure:

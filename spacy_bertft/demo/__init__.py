@@ -1,5 +1,4 @@
-"""Try it: a local page where a person types a text and sees what pipelines answer, and why.
+"""Demo: a local page where a person types a text and sees what pipelines predict, and why.
 
-`answers` draws what one pipeline says of a text; `page` lays out the page, in Gradio; `server` runs it on this machine
-and for this machine only.
+In: trained pipelines. Out: a page in Gradio, for this machine only. `page` lays it out, `server` runs it.
 """

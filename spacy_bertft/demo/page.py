@@ -3,52 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spacy.language import Language
+from spacy.tokens import Doc
 
-from spacy_bertft.components.calibration import find_calibrated
-from spacy_bertft.demo.answers import Question, format_answers
-from spacy_bertft.explain import Method
-from spacy_bertft.explain.attribution import METHODS
-from spacy_bertft.pictures.colors import COLORS, DARK_COLORS
-from spacy_bertft.pictures.entities import ENTITIES_STYLE
-from spacy_bertft.pictures.style import format_variables
+from spacy_bertft.components.calibration import CalibratedComponent, find_calibrated
+from spacy_bertft.components.ner import BertNer
+from spacy_bertft.errors import BertftError, DataError
+from spacy_bertft.explain.attribution import Attribution
+from spacy_bertft.explain.explain import attribute_predictions
+from spacy_bertft.explain.gradients import METHODS, Method
+from spacy_bertft.explain.predictions import get_explained
+from spacy_bertft.pictures.page import Mark, render_template
 
 if TYPE_CHECKING:
     from gradio import Blocks
 
-_STYLE = """
-.bertft { color: var(--ink); font-size: 16px; line-height: 1.5; overflow-wrap: anywhere; }
-.bertft h2 { color: var(--ink); font-size: 1.1rem; margin: 0; padding-bottom: .25rem;
-  border-bottom: 1px solid var(--grid); }
-.bertft h3 { color: var(--muted); font-size: .9rem; font-weight: 600; margin: 1.25rem 0 .25rem; }
-.bertft .note { color: var(--muted); font-size: .85rem; margin: 1rem 0 .25rem; }
-.bertft .legend { font-size: .85rem; margin: 1rem 0 .25rem; }
-.bertft .note[role=alert] { color: var(--mark); }
-.bertft .bars { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-.bertft .bars, .bertft .bars * { border: 0; }
-.bertft .bars th, .bertft .bars td { color: var(--ink); font-weight: 400;
-  padding: .1rem .75rem .1rem 0; text-align: left; }
-.bertft .bars td:nth-child(2) { text-align: right; white-space: nowrap; }
-.bertft .bars .track { padding-right: 0; width: 55%; }
-.bertft .track div { background: var(--bar); border-radius: .2rem; height: .8rem; min-width: 1px; }
-"""
 _EVERYTHING = ("the best category, and every entity", "")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a person asks.
+
+    Attributes:
+        text: The text.
+        method: How predictions are to be explained.
+        target: The label whose predictions are to be explained; None for the best category and every entity.
+    """
+
+    text: str
+    method: Method
+    target: str | None = None
+
+
+@dataclass
+class _Part:
+    """What one component predicts, and why.
+
+    Attributes:
+        component: Its name.
+        marks: Entities with their probabilities; None for categories.
+        probs: Categories, the most probable first.
+        attributions: The explanations that are asked for.
+        error: Why there are none.
+    """
+
+    component: str
+    marks: list[Mark] | None
+    probs: list[tuple[str, float]]
+    attributions: list[Attribution]
+    error: str = ""
 
 
 def build_page(pipelines: Mapping[str, Language]) -> Blocks:
     """Build the page.
 
     Args:
-        pipelines: The pipelines by the names that stand above their answers.
+        pipelines: The pipelines by the names above their columns.
     """
     import gradio
 
-    def answer(text: str, method: Method, target: str) -> list[str]:
+    def predict(text: str, method: Method, target: str) -> list[str]:
         question = Question(text, method, target or None)
-        return [_format_column(name, format_answers(nlp, question)) for name, nlp in pipelines.items()]
+        return [format_column(name, nlp, question) for name, nlp in pipelines.items()]
 
     page: Blocks = gradio.Blocks(title=", ".join(pipelines), analytics_enabled=False)
     with page:
@@ -56,22 +76,73 @@ def build_page(pipelines: Mapping[str, Language]) -> Blocks:
         with gradio.Row():
             method = gradio.Radio(list(METHODS), value=METHODS[0], label="Explain by")
             target = gradio.Dropdown(_list_targets(pipelines), value="", label="Explain")
-        button = gradio.Button("Answer", variant="primary")
+        button = gradio.Button("Predict", variant="primary")
         with gradio.Row():
-            columns = [gradio.HTML(_format_column(name), min_width=320) for name in pipelines]
+            columns = [gradio.HTML(format_column(name, nlp), min_width=320) for name, nlp in pipelines.items()]
         # A text of several lines is submitted with Shift + Enter.
-        gradio.on([button.click, text.submit], answer, [text, method, target], columns, api_visibility="private")
+        gradio.on([button.click, text.submit], predict, [text, method, target], columns, api_visibility="private")
     return page
 
 
 def format_page_style() -> str:
     """Format the style sheet: that of our other pages, for a theme that Gradio chooses."""
-    light, dark = format_variables(COLORS), format_variables(DARK_COLORS)
-    return f".bertft {{ {light} }}\n.dark .bertft {{ {dark} }}\n{_STYLE}{ENTITIES_STYLE}"
+    return render_template("demo/style.css.jinja")
 
 
-def _format_column(name: str, answers: str = "") -> str:
-    return f'<div class="bertft"><h2>{escape(name)}</h2>\n{answers}</div>'
+def format_column(name: str, nlp: Language, question: Question | None = None) -> str:
+    """Format what each component of ours in a pipeline predicts, and why; without a question, the name alone.
+
+    An error is shown as one line, at the place of what it prevents.
+
+    Args:
+        name: The heading.
+        nlp: The pipeline.
+        question: What a person asks.
+    """
+    parts: list[_Part] = []
+    error = text = ""
+    if question is not None:
+        try:
+            doc = _read(nlp, question.text)
+            text = doc.text
+            parts = [_explain(nlp, doc, pipe_name, question) for pipe_name in find_calibrated(nlp)]
+            get_explained(nlp, question.target)  # raises if only another pipeline has the label
+        except BertftError as raised:
+            error = _format_error(raised)
+    has_against = question is not None and question.method == "gradients"
+    values = {"name": name, "error": error, "text": text, "parts": parts, "has_against": has_against}
+    return render_template("demo/column.html.jinja", **values)
+
+
+def _read(nlp: Language, text: str) -> Doc:
+    if not text.strip():
+        raise DataError("The text is empty. Expected a text with words.")
+    if len(text) > nlp.max_length:
+        raise DataError(f"The text has {len(text):,} characters. Expected {nlp.max_length:,} at most.")
+    return nlp(text)
+
+
+def _explain(nlp: Language, doc: Doc, name: str, question: Question) -> _Part:
+    pipe: CalibratedComponent = find_calibrated(nlp)[name]
+    part = _Part(name, None, [], [])
+    if isinstance(pipe, BertNer):
+        part.marks = [
+            Mark(span.start_char, span.end_char, f"{each.label} {100 * (each.prob or 0.0):.1f} %")
+            for each in pipe.list_predictions(doc)
+            if (span := each.find_span(doc)) is not None
+        ]
+    else:
+        part.probs = sorted(((label, doc.cats[label]) for label in pipe.labels), key=lambda pair: -pair[1])
+    if question.target in (None, *pipe.labels):
+        try:
+            part.attributions = attribute_predictions(nlp, doc, question.target, question.method, name)
+        except BertftError as error:
+            part.error = _format_error(error)
+    return part
+
+
+def _format_error(error: BertftError) -> str:
+    return " ".join(str(error).split())
 
 
 def _list_targets(pipelines: Mapping[str, Language]) -> list[tuple[str, str]]:

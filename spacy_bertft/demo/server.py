@@ -14,7 +14,7 @@ from tqdm import tqdm
 from spacy_bertft.components.pipelines import load_pipeline, name_pipelines
 from spacy_bertft.demo.page import build_page, format_page_style
 from spacy_bertft.errors import MissingExtraError, SettingError
-from spacy_bertft.explain.answers import find_explained
+from spacy_bertft.explain.predictions import get_explained
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -34,10 +34,10 @@ _Send = Callable[[_Message], Awaitable[None]]
 
 
 class Demo:
-    """A page that is open.
+    """An open page.
 
     Attributes:
-        url: Where.
+        url: Its address.
     """
 
     def __init__(self, page: Blocks, url: str) -> None:
@@ -65,8 +65,7 @@ def open_demo(pipelines: Sequence[Path | str], port: int = DEFAULT_PORT, *, open
 
     Raises:
         DataError: There is no such pipeline.
-        SettingError: A pipeline has no component whose answers could be shown, one is named twice, or the port cannot
-            be used.
+        SettingError: A pipeline has no component to show, one is named twice, or the port cannot be used.
         MissingExtraError: Gradio is not installed.
     """
     _check_gradio()
@@ -141,7 +140,7 @@ def _load(pipelines: Sequence[Path | str]) -> dict[str, Language]:
     loaded = {}
     for name, pipeline in zip(tqdm(names, "Loading", unit=" pipelines", disable=None), pipelines, strict=True):
         loaded[name] = load_pipeline(pipeline)
-        find_explained(loaded[name])  # raises where there is nothing to be shown
+        get_explained(loaded[name])  # raises where there is nothing to be shown
     return loaded
 
 

@@ -1,4 +1,4 @@
-"""How far figures would move with other documents: the bootstrap."""
+"""The bootstrap: how far figures would move with other documents."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Resampling:
     """Draws documents with replacement, as many as there are; the same seed draws the same documents.
 
     Attributes:
-        n_resamples: How often.
-        seed: Where the random numbers start.
+        n_resamples: How many times documents are drawn.
+        seed: Seed of the random numbers.
 
     Raises:
         SettingError: There are fewer than two resamples, or the seed is below 0.
@@ -54,7 +54,7 @@ class Resampling:
         sums = np.zeros((self.n_resamples, values.shape[1]))
         floats = values.astype(np.float64)
         starts = range(0, self.n_resamples, _BLOCK)
-        # Of the usual size it is done before a bar could be read.
+        # With the usual number of documents this takes less time than reading a progress bar.
         for start in tqdm(starts, desc="Resampling", unit=" blocks", disable=None, delay=2, leave=False):
             block = sums[start : start + _BLOCK]
             weights = np.zeros((len(block), n_docs))
@@ -64,8 +64,8 @@ class Resampling:
         return sums
 
 
-def find_interval(samples: Floats) -> Floats:
-    """Find the 95 % percentile interval of figures; resamples in which a figure is not defined are left out.
+def compute_interval(samples: Floats) -> Floats:
+    """Compute the 95 % percentile interval of figures; resamples in which a figure is not defined are left out.
 
     Args:
         samples: `(R, …)` figures of each resample.
@@ -82,8 +82,8 @@ def find_interval(samples: Floats) -> Floats:
     return ends.reshape(*samples.shape[1:], 2)
 
 
-def find_p_value(difference: float, samples: Floats) -> float:
-    """Find how often two systems would differ by as much by chance, if they were equally good.
+def compute_p_value(difference: float, samples: Floats) -> float:
+    """Compute how often two systems would differ by as much by chance, if they were equally good.
 
     The differences of the resamples lie around the one that was observed; moved to lie around 0, they show what chance
     does.

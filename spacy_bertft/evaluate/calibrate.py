@@ -1,4 +1,4 @@
-"""A trained pipeline → the same pipeline, with probabilities that can be trusted."""
+"""Calibration: temperature scaling on held-out data, stored in a trained pipeline (Guo et al. 2017)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from spacy_bertft.components.calibration import CalibratedComponent, collect_ans
 from spacy_bertft.components.calibration import calibrate as fit
 from spacy_bertft.components.pipelines import check_replaceable_pipeline, copy_pipeline_dir, find_pipeline_dir
 from spacy_bertft.errors import SettingError
+from spacy_bertft.evaluate.charts import draw_calibration
 from spacy_bertft.evaluate.inputs import check_data, read_examples, read_inputs
 from spacy_bertft.evaluate.reliability import Confidence, measure_confidence
-from spacy_bertft.evaluate.reliability_picture import draw_reliability
+from spacy_bertft.evaluate.tables import Rows
 from spacy_bertft.output import link_or_copy, replace_folder_when_done
 from spacy_bertft.pictures.page import Page, Table
 from spacy_bertft.pictures.plot import check_plot, write_plot
 from spacy_bertft.training.calibration import may_fit
-
-Rows = list[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class CalibrationReport:
     Attributes:
         path: The pipeline.
         figures: Of every component, on the documents that it was fitted on and on those given to test it.
-        not_fitted: Components whose answers were all right or all wrong, or that gave none.
+        not_fitted: Components whose predictions were all correct or all wrong, or that made none.
     """
 
     path: Path
@@ -43,16 +42,16 @@ class CalibrationReport:
     def format_rows(self) -> Rows:
         """Lay out the figures: expected calibration error (ECE) in percent and log loss in nats, before and after.
 
-        In parentheses stands the error that chance would leave, on average, if all probabilities were exactly right.
+        In parentheses is the error that chance would leave, on average, if all probabilities were exact.
         """
-        head = ("", "answers", "temperature", "ECE, % (chance)", "log loss")
+        head = ("", "count", "temperature", "ECE, % (chance)", "log loss")
         return [head, *map(_format_row, self.figures)]
 
     def __str__(self) -> str:
-        notes = [f"{self.path}: what it gives as a probability is calibrated now; its answers are the same."]
+        notes = [f"{self.path}: its probabilities are calibrated now; its predictions are the same."]
         if self.not_fitted:
             names = ", ".join(self.not_fitted)
-            notes.append(f"Left as trained, for want of right and of wrong answers: {names}.")
+            notes.append(f"Left as trained, since not both correct and wrong predictions were found: {names}.")
         return " ".join(notes)
 
 
@@ -78,7 +77,7 @@ def calibrate(
             file.
 
     Raises:
-        DataError: There is no such pipeline or file; or what stands at `output_dir` is no pipeline.
+        DataError: There is no such pipeline or file; or `output_dir` is something else than a pipeline.
         SettingError: The pipeline has no component with probabilities, or an installed one is not to be changed.
         MissingExtraError: A plot is wanted, and matplotlib is not installed.
     """
@@ -108,7 +107,7 @@ def calibrate(
     not_fitted = tuple(name for name, answers in by_path[Path(dev_path)].items() if not may_fit(answers))
     report = CalibrationReport(target, figures, not_fitted)
     if plot_path is not None and figures:
-        write_plot(partial(draw_reliability, figures), plot_path, _make_page(report))
+        write_plot(partial(draw_calibration, figures), plot_path, _make_page(report))
     return report
 
 
@@ -116,18 +115,18 @@ def _find_target(pipeline: Path | str, output_dir: Path | str | None) -> Path:
     if output_dir is not None:
         return Path(output_dir)
     if not Path(pipeline).is_dir():
-        raise SettingError("output", None, f"a folder to write to, since {pipeline} is an installed pipeline, or none")
+        raise SettingError("output", None, f"a folder to write to, since {pipeline} is an installed pipeline")
     return Path(pipeline)
 
 
 def _write(source: Path, target: Path, pipes: Mapping[str, CalibratedComponent]) -> None:
-    """Write what components store beside their weights; files that stay as they are, are not copied within a disk."""
+    """Write what components store next to their weights; unchanged files are linked instead of copied."""
     is_same = source.resolve() == target.resolve()
     with replace_folder_when_done(target) as folder:
         copy_pipeline_dir(source, folder, link_or_copy if is_same else shutil.copy2)
         for name, pipe in pipes.items():
             path = folder / name / "cfg"
-            path.unlink()  # it may be the earlier one, by a second name
+            path.unlink()  # it may be a link to the earlier one
             srsly.write_json(path, pipe.list_stored())
 
 
@@ -135,21 +134,21 @@ def _format_row(one: Confidence) -> tuple[str, ...]:
     errors = " → ".join(f"{100 * each.calibration_error:.2f}" for each in (one.before, one.after))
     errors += f" ({100 * one.after.chance_error:.2f})"
     losses = " → ".join(f"{loss:.3f}" for loss in one.log_losses)
-    return (f"{one.component}, {one.data.stem}", f"{one.n_answers:,}", f"{one.temperature:.3f}", errors, losses)
+    return (f"{one.component}, {one.data.stem}", f"{one.n_predictions:,}", f"{one.temperature:.3f}", errors, losses)
 
 
 def _make_page(report: CalibrationReport) -> Page:
-    title = f"How far {report.path.name} can be trusted"
+    title = f"Calibration of {report.path.name}"
     tables = [Table(report.format_rows()), *(_tabulate(one) for one in report.figures)]
-    return Page(title, title, str(report), "Reliability before and after; precision and recall by min_score", tables)
+    return Page(title, str(report), "Reliability before and after; precision and recall by min_score", tables)
 
 
 def _tabulate(one: Confidence) -> Table:
-    """Lay out what is left of answers for some values of `min_score`."""
+    """Lay out precision and recall for some values of `min_score`."""
     rows: Rows = [("min_score", "kept", "precision", "recall")]
     for min_score in np.arange(10) / 10:
         index = int(np.searchsorted(one.sweep.min_score, min_score))
-        n_kept = one.n_answers - index
+        n_kept = one.n_predictions - index
         if n_kept:
             shares = (f"{100 * each[index]:.2f}" for each in (one.sweep.precision, one.sweep.recall))
             rows.append((f"{min_score:.1f}", f"{n_kept:,}", *shares))

@@ -1,49 +1,92 @@
-"""How good a component is at categories."""
+"""How good the categories of a component are, one of ours or of spaCy's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from spacy.language import Language
 from spacy.training import Example
 
-from spacy_bertft.components.category_scores import measure_classes, measure_labels
-from spacy_bertft.evaluate.category_pipes import CategoryPipe
-from spacy_bertft.evaluate.confusion import Confusion
+from spacy_bertft.components.category_scores import (
+    CategoryScores,
+    format_unknown_labels,
+    measure_classes,
+    measure_labels,
+)
+from spacy_bertft.components.predictions import Prediction, format_caption, list_categories, stack_judged
+from spacy_bertft.errors import SettingError
+from spacy_bertft.evaluate.confusion import ConfusionMatrix
+from spacy_bertft.evaluate.counts import Pair, count_pairs, count_shares
+from spacy_bertft.evaluate.results import ComponentResult, Level, PredictionError, choose_errors, cut_excerpt
+from spacy_bertft.evaluate.tables import format_percent
+
+_IS_EXCLUSIVE_BY_FACTORY = {
+    "bert_textcat": True,
+    "textcat": True,
+    "bert_textcat_multilabel": False,
+    "textcat_multilabel": False,
+}
 
 
-@dataclass(frozen=True, eq=False)
-class Categories:
-    """How good one component is at categories.
+class CategoryPipe(NamedTuple):
+    """A component that writes `doc.cats`.
 
     Attributes:
-        pipe: The component.
-        scores: Its scores under the names of spaCy, shares between 0 and 1.
-        accuracy: The share of documents whose class is right or, where labels do not exclude each other, of which all
-            labels with a gold value are right; None where no document has one.
-        support: Documents by gold label. Labels that no component of the pipeline has come last.
-        n_unknown: Documents without a gold label of this component, which its scores leave out.
-        confusion: Which class was taken for which; None where labels do not exclude each other.
-        unknown_labels: Documents by gold label that no component of the pipeline has.
+        name: Its name in the pipeline.
+        factory: Its factory.
+        labels: What it predicts, sorted.
+        threshold: If labels do not exclude each other, from which score on one is predicted.
+        positive_label: If they do, of two labels the one whose F1 is the score.
     """
 
-    pipe: CategoryPipe
-    scores: Mapping[str, Any]
-    accuracy: float | None
-    support: Mapping[str, int]
-    n_unknown: int
-    confusion: Confusion | None = None
-    unknown_labels: Mapping[str, int] = field(default_factory=dict)
+    name: str
+    factory: str
+    labels: tuple[str, ...]
+    threshold: float = 0.0
+    positive_label: str | None = None
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether every document has exactly one of the labels."""
+        return _IS_EXCLUSIVE_BY_FACTORY[self.factory]
 
 
-def measure_categories(pipe: CategoryPipe, examples: Sequence[Example]) -> Categories:
-    """Measure how good a component is, whatever scorer it has.
+def list_category_pipes(nlp: Language) -> list[CategoryPipe]:
+    """List the components that write `doc.cats`, in the order of the pipeline."""
+    listed = []
+    for name in nlp.pipe_names:
+        factory, component = nlp.get_pipe_meta(name).factory, _get_pipe(nlp, name)
+        if factory in _IS_EXCLUSIVE_BY_FACTORY:
+            setting = "positive_label" if _IS_EXCLUSIVE_BY_FACTORY[factory] else "threshold"
+            options = {setting: component.cfg[setting]} if setting in component.cfg else {}
+            listed.append(CategoryPipe(name, factory, tuple(sorted(component.labels)), **options))
+    return listed
+
+
+def override_threshold(nlp: Language, threshold: float) -> None:
+    """Set the threshold of every multi-label component.
+
+    Raises:
+        SettingError: The threshold is not between 0 and 1, or there is no such component.
+    """
+    if not 0 <= threshold <= 1:
+        raise SettingError("threshold", threshold, "a number from 0 to 1")
+    components = [_get_pipe(nlp, pipe.name) for pipe in list_category_pipes(nlp) if not pipe.is_exclusive]
+    if not components:
+        raise SettingError("threshold", threshold, "none, since the pipeline has no multi-label categories")
+    for component in components:
+        component.cfg["threshold"] = threshold
+
+
+def measure_categories(pipe: CategoryPipe, examples: Sequence[Example], n_errors: int = 0) -> ComponentResult:
+    """Measure the categories that a component has predicted, whatever scorer it has.
 
     Args:
         pipe: The component.
-        examples: With predictions.
+        examples: Annotated by the pipeline.
+        n_errors: How many errors to show.
 
     Raises:
         DataError: The component has predicted no class for a document that has one.
@@ -52,13 +95,61 @@ def measure_categories(pipe: CategoryPipe, examples: Sequence[Example]) -> Categ
         measured = measure_classes(examples, pipe.labels, pipe.positive_label)
     else:
         measured = measure_labels(examples, pipe.labels, pipe.threshold)
-    scores, matrix = measured.scores, measured.scores["cats_confusion"]
-    return Categories(
-        pipe=pipe,
-        scores=scores,
-        accuracy=scores["cats_accuracy"],
-        support=scores["cats_support"],
-        n_unknown=measured.n_unlabelled,
-        confusion=matrix and Confusion(tuple(matrix["labels"]), np.array(matrix["matrix"], dtype=np.int64)),
-        unknown_labels=measured.unknown_labels,
+    docs = [_list_judged(pipe, example) for example in examples]
+    pairs: list[list[Pair] | None] = [
+        [(each.gold or None, each.label if each.is_predicted else None) for each in doc] or None for doc in docs
+    ]
+    is_correct = [[all(each.is_correct for each in doc)] if doc else None for doc in docs]
+    matrix = measured.scores["cats_confusion"]
+    labels = matrix["labels"] if matrix else pipe.labels
+    accuracy_name = "texts with the correct class" if pipe.is_exclusive else "texts with all labels correct"
+    return ComponentResult(
+        component=pipe.name,
+        factory=pipe.factory,
+        kind="categories",
+        levels=(Level("categories", count_pairs(labels, pairs), count_shares(is_correct), accuracy_name),),
+        confusion=matrix and ConfusionMatrix(tuple(labels), np.array(matrix["matrix"], dtype=np.int64)),
+        judged=stack_judged(each for doc in docs for each in doc),
+        errors=choose_errors(map(_list_errors, examples, docs), n_errors),
+        notes=_list_notes(pipe, measured),
+        scores=measured.scores,
     )
+
+
+def _get_pipe(nlp: Language, name: str) -> Any:
+    return nlp.get_pipe(name)
+
+
+def _list_judged(pipe: CategoryPipe, example: Example) -> list[Prediction]:
+    predictions = list_categories(
+        pipe.name, pipe.labels, example, exclusive=pipe.is_exclusive, threshold=pipe.threshold
+    )
+    return [each for each in predictions if each.is_correct is not None]
+
+
+def _list_errors(example: Example, predictions: Sequence[Prediction]) -> list[PredictionError]:
+    excerpts = (cut_excerpt("text", example.reference.text, (), 0, 0),)
+    return [
+        PredictionError(each.confidence or 0.0, format_caption(each, example.predicted), excerpts)
+        for each in predictions
+        if not each.is_correct
+    ]
+
+
+def _list_notes(pipe: CategoryPipe, measured: CategoryScores) -> tuple[str, ...]:
+    accuracy, auc_by_label = measured.scores["cats_accuracy"], measured.scores["cats_auc_per_type"]
+    if accuracy is None:
+        notes = ["no document has a gold label" + " that it knows" * bool(measured.unknown_labels)]
+    else:
+        share = f"{format_percent(accuracy)} %"
+        notes = [f"accuracy {share}"]
+        if not pipe.is_exclusive:
+            notes = [f"all labels correct in {share} (threshold {pipe.threshold:g})"]
+        if measured.n_unlabelled:
+            notes.append(f"{measured.n_unlabelled:,} without a gold label left out")
+        if n_undefined := sum(auc is None for auc in auc_by_label.values()):
+            notes.append(f"{n_undefined:,} of {len(auc_by_label):,} labels without AUC, 0 in its average as in spaCy")
+    if measured.unknown_labels:
+        counts = format_unknown_labels(measured.unknown_labels)
+        notes.append(f"gold labels that the pipeline does not know: {counts}")
+    return tuple(notes)

@@ -1,79 +1,85 @@
-"""The scores of a pipeline on annotated documents."""
+"""The scores of a pipeline on annotated documents, and what is measured of each of its components."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+import numpy as np
 import srsly
+from spacy.language import Language
+from spacy.scorer import Scorer
+from spacy.tokens import Doc
+from spacy.training import Example
+from thinc.util import convert_recursive
+from tqdm import tqdm
 
+from spacy_bertft.components.category_scores import UnknownLabelsWarning
+from spacy_bertft.components.ner import BertNer
+from spacy_bertft.components.tagger import BertTagger
 from spacy_bertft.errors import SettingError
-from spacy_bertft.evaluate.categories import Categories
-from spacy_bertft.evaluate.category_pipes import find_category_pipes, override_threshold
-from spacy_bertft.evaluate.category_table import format_category_notes, format_category_rows, format_percent
+from spacy_bertft.evaluate.bootstrap import Resampling
+from spacy_bertft.evaluate.categories import list_category_pipes, measure_categories, override_threshold
+from spacy_bertft.evaluate.charts import draw_panels, plan_f1, plan_matrix
+from spacy_bertft.evaluate.counts import measure_figures
+from spacy_bertft.evaluate.entities import measure_entities
 from spacy_bertft.evaluate.inputs import read_inputs
-from spacy_bertft.evaluate.picture import draw_categories
-from spacy_bertft.evaluate.scorer import CategoryScorer
+from spacy_bertft.evaluate.results import ComponentResult
+from spacy_bertft.evaluate.tables import Rows, format_category_scores, format_entity_scores
+from spacy_bertft.evaluate.tags import measure_tags
 from spacy_bertft.output import replace_when_done
 from spacy_bertft.pictures.page import Page, Table
-from spacy_bertft.pictures.plot import check_plot
+from spacy_bertft.pictures.plot import check_plot, write_plot
 
-Rows = list[tuple[str, ...]]
+_NAMES = {
+    "ents_token_f": "token-level micro F1 over all tags",
+    "tag_acc": "tag accuracy",
+    "pos_acc": "part-of-speech accuracy",
+}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores, as spaCy gives them.
+    """What was measured of a pipeline.
 
     Attributes:
-        scores: By name; shares between 0 and 1, `speed` in words per second. Of several components with categories,
-            the last one's `cats_…` stand here, as in spaCy, and those of each in `cats_by_component`.
+        scores: By the names of spaCy; shares between 0 and 1, `speed` in words per second. Of several components with
+            categories, the `cats_…` are those of the last one, as in spaCy, and `cats_by_component` has those of each.
         n_docs: How many documents were scored.
-        categories: The figures of every component with categories.
-        calibration_errors: The expected calibration error of every component of ours with probabilities, by name.
+        results: What was measured of each component of ours, and of those of spaCy for categories.
     """
 
     scores: dict[str, Any]
     n_docs: int
-    categories: tuple[Categories, ...] = ()
-    calibration_errors: Mapping[str, float] = field(default_factory=dict)
+    results: tuple[ComponentResult, ...] = ()
+
+    @property
+    def categories(self) -> list[ComponentResult]:
+        """The results of components with categories."""
+        return [each for each in self.results if each.kind == "categories"]
 
     def format_tables(self) -> list[Rows]:
         """Lay out the figures of entities and of categories, in percent: those that there are."""
-        tables = [self.format_rows(), *(format_category_rows(one) for one in self.categories)]
-        return [rows for rows in tables if rows]
-
-    def format_rows(self) -> Rows:
-        """Lay out precision, recall and F1 of entities, in percent: overall, then by label."""
-        per_type: dict[str, dict[str, float]] = self.scores.get("ents_per_type") or {}
-        overall = {key: self.scores.get(f"ents_{key}") for key in ("p", "r", "f")}
-        if overall["f"] is None:
-            return []
-        rows = [("entities, strict", "precision", "recall", "F1"), ("all", *_format(overall))]
-        return rows + [(label, *_format(per_type[label])) for label in sorted(per_type)]
+        tables = [format_category_scores(each.component, each.scores) for each in self.categories]
+        return [rows for rows in (format_entity_scores(self.scores), *tables) if rows]
 
     def format_confusions(self) -> list[Rows]:
-        """Lay out which classes were taken for which: the matrix or, of many classes, the most frequent mistakes."""
-        found = [one.confusion.format_rows() for one in self.categories if one.confusion and one.confusion.n_docs]
-        return [rows for rows in found if rows]
+        """Lay out the confusion matrices of categories or, of many classes, the most frequent confusions."""
+        matrices = [each.confusion for each in self.categories if each.confusion and each.has_gold]
+        return [rows for matrix in matrices if (rows := matrix.format_rows())]
 
     def format_notes(self) -> str:
         """Name the other figures, in percent."""
-        names = {
-            "ents_token_f": "token-level micro F1 over all tags",
-            "tag_acc": "tag accuracy",
-            "pos_acc": "part-of-speech accuracy",
-        }
-        notes = [
-            f"{text} {100 * self.scores[key]:.2f} %" for key, text in names.items() if self.scores.get(key) is not None
-        ]
-        notes += [
-            f"expected calibration error of {name} {100 * error:.2f} %"
-            for name, error in self.calibration_errors.items()
-        ]
-        notes += [note for one in self.categories for note in format_category_notes(one)]
+        shares = {name: self.scores.get(key) for key, name in _NAMES.items()}
+        errors = self.scores.get("calibration_error", {})
+        shares |= {f"expected calibration error of {name}": error for name, error in errors.items()}
+        notes = [f"{name} {100 * share:.2f} %" for name, share in shares.items() if share is not None]
+        notes += [f"{each.component}: {'; '.join(each.notes)}" for each in self.results if each.notes]
         if not notes and not self.format_tables():
             notes = ["nothing to score: the documents have no gold annotation of a kind that the pipeline predicts"]
         return "; ".join([*notes, f"{self.n_docs:,} documents; {self.scores['speed']:,.0f} words per second"]) + "."
@@ -111,27 +117,72 @@ def evaluate(
     nlp, examples = read_inputs(pipeline, data_path)
     if threshold is not None:
         override_threshold(nlp, threshold)
-    if plot_path is not None and not find_category_pipes(nlp):
+    if plot_path is not None and not list_category_pipes(nlp):
         raise SettingError("plot", str(plot_path), "none, since the pipeline has no categories to draw")
-    scorer = CategoryScorer(nlp)
-    scores = nlp.evaluate(examples, scorer=scorer)
-    if scorer.calibration_errors:
-        scores["calibration_error"] = scorer.calibration_errors
-    evaluation = Evaluation(scores, len(examples), tuple(scorer.categories), scorer.calibration_errors)
+    evaluation = evaluate_examples(nlp, examples)
     if output_path is not None:
         with replace_when_done(Path(output_path)) as path:
             srsly.write_json(path, evaluation.scores)
     if plot_path is not None:
+        tables = [Table(rows) for rows in evaluation.format_tables() + evaluation.format_confusions()]
         title = f"{Path(pipeline).name} on {Path(data_path).name}"
-        draw_categories(evaluation.categories, Path(plot_path), _make_page(evaluation, title))
+        # A matrix of many classes is wider than a column of text.
+        page = Page(title, evaluation.format_notes(), "The figures of the tables below", tables, is_wide=True)
+        panels = [
+            plan_matrix(each.confusion, each.component)
+            if each.confusion
+            else plan_f1(measure_figures(each.levels[0].counts, Resampling()), each.component)
+            for each in evaluation.categories
+        ]
+        write_plot(partial(draw_panels, panels), Path(plot_path), page)
     return evaluation
 
 
-def _make_page(evaluation: Evaluation, title: str) -> Page:
-    tables = [Table(rows) for rows in evaluation.format_tables() + evaluation.format_confusions()]
-    # A matrix of many classes is wider than a column of text.
-    return Page(title, title, evaluation.format_notes(), "The figures of the tables below", tables, is_wide=True)
+def evaluate_examples(nlp: Language, examples: Sequence[Example], n_errors: int = 0) -> Evaluation:
+    """Let a pipeline annotate documents, and measure it on them once.
+
+    Args:
+        nlp: The pipeline.
+        examples: With gold annotation; their predicted documents are not used.
+        n_errors: How many of the most confident errors of each component to show.
+    """
+    start = perf_counter()
+    docs = nlp.pipe(_copy_doc(nlp, example) for example in examples)
+    annotated = [
+        Example(doc, example.reference)
+        for doc, example in zip(tqdm(docs, "Annotating", len(examples), disable=None), examples, strict=True)
+    ]
+    seconds = perf_counter() - start
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnknownLabelsWarning)  # the notes on each component name them
+        by_component = Scorer(nlp).score(annotated, per_component=True)
+    results = [_measure(nlp, name, annotated, n_errors) for name, pipe in nlp.pipeline if getattr(pipe, "scorer", None)]
+    measured = [each for each in results if each]
+    for each in measured:
+        by_component[each.component] |= each.scores
+    scores = {name: score for part in by_component.values() for name, score in part.items()}
+    categories = [each.component for each in measured if each.kind == "categories"]
+    if len(categories) > 1:
+        scores["cats_by_component"] = {name: by_component[name] for name in categories}
+    reliability = {each.component: each.reliability for each in measured}
+    if errors := {name: each.calibration_error for name, each in reliability.items() if each}:
+        scores["calibration_error"] = errors
+    scores["speed"] = sum(len(example.predicted) for example in annotated) / seconds
+    scores = convert_recursive(lambda value: isinstance(value, np.floating), float, scores)
+    return Evaluation(scores, len(examples), tuple(measured))
 
 
-def _format(scores: Mapping[str, float | None]) -> list[str]:
-    return [format_percent(scores[key]) for key in ("p", "r", "f")]
+def _copy_doc(nlp: Language, example: Example) -> Doc:
+    nlp.make_doc(example.reference.text)  # the speed includes the tokenizer's, as that of `Language.evaluate`
+    return example.predicted.copy()
+
+
+def _measure(nlp: Language, name: str, examples: Sequence[Example], n_errors: int) -> ComponentResult | None:
+    pipe: Any = nlp.get_pipe(name)
+    if isinstance(pipe, BertNer):
+        others = {label for _, each in nlp.pipeline if isinstance(each, BertNer) for label in each.labels}
+        return measure_entities(name, pipe, examples, others - set(pipe.labels), n_errors)
+    if isinstance(pipe, BertTagger):
+        return measure_tags(name, pipe, examples)
+    categories = [each for each in list_category_pipes(nlp) if each.name == name]
+    return measure_categories(categories[0], examples, n_errors) if categories else None

@@ -13,12 +13,12 @@ from spacy_bertft.training.calibration import Answers, Floats, Reliability, log_
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """What is left when answers below a probability are dropped.
+    """What is left when predictions below a probability are dropped.
 
     Attributes:
         min_score: `(n,)` the thresholds, rising.
-        precision: `(n,)` share of the answers that are kept and right among those that are kept.
-        recall: `(n,)` the same among all gold answers.
+        precision: `(n,)` share of correct predictions among those that are kept.
+        recall: `(n,)` share of gold annotation that they find.
     """
 
     min_score: Floats
@@ -30,9 +30,9 @@ def sweep_min_score(probs: Floats, is_right: NDArray[np.bool_], n_gold: int) -> 
     """Measure precision and recall for every threshold that makes a difference.
 
     Args:
-        probs: `(n,)` probabilities of the answers.
-        is_right: `(n,)` whether each is right.
-        n_gold: How many answers the gold annotation holds.
+        probs: `(n,)` probabilities of the predictions.
+        is_right: `(n,)` whether each is correct.
+        n_gold: How much there is in the gold annotation.
     """
     order = np.argsort(probs, kind="stable")
     n_kept = np.arange(len(order), 0, -1)
@@ -48,17 +48,17 @@ class Confidence:
         component: Its name.
         data: The file with the documents.
         temperature: What its scores are divided by now.
-        n_answers: How many answers were looked at.
-        before: Bins of the answers before.
+        n_predictions: How many predictions were compared.
+        before: Bins of the predictions before.
         after: The same now.
-        log_losses: Mean binary log loss of the answers, before and now.
+        log_losses: Mean binary log loss of the predictions, before and now.
         sweep: Precision and recall over `min_score`, now.
     """
 
     component: str
     data: Path
     temperature: float
-    n_answers: int
+    n_predictions: int
     before: Reliability
     after: Reliability
     log_losses: tuple[float, float]
@@ -71,7 +71,7 @@ def measure_confidence(component: str, data: Path, answers: Answers, earlier: fl
     Args:
         component: Its name.
         data: The file with the documents.
-        answers: Its answers to them; there is at least one.
+        answers: Its predictions for them; there is at least one.
         earlier: The temperature before.
         now: The temperature now.
     """
@@ -80,7 +80,7 @@ def measure_confidence(component: str, data: Path, answers: Answers, earlier: fl
         component=component,
         data=data,
         temperature=now,
-        n_answers=len(answers.is_right),
+        n_predictions=len(answers.is_right),
         before=measure_reliability(before, answers.is_right),
         after=measure_reliability(after, answers.is_right),
         log_losses=(log_loss(before, answers.is_right), log_loss(after, answers.is_right)),

@@ -1,4 +1,4 @@
-"""What spaCy's ConsoleLogger has written during training."""
+"""The log of a training run, as spaCy's ConsoleLogger writes it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy as np
 from spacy_bertft.data.rows import read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError
 from spacy_bertft.evaluate.bootstrap import Floats
+from spacy_bertft.evaluate.tables import Rows
 
-# In the folder that holds `model-best`.
+# Next to `model-best`.
 LOG_NAME = "log.jsonl"
 _EXPECTED = "Expected a line of the output_file of spacy.ConsoleLogger.v3."
 
@@ -41,9 +42,16 @@ class TrainingLog:
         """The index of the evaluation with the best score, the first of several."""
         return int(np.argmax(self.total))
 
+    def format_rows(self) -> Rows:
+        """Lay out scores and losses by step."""
+        names = ["score", *self.scores, *(f"loss of {name}" for name in self.losses)]
+        columns = np.stack([self.total, *self.scores.values(), *self.losses.values()], axis=1).tolist()
+        rows = zip(self.steps.tolist(), columns, strict=True)
+        return [("step", *names), *((f"{step:,.0f}", *(f"{value:,.2f}" for value in row)) for step, row in rows)]
+
 
 def find_log(pipeline: Path | str, log_path: Path | str | None = None) -> Path | None:
-    """Find the log of a training run: the one given, or `log.jsonl` beside the folder of the pipeline, or nothing.
+    """Find the log of a training run: the one given, or `log.jsonl` next to the folder of the pipeline, or None.
 
     Args:
         pipeline: A folder such as `training/model-best`, or the name of an installed pipeline.
@@ -53,8 +61,8 @@ def find_log(pipeline: Path | str, log_path: Path | str | None = None) -> Path |
         DataError: There is no such log.
     """
     if log_path is None:
-        beside = Path(pipeline).resolve().parent / LOG_NAME
-        return beside if Path(pipeline).is_dir() and beside.is_file() else None
+        sibling = Path(pipeline).resolve().parent / LOG_NAME
+        return sibling if Path(pipeline).is_dir() and sibling.is_file() else None
     if not Path(log_path).is_file():
         raise DataError(f"{log_path} is no file. Expected the output_file of spacy.ConsoleLogger.v3, or no --log.")
     return Path(log_path)
@@ -64,12 +72,12 @@ def read_training_log(path: Path) -> TrainingLog:
     """Read a log.
 
     Raises:
-        DataError: It holds no evaluation.
+        DataError: It has no evaluation.
         ColumnFormatError: A line is none that the logger writes.
     """
     rows = [_read_row(path, number, line) for number, line in read_lines(path) if line.strip()]
     if not rows:
-        raise DataError(f"{path} holds no evaluation. {_EXPECTED}")
+        raise DataError(f"{path} has no evaluation. {_EXPECTED}")
 
     def collect(key: str) -> dict[str, Floats]:
         names = dict.fromkeys(name for row in rows for name in row[key])

@@ -1,11 +1,12 @@
-"""Why this answer: how much each word of a document weighs in a category or an entity.
+"""Explaining predictions: how much each word of a document weighs in a category or an entity.
 
-`answers` finds what is to be explained, `explain` has it weighed, `judged` picks right and wrong answers of annotated
-documents; `fragment` and `page` draw the words, shaded by weight, as displaCy draws entities.
+In: a pipeline, and a document or a file with gold annotation. Out: an `Attribution` for each prediction, which is shown
+in a notebook, on a page and in a terminal. `predictions` chooses what is explained, `gradients` computes the weights.
+Knows nothing of training, nor how good a pipeline is.
 """
 
-from spacy_bertft.explain.attribution import Attribution, Method
+from spacy_bertft.explain.attribution import Attribution, render
 from spacy_bertft.explain.explain import attribute, attribute_entities
-from spacy_bertft.explain.fragment import render
+from spacy_bertft.explain.gradients import Method
 
 __all__ = ["Attribution", "Method", "attribute", "attribute_entities", "render"]

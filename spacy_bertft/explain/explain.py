@@ -1,16 +1,20 @@
-"""A document and an answer → how much each word weighs."""
+"""A document and a prediction → how much each word weighs."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
+from spacy_bertft.components.entity_scores import find_score
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.errors import SettingError
-from spacy_bertft.explain.answers import find_answer, find_explained, list_entities
-from spacy_bertft.explain.attribution import METHODS, Attribution, Method
-from spacy_bertft.explain.gradients import check_method, weigh_tokens
+from spacy_bertft.explain.attribution import Attribution
+from spacy_bertft.explain.gradients import METHODS, Method, check_method, weigh_tokens
+from spacy_bertft.explain.predictions import get_explained, list_entities
+from spacy_bertft.explain.readout import CategoryAnswer, EntityAnswer
 
 DEFAULT_STEPS = 64
 
@@ -23,19 +27,19 @@ def attribute(
     component: str | None = None,
     n_steps: int = DEFAULT_STEPS,
 ) -> Attribution:
-    """Weigh the words of a document in an answer of a pipeline.
+    """Weigh the words of a document in a prediction of a pipeline.
 
     The windows of a long text are explained each by itself, and the weights added up as their scores are. See
-    `models.attribution.weigh_tokens` for what the methods compute.
+    `explain.gradients.weigh_tokens` for what the methods compute.
 
     Args:
         nlp: The pipeline.
-        doc: A document. For entities that it has annotated; for categories its tokens will do.
+        doc: A document. For entities it has to be annotated by the pipeline; for categories its tokens will do.
         target: A label of a category, by default the most probable one; an entity, as a span of the document with a
             label; or a label of an entity, for the first one of that label.
         method: `attention`, `rollout` or `gradients`, which needs the extra `explain`.
         component: Name of the component; by default the first that has categories, or else entities, and the label.
-        n_steps: For gradients, at how many points of the path they are taken.
+        n_steps: For gradients, at how many points of the path they are computed.
 
     Raises:
         SettingError: There is no such component, label, method or number of steps, or the span is of another document.
@@ -44,17 +48,30 @@ def attribute(
         MissingExtraError: Captum is not installed.
     """
     check_explaining(method, n_steps)
-    answer = find_answer(nlp, doc, target, component)
-    found = weigh_tokens(answer.model, doc, answer.read, method, n_steps)
+    name, pipe = get_explained(nlp, target, component)
+    entity: tuple[int, int] | None = None
+    prob: float | None
+    read: CategoryAnswer | EntityAnswer
+    if isinstance(pipe, BertNer):
+        span = target if isinstance(target, Span) else list_entities(doc, name, target)[0]
+        if span.doc is not doc:
+            raise SettingError("target", span.text, "a span of the document that is explained")
+        label, entity, prob = span.label_, (span.start, span.end), find_score(span)
+        read = EntityAnswer(span.start, span.end, partial(pipe.spell, label))
+    else:
+        [probs] = pipe.predict([doc])
+        column = int(probs.argmax()) if target is None else pipe.labels.index(target)
+        label, prob, read = pipe.labels[column], float(probs[column]), CategoryAnswer(column)
+    found = weigh_tokens(pipe.model, doc, read, method, n_steps)
     return Attribution(
         words=tuple(token.text for token in doc),
         spaces=tuple(token.whitespace_ for token in doc),
         weights=found.weights,
-        target=answer.label,
-        entity=answer.entity,
-        component=answer.component,
+        target=label,
+        entity=entity,
+        component=name,
         method=method,
-        prob=answer.prob,
+        prob=prob,
         score=found.score,
         baseline_score=found.baseline_score,
         outside=found.outside,
@@ -77,14 +94,13 @@ def attribute_entities(
         UnsupportedError: The encoder cannot be explained in this way.
         MissingExtraError: Captum is not installed.
     """
-    name, pipe = find_explained(nlp, label, component)
+    name, pipe = get_explained(nlp, label, component)
     if not isinstance(pipe, BertNer):
         raise SettingError("component", name, "a component that finds entities, such as bert_ner")
-    entities = list_entities(doc, name, label)
-    return [attribute(nlp, doc, entity, method, name, n_steps) for entity in entities]
+    return [attribute(nlp, doc, entity, method, name, n_steps) for entity in list_entities(doc, name, label)]
 
 
-def attribute_answers(
+def attribute_predictions(
     nlp: Language,
     doc: Doc,
     label: str | None = None,
@@ -92,7 +108,7 @@ def attribute_answers(
     component: str | None = None,
     n_steps: int = DEFAULT_STEPS,
 ) -> list[Attribution]:
-    """Weigh the words of a document in what a component answers: one category, or each entity; see `attribute`.
+    """Weigh the words of a document in what a component predicts: one category, or each entity; see `attribute`.
 
     Raises:
         SettingError: As in `attribute`.
@@ -100,7 +116,7 @@ def attribute_answers(
         UnsupportedError: The encoder cannot be explained in this way.
         MissingExtraError: Captum is not installed.
     """
-    name, pipe = find_explained(nlp, label, component)
+    name, pipe = get_explained(nlp, label, component)
     if isinstance(pipe, BertNer):
         return attribute_entities(nlp, doc, label, method, name, n_steps)
     return [attribute(nlp, doc, label, method, name, n_steps)]

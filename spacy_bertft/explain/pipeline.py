@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from spacy.language import Language
 from tqdm import tqdm
 
 from spacy_bertft.components.pipelines import load_pipeline
+from spacy_bertft.components.predictions import format_caption
 from spacy_bertft.data.files import check_is_file
 from spacy_bertft.errors import DataError, SettingError
-from spacy_bertft.explain.answers import find_explained
-from spacy_bertft.explain.attribution import Attribution, Method
-from spacy_bertft.explain.explain import DEFAULT_STEPS, attribute, attribute_answers, check_explaining
-from spacy_bertft.explain.judged import JudgedAnswer, choose_answers, judge_answers
-from spacy_bertft.explain.page import Section, check_page, write_page
+from spacy_bertft.explain.attribution import Attribution
+from spacy_bertft.explain.explain import DEFAULT_STEPS, attribute, attribute_predictions, check_explaining
+from spacy_bertft.explain.gradients import Method
+from spacy_bertft.explain.predictions import DocPrediction, choose_predictions, get_explained, list_judged
+from spacy_bertft.output import replace_when_done
+from spacy_bertft.pictures.page import render_template
 
 DEFAULT_LIMIT = 20
+
+
+class Section(NamedTuple):
+    """Explanations under a heading.
+
+    Attributes:
+        heading: The heading; may be empty.
+        entries: A caption for each explanation, which may be empty, and the explanation.
+    """
+
+    heading: str
+    entries: Sequence[tuple[str, Attribution]]
 
 
 def explain(
@@ -34,8 +48,8 @@ def explain(
 ) -> list[Section]:
     """Show which words a prediction of a pipeline rests on.
 
-    Of a text: its best category, or every entity. Of a .spacy file: wrong predictions, the most confident first, then
-    correct ones.
+    Of a text: its best category, or every entity. Of a .spacy file: incorrect predictions, the most confident first,
+    then correct ones.
 
     Args:
         pipeline: A directory, or the name of an installed pipeline.
@@ -45,7 +59,7 @@ def explain(
         method: gradients (integrated; needs the extra explain), attention, or rollout through all layers.
         component: Name of the component to explain; by default the first with categories, or else entities.
         n_steps: At how many points of the path gradients are taken; by default 64.
-        limit: Of a file, how many predictions to explain, half of them wrong; by default 20.
+        limit: Of a file, how many predictions to explain, half of them incorrect; by default 20.
 
     Raises:
         DataError: There is no such pipeline or file, or nothing in it to explain.
@@ -53,124 +67,58 @@ def explain(
         UnsupportedError: The encoder cannot be explained in this way.
         MissingExtraError: Captum is not installed.
     """
+    is_file = text.lower().endswith(".spacy")
     if n_steps is not None and method != "gradients":
         raise SettingError("steps", n_steps, "none with this method; only gradients are taken in steps")
-    options: dict[str, Any] = {"target": target, "method": method, "component": component}
-    options["n_steps"] = DEFAULT_STEPS if n_steps is None else n_steps
-    if text.lower().endswith(".spacy"):
-        return explain_data(pipeline, Path(text), html_path, limit=DEFAULT_LIMIT if limit is None else limit, **options)
-    if limit is not None:
+    if limit is not None and not is_file:
         raise SettingError("limit", limit, "none for a single text; it is for a .spacy file")
-    return [Section("", [("", found) for found in explain_text(pipeline, text, html_path, **options)])]
-
-
-def explain_text(
-    pipeline: Path | str,
-    text: str,
-    html_path: Path | None = None,
-    *,
-    target: str | None = None,
-    method: Method = "gradients",
-    component: str | None = None,
-    n_steps: int = DEFAULT_STEPS,
-) -> list[Attribution]:
-    """Explain what a pipeline answers for a text: a category, or every entity.
-
-    Args:
-        pipeline: A folder, or the name of an installed pipeline.
-        text: The text.
-        html_path: A page to write.
-        target: A label; by default the most probable category or, where there are none, every entity.
-        method: `attention`, `rollout` or `gradients`.
-        component: Name of the component.
-        n_steps: For gradients, at how many points of the path they are taken.
-
-    Raises:
-        DataError: There is no such pipeline, no word in the text, or no such entity in it.
-        SettingError: There is no such component, label, method or number of steps, or the page is not to be written
-            there.
-        UnsupportedError: The encoder cannot be explained in this way.
-        MissingExtraError: Captum is not installed.
-    """
+    if limit is not None and limit < 1:
+        raise SettingError("limit", limit, "a number from 1 on")
+    n_steps = DEFAULT_STEPS if n_steps is None else n_steps
     check_explaining(method, n_steps)
-    _check_html(html_path)
-    if not text.strip():
+    if html_path is not None and (html_path.suffix != ".html" or html_path.is_dir()):
+        raise SettingError("html", str(html_path), "a file whose name ends in .html")
+    if is_file:
+        check_is_file(Path(text))
+    elif not text.strip():
         raise DataError("The text is empty. Expected a text with words, or the path of a .spacy file.")
     nlp = load_pipeline(pipeline)
-    name, _ = find_explained(nlp, target, component)
-    doc = nlp(text)
-    found = attribute_answers(nlp, doc, target, method, name, n_steps)
+    name, pipe = get_explained(nlp, target, component)
+    title, notes = Path(pipeline).name, ""
+    if is_file:
+        judged = list_judged(nlp, Path(text), name, pipe, target)
+        sections = _explain_judged(nlp, judged, DEFAULT_LIMIT if limit is None else limit, target, method, n_steps)
+        title += f" on {Path(text).name}"
+        n_incorrect = sum(not prediction.is_correct for _, prediction in judged)
+        notes = f"{name}: {n_incorrect:,} of {len(judged):,} predictions are incorrect. The most confident come first."
+    else:
+        found = attribute_predictions(nlp, nlp(text), target, method, name, n_steps)
+        sections = [Section("", [("", each) for each in found])]
     if html_path is not None:
-        write_page(html_path, Path(pipeline).name, "", [Section("", [("", each) for each in found])])
-    return found
-
-
-def explain_data(
-    pipeline: Path | str,
-    data_path: Path,
-    html_path: Path | None = None,
-    *,
-    target: str | None = None,
-    method: Method = "gradients",
-    component: str | None = None,
-    n_steps: int = DEFAULT_STEPS,
-    limit: int = DEFAULT_LIMIT,
-) -> list[Section]:
-    """Explain wrong and right answers of a pipeline, the most confident of each.
-
-    Args:
-        pipeline: A folder, or the name of an installed pipeline.
-        data_path: A `.spacy` file with gold annotation.
-        html_path: A page to write.
-        target: Only answers that give this label, or should.
-        method: `attention`, `rollout` or `gradients`.
-        component: Name of the component.
-        n_steps: For gradients, at how many points of the path they are taken.
-        limit: How many answers to explain: half of them wrong, half of them right, where there are enough.
-
-    Returns:
-        The wrong answers, then the right ones.
-
-    Raises:
-        DataError: There is no such pipeline or file, or no gold annotation in it.
-        SettingError: There is no such component, label, method or number of steps or answers, or the page is not to be
-            written there.
-        UnsupportedError: The encoder cannot be explained in this way.
-        MissingExtraError: Captum is not installed.
-    """
-    check_explaining(method, n_steps)
-    if limit < 1:
-        raise SettingError("limit", limit, "a number from 1 on")
-    _check_html(html_path)
-    check_is_file(data_path)
-    nlp = load_pipeline(pipeline)
-    name, pipe = find_explained(nlp, target, component)
-    answers = judge_answers(nlp, data_path, name, pipe, target)
-    wrong, right = choose_answers(answers, limit)
-    n_wrong = sum(not answer.is_right for answer in answers)
-    with tqdm(total=len(wrong) + len(right), desc="Explaining", unit=" answers", disable=None) as bar:
-        sections = [
-            Section(heading, _explain(nlp, chosen, name, method, n_steps, bar))
-            for heading, chosen in (("Wrong answers", wrong), ("Right answers", right))
-        ]
-    if html_path is not None:
-        title = f"{Path(pipeline).name} on {data_path.name}"
-        notes = f"{name}: {n_wrong:,} of {len(answers):,} answers are wrong. The most confident come first."
-        write_page(html_path, title, notes, [section for section in sections if section.entries])
+        shown = [section for section in sections if section.entries]
+        values = {"title": title, "is_wide": False, "notes": notes, "sections": shown}
+        page = render_template("explain/page.html.jinja", has_against=method == "gradients", **values)
+        with replace_when_done(html_path) as temporary_path:
+            temporary_path.write_text(page, encoding="utf-8")
     return sections
 
 
-def _check_html(path: Path | None) -> None:
-    if path is not None:
-        check_page(path)
-
-
-def _explain(
-    nlp: Language, answers: Sequence[JudgedAnswer], name: str, method: Method, n_steps: int, bar: tqdm[None]
-) -> list[tuple[str, Attribution]]:
+def _explain_judged(
+    nlp: Language,
+    judged: Sequence[DocPrediction],
+    limit: int,
+    label: str | None,
+    method: Method,
+    n_steps: int,
+) -> list[Section]:
+    incorrect, correct = choose_predictions(judged, limit)
     entries = []
-    for answer in answers:
-        caption = f"predicted {answer.predicted}, gold {answer.gold}"
-        entries.append((caption, attribute(nlp, answer.doc, answer.target, method, name, n_steps)))
-        bar.update()
-    return entries
+    for doc, prediction in tqdm([*incorrect, *correct], "Explaining", unit=" predictions", disable=None):
+        span = prediction.find_span(doc)
+        target = span if span is not None else label or prediction.label
+        found = attribute(nlp, doc, target, method, prediction.component, n_steps)
+        entries.append((format_caption(prediction, doc), found))
+    return [
+        Section("Incorrect predictions", entries[: len(incorrect)]),
+        Section("Correct predictions", entries[len(incorrect) :]),
+    ]

@@ -1,5 +1,6 @@
-"""Pictures as files: what all of them share, whatever they show.
+"""Pictures and pages: what all of them share, whatever they show.
 
-A figure is drawn with matplotlib in `colors`, rendered as an `image`, and written as a `plot`: by itself, or on a
-`page` in a `style` for light and dark.
+In: a function that draws a matplotlib figure in `COLORS`, or a jinja2 template and its values. Out: a PNG, an SVG or a
+self-contained HTML page in the one layout of `templates`, for light and dark themes. Knows nothing of documents,
+pipelines and measurements.
 """

@@ -1,8 +1,8 @@
-"""The colours of pictures and of the pages that hold them, on light paper and on dark."""
+"""The colours of pictures and pages, on light paper and on dark."""
 
 from __future__ import annotations
 
-# On a page each becomes a CSS variable, found by its value: so no two may be the same.
+# On a page each becomes a CSS variable, found by its value: no two may be the same.
 COLORS = {
     "ink": "#1f2937",
     "muted": "#5b6675",

@@ -1,12 +1,15 @@
-"""A page: a picture and tables as text, in one HTML file that needs no other."""
+"""HTML pages from jinja2 templates: each is one file that needs no other, and no script."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
-from spacy_bertft.pictures.style import format_style
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from spacy_bertft.pictures.colors import COLORS, DARK_COLORS
 
 Rows = Sequence[Sequence[str]]
 
@@ -16,7 +19,7 @@ class Table(NamedTuple):
 
     Attributes:
         rows: Rows of equal length, the first one naming the columns.
-        heading: What stands above it; may be empty.
+        heading: The heading above it; may be empty.
     """
 
     rows: Rows
@@ -24,75 +27,60 @@ class Table(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What stands on a page beside its picture.
+    """The text of a page that shows a picture.
 
     Attributes:
-        title: The title of the window.
-        heading: The heading of the page.
-        notes: A line below that.
-        picture_name: What the picture shows, for readers who do not see it.
-        tables: What stands below the picture.
+        title: Title and heading.
+        notes: A line below the heading.
+        picture_name: What the picture shows, for screen readers.
+        tables: Tables below the picture.
         is_wide: Whether the picture keeps its own width, rather than fill the column of the text.
     """
 
     title: str
-    heading: str
     notes: str
     picture_name: str
     tables: Sequence[Table]
     is_wide: bool = False
 
 
-def format_page(page: Page, svg: str) -> str:
-    """Format a page.
+class Mark(NamedTuple):
+    """A label on a range of characters."""
 
-    Args:
-        page: The texts.
-        svg: The picture, an `<svg>` element whose colours are CSS variables.
+    char_start: int
+    char_end: int
+    label: str
+
+
+@cache
+def get_environment() -> Environment:
+    """Return the environment of all templates, which lie next to the code that renders them and escape what they show.
+
+    Names of templates are paths in this package, such as `pictures/templates/layout.html.jinja`.
     """
-    parts = [
-        f"<h1>{escape(page.heading)}</h1>",
-        f"<p>{escape(page.notes)}</p>",
-        label_picture(svg, page.picture_name),
-        *map(format_table, page.tables),
-    ]
-    return format_html(page.title, "\n".join(parts), format_style(is_wide=page.is_wide))
-
-
-def format_html(title: str, body: str, style: str) -> str:
-    """Format a whole HTML file.
-
-    Args:
-        title: The title of the window.
-        body: The elements of the page.
-        style: Its style sheet.
-    """
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{style}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
-
-
-def label_picture(svg: str, name: str) -> str:
-    """Name a picture for readers who do not see it."""
-    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(name)}"', 1)
-
-
-def format_table(table: Table) -> str:
-    """Format a table, under its heading."""
-    heading = f"<h2>{escape(table.heading)}</h2>\n" if table.heading else ""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.rows[0])
-    body = "\n".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
-        for row in table.rows[1:]
+    environment = Environment(
+        loader=PackageLoader("spacy_bertft", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    return f"{heading}<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    environment.globals |= {"light": COLORS, "dark": DARK_COLORS}
+    return environment
+
+
+def render_template(name: str, **values: Any) -> str:
+    """Render a template."""
+    return get_environment().get_template(name).render(values)
+
+
+def format_page(page: Page, picture: Markup) -> str:
+    """Format a page that shows a picture.
+
+    Args:
+        page: The text.
+        picture: An `<svg>` element whose colours are CSS variables.
+    """
+    name = "pictures/templates/plot.html.jinja"
+    return render_template(name, title=page.title, is_wide=page.is_wide, page=page, picture=picture)

@@ -64,7 +64,7 @@ def test_a_threshold(make_pipeline: Callable[[str], str], data_path: Path) -> No
     pipeline = make_pipeline("textcat_multilabel")
     result = CliRunner().invoke(app, ["evaluate", pipeline, str(data_path), "--threshold", "0"])
     assert result.exit_code == 0, result.output
-    assert "all labels right in 0.00 % (threshold 0)" in result.stdout
+    assert "all labels correct in 0.00 % (threshold 0)" in result.stdout
     assert "gold \\ predicted" not in result.stdout
 
 

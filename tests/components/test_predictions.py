@@ -20,7 +20,7 @@ from spacy_bertft.components.predictions import (
     read_gold_entities,
     stack_judged,
 )
-from spacy_bertft.explain.judged import judge_answers
+from spacy_bertft.explain.predictions import list_judged
 from spacy_bertft.tags.schemes import TagSpan
 
 nlp = spacy.blank("en")
@@ -94,8 +94,7 @@ def test_values_between_0_and_1_are_judged_the_same_everywhere(checkpoint, tmp_p
     assert pipe.collect_answers([example]).is_right.tolist() == [True, True, False]
     path = tmp_path / "gold.spacy"
     DocBin(docs=[reference]).to_disk(path)
-    answers = judge_answers(taught, path, name, pipe)
-    assert {answer.target for answer in answers if not answer.gold.startswith("not")} == {"and", "me"}
+    assert {each.gold for _, each in list_judged(taught, path, name, pipe)} == {"and", "me"}
 
 
 def annotate_entities(doc: Doc, *spans: tuple[int, int, str, float]) -> Doc:

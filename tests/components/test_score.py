@@ -23,7 +23,7 @@ from spacy_bertft.checkpoints import read_head
 from spacy_bertft.components.entity_scores import find_score, register_score, set_score, write_entities
 from spacy_bertft.components.predictions import list_entities, stack_judged
 from spacy_bertft.data.char_spans import CharSpanGroup
-from spacy_bertft.demo.answers import Question, format_answers
+from spacy_bertft.demo.page import Question, format_column
 from spacy_bertft.explain import attribute_entities
 
 NLP = spacy.blank("en")
@@ -196,7 +196,7 @@ def test_our_own_code_after_merging(nlp):
     doc = nlp(TEXTS[0])
     rows = read_answers(doc, {"ents": "ents"})["ents"]
     assert [(row["start"], row["end"], row["label"], round(row["score"], 5)) for row in rows] == read_by_chars(doc)
-    page = format_answers(nlp, Question(TEXTS[0], "attention"))
+    page = format_column("model", nlp, Question(TEXTS[0], "attention"))
     assert all(f"{ent.label_} {100 * ent._.bertft_score:.1f} %" in page for ent in doc.ents)
     assert len(attribute_entities(nlp, doc, method="attention")) == len(doc.ents)
     example = Example(doc, doc.copy())

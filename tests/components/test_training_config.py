@@ -22,7 +22,7 @@ from spacy_bertft.components.training import (
     warn_about_training,
 )
 from spacy_bertft.errors import SettingError
-from spacy_bertft.evaluate.scorer import CategoryScorer
+from spacy_bertft.evaluate.evaluation import evaluate_examples
 
 FOREVER = {"max_steps": 0, "patience": 0, "max_epochs": 0, "eval_frequency": 10}
 
@@ -119,7 +119,7 @@ def test_every_score_of_evaluate_can_have_a_weight(checkpoint, factory):
     """One that is a number; tables can be listed with null, and are in `meta.json` then."""
     nlp = make_pipeline(checkpoint, factory)
     nlp.add_pipe("sentencizer")
-    scores = nlp.evaluate(make_examples(nlp, CATS[factory]), scorer=CategoryScorer(nlp))
+    scores = evaluate_examples(nlp, make_examples(nlp, CATS[factory])).scores
     numbers = {name for name, score in scores.items() if isinstance(score, (int, float))}
     assert {"cats_accuracy", "cats_calibration_error", "cats_macro_f", "token_acc", "speed"} <= numbers
     for name in numbers:
@@ -137,7 +137,7 @@ def test_the_scores_of_evaluate_are_those_of_training(checkpoint):
     """What `spacy train` calls gives the same numbers, so that they choose the best pipeline."""
     nlp = make_pipeline(checkpoint, "bert_textcat", n_steps=3)
     examples = make_examples(nlp, CATS["bert_textcat"])
-    in_training, evaluated = nlp.evaluate(examples), nlp.evaluate(examples, scorer=CategoryScorer(nlp))
+    in_training, evaluated = nlp.evaluate(examples), evaluate_examples(nlp, examples).scores
     assert in_training["cats_accuracy"] == evaluated["cats_accuracy"]
     assert {name: score for name, score in in_training.items() if name != "speed"} == {
         name: evaluated[name] for name in in_training if name != "speed"

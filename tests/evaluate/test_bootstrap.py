@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spacy_bertft.errors import SettingError
-from spacy_bertft.evaluate.bootstrap import Resampling, find_interval, find_p_value
+from spacy_bertft.evaluate.bootstrap import Resampling, compute_interval, compute_p_value
 
 
 def test_every_resample_has_as_many_documents_as_there_are():
@@ -34,7 +34,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     held = 0
     for seed in range(300):
         is_right = (rng.random((150, 1)) < 0.7).astype(np.int64)
-        low, high = find_interval(Resampling(200, seed).sum(is_right)[:, 0] / 150)
+        low, high = compute_interval(Resampling(200, seed).sum(is_right)[:, 0] / 150)
         assert low <= is_right.mean() <= high
         held += low <= 0.7 <= high
     # 95 % of 300 are 285, with a standard deviation of 3.8.
@@ -43,7 +43,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 
 def test_intervals_of_what_is_not_always_defined():
     samples = np.array([[0.0, np.nan], [1.0, np.nan], [np.nan, np.nan]])
-    ends = find_interval(samples)
+    ends = compute_interval(samples)
     np.testing.assert_allclose(ends[0], [0.025, 0.975])
     assert np.isnan(ends[1]).all()
 
@@ -51,11 +51,11 @@ def test_intervals_of_what_is_not_always_defined():
 def test_a_p_value_worked_by_hand():
     # Around the difference of 0.2, two of four resamples lie as far as it lies from 0.
     samples = np.array([0.4, 0.0, 0.15, 0.25])
-    assert find_p_value(0.2, samples) == pytest.approx(3 / 5)
-    assert find_p_value(-0.2, -samples) == pytest.approx(3 / 5)
-    assert find_p_value(0.0, samples) == 1.0
-    assert find_p_value(0.2, np.array([0.2, np.nan])) == pytest.approx(1 / 2)
-    assert np.isnan(find_p_value(0.2, np.array([np.nan])))
+    assert compute_p_value(0.2, samples) == pytest.approx(3 / 5)
+    assert compute_p_value(-0.2, -samples) == pytest.approx(3 / 5)
+    assert compute_p_value(0.0, samples) == 1.0
+    assert compute_p_value(0.2, np.array([0.2, np.nan])) == pytest.approx(1 / 2)
+    assert np.isnan(compute_p_value(0.2, np.array([np.nan])))
 
 
 def test_equal_systems_differ_by_chance_as_often_as_p_says():
@@ -66,7 +66,7 @@ def test_equal_systems_differ_by_chance_as_often_as_p_says():
         gains = (rng.random((150, 2)) < 0.7).astype(np.int64)
         drawn = Resampling(200, seed).sum(gains) / 150
         difference = float(np.subtract(*gains.mean(axis=0)))
-        n_below += find_p_value(difference, drawn[:, 0] - drawn[:, 1]) < 0.1
+        n_below += compute_p_value(difference, drawn[:, 0] - drawn[:, 1]) < 0.1
     assert 15 <= n_below <= 47
 
 

@@ -52,7 +52,7 @@ def test_a_pipeline_is_changed_where_it_stands(trained, tmp_path: Path) -> None:
     dev = write_gold(tmp_path / "dev.spacy", make_wrong(text_pipelines.EXCLUSIVE))
     test = write_gold(tmp_path / "test.spacy", text_pipelines.EXCLUSIVE)
     report = calibrate(pipeline, dev, test_path=test)
-    assert [(one.component, one.data, one.n_answers) for one in report.figures] == [
+    assert [(one.component, one.data, one.n_predictions) for one in report.figures] == [
         ("bert_textcat", dev, 5),
         ("bert_textcat", test, 5),
     ]

@@ -10,14 +10,13 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.errors import DataError
-from spacy_bertft.evaluate.categories import measure_categories
-from spacy_bertft.evaluate.category_pipes import CategoryPipe
-from spacy_bertft.evaluate.category_table import format_category_notes, format_category_rows
+from spacy_bertft.evaluate.categories import CategoryPipe, measure_categories
+from spacy_bertft.evaluate.tables import format_category_scores
 
 nlp = spacy.blank("en")
 LABELS = ("a", "b", "c", "d")
-EXCLUSIVE = CategoryPipe("textcat", LABELS, is_exclusive=True)
-MULTILABEL = CategoryPipe("textcat_multilabel", LABELS, is_exclusive=False, threshold=0.4)
+EXCLUSIVE = CategoryPipe("textcat", "textcat", LABELS)
+MULTILABEL = CategoryPipe("textcat_multilabel", "textcat_multilabel", LABELS, threshold=0.4)
 
 
 def make_example(predicted: dict[str, float], gold: dict[str, float]) -> Example:
@@ -36,6 +35,10 @@ def draw_at_random(seed: int, pipe: CategoryPipe) -> tuple[np.ndarray, np.ndarra
     if pipe.is_exclusive:
         return predicted / predicted.sum(axis=1, keepdims=True), np.eye(len(LABELS))[random.integers(0, 4, 60)]
     return predicted, (random.random((60, len(LABELS))) < 0.3).astype(float)
+
+
+def format_rows(result):
+    return format_category_scores(result.component, result.scores)
 
 
 def check_rows(rows, gold, predicted, auc):
@@ -61,10 +64,10 @@ def test_exclusive_classes_are_as_in_scikit_learn(seed):
     ]
     found = measure_categories(EXCLUSIVE, examples)
     classes, predicted = gold.argmax(axis=1), values.argmax(axis=1)
-    assert found.accuracy == accuracy_score(classes, predicted)
+    assert found.scores["cats_accuracy"] == accuracy_score(classes, predicted)
     assert found.confusion is not None
     assert found.confusion.counts.tolist() == confusion_matrix(classes, predicted, labels=range(4)).tolist()
-    check_rows(format_category_rows(found), classes, predicted, roc_auc_score(gold, values, average=None))
+    check_rows(format_rows(found), classes, predicted, roc_auc_score(gold, values, average=None))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -76,9 +79,9 @@ def test_labels_that_do_not_exclude_each_other_are_as_in_scikit_learn(seed):
     ]
     found = measure_categories(MULTILABEL, examples)
     predicted = values >= 0.4
-    assert found.accuracy == accuracy_score(gold, predicted)
+    assert found.scores["cats_accuracy"] == accuracy_score(gold, predicted)
     assert found.confusion is None
-    check_rows(format_category_rows(found), gold, predicted, roc_auc_score(gold, values, average=None))
+    check_rows(format_rows(found), gold, predicted, roc_auc_score(gold, values, average=None))
 
 
 def test_labels_without_a_gold_value_are_unknown():
@@ -89,59 +92,59 @@ def test_labels_without_a_gold_value_are_unknown():
         make_example({"a": 0.9, "b": 0.9, "c": 0.1, "d": 0.1}, {}),
     ]
     found = measure_categories(MULTILABEL, examples)
-    assert (found.accuracy, found.n_unknown) == (0.5, 1)
-    assert dict(found.support) == {"a": 2, "b": 0, "c": 0, "d": 0}
-    assert "1 without a gold label left out" in format_category_notes(found)
-    assert "4 of 4 labels without AUC, 0 in its average as in spaCy" in format_category_notes(found)
+    assert found.scores["cats_accuracy"] == 0.5
+    assert dict(found.scores["cats_support"]) == {"a": 2, "b": 0, "c": 0, "d": 0}
+    assert "1 without a gold label left out" in found.notes
+    assert "4 of 4 labels without AUC, 0 in its average as in spaCy" in found.notes
 
 
 def test_documents_without_a_gold_class_are_left_out():
     predicted = {"a": 0.7, "b": 0.3}
     examples = [make_example(predicted, gold) for gold in ({"a": 1.0}, {"b": 1.0, "a": 0.0}, {}, {"a": 0.0, "b": 0.0})]
     found = measure_categories(EXCLUSIVE, examples)
-    assert (found.accuracy, found.n_unknown) == (0.5, 2)
-    assert sum(found.support.values()) == 2
-    assert "2 without a gold label left out" in format_category_notes(found)
+    assert found.scores["cats_accuracy"] == 0.5
+    assert sum(found.scores["cats_support"].values()) == 2
+    assert "2 without a gold label left out" in found.notes
     # Of a and b, both predicted as a: a text without a gold class is no error of a.
     assert found.scores["cats_f_per_type"]["a"]["p"] == 0.5
 
 
 def test_no_gold_class_at_all():
     found = measure_categories(EXCLUSIVE, [make_example({"a": 0.7, "b": 0.3}, {})])
-    assert found.accuracy is None
-    assert format_category_rows(found) == []
-    assert format_category_notes(found) == ["textcat: no document has a gold label"]
+    assert found.scores["cats_accuracy"] is None
+    assert format_rows(found) == []
+    assert found.notes == ("no document has a gold label",)
 
 
-def test_a_class_that_the_pipeline_does_not_know_is_a_mistake():
+def test_a_class_that_the_pipeline_does_not_know_is_an_error():
     examples = [make_example({"a": 1.0}, {"a": 1.0}), make_example({"a": 1.0}, {"a": 0.0, "new": 1.0})]
     found = measure_categories(EXCLUSIVE, examples)
-    assert found.accuracy == 0.5
+    assert found.scores["cats_accuracy"] == 0.5
     assert found.confusion is not None
     assert found.confusion.labels == (*LABELS, "new")
     assert found.confusion.counts[:, 0].tolist() == [1, 0, 0, 0, 1]
-    rows = format_category_rows(found)
+    rows = format_rows(found)
     assert rows[1] == ("a", "50.00", "100.00", "66.67", "50.00", "1")
     assert rows[5] == ("new", "0.00", "0.00", "0.00", "–", "1")
     assert rows[7] == ("micro average", "50.00", "50.00", "50.00", "–", "2")
-    assert "gold labels that the pipeline does not know: new (1)" in format_category_notes(found)
+    assert "gold labels that the pipeline does not know: new (1)" in found.notes
 
 
 def test_a_label_that_the_pipeline_does_not_know_says_nothing_about_the_others():
     found = measure_categories(MULTILABEL, [make_example({"a": 1.0}, {"a": 1.0, "new": 1.0})])
-    assert found.accuracy == 1.0
-    assert found.support["new"] == 1
+    assert found.scores["cats_accuracy"] == 1.0
+    assert found.scores["cats_support"]["new"] == 1
 
 
 def test_only_unknown_labels_are_named():
     found = measure_categories(
         MULTILABEL, [make_example({"a": 0.9}, {"new": 1.0, "old": 1.0}), make_example({"a": 0.9}, {"new": 1.0})]
     )
-    assert format_category_rows(found) == []
-    assert format_category_notes(found) == [
-        "textcat_multilabel: no document has a gold label that it knows",
+    assert format_rows(found) == []
+    assert found.notes == (
+        "no document has a gold label that it knows",
         "gold labels that the pipeline does not know: new (2), old (1)",
-    ]
+    )
 
 
 def test_a_document_without_a_prediction_is_an_error():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import spacy
 
-from spacy_bertft.evaluate.category_pipes import CategoryPipe, find_category_pipes, override_threshold
+from spacy_bertft.evaluate.categories import CategoryPipe, list_category_pipes, override_threshold
 
 
 def test_our_components_and_those_of_spacy_are_found_under_any_name() -> None:
@@ -12,9 +12,9 @@ def test_our_components_and_those_of_spacy_are_found_under_any_name() -> None:
     nlp.get_pipe("my textcat").add_label("b")
     nlp.get_pipe("my textcat").add_label("a")
     override_threshold(nlp, 0.3)
-    assert find_category_pipes(nlp) == [
-        CategoryPipe("my textcat", ("a", "b"), is_exclusive=True),
-        CategoryPipe("my textcat_multilabel", (), is_exclusive=False, threshold=0.3),
-        CategoryPipe("my bert_textcat", (), is_exclusive=True),
-        CategoryPipe("my bert_textcat_multilabel", (), is_exclusive=False, threshold=0.3),
+    assert list_category_pipes(nlp) == [
+        CategoryPipe("my textcat", "textcat", ("a", "b")),
+        CategoryPipe("my textcat_multilabel", "textcat_multilabel", (), threshold=0.3),
+        CategoryPipe("my bert_textcat", "bert_textcat", ()),
+        CategoryPipe("my bert_textcat_multilabel", "bert_textcat_multilabel", (), threshold=0.3),
     ]

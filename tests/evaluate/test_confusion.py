@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, confusion_matrix
+from sklearn.metrics import confusion_matrix
 
 from spacy_bertft.evaluate.confusion import count_confusions
 
@@ -15,15 +15,13 @@ def test_counts_are_those_of_scikit_learn(pairs):
     gold, predicted = zip(*pairs, strict=True)
     confusion = count_confusions(LABELS, pairs)
     assert confusion.counts.tolist() == confusion_matrix(gold, predicted, labels=LABELS).tolist()
-    assert confusion.accuracy == accuracy_score(gold, predicted)
-    assert confusion.support == {label: gold.count(label) for label in LABELS}
     sums = confusion.row_shares.sum(axis=1)
     np.testing.assert_allclose(sums, [label in gold for label in LABELS])
 
 
 def test_no_documents():
     confusion = count_confusions(LABELS, [])
-    assert confusion.accuracy is None
+    assert not confusion.counts.any()
     assert not confusion.row_shares.any()
 
 
@@ -34,16 +32,15 @@ def test_few_classes_are_a_matrix():
         ("ham", "1,200", "0"),
         ("spam", "1", "0"),
     ]
-    assert confusion.to_json() == {"labels": ["ham", "spam"], "matrix": [[1200, 0], [1, 0]]}
 
 
-def test_many_classes_are_their_most_frequent_mistakes():
+def test_many_classes_are_their_most_frequent_confusions():
     labels = [f"label {index:02}" for index in range(28)]
     right = [(label, label) for label in labels] * 50
     wrong = [(labels[3], labels[20])] * 50 + [(labels[20], labels[3])] * 2 + [(labels[1], labels[0])]
     rows = count_confusions(labels, right + wrong).format_rows()
     assert rows == [
-        ("most frequent mistakes: gold", "predicted", "documents", "% of gold"),
+        ("most frequent confusions: gold", "predicted", "documents", "% of gold"),
         ("label 03", "label 20", "50", "50.00"),
         ("label 20", "label 03", "2", "3.85"),
         ("label 01", "label 00", "1", "1.96"),

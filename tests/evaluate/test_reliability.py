@@ -21,7 +21,7 @@ def test_a_sweep_worked_by_hand() -> None:
 def test_confidence_before_and_after() -> None:
     answers = Answers(lambda t: np.array([0.9, 0.9]) / t, np.array([True, False]), 2)
     one = measure_confidence("ner", Path("dev.spacy"), answers, 1.0, 1.8)
-    assert (one.n_answers, one.temperature) == (2, 1.8)
+    assert (one.n_predictions, one.temperature) == (2, 1.8)
     assert one.before.calibration_error == pytest.approx(0.4)
     assert one.after.calibration_error == pytest.approx(0.0)
     assert one.log_losses[1] < one.log_losses[0]

@@ -58,5 +58,5 @@ def test_lines_that_no_logger_writes(tmp_path, row, problem):
 
 
 def test_an_empty_log(tmp_path):
-    with pytest.raises(DataError, match="holds no evaluation"):
+    with pytest.raises(DataError, match="has no evaluation"):
         read_training_log(write(tmp_path / "log.jsonl"))

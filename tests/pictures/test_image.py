@@ -10,7 +10,7 @@ from commands import run_python
 
 import spacy_bertft
 from spacy_bertft.pictures.colors import COLORS
-from spacy_bertft.pictures.image import render, render_element
+from spacy_bertft.pictures.plot import render, render_element
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ def test_images_of_both_formats() -> None:
 @pytest.mark.process
 def test_only_the_object_api_of_matplotlib_is_used(tmp_path: Path) -> None:
     """Pyplot would choose a window system. A process of its own, since Captum imports it too."""
-    code = "import sys; from matplotlib.figure import Figure; from spacy_bertft.pictures.image import render"
+    code = "import sys; from matplotlib.figure import Figure; from spacy_bertft.pictures.plot import render"
     printed = run_python(
         "-c", f"{code}; render(Figure, 'svg'); print('matplotlib.pyplot' in sys.modules)", cwd=tmp_path
     )
@@ -53,8 +53,10 @@ def test_the_same_figure_gives_the_same_bytes(image_format: str) -> None:
 
 
 def test_an_element_has_no_colour_of_its_own() -> None:
-    element = render_element(draw)
-    assert ElementTree.fromstring(element).tag.endswith("svg")
+    element = render_element(draw, 'the "lengths"')
+    svg = ElementTree.fromstring(element)
+    assert svg.tag.endswith("svg")
+    assert (svg.get("role"), svg.get("aria-label")) == ("img", 'the "lengths"')
     assert set(re.findall(r"var\(--(\w+)\)", element)) == {"ink", "mark"}
     assert not re.search(r"#[0-9a-f]{6}\b", element)
     assert "a &lt; b" in element
@@ -80,7 +82,7 @@ def test_ids_get_a_prefix_and_texts_stay_as_they_are() -> None:
         axes.set_title(text)
         return figure
 
-    plain, prefixed = render_element(draw_marked), render_element(draw_marked, "p1-")
+    plain, prefixed = render_element(draw_marked, "name"), render_element(draw_marked, "name", "p1-")
     assert text.replace("&", "&amp;") in prefixed
     ids = re.findall(r'<[^<>]* id="([^"]+)"', prefixed)
     assert [f"p1-{each}" for each in re.findall(r'<[^<>]* id="([^"]+)"', plain)] == ids

@@ -3,9 +3,13 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import pytest
+from markupsafe import Markup
+
+from spacy_bertft.pictures.colors import COLORS
 from spacy_bertft.pictures.page import Page, Table, format_page
 
-SVG = '<svg width="1pt"><g/></svg>\n'
+SVG = Markup('<svg width="1pt"><g/></svg>\n')
 
 
 class Outline(HTMLParser):
@@ -28,10 +32,10 @@ class Outline(HTMLParser):
 
 def test_everything_stands_on_the_page_as_text() -> None:
     table = Table([("<label>", "count"), ("a&b", "1"), ("", "2")], "Of <b>")
-    outline = Outline(format_page(Page("<title>", "<h>", "n & m", 'the "lengths"', [table]), SVG))
+    outline = Outline(format_page(Page("<title>", "n & m", 'the "lengths"', [table]), SVG))
     body = outline.parts[[tag for tag, _ in outline.parts].index("body") + 1 :]
     assert body == [
-        ("h1", "<h>"),
+        ("h1", "<title>"),
         ("p", "n & m"),
         ("svg", ""),
         ("g", ""),
@@ -40,15 +44,26 @@ def test_everything_stands_on_the_page_as_text() -> None:
         *[("tbody", ""), ("tr", ""), ("th", "a&b"), ("td", "1"), ("tr", ""), ("th", ""), ("td", "2")],
     ]
     assert ("title", "<title>") in outline.parts
-    assert outline.attributes["svg"] == {"role": "img", "aria-label": 'the "lengths"', "width": "1pt"}
 
 
 def test_tables_need_no_heading() -> None:
-    page = format_page(Page("t", "h", "n", "p", [Table([("a",)]), Table([("b",)])]), SVG)
+    page = format_page(Page("t", "n", "p", [Table([("a",)]), Table([("b",)])]), SVG)
     assert page.count("<table>") == 2
     assert "<h2>" not in page
 
 
 def test_the_page_needs_no_other_file() -> None:
-    page = format_page(Page("t", "h", "n", "p", [], is_wide=True), SVG)
+    page = format_page(Page("t", "n", "p", [], is_wide=True), SVG)
     assert not re.search(r"(?:src|href)=\"(?!#)|@import|url\((?!#)", page)
+
+
+@pytest.mark.parametrize("is_wide", [False, True])
+def test_every_variable_has_a_light_and_a_dark_value(is_wide: bool) -> None:
+    page = format_page(Page("t", "n", "p", [], is_wide=is_wide), SVG)
+    style = page[page.index("<style>") : page.index("</style>")]
+    assert all(len(re.findall(rf"--{name}: #", style)) == 2 for name in COLORS)
+    assert set(re.findall(r"var\(--(\w+)\)", style)) <= set(COLORS)
+    assert style.count("{") == style.count("}")
+    # A picture fills the column or keeps its width.
+    assert ("svg { width: 100%; }" in style) == (not is_wide)
+    assert ("svg { max-width: 100%; }" in style) == is_wide

@@ -13,7 +13,7 @@ from spacy_bertft.pictures.plot import check_plot, write_plot
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PAGE = Page("title", "heading", "notes", "picture", [])
+PAGE = Page("title", "notes", "picture", [])
 
 
 def draw() -> Figure:

@@ -1,1 +1,0 @@
-"""What is measured of each component: entities, categories or tags, on documents that a pipeline has annotated."""

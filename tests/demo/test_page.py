@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import re
+from html import escape
+
+import pytest
+from planted_words import make_planted_pipeline
+from taught_pipelines import make_taught_pipeline
+
+from spacy_bertft.demo.page import Question, format_column
+
+TEXT = "show me films with drew barrymore from the 1980s"
+
+
+@pytest.fixture(scope="module")
+def taught(checkpoint):
+    return make_taught_pipeline(checkpoint)
+
+
+@pytest.fixture(scope="module")
+def planted(checkpoint):
+    return make_planted_pipeline(checkpoint)
+
+
+def test_each_component_predicts(taught):
+    drawn = format_column("model", taught, Question(TEXT, "attention"))
+    assert re.findall(r"<h3>(\w+)</h3>", drawn) == ["bert_ner", "bert_textcat", "bert_textcat_multilabel"]
+    doc = taught(TEXT)
+    assert [ent.label_ for ent in doc.ents] == ["ACTOR", "YEAR"]
+    for ent in doc.ents:
+        assert f"{ent.text}<span>{ent.label_} {100 * ent._.bertft_score:.1f} %</span>" in drawn
+    for label, prob in doc.cats.items():
+        assert f'<th scope="row">{label}</th><td>{100 * prob:.1f} %</td>' in drawn
+        assert f"width: {100 * prob:.2f}%" in drawn
+    # Two entities and one prediction of each text classifier.
+    assert drawn.count('class="spacy-bertft-explanation"') == 4
+    assert 'role="alert"' not in drawn
+
+
+def test_the_longest_bar_comes_first(taught):
+    drawn = format_column("model", taught, Question(TEXT, "attention"))
+    [first, *_] = re.findall(r'<table class="bars">.*?</table>', drawn)
+    widths = [float(width) for width in re.findall(r"width: ([\d.]+)%", first)]
+    assert widths == sorted(widths, reverse=True)
+    assert sum(widths) == pytest.approx(100, abs=0.02)
+
+
+@pytest.mark.parametrize(("target", "component"), [("YEAR", "bert_ner"), ("the", "bert_textcat_multilabel")])
+def test_a_target_is_explained_alone(taught, target, component):
+    drawn = format_column("model", taught, Question(TEXT, "rollout", target))
+    assert drawn.count('class="spacy-bertft-explanation"') == 1
+    assert re.search(rf"{target}.*\({component}, rollout\)", drawn)
+
+
+def test_gradients_speak_for_and_against(planted):
+    pytest.importorskip("captum", reason="the extra explain is not installed")
+    drawn = format_column("model", planted, Question("show me the plot", "gradients", "TOPIC"))
+    assert "completeness gap" in drawn
+    assert "against it" in drawn
+    assert "against it" not in format_column("model", planted, Question("show me the plot", "attention", "TOPIC"))
+
+
+@pytest.mark.parametrize(
+    ("question", "problem"),
+    [
+        (Question(" \n", "attention"), "The text is empty. Expected a text with words."),
+        (Question(TEXT, "attention", "PLACE"), "target = 'PLACE'. Expected one of "),
+        (Question("who is it", "attention", "YEAR"), "bert_ner has found no entity YEAR in 'who is it'"),
+        (Question(TEXT, "lime"), "method = 'lime'. Expected one of attention, rollout, gradients."),
+        (Question("a" * 1_000_001, "attention"), "The text has 1,000,001 characters. Expected 1,000,000 at most."),
+    ],
+)
+def test_what_cannot_be_predicted_is_one_line(taught, question, problem):
+    said = re.findall(r'<p class="note" role="alert">(.*)</p>', format_column("model", taught, question))
+    assert said
+    assert all(line.startswith(escape(problem)) for line in said)
+
+
+def test_a_missing_extra_is_named(taught, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "captum.attr", None)
+    drawn = format_column("model", taught, Question(TEXT, "gradients"))
+    assert escape("pip install 'spacy-bertft[explain]'") in drawn
+    assert "YEAR" in drawn  # the answer itself stands there all the same
+
+
+def test_texts_are_shown_and_not_run(taught):
+    evil = "<script>alert(1)</script> from the 1980s"
+    drawn = format_column("model", taught, Question(evil, "attention"))
+    assert "<script" not in drawn
+    assert "&lt;" in drawn
