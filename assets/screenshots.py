@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from browser import find_missing, open_browser, prefer
-from spacy_bertft.evaluate.pipeline_report import report
+from spacy_bertft.evaluate.report import report
 
 from spacy_bertft.demo.server import open_demo
 from spacy_bertft.explain.pipeline import explain_data

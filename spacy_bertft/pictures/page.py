@@ -70,9 +70,9 @@ def get_environment() -> Environment:
     return environment
 
 
-def render_template(name: str, **values: Any) -> str:
+def render_template(template: str, **values: Any) -> str:
     """Render a template."""
-    return get_environment().get_template(name).render(values)
+    return get_environment().get_template(template).render(values)
 
 
 def format_page(page: Page, picture: Markup) -> str:

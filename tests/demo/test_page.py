@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import re
-from html import escape
 
 import pytest
+from markupsafe import escape
 from planted_words import make_planted_pipeline
 from taught_pipelines import make_taught_pipeline
 
