@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from browser import find_missing, open_browser, prefer
-from spacy_bertft.evaluate.report import report
 
 from spacy_bertft.demo.server import open_demo
-from spacy_bertft.explain.pipeline import explain_data
+from spacy_bertft.evaluate.report import report
+from spacy_bertft.explain.pipeline import explain
 from spacy_bertft.output import replace_when_done
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
 
 WIDTH = 1200
-N_ANSWERS = 8
+N_PREDICTIONS = 8
 TEXT = "show me a gorgeous 1980s film by steven spielberg that never gets boring"
 
 
@@ -63,7 +63,7 @@ def take_screenshots(entities: Path, entities_data: Path, categories: Path, cate
         save_top(browser, folder / "report.png", 1000)
 
         page = Path(pages) / "explanation.html"
-        explain_data(categories, categories_data, page, limit=N_ANSWERS)
+        explain(categories, str(categories_data), page, limit=N_PREDICTIONS)
         browser.get(page.as_uri())
         save_top(browser, folder / "explanation.png", 900)
 
