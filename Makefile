@@ -90,6 +90,7 @@ check: $(DEFAULT)/ready
 	$(DEFAULT)/bin/ruff check .
 	$(DEFAULT)/bin/mypy
 	$(DEFAULT)/bin/lint-imports
+	$(DEFAULT)/bin/python -m reliability.wording
 
 # Where it cannot be installed, tests that need it are skipped; without a network apt should not wait for long.
 IMPATIENT := -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20
