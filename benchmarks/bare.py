@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import torch
 from spacy.tokens import Doc
 
-from spacy_bertft.checkpoints import find_checkpoint_dir, find_window_size, read_config, read_tokenizer
+from spacy_bertft.checkpoints import find_checkpoint_dir, read_tokenizer
+from spacy_bertft.checkpoints.checkpoint import find_window_size, read_config
 from spacy_bertft.components.pipe import DEFAULT_ENCODER
 from spacy_bertft.models.encoder.forward import plan_encoding
-from spacy_bertft.tokens import choose_stride, cut_buckets
+from spacy_bertft.tokens.windows import choose_stride, cut_buckets
 
 Bucket = dict[str, torch.Tensor]
 

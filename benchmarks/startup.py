@@ -21,7 +21,7 @@ from ratios import describe_rounds
 from record import Record, Row, add_save_option, save
 from tqdm import trange
 
-from spacy_bertft.checkpoints import write_weight_file
+from spacy_bertft.checkpoints.weights import write_weight_file
 
 LOAD = """
 import sys, time

@@ -14,7 +14,8 @@ from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 
-from spacy_bertft.checkpoints import NEVER, CheckpointHead
+from spacy_bertft.checkpoints import CheckpointHead
+from spacy_bertft.checkpoints.heads import NEVER
 from spacy_bertft.components.category_scores import UnknownLabelsWarning, count_unknown_labels, format_unknown_labels
 from spacy_bertft.components.component import BertComponent, Scorer
 from spacy_bertft.components.pipe import DEFAULT_ENCODER

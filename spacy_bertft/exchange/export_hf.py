@@ -10,7 +10,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from spacy.language import Language
 
-from spacy_bertft.checkpoints import MODEL_CARD, Checkpoint, check_replaceable, describe_head, write_checkpoint
+from spacy_bertft.checkpoints import Checkpoint, write_checkpoint
+from spacy_bertft.checkpoints.heads import describe_head
+from spacy_bertft.checkpoints.source import MODEL_CARD, check_replaceable
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.components.textcat import BertTextcatMultilabel

@@ -9,7 +9,9 @@ from typing import Any
 
 from spacy.language import Language
 
-from spacy_bertft.checkpoints import NEVER, CheckpointHead, Task, find_checkpoint_dir, find_task, read_config, read_head
+from spacy_bertft.checkpoints import CheckpointHead, Task, find_checkpoint_dir, read_head
+from spacy_bertft.checkpoints.checkpoint import read_config
+from spacy_bertft.checkpoints.heads import NEVER, find_task
 from spacy_bertft.components.pipelines import check_replaceable_pipeline
 from spacy_bertft.data.conversion import make_blank
 from spacy_bertft.errors import CheckpointError, SettingError, TagError

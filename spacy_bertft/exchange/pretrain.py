@@ -10,14 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from spacy_bertft.checkpoints import (
-    Checkpoint,
-    check_replaceable,
-    find_checkpoint_dir,
-    find_window_size,
-    read_checkpoint,
-    write_checkpoint,
-)
+from spacy_bertft.checkpoints import Checkpoint, find_checkpoint_dir, read_checkpoint, write_checkpoint
+from spacy_bertft.checkpoints.checkpoint import find_window_size
+from spacy_bertft.checkpoints.source import check_replaceable
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.unlabelled import PlainTexts, read_plain_texts
 from spacy_bertft.errors import CheckpointError, DataError, SettingError

@@ -13,7 +13,7 @@ import torch
 from spacy.language import Language
 from thinc.api import Config, Optimizer
 
-from spacy_bertft.checkpoints import read_weight_file, write_weight_file
+from spacy_bertft.checkpoints.weights import read_weight_file, write_weight_file
 from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.errors import CheckpointError, wrap_errors
 from spacy_bertft.models.encoder.trainable import keep_adapters

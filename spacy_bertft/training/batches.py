@@ -14,7 +14,7 @@ from spacy.training import Example
 
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import SettingError
-from spacy_bertft.tokens import cut_buckets
+from spacy_bertft.tokens.windows import cut_buckets
 from spacy_bertft.training.swap_entities import SwapEntities
 
 Batcher = Callable[[Iterable[Example]], Iterator[list[Example]]]

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from small_checkpoints import FAMILIES
 from tokenizers import Tokenizer
 
-from spacy_bertft.checkpoints import read_checkpoint, read_config, read_tokenizer
+from spacy_bertft.checkpoints import read_checkpoint, read_tokenizer
+from spacy_bertft.checkpoints.checkpoint import read_config
 from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError
 
 

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModel
 
-from spacy_bertft.checkpoints import clean_config, find_max_positions
-from spacy_bertft.checkpoints.checkpoint import CODE_FIELDS
+from spacy_bertft.checkpoints.checkpoint import CODE_FIELDS, clean_config, find_max_positions
 
 keys = st.sampled_from([*sorted(CODE_FIELDS), "_attn_implementation", "_x", "__class__", "text_config", "a"])
 values = st.recursive(

@@ -13,8 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from spacy_bertft.checkpoints import Weights, load_weights, weights_from_bytes, weights_to_bytes
-from spacy_bertft.checkpoints.weights import list_weights, read_weights
+from spacy_bertft.checkpoints import Weights
+from spacy_bertft.checkpoints.weights import (
+    list_weights,
+    load_weights,
+    read_weights,
+    weights_from_bytes,
+    weights_to_bytes,
+)
 from spacy_bertft.errors import CheckpointError
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from small_checkpoints import make_word_level
 from spacy.language import Language
 
-from spacy_bertft.checkpoints import find_head_layout
+from spacy_bertft.checkpoints.heads import find_head_layout
 from spacy_bertft.errors import CheckpointError, UnsupportedError
 from spacy_bertft.exchange.export_hf import export_hf
 from spacy_bertft.exchange.import_hf import import_hf

@@ -8,7 +8,7 @@ import srsly
 import torch
 from small_checkpoints import FAMILIES, MORE_FAMILIES, TEXTS
 
-from spacy_bertft.checkpoints import weights_from_bytes
+from spacy_bertft.checkpoints.weights import weights_from_bytes
 from spacy_bertft.errors import SettingError
 from spacy_bertft.exchange.package import store_encoder
 from spacy_bertft.models.encoder.build import build_bert_encoder

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from small_checkpoints import make_word_level
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from spacy_bertft.tokens import PieceTokenizer, WindowLayout, encode_pairs, plan_windows
+from spacy_bertft.tokens import PieceTokenizer, WindowLayout, plan_windows
+from spacy_bertft.tokens.pairs import encode_pairs
 
 OFFICIAL = {family: make_word_level(family) for family in ("bert", "roberta")}
 TOKENIZERS = {family: PieceTokenizer(official.to_str()) for family, official in OFFICIAL.items()}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_checkpoints import make_byte_level, make_word_level, make_wordpiece
 
-from spacy_bertft.tokens import PieceTokenizer, encode_pairs, fit_pair
-from spacy_bertft.tokens.pairs import Range
+from spacy_bertft.tokens import PieceTokenizer
+from spacy_bertft.tokens.pairs import Range, encode_pairs, fit_pair
 
 LETTERS = "abcdefghijklmnopqrst"
 OFFICIAL = make_word_level()

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.tokens import cut_buckets, plan_windows
+from spacy_bertft.tokens import plan_windows
+from spacy_bertft.tokens.windows import cut_buckets
 
 sizes = st.integers(1, 9).flatmap(lambda size: st.tuples(st.just(size), st.integers(1, size)))
 lengths = st.lists(st.integers(0, 40), max_size=5)

@@ -14,7 +14,8 @@ from spacy.tokens import Doc
 from thinc.api import Model
 from thinc.shims import Shim
 
-from spacy_bertft.checkpoints import Checkpoint, Weights, find_window_size, read_checkpoint
+from spacy_bertft.checkpoints import Checkpoint, Weights, read_checkpoint
+from spacy_bertft.checkpoints.checkpoint import find_window_size
 from spacy_bertft.errors import CheckpointError, SettingError, name_source
 from spacy_bertft.models.encoder.forward import encode_windows, plan_encoding
 from spacy_bertft.models.encoder.inference import make_inference_copy
@@ -49,7 +50,8 @@ from spacy_bertft.models.runtime.processes import adapt_to_fork, share_with_fork
 from spacy_bertft.models.store.building import SizeLimit
 from spacy_bertft.models.store.model import TorchModel, TypedModel
 from spacy_bertft.models.store.shim import TorchShim
-from spacy_bertft.tokens import PieceTokenizer, choose_stride
+from spacy_bertft.tokens import PieceTokenizer
+from spacy_bertft.tokens.windows import choose_stride
 
 Encoded = TypeVar("Encoded")
 Output_ = TypeVar("Output_")

@@ -18,19 +18,10 @@ from spacy_bertft.data.pairs import find_segments
 from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.encoder.states import EncodedDocs, Output, Pooling
 from spacy_bertft.models.runtime.processes import count_workers, run_side_by_side
-from spacy_bertft.tokens import (
-    PieceBatch,
-    PieceTokenizer,
-    TokenBatch,
-    WindowLayout,
-    align,
-    cut_buckets,
-    encode_pairs,
-    group_tokens,
-    plan_windows,
-)
-from spacy_bertft.tokens.alignment import Ints, join_pieces, take_texts
-from spacy_bertft.tokens.pairs import encode_ranges, list_parts
+from spacy_bertft.tokens import PieceBatch, PieceTokenizer, TokenBatch, WindowLayout, align, plan_windows
+from spacy_bertft.tokens.alignment import Ints, group_tokens, join_pieces, take_texts
+from spacy_bertft.tokens.pairs import encode_pairs, encode_ranges, list_parts
+from spacy_bertft.tokens.windows import cut_buckets
 
 
 @dataclass(frozen=True)

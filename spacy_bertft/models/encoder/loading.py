@@ -7,14 +7,9 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from spacy_bertft.checkpoints import (
-    Checkpoint,
-    Weights,
-    check_padding,
-    check_vocab_size,
-    clean_config,
-    load_weights,
-)
+from spacy_bertft.checkpoints import Checkpoint, Weights
+from spacy_bertft.checkpoints.checkpoint import check_padding, check_vocab_size, clean_config
+from spacy_bertft.checkpoints.weights import load_weights
 from spacy_bertft.errors import CheckpointError, wrap_errors
 from spacy_bertft.models.encoder.module import BertModule, Layers
 from spacy_bertft.models.encoder.trainable import add_adapter_names, inject_adapter, is_adapter

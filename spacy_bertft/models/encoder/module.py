@@ -9,10 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from spacy_bertft.checkpoints import (
-    Activation,
-    find_head_layout,
-)
+from spacy_bertft.checkpoints.heads import Activation, find_head_layout
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.trainable import (
     count_layers,

@@ -11,7 +11,8 @@ from typing import Any, Literal, Optional, Union
 
 import torch
 
-from spacy_bertft.checkpoints import Weights, load_weights, read_weight_file, write_weight_file
+from spacy_bertft.checkpoints import Weights
+from spacy_bertft.checkpoints.weights import load_weights, read_weight_file, write_weight_file
 from spacy_bertft.errors import CheckpointError, MissingExtraError, SettingError
 from spacy_bertft.models.store.shim import TorchShim
 

@@ -11,16 +11,9 @@ from typing import Any, cast
 import torch
 from spacy.tokens import Doc
 
-from spacy_bertft.checkpoints import (
-    Checkpoint,
-    CheckpointHead,
-    Task,
-    Weights,
-    find_head_layout,
-    load_weights,
-    name_some,
-    read_head,
-)
+from spacy_bertft.checkpoints import Checkpoint, CheckpointHead, Task, Weights, read_head
+from spacy_bertft.checkpoints.heads import find_head_layout
+from spacy_bertft.checkpoints.weights import load_weights, name_some
 from spacy_bertft.errors import CheckpointError, SettingError, ShapeError, UnsupportedError
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder, PretrainedModel
 from spacy_bertft.models.encoder.loading import find_unused

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 
-from spacy_bertft.checkpoints import Activation
+from spacy_bertft.checkpoints.heads import Activation
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.states import EncodedGradient, Pooling

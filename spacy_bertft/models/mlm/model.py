@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from spacy_bertft.checkpoints import Checkpoint, Weights, load_weights
+from spacy_bertft.checkpoints import Checkpoint, Weights
+from spacy_bertft.checkpoints.weights import load_weights
 from spacy_bertft.errors import CheckpointError, name_source, wrap_errors
 from spacy_bertft.models.encoder.loading import configure_transformer, rename_old
 from spacy_bertft.models.runtime.attention import LEAST_PIECES, AlignedAttention, speed_up_dropout

@@ -10,9 +10,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from spacy_bertft.errors import CheckpointError
-from spacy_bertft.tokens import PieceBatch, PieceTokenizer, WindowLayout, cut_buckets, plan_windows
+from spacy_bertft.tokens import PieceBatch, PieceTokenizer, WindowLayout, plan_windows
 from spacy_bertft.tokens.alignment import Ints
-from spacy_bertft.tokens.windows import PaddedWindows
+from spacy_bertft.tokens.windows import PaddedWindows, cut_buckets
 
 # The label of a piece that is not to be guessed, as torch's cross-entropy has it.
 IGNORED = -100

@@ -21,7 +21,8 @@ from thinc.api import torch2xp, xp2torch
 from thinc.types import Ragged
 from transformers.modeling_outputs import BaseModelOutput
 
-from spacy_bertft.checkpoints import Checkpoint, clean_config
+from spacy_bertft.checkpoints import Checkpoint
+from spacy_bertft.checkpoints.checkpoint import clean_config
 from spacy_bertft.errors import NotInitializedError, UnsupportedError
 from spacy_bertft.models.encoder.build import EncoderSettings, PretrainedModel
 from spacy_bertft.models.encoder.forward import pool_windows
@@ -37,8 +38,8 @@ from spacy_bertft.models.encoder.states import (
     join_docs,
 )
 from spacy_bertft.models.stock.model import GetSpans, SpanGrid, encode_grid, plan_grid
-from spacy_bertft.tokens import PieceTokenizer, TokenBatch, group_tokens
-from spacy_bertft.tokens.alignment import find_overlaps
+from spacy_bertft.tokens import PieceTokenizer, TokenBatch
+from spacy_bertft.tokens.alignment import find_overlaps, group_tokens
 
 
 class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]

@@ -15,7 +15,8 @@ from thinc.shims import Shim
 from thinc.types import FloatsXd
 from thinc.util import torch2xp, xp2torch
 
-from spacy_bertft.checkpoints import Weights, load_weights, weights_from_bytes, weights_to_bytes
+from spacy_bertft.checkpoints import Weights
+from spacy_bertft.checkpoints.weights import load_weights, weights_from_bytes, weights_to_bytes
 from spacy_bertft.errors import CheckpointError, NotInitializedError, parse_message, wrap_errors
 from spacy_bertft.models.runtime.processes import adapt_to_spawn, make_once
 from spacy_bertft.models.store.building import SizeLimit, Spec, build_empty

@@ -14,7 +14,7 @@ from spacy.training import Example
 from thinc.api import fix_random_seed
 from transformers import AutoModel
 
-from spacy_bertft.checkpoints import read_weight_file, weights_to_bytes, write_weight_file
+from spacy_bertft.checkpoints.weights import read_weight_file, weights_to_bytes, write_weight_file
 from spacy_bertft.errors import CheckpointError, MissingExtraError
 from spacy_bertft.models.encoder.trainable import is_adapter
 from spacy_bertft.training.optimizer import configure_adamw

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bertft.models.mlm.texts import IGNORED, MaskedWindows, MaskingRule, choose_words, mask_windows
-from spacy_bertft.tokens import PaddedWindows
+from spacy_bertft.tokens.windows import PaddedWindows
 
 MASK, ORDINARY = 4, np.arange(10, 100)
 
