@@ -1,5 +1,6 @@
-"""Which texts to label next: those that a pipeline is unsure of, and that differ from each other.
+"""Active learning: which texts to label next, those that a pipeline is unsure of and that differ from each other.
 
-The steps, each in a module of its own: `uncertainty` measures, `candidates` keeps the most uncertain texts, `diversity`
-picks among them, `preannotation` says what the pipeline would answer, `formats` writes it for an annotation tool.
+`survey` measures the `uncertainty` of a stream of texts and keeps the most uncertain ones, `diversity` picks among
+them, `preannotation` is what the pipeline predicts for them, and `formats` writes that for an annotation tool. Nothing
+here knows how a component computes its predictions.
 """

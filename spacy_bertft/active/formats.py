@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from spacy_bertft.active.preannotation import LabelledSpan, Preannotation, Token
+from spacy_bertft.active.preannotation import LabelledSpan, Preannotation
 
 Format = Literal["prodigy", "label-studio", "doccano"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -47,13 +47,16 @@ def format_prodigy(suggestion: Suggestion) -> dict[str, Any]:
     answer = suggestion.answer
     task: dict[str, Any] = {"text": suggestion.text}
     if answer.spans is not None:
-        task["tokens"] = [_format_token(number, token) for number, token in enumerate(answer.tokens)]
+        task["tokens"] = [
+            {"text": token.text, "start": token.char_start, "end": token.char_end, "id": number, "ws": token.has_space}
+            for number, token in enumerate(answer.tokens)
+        ]
         task["spans"] = [_format_span(span) for span in answer.spans]
     if answer.probs is not None:
         task["cats"] = dict(answer.probs)
         task["options"] = [{"id": label, "text": label} for label in answer.probs]
         task["accept"] = list(answer.chosen)
-    return {**task, "uncertainty": suggestion.uncertainty, "meta": dict(suggestion.meta)}
+    return {**task, **_list_rest(suggestion)}
 
 
 def format_label_studio(suggestion: Suggestion) -> dict[str, Any]:
@@ -61,36 +64,24 @@ def format_label_studio(suggestion: Suggestion) -> dict[str, Any]:
     answer = suggestion.answer
     result: list[dict[str, Any]] = []
     for span in answer.spans or ():
-        value = {
-            "start": span.char_start,
-            "end": span.char_end,
-            "text": suggestion.text[span.char_start : span.char_end],
-            "labels": [span.label],
-        }
+        text = suggestion.text[span.char_start : span.char_end]
+        value = {"start": span.char_start, "end": span.char_end, "text": text, "labels": [span.label]}
         score = {} if span.score is None else {"score": span.score}
         result.append({**_name_result(len(result), SPAN_TAG, "labels"), "value": value, **score})
     if answer.chosen:
         result.append({**_name_result(len(result), CATEGORY_TAG, "choices"), "value": {"choices": list(answer.chosen)}})
     prediction = {"model_version": suggestion.pipeline, "score": 1 - suggestion.uncertainty, "result": result}
-    data = {"text": suggestion.text, "uncertainty": suggestion.uncertainty, "meta": dict(suggestion.meta)}
-    return {"data": data, "predictions": [prediction]}
+    return {"data": {"text": suggestion.text, **_list_rest(suggestion)}, "predictions": [prediction]}
 
 
 def format_doccano(suggestion: Suggestion) -> dict[str, Any]:
     """Format an example of doccano: `label` of a project with entities or categories, both names where it has both."""
     answer = suggestion.answer
     spans = [[span.char_start, span.char_end, span.label] for span in answer.spans or ()]
-    labels: dict[str, Any]
+    labels: dict[str, Any] = {"label": list(answer.chosen) if answer.spans is None else spans}
     if answer.spans is not None and answer.probs is not None:
         labels = {"entities": spans, "cats": list(answer.chosen)}
-    else:
-        labels = {"label": list(answer.chosen) if answer.spans is None else spans}
-    return {
-        "text": suggestion.text,
-        **labels,
-        "uncertainty": suggestion.uncertainty,
-        "meta": dict(suggestion.meta),
-    }
+    return {"text": suggestion.text, **labels, **_list_rest(suggestion)}
 
 
 _FORMATTERS: dict[Format, Callable[[Suggestion], dict[str, Any]]] = {
@@ -100,16 +91,15 @@ _FORMATTERS: dict[Format, Callable[[Suggestion], dict[str, Any]]] = {
 }
 
 
-def _format_token(number: int, token: Token) -> dict[str, Any]:
-    place = {"text": token.text, "start": token.char_start, "end": token.char_end}
-    return {**place, "id": number, "ws": token.has_space}
-
-
 def _format_span(span: LabelledSpan) -> dict[str, Any]:
     chars = {"start": span.char_start, "end": span.char_end}
     tokens = {"token_start": span.token_start, "token_end": span.token_end - 1}
     score = {} if span.score is None else {"score": span.score}
     return {**chars, **tokens, "label": span.label, **score}
+
+
+def _list_rest(suggestion: Suggestion) -> dict[str, Any]:
+    return {"uncertainty": suggestion.uncertainty, "meta": dict(suggestion.meta)}
 
 
 def _name_result(number: int, tag: str, kind: str) -> dict[str, str]:

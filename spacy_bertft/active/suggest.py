@@ -1,9 +1,4 @@
-"""What counts in a choice of texts.
-
-What was read, left out and suggested.
-
-Unlabelled texts → those that a pipeline would learn most from.
-"""
+"""Suggesting the texts that a pipeline would learn most from."""
 
 from __future__ import annotations
 
@@ -25,36 +20,6 @@ from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.unlabelled import check_unlabelled
 from spacy_bertft.errors import SettingError
 from spacy_bertft.output import replace_when_done
-
-
-@dataclass(frozen=True)
-class SuggestSettings:
-    """What counts in a choice of texts; see `suggest`.
-
-    Attributes:
-        n_texts: How many texts to choose.
-        diversity: From 0, the most uncertain texts, to 1, texts as different as possible.
-        candidates: How many of the most uncertain texts the choice is made among, in multiples of `n_texts`.
-
-    Raises:
-        SettingError: A setting is outside what is allowed.
-    """
-
-    n_texts: int = 100
-    diversity: float = 0.5
-    candidates: int = 10
-
-    @property
-    def n_candidates(self) -> int:
-        """Among how many of the most uncertain texts the choice is made."""
-        return self.n_texts * self.candidates
-
-    def __post_init__(self) -> None:
-        for name, value in (("n_texts", self.n_texts), ("candidates", self.candidates)):
-            if value < 1:
-                raise SettingError(name, value, "a number from 1 on")
-        if not 0 <= self.diversity <= 1:
-            raise SettingError("diversity", self.diversity, "a number from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -90,12 +55,12 @@ def suggest(
 
     Args:
         pipeline: A trained pipeline: its directory, or its name if it is installed.
-        texts_path: Unlabelled texts: a .jsonl file, or a .txt file with one on each line.
-        output_path: The file to write: JSON objects, one a line, or one array if the name ends in .json. On the
+        texts_path: Unlabelled texts: a .jsonl, .csv, .tsv or .txt file (one text per line), also with .gz or .zst.
+        output_path: The file to write: JSON objects, one per line, or one array if the name ends in .json. On the
             command line by default standard output.
         n_texts: How many texts to suggest.
         file_format: The tool that reads them: prodigy, label-studio or doccano.
-        text_column: The field of the texts.
+        text_column: The column of the texts.
         component: Name of the component whose uncertainty counts; by default the mean over all with labels.
         diversity: From 0, the most uncertain texts, to 1, texts as different from each other as possible.
         candidates: Choose among the most uncertain texts, this many times as many as are suggested.
@@ -107,16 +72,20 @@ def suggest(
             not to be written there.
         UnsupportedError: Texts are to be compared, and the encoder gives no vectors.
     """
-    settings = SuggestSettings(n_texts, diversity, candidates)
+    for name, value in {"n_texts": n_texts, "candidates": candidates}.items():
+        if value < 1:
+            raise SettingError(name, value, "a number from 1 on")
+    if not 0 <= diversity <= 1:
+        raise SettingError("diversity", diversity, "a number from 0 to 1")
     layout = parse_choice("format", file_format, FORMATS)
     source, output = Path(texts_path), None if output_path is None else Path(output_path)
     check_unlabelled(source)
     _check_output(output, source)
     nlp = load_pipeline(pipeline)
     measured = find_measured(nlp, component)
-    survey = Survey(nlp, measured, settings.n_candidates, has_vectors=settings.diversity > 0)
+    survey = Survey(nlp, measured, n_texts * candidates, has_vectors=diversity > 0)
     survey.read(source, text_column)
-    chosen = _choose(survey.pool.list_sorted(), settings)
+    chosen = _choose(survey.pool.list_sorted(), n_texts, diversity)
     lines = tuple(
         json.dumps(format_suggestion(each, layout), ensure_ascii=False) for each in _annotate(nlp, measured, chosen)
     )
@@ -125,13 +94,13 @@ def suggest(
     return Suggestions(lines, survey.report(chosen))
 
 
-def _choose(candidates: Sequence[Candidate], settings: SuggestSettings) -> list[Candidate]:
+def _choose(candidates: Sequence[Candidate], n_texts: int, diversity: float) -> list[Candidate]:
     """Choose among candidates that stand in order of their uncertainty."""
     vectors = [candidate.vector for candidate in candidates if candidate.vector is not None]
     if not vectors:
-        return list(candidates[: settings.n_texts])
+        return list(candidates[:n_texts])
     uncertainty = np.array([candidate.uncertainty for candidate in candidates])
-    picked = pick_diverse(uncertainty, np.stack(vectors), settings.n_texts, settings.diversity)
+    picked = pick_diverse(uncertainty, np.stack(vectors), n_texts, diversity)
     return [candidates[index] for index in picked.tolist()]
 
 

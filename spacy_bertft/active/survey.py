@@ -1,4 +1,4 @@
-"""A file of texts → candidates: one pass through the components, then the most uncertain texts of any number."""
+"""A stream of texts, measured batch by batch: the most uncertain ones are kept."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class Survey:
         self._measured = measured
         self._has_vectors = has_vectors
         self._tally = Tally()
-        self._n_copies = self._n_measured = 0
+        self._n_measured = 0
         self._total = 0.0
 
     def read(self, path: Path, text_column: str) -> None:
@@ -194,11 +194,10 @@ class Survey:
 
     def report(self, chosen: Sequence[Candidate]) -> SuggestReport:
         """Report what was read and left out, and what was chosen of it."""
-        copies = {"copies of other texts": self._n_copies} if self._n_copies else {}
         return SuggestReport(
             components=tuple(self._measured),
             n_lines=self._tally.n_lines,
-            n_left_out=dict(self._tally.left_out) | copies,
+            n_left_out=dict(self._tally.left_out),
             n_measured=self._n_measured,
             n_suggested=len(chosen),
             mean_measured=self._total / self._n_measured,
@@ -207,20 +206,17 @@ class Survey:
 
     def _read_distinct(self, path: Path, text_column: str) -> Iterator[UnlabelledText]:
         seen: set[bytes] = set()
+        longest = self._nlp.max_length
         for text in read_unlabelled(path, text_column, self._tally):
-            self._check_length(path, text)
+            if len(text.text) > longest:
+                problem = f"the text has {len(text.text):,} characters"
+                raise ColumnFormatError(path, text.line, problem, f"Expected at most {longest:,}; cut it into several.")
             key = blake2b(text.text.encode("utf-8"), digest_size=16).digest()
             if key in seen:
-                self._n_copies += 1
+                self._tally.left_out["copies of other texts"] += 1
             else:
                 seen.add(key)
                 yield text
-
-    def _check_length(self, path: Path, text: UnlabelledText) -> None:
-        longest = self._nlp.max_length
-        if len(text.text) > longest:
-            problem = f"the text has {len(text.text):,} characters"
-            raise ColumnFormatError(path, text.line, problem, f"Expected at most {longest:,}; cut it into several.")
 
 
 ReadVectors = Callable[[], NDArray[np.float32]]

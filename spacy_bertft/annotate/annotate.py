@@ -1,8 +1,8 @@
-"""Documents of any number → shards with what a pipeline finds in them."""
+"""Running a pipeline over files of texts, in shards."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from hashlib import blake2b
@@ -12,13 +12,13 @@ from time import monotonic
 
 import srsly
 from spacy.language import Language
+from tqdm import tqdm
 
 from spacy_bertft.annotate.chunks import cut_source, cut_unfinished
 from spacy_bertft.annotate.cluster import run_on_ray
 from spacy_bertft.annotate.inputs import Inputs, find_inputs
 from spacy_bertft.annotate.ledger import AnnotateReport, Ledger, ShardReport
 from spacy_bertft.annotate.local import run_local
-from spacy_bertft.annotate.progress import ProgressBar
 from spacy_bertft.annotate.rows import TextRow, parse_rows
 from spacy_bertft.annotate.settings import ENGINES, OUTPUT_FORMATS, AnnotateSettings, Engine, WorkerSettings
 from spacy_bertft.annotate.storage import OutputDir, is_in_memory, make_absolute
@@ -28,6 +28,7 @@ from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.errors import DataError, SettingError
 
 _SAMPLE = 1000  # rows from which the schema of JSON objects is found
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} ({remaining} left{postfix})"
 
 
 def annotate(
@@ -108,11 +109,8 @@ def annotate(
         else:
             chunks = cut_unfinished(found.sources, settings, before)
             reports = run_local(Annotator(settings, worker, nlp), chunks, n_process or 1)
-        with ProgressBar(found.n_bytes, sum(before.values())) as bar, closing(reports):
-            for shard in reports:
-                if strict and shard.problems:
-                    raise DataError(f"{_locate(shard)}: {shard.problems[0].reason}")
-                bar.move(shard)
+        with closing(reports):
+            _follow(reports, found.n_bytes, sum(before.values()), is_strict=strict)
         counts = ledger.finish()
     report = AnnotateReport(
         output=str(output),
@@ -128,6 +126,24 @@ def annotate(
     if report.n_failed and not report.n_written:
         raise DataError(f"None of {report.n_read:,} rows could be annotated; {output}/errors.jsonl says why.")
     return report
+
+
+def _follow(reports: Iterable[ShardReport], n_bytes: int, n_bytes_before: int, *, is_strict: bool) -> None:
+    """Wait for the shards, and show how much of the input is done, how many documents per second, and the time left.
+
+    Raises:
+        DataError: With `is_strict`, a row could not be annotated.
+    """
+    start, n_docs = monotonic(), 0
+    with tqdm(total=n_bytes, initial=n_bytes_before, desc="Annotating", disable=None, bar_format=_BAR) as bar:
+        for shard in reports:
+            if is_strict and shard.problems:
+                line, reason = shard.problems[0]
+                raise DataError(f"{shard.source}{'' if line is None else f', line {line}'}: {reason}")
+            n_docs += shard.n_written
+            rate = n_docs / max(1e-9, monotonic() - start)
+            bar.set_postfix_str(f"{n_docs:,} docs, {rate:,.0f} docs/s", refresh=False)
+            bar.update(shard.weight)
 
 
 def _complete(
@@ -162,11 +178,6 @@ def _identify(nlp: Language) -> dict[str, str]:
     meta = srsly.json_dumps(nlp.meta, sort_keys=True)
     name = f"{nlp.meta['lang']}_{nlp.meta['name']}-{nlp.meta['version']}"
     return {"name": name, "meta": blake2b(meta.encode("utf-8"), digest_size=16).hexdigest()}
-
-
-def _locate(report: ShardReport) -> str:
-    line = report.problems[0].line
-    return report.source if line is None else f"{report.source}, line {line}"
 
 
 def _check_places(inputs: Sequence[str], output: str, engine: Engine, n_process: int | None) -> None:

@@ -1,9 +1,4 @@
-"""What became of a chunk.
-
-What was read, annotated and left out.
-
-What of a run is done: kept in the folder of its output, so that the same command can go on after it was killed.
-"""
+"""The state of a run, in its output directory, so that an interrupted run can be resumed; and its report."""
 
 from __future__ import annotations
 

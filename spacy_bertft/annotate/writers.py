@@ -1,9 +1,14 @@
-"""Annotated rows → shards: JSON lines, `DocBin`s or Parquet."""
+"""Annotated rows → shards: JSON lines, `DocBin`s or Parquet.
+
+`format_row` takes from a row and its document what is to be written, after which the document is forgotten. It raises a
+TypeError, ValueError or RecursionError if they hold something that cannot be written. `format_shard` formats what was
+taken from all rows of a chunk, which start at some `lines` of its file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import srsly
 from spacy.tokens import Doc, DocBin
@@ -140,35 +145,8 @@ def _list_types(pyarrow: Any) -> dict[str, Any]:
     }
 
 
-class ShardWriter(Protocol):
-    """Writes rows of one chunk.
-
-    Attributes:
-        suffix: What the name of a shard ends in.
-    """
-
-    suffix: str
-
-    def format_row(self, row: TextRow, doc: Doc) -> object:
-        """Take from a row and its document what is to be written; the document is forgotten after that.
-
-        Raises:
-            TypeError: They hold something that cannot be written.
-            ValueError: The same.
-            RecursionError: A column is nested too deeply.
-        """
-
-    def format_shard(self, rows: Sequence[object], lines: Sequence[int], chunk: Chunk) -> bytes:
-        """Format a shard.
-
-        Args:
-            rows: What was taken from each row, in order.
-            lines: Where each of them starts in the file.
-            chunk: What they were read from.
-        """
-
-
-_WRITERS: dict[OutputFormat, type[JsonlWriter | ParquetWriter | DocsWriter]] = {
+ShardWriter = JsonlWriter | ParquetWriter | DocsWriter
+_WRITERS: dict[OutputFormat, type[ShardWriter]] = {
     "jsonl": JsonlWriter,
     "parquet": ParquetWriter,
     "docbin": DocsWriter,

@@ -1,8 +1,9 @@
-"""Column files and labelled texts ↔ Docs: `.spacy` files, examples for training, lengths and labels.
+"""Files ↔ Docs: rows, column files and labelled texts in; `.spacy` files, examples for training and statistics out.
 
-`columns` reads BIO and CoNLL files, `texts` reads labelled texts; neither knows the other. Both start from `lines`,
-write the `parts` of a corpus through `outputs` and tell in a `report` what was done. `stats` measures either, and
-`histogram` draws it.
+`files` opens what is read, `rows` reads every text file line by line or row by row, and `records` names the values of a
+row. `columns` reads BIO and CoNLL files, `texts` reads labelled texts; neither knows the other. `conversion` writes the
+parts that `split` makes. `unlabelled` reads texts without labels. `stats` measures a corpus, and `histogram` draws it.
+Nothing here knows models or components.
 """
 
 from spacy_bertft.data.columns.convert import ColumnReport, convert

@@ -1,7 +1,4 @@
-"""What a conversion has read, kept, changed and left out.
-
-The `.spacy` files that a conversion writes: where they go, and what goes into them.
-"""
+"""What a conversion writes and reports: where the parts of a corpus go, what is in them, and what was left out."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.columns.convert import make_gold_doc
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, join_columns
-from spacy_bertft.data.columns.layout import ColumnOptions, parse_options
+from spacy_bertft.data.columns.layout import ColumnOptions
 from spacy_bertft.data.docs import read_docs
 from spacy_bertft.data.texts.labels import list_present
 from spacy_bertft.errors import DataError, SettingError
@@ -168,7 +168,7 @@ def measure_corpus(
     sources = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
     counted, tally = parse_choice("kind", kind, _KINDS), ColumnTally()
     columns: dict[Path, str] = {}
-    options = parse_options(None, tag_column, "repair", "tags" if counted == "tags" else "ents", word_column)
+    options = ColumnOptions(None, tag_column, "repair", "tags" if counted == "tags" else "ents", word_column)
     read = _read_texts(sources, counted, tally, options, columns)
     texts = iter(tqdm(read, desc="Measuring", unit=" texts", disable=None))
     n_words: list[int] = []

@@ -3,8 +3,8 @@ from __future__ import annotations
 import io
 import sys
 
+from spacy_bertft.annotate.annotate import _follow
 from spacy_bertft.annotate.ledger import ShardReport
-from spacy_bertft.annotate.progress import ProgressBar
 
 
 class Terminal(io.StringIO):
@@ -14,9 +14,7 @@ class Terminal(io.StringIO):
 
 def show(stream, monkeypatch) -> str:
     monkeypatch.setattr(sys, "stderr", stream)
-    with ProgressBar(1000, 250) as bar:
-        bar.move(ShardReport("a", "a", 1234, 0, 500, ()))
-        bar._bar.refresh()
+    _follow([ShardReport("a", "a", 1234, 0, 500, ())], 1000, 250, is_strict=True)
     return stream.getvalue()
 
 

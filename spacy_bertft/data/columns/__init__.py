@@ -1,6 +1,5 @@
 """Column files (BIO, CoNLL, CoNLL-U) → Docs with entities or tags.
 
-The steps, each in a module of its own: `detection` finds the `layout` of a file in a `sample` of it and by the `names`
-of its columns; `sentences` → `gold` (tags read as spans) → `docs`. `convert` writes the Docs, `split` in parts;
-`reader` trains from them.
+`detection` finds the `layout` of a file; `gold` reads sentences and their spans; `convert` writes them as Docs, and
+`reader` trains from them without a conversion. Nothing here knows labelled texts.
 """

@@ -1,9 +1,4 @@
-"""Gold sentences → spaCy Docs.
-
-What a conversion of column files adds to the report.
-
-Column files → `.spacy` files, with a report.
-"""
+"""Column files → Docs → `.spacy` files, with a report."""
 
 from __future__ import annotations
 
@@ -18,7 +13,7 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, GoldSentence
-from spacy_bertft.data.columns.layout import Kind, parse_options
+from spacy_bertft.data.columns.layout import ColumnOptions
 from spacy_bertft.data.conversion import ConversionReport, PartReport, PartWriter, list_paths, make_blank, plan_outputs
 from spacy_bertft.data.split import split_at_random
 from spacy_bertft.errors import DataError, SettingError
@@ -111,7 +106,7 @@ class ColumnReport(ConversionReport):
         return [self.columns, scheme, f"tags repaired: {self.n_tags_repaired:,}", *missing]
 
 
-_ATTRS: dict[Kind, list[str]] = {"ents": ["ENT_IOB", "ENT_TYPE"], "tags": ["TAG"]}
+_ATTRS: dict[str, list[str]] = {"ents": ["ENT_IOB", "ENT_TYPE"], "tags": ["TAG"]}
 
 
 def convert(
@@ -163,7 +158,7 @@ def convert(
     """
     sources = list_paths(input_paths)
     plan = plan_outputs(sources, Path(output_path), {"test": (test, test_path), "dev": (dev, dev_path)})
-    options = parse_options(scheme, tag_column, orphans, kind, word_column)
+    options = ColumnOptions(scheme, tag_column, orphans, kind, word_column)
     vocab = make_blank(lang).vocab
     reader, tally = GoldReader(sources, options), ColumnTally()
     sentences = list(tqdm(reader.read(tally), desc="Reading", unit=" sentences", disable=None))
@@ -193,7 +188,7 @@ def convert(
 
 
 def _write_part(
-    temporary_path: Path, path: Path, sentences: Sequence[GoldSentence], vocab: Vocab, n_sents: int, kind: Kind
+    temporary_path: Path, path: Path, sentences: Sequence[GoldSentence], vocab: Vocab, n_sents: int, kind: str
 ) -> PartReport:
     writer = PartWriter(path, [*_ATTRS[kind], *(["SENT_START"] if n_sents > 1 else [])])
     for doc in make_gold_docs(vocab, sentences, n_sents):
@@ -201,5 +196,5 @@ def _write_part(
     return writer.write(temporary_path, n_sentences=len(sentences))
 
 
-def _list_labels(doc: Doc, kind: Kind) -> list[str]:
+def _list_labels(doc: Doc, kind: str) -> list[str]:
     return [ent.label_ for ent in doc.ents] if kind == "ents" else [token.tag_ for token in doc if token.tag]

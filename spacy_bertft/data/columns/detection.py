@@ -1,7 +1,4 @@
-"""The first lines of a column file, from which its layout is found.
-
-A column file → its layout, as far as the options leave it open.
-"""
+"""A column file → its layout, as far as the options leave it open, found in its first lines."""
 
 from __future__ import annotations
 
@@ -16,85 +13,37 @@ from spacy_bertft.data.choices import read_number
 from spacy_bertft.data.columns.layout import (
     BLANKS,
     CONLLU,
+    TAG_NAMES,
+    WORD_NAMES,
     ColumnLayout,
     ColumnOptions,
-    find_declared_names,
-    find_tag_column,
-    find_word_column,
+    find_column,
     is_conllu,
     is_header,
+    is_no_token,
     is_tag,
     may_be_comment,
-    may_be_no_token,
     may_start_document,
+    read_declared_names,
     split_line,
 )
 from spacy_bertft.data.rows import read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
-_SIZE = 10_000
+_SAMPLE_SIZE = 10_000  # tokens
+_ADVICE_ON_TEXTS = "labelled texts in CSV, TSV or JSONL are converted with --as cats"
+_PLACES = {"first": 0, "last": -1}
+_NUMBER = re.compile(r"[0-9]+(?:[-.:_/][0-9]+)*")
 
 
-@dataclass(frozen=True)
-class SampleRow:
-    """A line that is likely to be a token.
-
-    Attributes:
-        number: Line number, from 1.
-        line: The line.
-        sentence: Number of its sentence.
-        columns: Its columns, once it is known what separates them.
-    """
+@dataclass
+class _SampleRow:
+    """A line that is likely to be a token: its number, from 1, that of its sentence, and its columns."""
 
     number: int
     line: str
     sentence: int
     columns: list[str] = field(default_factory=list)
-
-
-def read_sample(path: Path) -> tuple[list[SampleRow], tuple[str, ...]]:
-    """Read the first ten thousand tokens, and the names that a comment declares for the columns.
-
-    Raises:
-        DataError: The file holds no token.
-    """
-    declared: list[str] = []
-    rows = list(islice(_read_rows(path, declared), _SIZE))
-    if not rows:
-        raise DataError(f"{path}: the file holds no token. Expected lines of words and tags.")
-    # A file of nothing but lines with `# ` holds the word `#`.
-    return _drop_comments(rows) or rows, tuple(declared)
-
-
-def split_rows(rows: Sequence[SampleRow], *, is_tabbed: bool) -> list[SampleRow]:
-    """Split the rows into columns."""
-    return [SampleRow(row.number, row.line, row.sentence, split_line(row.line, is_tabbed=is_tabbed)) for row in rows]
-
-
-def _read_rows(path: Path, declared: list[str]) -> Iterator[SampleRow]:
-    sentence = 0
-    for number, line in read_lines(path):
-        if may_start_document(line) or not line.strip(BLANKS):
-            sentence += 1
-        else:
-            if line.startswith("#") and not declared:
-                declared.extend(find_declared_names(line))
-            yield SampleRow(number, line, sentence)
-
-
-def _drop_comments(rows: Sequence[SampleRow]) -> list[SampleRow]:
-    """Drop the lines that open a sentence and may be comments."""
-    kept: list[SampleRow] = []
-    for row in rows:
-        opens = not kept or kept[-1].sentence != row.sentence
-        if not (opens and may_be_comment(row.line) and not row.line.startswith("#\t")):
-            kept.append(row)
-    return kept
-
-
-_ADVICE_ON_TEXTS = "labelled texts in CSV, TSV or JSONL are converted with --as cats"
-_PLACES = {"first": 0, "last": -1}
-_NUMBER = re.compile(r"[0-9]+(?:[-.:_/][0-9]+)*")
 
 
 def detect_layout(path: Path, options: ColumnOptions) -> ColumnLayout:
@@ -115,10 +64,38 @@ def detect_layout(path: Path, options: ColumnOptions) -> ColumnLayout:
         ColumnFormatError: The file has one column only, no column of tags or words, or lacks one of the options.
         SettingError: Words and tags are to be in the same column.
     """
-    sample, declared = read_sample(path)
-    is_tabbed = 2 * sum("\t" in row.line for row in sample) >= len(sample)
-    finder = _Finder(path, split_rows(sample, is_tabbed=is_tabbed), declared, options)
-    return finder.find_layout(is_tabbed=is_tabbed)
+    declared: list[str] = []
+    rows = list(islice(_read_rows(path, declared), _SAMPLE_SIZE))
+    if not rows:
+        raise DataError(f"{path}: the file holds no token. Expected lines of words and tags.")
+    # A file of nothing but lines with `# ` holds the word `#`.
+    rows = _drop_comments(rows) or rows
+    is_tabbed = 2 * sum("\t" in row.line for row in rows) >= len(rows)
+    for row in rows:
+        row.columns = split_line(row.line, is_tabbed=is_tabbed)
+    return _Finder(path, rows, tuple(declared), options).find_layout(is_tabbed=is_tabbed)
+
+
+def _read_rows(path: Path, declared: list[str]) -> Iterator[_SampleRow]:
+    """Read the lines that may be tokens, and the names that a comment declares for the columns."""
+    sentence = 0
+    for number, line in read_lines(path):
+        if may_start_document(line) or not line.strip(BLANKS):
+            sentence += 1
+        else:
+            if line.startswith("#") and not declared:
+                declared.extend(read_declared_names(line))
+            yield _SampleRow(number, line, sentence)
+
+
+def _drop_comments(rows: Sequence[_SampleRow]) -> list[_SampleRow]:
+    """Drop the lines that start a sentence and may be comments."""
+    kept: list[_SampleRow] = []
+    for row in rows:
+        starts = not kept or kept[-1].sentence != row.sentence
+        if not (starts and may_be_comment(row.line) and not row.line.startswith("#\t")):
+            kept.append(row)
+    return kept
 
 
 class _Finder:
@@ -132,7 +109,7 @@ class _Finder:
     """
 
     def __init__(
-        self, path: Path, rows: Sequence[SampleRow], declared: tuple[str, ...], options: ColumnOptions
+        self, path: Path, rows: Sequence[_SampleRow], declared: tuple[str, ...], options: ColumnOptions
     ) -> None:
         self.path, self.options = path, options
         self.n_columns = _count_columns(rows)
@@ -141,7 +118,9 @@ class _Finder:
             raise self._error(rows[0], f"the line has one column, {rows[0].columns[0]!r}", expected)
         # Malformed lines are reported when they are read.
         self.rows = [row for row in rows if _fits(row.columns, self.n_columns)]
-        self.names = declared or self._find_names()
+        self.names = declared
+        if not declared and self._counts_rows(0) and is_conllu([row.columns for row in self.rows]):
+            self.names = CONLLU
         self.header: tuple[str, ...] = ()
         if not self.names and self._is_header(rows[0].columns):
             self.names = self.header = tuple(rows[0].columns[: self.n_columns])
@@ -154,8 +133,8 @@ class _Finder:
 
     def find_layout(self, *, is_tabbed: bool) -> ColumnLayout:
         """Find the columns that are not given, and check all of them."""
-        tag_column = self._find_given("tag_column", self.options.tag_column)
-        word_column = self._find_given("word_column", self.options.word_column)
+        tag_column = self._find_given("tag_column")
+        word_column = self._find_given("word_column")
         if word_column is not None and word_column == tag_column:
             raise SettingError("word_column", self.options.word_column, "another column than tag_column")
         number_column = self._find_number_column({word_column, tag_column})
@@ -184,20 +163,18 @@ class _Finder:
         self._check_tags(layout, tags)
         return layout
 
-    def _find_names(self) -> tuple[str, ...]:
-        is_numbered = self._counts_rows(0)
-        return CONLLU if is_numbered and is_conllu([row.columns for row in self.rows]) else ()
-
     def _is_header(self, cells: Sequence[str]) -> bool:
-        """Say whether the first line names the columns: as headers do, or as the options do."""
+        """Return whether the first line names the columns: as headers do, or as the options do."""
         given = {self.options.word_column, self.options.tag_column}
         is_asked_for = any(cell in given and cell not in _PLACES and read_number(cell) is None for cell in cells)
         return _fits(cells, self.n_columns) and (is_asked_for or is_header(cells))
 
-    def _find_given(self, setting: str, column: str | None) -> int | None:
+    def _find_given(self, setting: str) -> int | None:
         """Find a column that is given as a name, as a number from 1, or as `first` or `last`."""
-        if column is None:
+        given = getattr(self.options, setting)
+        if given is None:
             return None
+        column = str(given)
         if self.names.count(column) == 1:
             return self.names.index(column)
         if column in _PLACES:
@@ -215,7 +192,7 @@ class _Finder:
         return next((column for column in ends if column not in taken and self._counts_rows(column)), None)
 
     def _counts_rows(self, column: int) -> bool:
-        """Say whether a column counts from 0 or 1 in each sentence, in most rows that are no comments or ranges."""
+        """Return whether a column counts from 0 or 1 in each sentence, in most rows that are no comments or ranges."""
         n_counted, n_others, sentence = 0, 0, -1
         expected: tuple[str, ...] = ()
         for row in self.rows:
@@ -223,7 +200,7 @@ class _Finder:
             if row.sentence != sentence:
                 sentence, expected = row.sentence, ("0", "1")
             n_counted += value in expected
-            n_others += may_be_no_token(value) or value.startswith("#")
+            n_others += is_no_token(value) or value.startswith("#")
             # After a comment that looks like a row the count starts, after a range such as `2-3` it goes on.
             if (number := read_number(value)) is not None:
                 expected = (str(number + 1),)
@@ -234,7 +211,7 @@ class _Finder:
         if not usable:
             expected = "Expected a column of tags next to the words and the numbers of the rows."
             raise self._error(self.rows[0], f"the line has {self.n_columns} columns, and none for tags", expected)
-        named, first, last = find_tag_column(self.names, self.options.kind), usable[0], usable[-1]
+        named, first, last = find_column(self.names, TAG_NAMES[self.options.kind]), usable[0], usable[-1]
         if self.options.kind == "tags":
             if named is not None and named in usable:
                 return named, []
@@ -263,7 +240,7 @@ class _Finder:
 
     def _find_word_column(self, usable: Sequence[int], tag_column: int, number_column: int | None) -> int:
         """Find the column of the words: by its name, or at the end that the tags leave free."""
-        named = find_word_column(self.names)
+        named = find_column(self.names, WORD_NAMES)
         free = [column for column in usable if column != tag_column]
         if named is not None and named in free:
             found = named
@@ -310,11 +287,11 @@ class _Finder:
     def _get_cells(self, column: int) -> list[str]:
         return [row.columns[column] for row in self.rows]
 
-    def _error(self, row: SampleRow, problem: str, expected: str) -> ColumnFormatError:
+    def _error(self, row: _SampleRow, problem: str, expected: str) -> ColumnFormatError:
         return ColumnFormatError(self.path, row.number, problem, expected)
 
 
-def _count_columns(rows: Sequence[SampleRow]) -> int:
+def _count_columns(rows: Sequence[_SampleRow]) -> int:
     """Count the columns of most rows. Where all of them end with a tab, no column follows it."""
     n_columns = Counter(len(row.columns) for row in rows).most_common(1)[0][0]
     columns = [row.columns for row in rows if len(row.columns) == n_columns]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from spacy_bertft.data.columns.detection import detect_layout
-from spacy_bertft.data.columns.layout import BLANKS, ColumnLayout, ColumnOptions
+from spacy_bertft.data.columns.layout import BLANKS, ColumnLayout, ColumnOptions, is_no_token
 from spacy_bertft.data.rows import Tally, read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError, TagError
-from spacy_bertft.tags.grammar import Scheme
+from spacy_bertft.tags.grammar import Scheme, parse_scheme
 from spacy_bertft.tags.schemes import TagSpan, guess_scheme, read_spans, repair_tags
+
+_TOKEN_NUMBER = re.compile(r"[0-9]+")
 
 
 @dataclass
@@ -65,18 +68,19 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
                 yield sentence
             sentence = None
             is_doc_start |= starts_doc
-            tally.left_out["-DOCSTART- lines"] += starts_doc
+            if starts_doc:
+                tally.left_out["-DOCSTART- lines"] += 1
         elif sentence is None and layout.is_comment(line):
             tally.left_out["comment lines"] += 1
         else:
-            columns = _read_columns(line, path, number, layout)
-            if layout.is_header(columns):
+            columns = layout.split(line)
+            if len(columns) == layout.n_columns and tuple(columns) == layout.header:
                 tally.left_out["header lines"] += 1
                 continue
-            if layout.is_no_token(columns):
+            word, tag, row_number = _take_token(columns, line, path, number, layout)
+            if is_no_token(row_number):
                 tally.left_out["ranges (2-3) and empty nodes (1.1)"] += 1
                 continue
-            word, tag = _read_token(columns, line, path, number, layout)
             tally.n_tags_missing += not tag
             sentence = sentence or ColumnSentence(is_doc_start)
             is_doc_start = False
@@ -87,21 +91,22 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
         yield sentence
 
 
-def _read_columns(line: str, path: Path, number: int, layout: ColumnLayout) -> list[str]:
-    columns = layout.split(line)
+def _take_token(columns: list[str], line: str, path: Path, number: int, layout: ColumnLayout) -> tuple[str, str, str]:
+    """Take the word, the tag, "" if it is missing, and the number, "" without a column for it, of a row."""
     if len(columns) != layout.n_columns:
         found = f"{len(columns)} column{'s' if len(columns) > 1 else ''}"
         raise _make_error(path, number, f"{line!r} has {found}", layout)
-    return columns
-
-
-def _read_token(columns: list[str], line: str, path: Path, number: int, layout: ColumnLayout) -> tuple[str, str]:
-    word, tag = layout.order(columns)
-    if not layout.is_numbered(columns):
+    word, tag = columns[layout.word_column], columns[layout.tag_column]
+    row_number = "" if layout.number_column is None else columns[layout.number_column]
+    if is_no_token(row_number):
+        return word, tag, row_number
+    if layout.number_column is not None and not _TOKEN_NUMBER.fullmatch(row_number):
         raise _make_error(path, number, f"{line!r} has no number of its row", layout)
     if not word or not tag:
         raise _make_error(path, number, f"{line!r} has no {'tag' if word else 'word'}", layout)
-    return word, "" if layout.is_missing(tag) else tag
+    # In CoNLL-U `_` means that there is none.
+    is_missing = tag == "_" and layout.kind == "tags" and layout.number_column is not None
+    return word, "" if is_missing else tag, row_number
 
 
 def _make_error(path: Path, number: int, problem: str, layout: ColumnLayout) -> ColumnFormatError:
@@ -149,7 +154,7 @@ class GoldReader:
             raise DataError("No input file was given. Expected at least one column file.")
         self.options = options
         self._layouts = [(path, detect_layout(path, options)) for path in paths]
-        self.scheme: Scheme = options.scheme or self._guess_scheme()
+        self.scheme: Scheme = self._find_scheme()
 
     def describe_columns(self) -> str:
         """Say in which columns words and tags are; of each file, where they differ."""
@@ -171,10 +176,10 @@ class GoldReader:
                 document += sentence.is_doc_start
                 yield self._read_gold(sentence, document, path, tally)
 
-    def _guess_scheme(self) -> Scheme:
-        if self.options.kind == "tags":
-            return "bio"
-        return guess_scheme(_read_tags(self._layouts))
+    def _find_scheme(self) -> Scheme:
+        if self.options.scheme is not None:
+            return parse_scheme(self.options.scheme)
+        return "bio" if self.options.kind == "tags" else guess_scheme(_read_tags(self._layouts))
 
     def _read_gold(self, sentence: ColumnSentence, document: int, path: Path, tally: ColumnTally) -> GoldSentence:
         words, tags = sentence.words, sentence.tags

@@ -1,18 +1,14 @@
-"""How column files are to be read: the choices, checked once at the door.
+"""How column files are read: the options, the names of columns, and the layout of a file.
 
-The names of the columns of a file: what CoNLL-U calls them, what a file calls them, and what the names mean.
-
-The layout of a column file: what separates the columns, and which of them hold words and tags.
-
-What is what, line by line:
+What the lines are:
 
 - A line of blanks only ends a sentence.
 - `-DOCSTART-`, alone or followed by other columns, starts a document.
 - Where a column numbers the rows, as in CoNLL-U, rows that are numbered `2-3` or `1.1` are not tokens.
-- A line that opens a sentence with `#` and a blank or tab is a comment, unless it reads as a token: the right number of
-  columns, and a tag where the tags are. So `# id = 7` and `# id 7<TAB>domain=en` are comments, while `# O` and
-  `#<TAB>O` are words. A tab and then a wrong tag, or one column too many, is an error. Where the first column numbers
-  the rows, it is simpler: a line that starts with `#` has no number.
+- A line that starts a sentence with `#` and a blank or tab is a comment, unless it reads as a token: the right number
+  of columns, and a tag in the column of the tags. So `# id = 7` and `# id 7<TAB>domain=en` are comments, while `# O`
+  and `#<TAB>O` are words. A tab and then a wrong tag, or one column too many, is an error. Where the first column
+  numbers the rows, it is simpler: a line that starts with `#` has no number.
 - A header line names the columns.
 - Everything else is a token and has to read as one.
 """
@@ -20,18 +16,13 @@ What is what, line by line:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.tags.grammar import Scheme, parse_scheme
+from spacy_bertft.tags.grammar import parse_scheme
 
-Orphans = Literal["error", "repair"]
-Kind = Literal["ents", "tags"]
-
-_ORPHANS: tuple[Orphans, ...] = ("error", "repair")
-_KINDS: tuple[Kind, ...] = ("ents", "tags")
+_CHOICES = {"orphans": ("error", "repair"), "kind": ("ents", "tags")}
 
 
 @dataclass(frozen=True)
@@ -41,82 +32,60 @@ class ColumnOptions:
     Attributes:
         scheme: The tag scheme; None to guess it from all files together.
         tag_column: The column of the tags: number from 1, name, `first` or `last`; None to find it in each file.
-        word_column: The same of the words.
-        orphans: What to do with a tag that may not stand where it stands: refuse the file, or read it as
-            conlleval does.
+        word_column: The column of the words, likewise.
+        orphans: `error` refuses a file with an invalid tag sequence, `repair` reads it as conlleval does.
         kind: `ents` reads spans of tokens, `tags` takes the column as it is, one tag per token.
-    """
-
-    scheme: Scheme | None = None
-    tag_column: str | None = None
-    orphans: Orphans = "error"
-    kind: Kind = "ents"
-    word_column: str | None = None
-
-
-def parse_options(
-    scheme: str | None = None,
-    tag_column: str | int | None = None,
-    orphans: str = "error",
-    kind: str = "ents",
-    word_column: str | int | None = None,
-) -> ColumnOptions:
-    """Check the options as they come from a command line or a config.
 
     Raises:
         SettingError: A value is not among the choices.
     """
-    return ColumnOptions(
-        scheme=None if scheme is None else parse_scheme(scheme),
-        tag_column=None if tag_column is None else str(tag_column),
-        orphans=parse_choice("orphans", orphans, _ORPHANS),
-        kind=parse_choice("kind", kind, _KINDS),
-        word_column=None if word_column is None else str(word_column),
-    )
+
+    scheme: str | None = None
+    tag_column: str | int | None = None
+    orphans: str = "error"
+    kind: str = "ents"
+    word_column: str | int | None = None
+
+    def __post_init__(self) -> None:
+        if self.scheme is not None:
+            parse_scheme(self.scheme)
+        for name, choices in _CHOICES.items():
+            parse_choice(name, getattr(self, name), choices)
 
 
 CONLLU = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 _CONLLU_PLUS = re.compile(r"# *global\.columns *= *(.*\S)")
 _HEAD = re.compile(r"[0-9]+|_")
 
-# Of several names that a file has, the first one counts.
-_WORD_NAMES = ("form", "word", "words", "token", "tokens")
-_TAG_NAMES: Mapping[Kind, Sequence[str]] = {
+# Of several names that a file has, the first one counts. UPOS precedes XPOS, which many treebanks leave empty.
+WORD_NAMES = ("form", "word", "words", "token", "tokens")
+TAG_NAMES = {
     "ents": ("ner", "ner_tag", "ner_tags", "entity", "tag", "tags", "label", "labels"),
     "tags": ("upos", "pos", "pos_tag", "pos_tags", "xpos", "tag", "tags", "label", "labels"),
 }
-_ALL_TAG_NAMES = frozenset(name for names in _TAG_NAMES.values() for name in names)
 
 
-def find_declared_names(line: str) -> tuple[str, ...]:
-    """Find the names that a comment of CoNLL-U Plus declares; empty where it declares none."""
+def read_declared_names(line: str) -> tuple[str, ...]:
+    """Read the names that a comment of CoNLL-U Plus declares; empty where it declares none."""
     declared = _CONLLU_PLUS.fullmatch(line)
     return tuple(declared[1].split()) if declared else ()
 
 
 def is_conllu(rows: Sequence[Sequence[str]]) -> bool:
-    """Say whether numbered rows are those of CoNLL-U: ten columns, and the seventh is the number of the head."""
+    """Return whether numbered rows are those of CoNLL-U: ten columns, and the seventh is the number of the head."""
     n_heads = sum(len(row) == len(CONLLU) and _HEAD.fullmatch(row[6]) is not None for row in rows)
     return 2 * n_heads > len(rows)
 
 
 def is_header(cells: Sequence[str]) -> bool:
-    """Say whether the cells of a line name a column of words and one of tags, as no token does."""
-    names = [cell.casefold() for cell in cells]
-    return any(name in _WORD_NAMES for name in names) and any(name in _ALL_TAG_NAMES for name in names)
+    """Return whether the cells of a line name a column of words and one of tags, as no token does."""
+    return all(
+        find_column(cells, names) is not None for names in (WORD_NAMES, {*TAG_NAMES["ents"], *TAG_NAMES["tags"]})
+    )
 
 
-def find_word_column(names: Sequence[str]) -> int | None:
-    """Find the column of the words by its name."""
-    return _find(names, _WORD_NAMES)
-
-
-def find_tag_column(names: Sequence[str], kind: Kind) -> int | None:
-    """Find the column of the tags by its name. CoNLL-U's UPOS goes before XPOS, which many treebanks leave empty."""
-    return _find(names, _TAG_NAMES[kind])
-
-
-def _find(names: Sequence[str], wanted: Sequence[str]) -> int | None:
+def find_column(names: Sequence[str], wanted: Collection[str]) -> int | None:
+    """Find the column that has one of some names, the first ones preferred."""
     folded = [name.casefold() for name in names]
     return next((folded.index(name) for name in wanted if name in folded), None)
 
@@ -126,7 +95,6 @@ _RUN_OF_BLANKS = re.compile(r"[ \t]+")
 _TAG = re.compile(r"O|[BILUES]-.+")
 _MARK = "-DOCSTART-"
 _DOCUMENT_START = re.compile(rf"{_MARK}(?:[ \t]|$)")
-_TOKEN_NUMBER = re.compile(r"[0-9]+")
 _OTHER_NUMBER = re.compile(r"[0-9]+[-.][0-9]+")
 
 
@@ -152,7 +120,7 @@ class ColumnLayout:
     word_column: int
     tag_column: int
     number_column: int | None = None
-    kind: Kind = "ents"
+    kind: str = "ents"
     names: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
     known_tags: frozenset[str] = frozenset()
@@ -165,48 +133,28 @@ class ColumnLayout:
             columns.pop()
         return columns
 
-    def order(self, columns: Sequence[str]) -> tuple[str, str]:
-        """Take the word and the tag out of the columns of a line."""
-        return columns[self.word_column], columns[self.tag_column]
-
     def is_document_start(self, line: str) -> bool:
-        """Say whether the line separates two documents."""
+        """Return whether the line separates two documents."""
         if _MARK not in line:
             return False
         columns = self.split(line)
         return _DOCUMENT_START.match(line) is not None or columns[self.word_column : self.word_column + 1] == [_MARK]
 
     def is_comment(self, line: str) -> bool:
-        """Say whether the line is a comment, given that it opens a sentence."""
+        """Return whether the line is a comment, given that it opens a sentence."""
         if self.number_column == 0:
             return line.startswith("#")
         if not may_be_comment(line):
             return False
         columns = self.split(line)
         if len(columns) == self.n_columns:
-            word, tag = self.order(columns)
+            word, tag = columns[self.word_column], columns[self.tag_column]
             if self._is_known_tag(tag) or (self.is_tabbed and word == "#"):
                 return False
         return not any(is_tag(cell.strip(" "), "ents") for cell in line.split("\t")[1:])
 
-    def is_header(self, columns: Sequence[str]) -> bool:
-        """Say whether the columns of a line are the names of the columns."""
-        return bool(self.header) and tuple(columns) == self.header
-
-    def is_numbered(self, columns: Sequence[str]) -> bool:
-        """Say whether a line has the number of a token, where rows are numbered."""
-        return self.number_column is None or _TOKEN_NUMBER.fullmatch(columns[self.number_column]) is not None
-
-    def is_no_token(self, columns: Sequence[str]) -> bool:
-        """Say whether a line has the number of a range, such as `2-3`, or of an empty node, such as `1.1`."""
-        return self.number_column is not None and may_be_no_token(columns[self.number_column])
-
-    def is_missing(self, tag: str) -> bool:
-        """Say whether a plain tag means that there is none, as `_` does in CoNLL-U."""
-        return tag == "_" and self.kind == "tags" and self.number_column is not None
-
     def describe(self) -> str:
-        """Say in which columns words and tags are."""
+        """Describe in which columns words and tags are."""
         found = f"words in {self._name(self.word_column)}, tags in {self._name(self.tag_column)} of {self.n_columns}"
         if not self.other_tag_columns:
             return found
@@ -234,21 +182,21 @@ def split_line(line: str, *, is_tabbed: bool) -> list[str]:
     return _RUN_OF_BLANKS.split(line.strip(BLANKS))
 
 
-def is_tag(text: str, kind: Kind) -> bool:
-    """Say whether a text looks like a tag; any text does where tags are plain."""
+def is_tag(text: str, kind: str) -> bool:
+    """Return whether a text looks like a tag; any text does where tags are plain."""
     return kind == "tags" or _TAG.fullmatch(text) is not None
 
 
 def may_be_comment(line: str) -> bool:
-    """Say whether a line looks like a comment, whatever the layout."""
+    """Return whether a line looks like a comment, whatever the layout."""
     return line.startswith(("# ", "#\t"))
 
 
-def may_be_no_token(number: str) -> bool:
-    """Say whether the number of a row is that of a range or of an empty node."""
+def is_no_token(number: str) -> bool:
+    """Return whether the number of a row is that of a range, such as `2-3`, or of an empty node, such as `1.1`."""
     return _OTHER_NUMBER.fullmatch(number) is not None
 
 
 def may_start_document(line: str) -> bool:
-    """Say whether a line starts with the mark of a document, whatever the layout."""
+    """Return whether a line starts with the mark of a document, whatever the layout."""
     return _DOCUMENT_START.match(line) is not None

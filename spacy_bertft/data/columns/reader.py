@@ -12,7 +12,7 @@ from spacy.training import Example
 
 from spacy_bertft.data.columns.convert import make_gold_docs
 from spacy_bertft.data.columns.gold import GoldReader
-from spacy_bertft.data.columns.layout import ColumnOptions, parse_options
+from spacy_bertft.data.columns.layout import ColumnOptions
 from spacy_bertft.errors import SettingError
 
 
@@ -47,7 +47,7 @@ def configure_column_corpus(
     """
     if path is None:
         raise SettingError("path", path, "a column file; set paths.train and paths.dev")
-    options = parse_options(scheme, tag_column, orphans, kind, word_column)
+    options = ColumnOptions(scheme, tag_column, orphans, kind, word_column)
     # confection hands over a string as it is, also where a Path is annotated.
     return partial(_read_examples, path=Path(path), options=options, n_sents=n_sents, limit=limit)
 

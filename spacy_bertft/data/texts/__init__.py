@@ -1,5 +1,5 @@
 """Labelled texts (CSV, TSV, JSONL) → Docs with categories.
 
-The steps, each in a module of its own: `delimited` or `jsonl`, both into `rows` → `gold` (labels read as `cats`) →
-`docs`. `convert` writes the Docs, in parts that `stratify` chooses.
+`rows` reads the columns that the `options` name, `labels` understands the labels, and `convert` writes Docs. Nothing
+here knows column files.
 """

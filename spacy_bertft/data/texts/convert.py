@@ -1,9 +1,4 @@
-"""Labelled texts → spaCy Docs.
-
-What a conversion of labelled texts adds to the report.
-
-CSV, TSV and JSONL files → `.spacy` files with `doc.cats`, with a report.
-"""
+"""Labelled texts → Docs with `doc.cats` → `.spacy` files, with a report."""
 
 from __future__ import annotations
 
