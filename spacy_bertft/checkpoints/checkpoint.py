@@ -43,21 +43,8 @@ _LONGEST_DEFAULT_WINDOW = 512
 # These families number their positions from `pad_token_id + 1`.
 _OFFSET_POSITIONS = frozenset(
     {
-        "camembert",
-        "data2vec-text",
-        "esm",
-        "ibert",
-        "layoutlmv3",
-        "lilt",
-        "longformer",
-        "luke",
-        "markuplm",
-        "mpnet",
-        "roberta",
-        "roberta-prelayernorm",
-        "xlm-roberta",
-        "xlm-roberta-xl",
-        "xmod",
+        *("camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm"),
+        *("mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
     }
 )
 
@@ -65,7 +52,7 @@ _OFFSET_POSITIONS = frozenset(
 def clean_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration without the fields that name code, at any depth.
 
-    The keys of `label2id` are labels, not fields: all stay that stand for a number.
+    The keys of `label2id` are labels, not fields: all that map to a number stay.
 
     Example:
         >>> clean_config({"model_type": "bert", "auto_map": {"AutoModel": "evil.Model"}, "_attn_implementation": "x/y"})
@@ -91,7 +78,7 @@ def _keep_labels(value: Any) -> Any:
 
 
 def find_max_positions(config: Mapping[str, Any]) -> int | None:
-    """Return how many pieces the model can number, special pieces included, or nothing where there is no limit."""
+    """Find how many positions the model has, special pieces included, or None if there is no limit."""
     positions = config.get("max_position_embeddings")
     if not isinstance(positions, int) or positions <= 0:
         return None
@@ -101,7 +88,7 @@ def find_max_positions(config: Mapping[str, Any]) -> int | None:
 
 
 def check_padding(config: Mapping[str, Any]) -> None:
-    """Raise where a family that numbers its positions from the id of padding has none.
+    """Raise if a family that numbers its positions from the id of padding has none.
 
     Raises:
         CheckpointError: It has none.
@@ -134,10 +121,10 @@ def find_window_size(name: str, config: Mapping[str, Any], window: int | None, n
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a Hugging Face folder holds, as far as we use it.
+    """The content of a Hugging Face directory, as far as we use it.
 
     Attributes:
-        name: The folder or hub id that it was read from.
+        name: The directory or hub id that it was read from.
         config: The content of `config.json`, without the fields that name code.
         tokenizer: Its tokenizer.
         weights: Its tensors, under the names of the file.
@@ -150,10 +137,10 @@ class Checkpoint:
 
 
 def read_checkpoint(name: str) -> Checkpoint:
-    """Read a checkpoint from a folder, an installed package or the hub.
+    """Read a checkpoint from a directory, an installed package or the hub.
 
     Raises:
-        CheckpointNotFoundError: Nothing stands under this name.
+        CheckpointNotFoundError: There is no checkpoint of this name.
         CheckpointError: Something in it cannot be used; the error says what.
     """
     folder = find_checkpoint_dir(name)
@@ -177,7 +164,7 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def _describe_tokenizer(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Say what transformers cannot read off a `tokenizer.json`: which piece does what."""
+    """Describe what transformers cannot tell from a `tokenizer.json`: the roles of special pieces."""
     described: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     described["model_input_names"] = ["input_ids", "attention_mask"]
     if checkpoint.config.get("type_vocab_size", 0) > 1:
@@ -213,22 +200,22 @@ def read_tokenizer(name: str) -> PieceTokenizer:
     """Read only the tokenizer of a checkpoint.
 
     Raises:
-        CheckpointNotFoundError: Nothing stands under this name.
+        CheckpointNotFoundError: There is no checkpoint of this name.
         CheckpointError: The checkpoint has no tokenizer.
     """
     return read_tokenizer_dir(find_checkpoint_dir(name))
 
 
 def check_vocab_size(name: str, config: Mapping[str, Any], tokenizer: PieceTokenizer) -> None:
-    """Raise unless a model knows every id that its tokenizer can give, and that of padding.
+    """Raise unless a model has a vector for every id of its tokenizer, and for padding.
 
     Args:
         name: The checkpoint.
-        config: `vocab_size`, if the model has a vocabulary, and `pad_token_id`.
+        config: With `vocab_size`, if the model has a vocabulary, and `pad_token_id`.
         tokenizer: Its tokenizer.
 
     Raises:
-        CheckpointError: There is one that it does not know.
+        CheckpointError: There is an id without a vector.
     """
     n_known = config.get("vocab_size")
     if n_known is None:

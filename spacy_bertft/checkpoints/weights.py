@@ -110,7 +110,7 @@ def _check_uncompressed(path: Path) -> None:
 
 
 def write_weight_file(path: Path, weights: Mapping[str, torch.Tensor]) -> None:
-    """Write tensors to a file that is whole or not there."""
+    """Write tensors to a file, atomically."""
     with replace_when_done(path) as temporary:
         temporary.write_bytes(weights_to_bytes(weights))
 
@@ -142,13 +142,13 @@ def weights_from_bytes(content: bytes) -> Weights:
 def load_weights(
     module: torch.nn.Module, weights: Mapping[str, torch.Tensor], source: str, *, may_keep: bool = False
 ) -> None:
-    """Put weights into a module; names and shapes must match exactly. Their number format becomes the module's.
+    """Put weights into a module; names and shapes must match exactly. They are converted to the module's dtype.
 
     Args:
         module: Receives copies of the tensors.
         weights: By the names of the module's own state.
         source: Where the weights come from, for the error.
-        may_keep: Whether the module may keep the tensors themselves, because nobody else has them.
+        may_keep: Whether the module may keep the tensors themselves, because nothing else refers to them.
 
     Raises:
         CheckpointError: Tensors are missing, misshapen or not of numbers; the error names them.
@@ -169,7 +169,7 @@ def load_weights(
     broken = sorted(name for name, tensor in fitting.items() if tensor is None or not _is_finite(tensor))
     if broken:
         raise CheckpointError(
-            f"Weights in {source} are no numbers to compute with: {name_some(broken)}. Expected dense tensors of "
+            f"Weights in {source} are not usable numbers: {name_some(broken)}. Expected dense tensors of "
             "finite numbers; train or export the model again."
         )
     if may_keep:
@@ -185,7 +185,7 @@ def name_some(names: Sequence[str]) -> str:
 
 
 def _convert(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:
-    """Convert a tensor to a number format, or return nothing where its numbers are of another kind, or not there."""
+    """Convert a tensor to a dtype, or return None if it is not dense, or floating-point where the dtype is not."""
     is_dense = tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_quantized
     return tensor.to(dtype) if is_dense and tensor.is_floating_point() == dtype.is_floating_point else None
 
@@ -196,7 +196,7 @@ def _is_finite(tensor: torch.Tensor) -> bool:
 
 
 def _keep_weights(module: torch.nn.Module, weights: Weights) -> None:
-    """Make tensors the weights of a module; what is tied stays tied."""
+    """Make tensors the weights of a module; tied weights stay tied."""
     names: dict[torch.nn.Parameter, list[str]] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
         names.setdefault(parameter, []).append(name)

@@ -1,4 +1,4 @@
-"""How a command ends that is told to."""
+"""What a command does when a signal terminates it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
 
-# What `kill`, `timeout` and schedulers send, and what a terminal sends that is closed. Windows has none of these.
+# Sent by `kill`, `timeout` and schedulers, and by a terminal that is closed. Windows has neither.
 _SIGNALS = [signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
 _AT_ONCE = 1.0  # seconds in which a signal is the same one again: it is sent to a process and to its group
 
 
 class TerminatedError(BaseException):
-    """A signal told this process to end."""
+    """A signal terminated this process."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -25,9 +25,9 @@ class TerminatedError(BaseException):
 
 @contextmanager
 def clean_up_when_terminated() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise for a while, so that what is half written is removed; then end by that signal.
+    """Let SIGTERM and SIGHUP raise within this context, so that unfinished files are removed; then end by that signal.
 
-    By themselves they would end Python on the spot. A signal that is ignored, as by `nohup`, or that has a handler
+    By default they end Python at once. A signal that is ignored, as by `nohup`, or that has a handler
     already, is left alone; and so are threads other than the main one, which cannot have handlers.
     """
     ours = [each for each in _SIGNALS if _is_main_thread() and signal.getsignal(each) is signal.SIG_DFL]
@@ -52,7 +52,7 @@ def clean_up_when_terminated() -> Iterator[None]:
 
 
 def end_at_once_when_terminated() -> None:
-    """Let these signals end the process on the spot again, for what has nothing to clean up."""
+    """Let these signals end the process at once again, if there is nothing to clean up."""
     for each in _SIGNALS if _is_main_thread() else ():
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, signal.SIG_DFL)

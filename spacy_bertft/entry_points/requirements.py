@@ -1,4 +1,4 @@
-"""What this package requires and the environment lacks."""
+"""Requirements of this package that the environment does not meet."""
 
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec

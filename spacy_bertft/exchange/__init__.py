@@ -1,1 +1,5 @@
-"""Pipelines from Hugging Face checkpoints, and checkpoints from pipelines."""
+"""Pipelines ↔ other forms: Hugging Face checkpoints, installable packages, faster pipelines; continued pretraining.
+
+In: a pipeline, a checkpoint or texts. Out: a directory, written atomically, and a report that says what is in it. Knows
+nothing of how a head or an encoder computes.
+"""

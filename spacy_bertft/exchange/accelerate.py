@@ -26,7 +26,7 @@ _OURS = "spacy-bertft.TransformerModel.v1"
 
 @dataclass(frozen=True)
 class AccelerationReport:
-    """What was rewritten.
+    """The components that were rewritten.
 
     Attributes:
         pipeline: Where it came from.
@@ -53,7 +53,7 @@ def accelerate(pipeline: Path | str, output_dir: Path | str, *, precision: Preci
 
     Raises:
         MissingExtraError: spacy-transformers is not installed.
-        DataError: There is no such pipeline, or something else stands at `output_dir`.
+        DataError: There is no such pipeline, or something else is at `output_dir`.
         SettingError: The pipeline has no stock transformer, or one with settings that have no counterpart.
         UnsupportedError: Its tokenizer is a slow one.
     """
@@ -83,7 +83,7 @@ def accelerate(pipeline: Path | str, output_dir: Path | str, *, precision: Preci
 def _get_folder(nlp: Language, output_dir: Path) -> Path:
     folder = find_pipeline_dir(nlp)
     if folder.resolve() == output_dir.resolve():
-        raise DataError(f"{output_dir} is the pipeline itself. Expected another folder to write to.")
+        raise DataError(f"{output_dir} is the pipeline itself. Expected another directory to write to.")
     return folder
 
 

@@ -29,8 +29,8 @@ class ExportReport:
     Attributes:
         component: The component.
         path: The checkpoint.
-        outputs: What its head gives, in order.
-        notes: What transformers will do otherwise.
+        outputs: The outputs of its head, in order.
+        notes: What transformers does differently.
     """
 
     component: str
@@ -55,7 +55,7 @@ def export_hf(pipeline: Path | str, output_dir: Path | str, component: str | Non
         DataError: There is no such pipeline.
         SettingError: There is no such component.
         UnsupportedError: No class of transformers computes the same.
-        CheckpointError: Something else stands at `output_dir`.
+        CheckpointError: Something else is at `output_dir`.
     """
     output_dir = Path(output_dir)
     check_replaceable(output_dir)
@@ -88,8 +88,8 @@ def _list_notes(nlp: Language, name: str, pipe: BertComponent) -> list[str]:
         notes.append(f"The component never predicts {', '.join(pipe.model.never)}; transformers may.")
     if nlp.get_pipe_config(name)["model"].get("decoder") == "crf":
         notes.append(
-            "The transitions between tags that the conditional random field has learned stay behind: transformers "
-            "takes the best tag of each token by itself."
+            "The transitions between tags that the conditional random field has learned are not exported: "
+            "transformers takes the best tag of each token independently."
         )
     return notes
 

@@ -85,7 +85,7 @@ def import_hf(
     Raises:
         CheckpointError: The checkpoint has no such head, or cannot be read.
         SettingError: A setting does not fit the head, or spaCy does not know the language.
-        DataError: Something else stands at `output_dir`.
+        DataError: Something else is at `output_dir`.
     """
     output_dir = Path(output_dir)
     check_replaceable_pipeline(output_dir)
@@ -118,7 +118,7 @@ def _make_pipeline(
     nlp = make_blank(lang)
     model: dict[str, Any] = {"encoder": {"name": checkpoint}}
     if factory == "bert_ner":
-        model["decoder"] = "viterbi"  # a head that comes from elsewhere knows no transitions
+        model["decoder"] = "viterbi"  # an imported head has no transitions
     pipe: Any = nlp.add_pipe(factory, _FACTORIES[factory][1], config={"model": model})
     try:
         pipe.take_head(head, scheme) if scheme else pipe.take_head(head)

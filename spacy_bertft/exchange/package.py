@@ -79,7 +79,7 @@ def package(
 
     Raises:
         SettingError: A setting is outside what is allowed, or a weight is larger than the format can hold.
-        DataError: There is no such pipeline, or an earlier package stands there, or spaCy cannot package it.
+        DataError: There is no such pipeline, or an earlier package is there, or spaCy cannot package it.
     """
     check_stored_precision(precision)
     builds = [each.strip() for each in build.split(",")]
@@ -93,7 +93,7 @@ def package(
     folder = find_pipeline_dir(nlp)
     target = output_dir / _find_package_name(folder, name, version)
     if target.exists() and not force:
-        raise DataError(f"{target} is there already. Pass --force to replace it, or another --version.")
+        raise DataError(f"{target} exists already. Pass --force to replace it, or another --version.")
     with make_folder_beside(target) as working:
         copied = working / "pipeline"
         copy_pipeline_dir(folder, copied)
@@ -114,7 +114,7 @@ def _find_package_name(folder: Path, name: str | None, version: str | None) -> s
 
 
 def _write_encoders(nlp: Language, folder: Path, precision: StoredPrecision) -> tuple[str, ...]:
-    """Write the models that have an encoder anew, in the places of those in a copy of the pipeline."""
+    """Write the models that have an encoder again, over those in a copy of the pipeline."""
     components = []
     pipe: Any
     for name, pipe in nlp.components:

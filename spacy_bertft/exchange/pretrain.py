@@ -132,7 +132,7 @@ def pretrain(
         DataError: The file holds no text, too few, or nothing that the encoder knows.
         ColumnFormatError: A line of it cannot be read.
         SettingError: A setting is outside what is allowed.
-        CheckpointError: The checkpoint cannot be used, or something else stands at `output_dir`.
+        CheckpointError: The checkpoint cannot be used, or something else is at `output_dir`.
         DivergedError: The loss or a weight is not finite; nothing is written then.
 
     Source: Devlin et al. (2019), section 3.1; on the texts of a task, Gururangan et al. (2020).

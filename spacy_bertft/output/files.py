@@ -1,4 +1,4 @@
-"""Files that take their place when they are whole."""
+"""Atomic replacement of one file, or of several together."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from spacy_bertft.output.hidden import flush, flush_folder, make_beside, name_te
 
 @contextmanager
 def replace_when_done(path: Path) -> Iterator[Path]:
-    """Give a temporary file to write to, and move it to `path` at the end.
+    """Yield a temporary file to write to, and move it to `path` at the end.
 
-    After an error it is removed, and what stood at `path` before stands there still. What is no file, such as
-    `/dev/stdout`, is written to directly.
+    After an error it is removed, and `path` is unchanged. What is not a regular file, such as `/dev/stdout`, is
+    written to directly.
 
     Args:
-        path: Where the file is to stand; the folder is made if it does not exist.
+        path: The file to replace; its directory is made if it does not exist.
 
     Yields:
-        Where to write it: in the same folder, since a file cannot be moved between disks in one step.
+        Where to write it: in the same directory, since a file cannot be moved between disks in one step.
 
     Raises:
         OSError: It cannot be written; the error names `path`.
@@ -33,10 +33,10 @@ def replace_when_done(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replace_all_when_done(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    """Give temporary files to write to, and move all of them to their places at the end, or none.
+    """Yield temporary files to write to, and move all of them to their paths at the end, or none.
 
     Args:
-        paths: Where the files are to stand; as for `replace_when_done`.
+        paths: The files to replace, as for `replace_when_done`.
 
     Yields:
         Where to write them, in the same order.
@@ -61,7 +61,7 @@ def replace_all_when_done(paths: Sequence[Path]) -> Iterator[list[Path]]:
 
 
 def link_or_copy(source: Path | str, target: Path | str) -> None:
-    """Give a file a second name, or copy it where that cannot be done: by other file systems, or to another disk.
+    """Give a file a second name, or copy it where that is impossible: on some file systems, or to another disk.
 
     Raises:
         OSError: It cannot be copied either.
@@ -82,7 +82,7 @@ def _make_file(path: Path) -> Iterator[Path]:
 
 
 def _keep(target: Path, stack: ExitStack) -> Callable[[], None]:
-    """Keep a file, until a stack is left, and return what puts it back."""
+    """Keep a copy of a file until a stack is left, and return a function that restores it."""
     if not target.exists():
         return lambda: target.unlink(missing_ok=True)
     kept = name_temporary(target)

@@ -1,4 +1,4 @@
-"""Atomic replacement of folders, by exchanging two names in one step where the system can."""
+"""Atomic replacement of directories, by exchanging two names in one step where the system can."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from spacy_bertft.output.hidden import flush, flush_folder, make_beside, remove_
 
 @contextmanager
 def replace_folder_when_done(folder: Path) -> Iterator[Path]:
-    """Give a new, empty folder to write to, and move it to `folder` at the end, in the place of what stood there.
+    """Yield a new, empty directory to write to, and replace `folder` by it at the end.
 
-    After an error it is removed, and what stood there before stands there still.
+    After an error it is removed, and `folder` is unchanged.
 
     Args:
-        folder: Where it is to stand; the folder above it is made if it does not exist.
+        folder: The directory to replace; its parent is made if it does not exist.
 
     Yields:
-        The folder to write to, on the same disk.
+        The directory to write to, on the same disk.
 
     Raises:
         OSError: It cannot be written; the error names `folder`.
@@ -36,16 +36,15 @@ def replace_folder_when_done(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def update_folder_when_done(folder: Path) -> Iterator[Path]:
-    """Give a new, empty folder to write to; at the end, what is in it takes its place in `folder`.
+    """Yield a new, empty directory to write to; at the end, its files replace those in `folder`.
 
-    Where nothing else stands in `folder`, this is one step. Otherwise the rest stays, and the files are replaced one
-    by one.
+    If `folder` has no other files, this is one step. Otherwise the others stay, and files are replaced one by one.
 
     Args:
-        folder: Where it is to stand; the folder above it is made if it does not exist.
+        folder: The directory to replace; its parent is made if it does not exist.
 
     Yields:
-        The folder to write to, on the same disk.
+        The directory to write to, on the same disk.
 
     Raises:
         OSError: It cannot be written; the error names what.
@@ -64,13 +63,13 @@ def update_folder_when_done(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def make_folder_beside(folder: Path) -> Iterator[Path]:
-    """Make a folder for what is on its way to `folder`; it is removed at the end, with what is in it by then.
+    """Make a temporary directory next to `folder`; it is removed at the end, with everything left in it.
 
     Args:
-        folder: A folder, which need not exist.
+        folder: A directory, which need not exist.
 
     Yields:
-        The temporary folder, on the same disk.
+        The temporary directory, on the same disk.
 
     Raises:
         OSError: It cannot be written; the error names `folder`.
@@ -81,14 +80,14 @@ def make_folder_beside(folder: Path) -> Iterator[Path]:
 
 
 def replace_folder(folder: Path, new: Path) -> None:
-    """Move a new folder into the place of one that may stand there, and remove that.
+    """Replace a directory, if there is one, by a new one.
 
     Args:
-        folder: Where it is to stand.
-        new: The new one, on the same disk. It is not there any more afterwards.
+        folder: The directory to replace.
+        new: The new one, on the same disk, which is moved.
 
     Raises:
-        OSError: It cannot be moved; what stood there before stands there still.
+        OSError: It cannot be moved; `folder` is unchanged.
     """
     target = folder.resolve()
     flush(new)
@@ -101,7 +100,7 @@ def replace_folder(folder: Path, new: Path) -> None:
 
 
 def _move(new: Path, target: Path) -> bool:
-    """Move a folder to where nothing stands, and tell whether that held: another thread may be faster."""
+    """Move a directory to a free path, and return whether it was free: another thread may be faster."""
     try:
         new.rename(target)
     except OSError:
@@ -124,7 +123,7 @@ _CANNOT = (ENOSYS, EINVAL, ENOTSUP)  # what a system or a file system answers to
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders, or two files, in one step.
+    """Exchange two directories, or two files, in one step, which Python's library does not offer.
 
     Returns:
         Whether that was possible; on some systems and file systems it is not.

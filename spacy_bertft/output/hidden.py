@@ -18,10 +18,10 @@ if sys.platform != "win32":
 
 @contextmanager
 def make_beside(target: Path, make: Callable[[Path], object], remove: Callable[[Path], object]) -> Iterator[Path]:
-    """Make a temporary file or folder, locked as long as it is in use, and remove what is left of it."""
+    """Make a temporary file or directory, locked while it is in use, and remove what is left of it."""
     with name_path(target), ExitStack() as stack:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(OSError):  # whatever cannot be removed is in nobody's way
+        with suppress(OSError):  # what cannot be removed does no harm
             _clear(target)
         temporary = name_temporary(target)
         try:
@@ -36,7 +36,7 @@ def make_beside(target: Path, make: Callable[[Path], object], remove: Callable[[
 
 @contextmanager
 def name_path(path: Path) -> Iterator[None]:
-    """Let errors of the disk name a path: where they name none, as that of a full disk does, or a temporary one.
+    """Let errors of the disk name a path if they name none, as for a full disk, or a temporary one.
 
     Raises:
         OSError: The same, with the path.
@@ -57,12 +57,12 @@ def name_path(path: Path) -> Iterator[None]:
 
 
 def name_temporary(target: Path) -> Path:
-    """Name a path beside another one that nobody else has named."""
+    """Return a unique temporary path next to another one."""
     return target.with_name(f".{target.name}.{uuid4().hex}.tmp")
 
 
 def settle(old: Path, target: Path) -> None:
-    """Remove a folder that was replaced, or put it back where nothing stands in its place."""
+    """Remove a directory that was replaced, or put it back if nothing replaced it."""
     if not old.exists():
         return
     if target.exists():
@@ -81,7 +81,7 @@ def remove_file(path: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder and what is in it, as far as that is possible."""
+    """Remove a directory with its content, as far as possible."""
     try:
         shutil.rmtree(folder, ignore_errors=True)
     finally:
@@ -90,7 +90,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def _is_taken(temporary: Path, stack: ExitStack) -> bool:
-    """Lock what was just made, and return whether another process was faster and took it for left behind."""
+    """Lock a new path, and return whether another process was faster and took it for left behind."""
     try:
         _lock(temporary, stack)
     except (BlockingIOError, FileNotFoundError):
@@ -101,7 +101,7 @@ def _is_taken(temporary: Path, stack: ExitStack) -> bool:
 
 
 def _clear(target: Path) -> None:
-    """Remove what processes that are dead now have left beside a path."""
+    """Remove what killed processes have left next to a path."""
     pattern = _match_hidden(target)
     for path in [path for path in target.parent.iterdir() if pattern.fullmatch(path.name)]:
         with suppress(OSError), ExitStack() as stack:
@@ -115,12 +115,12 @@ def _clear(target: Path) -> None:
 
 
 def _lock(path: Path, stack: ExitStack) -> None:
-    """Lock a file or folder until a stack is left, or this process is dead.
+    """Lock a file or directory until a stack is left, or this process ends.
 
     Raises:
         BlockingIOError: It is locked.
-        FileNotFoundError: It is not there any more.
-        OSError: There are no locks here.
+        FileNotFoundError: It no longer exists.
+        OSError: Locks are not supported here.
     """
     if sys.platform == "win32":
         raise OSError(ENOTSUP, os.strerror(ENOTSUP), str(path))
@@ -135,7 +135,7 @@ def _match_hidden(target: Path) -> re.Pattern[str]:
 
 
 def flush(path: Path) -> None:
-    """Wait until a file, or all that is in a folder, is on the disk, so that a power cut does not leave it empty."""
+    """Wait until a file, or the content of a directory, is on the disk, so that a power cut does not leave it empty."""
     if path.is_dir():
         for each in path.iterdir():
             flush(each)
@@ -149,7 +149,7 @@ def flush(path: Path) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk, where the system can do that."""
+    """Wait until the names in a directory are on the disk, if the system supports that."""
     with suppress(OSError), ExitStack() as stack:
         descriptor = os.open(folder, os.O_RDONLY)
         stack.callback(os.close, descriptor)

@@ -1,4 +1,7 @@
-"""Subwords: text → pieces with offsets, alignment with tokens, windows over long texts. Numpy only."""
+"""Subword tokens ("pieces"): text → pieces with offsets, alignment with tokens, windows over long texts.
+
+In: strings, and the character offsets of tokens. Out: flat numpy arrays. Knows neither spaCy nor torch.
+"""
 
 from spacy_bertft.tokens.alignment import PieceBatch, TokenBatch, align
 from spacy_bertft.tokens.tokenizer import PieceTokenizer

@@ -17,7 +17,7 @@ class PieceBatch:
     Attributes:
         ids: `(P,)` vocabulary ids.
         char_start: `(P,)` first character of each piece in its text.
-        char_end: `(P,)` one past its last character; equal to `char_start` for a piece that stands for no character.
+        char_end: `(P,)` one past its last character; equal to `char_start` for a piece without characters.
         lengths: `(B,)` pieces per text.
     """
 
@@ -28,7 +28,7 @@ class PieceBatch:
 
 
 def join_pieces(first: PieceBatch, second: PieceBatch) -> PieceBatch:
-    """Put two batches of pieces one after the other."""
+    """Concatenate two batches of pieces."""
     return PieceBatch(
         ids=np.concatenate([first.ids, second.ids]),
         char_start=np.concatenate([first.char_start, second.char_start]),
@@ -73,7 +73,7 @@ class TokenBatch:
 
 @dataclass(frozen=True)
 class Alignment:
-    """Which piece stands for which token.
+    """Which piece represents which token.
 
     Attributes:
         piece_by_token: `(T,)` flat index of the first piece of each token, −1 where it has none.
@@ -83,10 +83,10 @@ class Alignment:
 
 
 def align(pieces: PieceBatch, tokens: TokenBatch) -> Alignment:
-    """Find the piece that stands for each token.
+    """Find the piece that represents each token.
 
-    It is the first piece that starts inside the token. Where none does, because a piece reaches across the boundary
-    between two tokens, it is the first piece that reaches into the token. A token of whitespace, or of characters that
+    It is the first piece that starts inside the token. If none does, because a piece crosses the boundary
+    between two tokens, it is the first piece that overlaps the token. A token of whitespace, or of characters that
     the tokenizer deletes, has none, except in the middle of a piece.
 
     Args:
@@ -115,14 +115,14 @@ def align(pieces: PieceBatch, tokens: TokenBatch) -> Alignment:
     inside = np.searchsorted(piece_start, token_start, side="left")
     starts_inside = _take(piece_start, inside, default=-1) < token_end
     starts_inside &= inside < len(index)
-    # The first piece that ends behind the start of the token, whether or not shorter ones stand between.
+    # The first piece that ends after the start of the token, even if there are shorter ones in between.
     across = np.searchsorted(np.maximum.accumulate(piece_end), token_start, side="right")
     chosen = np.where(starts_inside, inside, np.where(across < inside, across, -1))
     return Alignment(np.where(chosen >= 0, _take(index, chosen, default=-1), -1))
 
 
 def group_tokens(piece_by_token: Ints) -> tuple[Ints, Ints, Ints]:
-    """Join neighbouring tokens that share their piece: nothing tells them apart, so they get one prediction.
+    """Join neighbouring tokens that share their piece: the model cannot distinguish them, so they get one prediction.
 
     Args:
         piece_by_token: `(T,)` the piece of each token, −1 where it has none.
@@ -143,7 +143,7 @@ def group_tokens(piece_by_token: Ints) -> tuple[Ints, Ints, Ints]:
 
 
 def _text_bases(pieces: PieceBatch, tokens: TokenBatch) -> Ints:
-    """Give every text a stretch of a common axis of its own, `(B,)` first position of each."""
+    """Give every text its own range of a common axis, `(B,)` first position of each."""
     n_texts = len(pieces.lengths)
     extent = np.zeros(n_texts, dtype=np.intp)
     for ends, lengths in ((pieces.char_end, pieces.lengths), (tokens.char_end, tokens.lengths)):
@@ -159,13 +159,13 @@ def _take(values: Ints, index: Ints, default: int) -> Ints:
 
 
 def find_overlaps(pieces: PieceBatch, tokens: TokenBatch) -> tuple[Ints, Ints]:
-    """Pair every token with every piece that reaches into it.
+    """Pair every token with every piece that overlaps it, as spacy-transformers does.
 
-    A token counts as reaching up to the start of the next one: the whitespace behind it is its own.
+    A token extends to the start of the next one, over the whitespace behind it.
 
     Args:
         pieces: The pieces of a batch of texts.
-        tokens: The tokens of the same texts, which open at character 0 of each.
+        tokens: The tokens of the same texts, which start at character 0 of each.
 
     Returns:
         `(O,)` tokens and `(O,)` pieces, both as flat indices, by piece.
@@ -188,15 +188,15 @@ def find_overlaps(pieces: PieceBatch, tokens: TokenBatch) -> tuple[Ints, Ints]:
 
 
 def sum_by_token(values: NDArray[np.floating], pieces: PieceBatch, tokens: TokenBatch) -> NDArray[np.float64]:
-    """Sum values of pieces to those of tokens; a piece that reaches into several tokens is parted equally.
+    """Sum values of pieces by token; that of a piece that overlaps several tokens is divided equally.
 
     Args:
         values: `(P,)` a value of each piece.
         pieces: The pieces of a batch of texts.
-        tokens: The tokens of the same texts, which open at character 0 of each.
+        tokens: The tokens of the same texts, which start at character 0 of each.
 
     Returns:
-        `(T,)`; what belongs to pieces that stand for no character is left out.
+        `(T,)`; pieces without characters are left out.
 
     Example:
         >>> pieces = PieceBatch(*(np.array(a) for a in ([7, 8, 9], [0, 5, 9], [4, 9, 14], [3])))

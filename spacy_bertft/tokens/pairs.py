@@ -1,4 +1,4 @@
-"""Pairs of texts: both in one window, cut so that they fit, or the parts of each in windows of their own."""
+"""Pairs of texts: both in one window, truncated so that they fit, or the parts of each in windows of their own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Range = tuple[int, int]
 def encode_pairs(
     tokenizer: PieceTokenizer, texts: Sequence[str], pairs: Sequence[tuple[Range, Range] | None], size: int
 ) -> tuple[PieceBatch, Ints, Ints]:
-    """Cut texts into pieces, the two halves of a pair each by itself.
+    """Tokenize texts, the two halves of a pair separately.
 
     Args:
         tokenizer: Cuts the texts.
@@ -45,7 +45,7 @@ def encode_pairs(
 
 
 def encode_ranges(tokenizer: PieceTokenizer, texts: Sequence[str], ranges: Sequence[tuple[int, Range]]) -> PieceBatch:
-    """Cut ranges of texts into pieces, each by itself.
+    """Tokenize ranges of texts separately.
 
     Args:
         tokenizer: Cuts the ranges.

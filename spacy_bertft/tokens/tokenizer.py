@@ -24,16 +24,16 @@ _LAST_SPACE = 0x3000  # the highest character that `str.isspace` knows
 
 
 class PieceTokenizer:
-    """A fast tokenizer of a checkpoint, told to leave length alone.
+    """The fast tokenizer of a checkpoint, without padding and truncation.
 
-    Padding and truncation that a `tokenizer.json` carries are cleared: published files cut to 128 pieces and pad
-    every text to that length, but how much fits is the business of the windows.
+    Those stored in a `tokenizer.json` are ignored: published files cut every text to 128 pieces and pad it to that
+    length, but here windows control the length.
 
     Args:
         content: The content of a `tokenizer.json`.
 
     Attributes:
-        json: The same content; it travels with the weights.
+        json: The same content; it is stored with the weights.
         prefix_ids: Ids of the special pieces that open a window, such as `[CLS]`.
         middle_ids: Ids of those between the two texts of a pair, such as `[SEP]`.
         suffix_ids: Ids of those that close it, such as `[SEP]`.
@@ -111,7 +111,7 @@ class PieceTokenizer:
         return [len(encoding) for encoding in _run(self._tokenizer.encode_batch_fast, texts)]
 
     def find_special_tokens(self, pad_id: int) -> dict[str, str]:
-        """Tell which piece does what, under the names that transformers has for that.
+        """Find the pieces with a role, by transformers' names for the roles.
 
         Args:
             pad_id: The id of padding, which the model knows.
@@ -132,12 +132,12 @@ class PieceTokenizer:
         return {role: token for role, token in tokens.items() if token is not None}
 
     def find_mask_id(self) -> int | None:
-        """Return the id of the piece that hides another, such as `[MASK]`, or nothing where there is none."""
+        """Find the id of the mask, such as `[MASK]`, or None if there is none."""
         name = self.find_special_tokens(0).get("mask_token")
         return None if name is None else cast(int, self._tokenizer.token_to_id(name))
 
     def list_special_ids(self, pad_id: int) -> Ints:
-        """List the ids of pieces that stand for no text: opening, closing, padding, unknown and their kin.
+        """List the ids of special pieces: opening, closing, padding, unknown and others.
 
         Args:
             pad_id: The id of padding, which the model knows.
@@ -148,7 +148,7 @@ class PieceTokenizer:
         return np.unique([pad_id, *(self._tokenizer.token_to_id(name) for name in names)]).astype(np.intp)
 
     def number_words(self, texts: Sequence[str]) -> Ints:
-        """Tell which pieces make a word, as the tokenizer cuts a text before it cuts pieces.
+        """Number the words that the pieces belong to, as the tokenizer's pre-tokenizer splits them.
 
         Args:
             texts: The texts.
@@ -185,7 +185,7 @@ class PieceTokenizer:
         second = texts.index(1)
         middle = [piece for piece, text in zip(encoding.ids[:second], texts, strict=False) if text is None]
         middle = middle[len(self.prefix_ids) :]
-        # A tokenizer that was never told of pairs puts nothing between them; then as BERT does.
+        # A tokenizer that is not configured for pairs puts nothing between them; then do as BERT does.
         return (middle, encoding.type_ids[second]) if middle else (self.suffix_ids, 1)
 
 
@@ -209,7 +209,7 @@ def _read_offsets(encodings: Sequence[Encoding], n_pieces: int) -> Ints:
 
 
 def _trim(offsets: Ints, texts: Sequence[str], lengths: Ints) -> Ints:
-    """Move offsets past the whitespace around a piece, such as that which byte-level tokenizers count to a word."""
+    """Move offsets past the whitespace around a piece, which byte-level tokenizers include."""
     text_lengths = np.array([len(text) for text in texts], dtype=np.intp)
     base = np.repeat(np.cumsum(text_lengths) - text_lengths, lengths)[:, None]
     codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype="<u4")
@@ -228,5 +228,5 @@ def _trim(offsets: Ints, texts: Sequence[str], lengths: Ints) -> Ints:
 
 @cache
 def _list_spaces() -> NDArray[np.bool_]:
-    """Tell for each character up to one past the last whitespace whether it is whitespace."""
+    """Return for each character up to one past the last whitespace whether it is whitespace."""
     return np.array([chr(code).isspace() for code in range(_LAST_SPACE + 2)], dtype=np.bool_)

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from spacy_bertft.tokens.alignment import Ints, PieceBatch
 from spacy_bertft.tokens.tokenizer import PieceTokenizer
 
-# Then no piece is answered with less than 32 on either side, in windows of 256 and more.
+# So every piece has a context of at least 32 pieces on either side, in windows of 256 and more.
 _MOST_SHARED = 64
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Overlapping stretches of pieces that cover every text.
+    """Overlapping ranges of pieces that cover every text.
 
     Every text has at least one window, be it empty, and every piece is owned by exactly one window: the one in which
-    it stands furthest from an edge.
+    it is furthest from an edge.
 
     Attributes:
         sequence: `(W,)` the text of each window.
@@ -39,7 +39,7 @@ class Windows:
 
 
 def choose_stride(size: int) -> int:
-    """Choose how many pieces to go from one window to the next, so that two of them share a quarter, but 64 at most.
+    """Choose the stride between windows, so that neighbours share a quarter, but at most 64 pieces.
 
     Args:
         size: Pieces that a window holds at most, special pieces left out.
@@ -52,7 +52,7 @@ def choose_stride(size: int) -> int:
 
 
 def plan_windows(lengths: Ints, size: int, stride: int) -> Windows:
-    """Lay windows over the texts of a batch.
+    """Plan windows over the texts of a batch.
 
     Args:
         lengths: `(B,)` pieces per text.
@@ -88,7 +88,7 @@ def cut_buckets(lengths: NDArray[np.integer], max_pieces: int) -> list[Ints]:
         max_pieces: Limit of rows times longest row. A sequence longer than that makes a group of its own.
 
     Returns:
-        Indices into `lengths`, shortest group first; every index stands in exactly one group.
+        Indices into `lengths`, shortest group first; every index is in exactly one group.
 
     Example:
         >>> [bucket.tolist() for bucket in cut_buckets(np.array([9, 2, 8, 3]), max_pieces=18)]
@@ -123,7 +123,7 @@ class PaddedWindows:
 
 @dataclass(frozen=True)
 class WindowLayout:
-    """Where the pieces of a batch stand in its windows.
+    """Where the pieces of a batch are in its windows.
 
     A window over a single text is `[CLS] text [SEP]`, one over a pair `[CLS] first [SEP] second [SEP]`.
 
@@ -151,13 +151,13 @@ class WindowLayout:
         return lengths
 
     def find_columns(self, piece: Ints, window: Ints) -> Ints:
-        """Return the column in which a piece stands in a window."""
+        """Return the columns of pieces in their windows."""
         rank = piece - self.windows.piece_start[window]
         is_second = (self.first_lengths[window] >= 0) & (rank >= self.first_lengths[window])
         return len(self.tokenizer.prefix_ids) + rank + np.where(is_second, len(self.tokenizer.middle_ids), 0)
 
     def pad(self, bucket: Ints, pad_id: int) -> PaddedWindows:
-        """Lay the windows of a bucket side by side.
+        """Pad the windows of a bucket to one length.
 
         Args:
             bucket: Indices of windows.

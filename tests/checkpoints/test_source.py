@@ -34,7 +34,7 @@ def test_a_folder_may_be_relative_to_home(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("name", ["/no/such/folder", "./none", "../none", "a/b/c", "", "~nobody-of-this-name/bert"])
 def test_a_missing_folder_is_not_asked_for_on_the_hub(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *args, **kwargs: pytest.fail("asked the hub"))
-    with pytest.raises(CheckpointNotFoundError, match=r"Expected a folder with config\.json") as caught:
+    with pytest.raises(CheckpointNotFoundError, match=r"Expected a directory with config\.json") as caught:
         find_checkpoint_dir(name)
     assert caught.value.name == name
     assert str(caught.value).startswith(f"No checkpoint at '{name}'. ")

@@ -161,10 +161,10 @@ WORDS = "bert.embeddings.word_embeddings.weight"
 MODEL_CHANGES: Mapping[str, tuple[Callable[[Any], None], str]] = {
     "no number": (
         set_weight(0, "linear.weight", lambda t: t * float("nan")),
-        "no numbers to compute with: linear.weight",
+        "not usable numbers: linear.weight",
     ),
-    "infinite": (set_weight(1, WORDS, lambda t: t.fill_(float("inf"))), f"no numbers to compute with: {WORDS}"),
-    "whole numbers": (set_weight(1, WORDS, lambda t: t.to(torch.int8)), f"no numbers to compute with: {WORDS}"),
+    "infinite": (set_weight(1, WORDS, lambda t: t.fill_(float("inf"))), f"not usable numbers: {WORDS}"),
+    "whole numbers": (set_weight(1, WORDS, lambda t: t.to(torch.int8)), f"not usable numbers: {WORDS}"),
     "turned": (set_weight(1, WORDS, lambda t: t.T), f"misshapen: {WORDS} (4, 23) instead of (23, 4)"),
     "no weights": (change_shim(1, lambda spec, weights: weights.clear()), "and 1"),
     "too wide": (set_config(hidden_size=10**9), "far larger than its weights"),
