@@ -18,7 +18,6 @@ from spacy_bertft.explain.predictions import get_explained
 
 if TYPE_CHECKING:
     from gradio import Blocks
-    from gradio.themes import Base
 
 DEFAULT_PORT = 7860
 _HOST = "127.0.0.1"
@@ -70,8 +69,10 @@ def open_demo(pipelines: Sequence[Path | str], port: int = DEFAULT_PORT, *, open
     """
     _check_gradio()
     _check_port(port)
-    named = _load(pipelines)
-    page = build_page(named)
+    page = build_page(_load(pipelines))
+    from gradio.themes import Base
+    from starlette.middleware import Middleware
+
     page.launch(
         server_name=_HOST,
         server_port=port,
@@ -84,15 +85,16 @@ def open_demo(pipelines: Sequence[Path | str], port: int = DEFAULT_PORT, *, open
         ssr_mode=False,
         pwa=False,
         mcp_server=False,
-        theme=_make_theme(),
+        # Gradio's own fonts come from a host of Google's.
+        theme=Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css=format_page_style(),
-        app_kwargs={"middleware": [_make_middleware()]},
+        app_kwargs={"middleware": [Middleware(_LocalOnly)]},
     )
     return Demo(page, f"http://{_HOST}:{port}")
 
 
 class _LocalOnly:
-    """Tells browsers to ask nobody but this server."""
+    """ASGI middleware that tells browsers to ask nobody but this server."""
 
     def __init__(self, app: Callable[[_Message, _Receive, _Send], Awaitable[None]]) -> None:
         self._app = app
@@ -104,12 +106,6 @@ class _LocalOnly:
             await send(message)
 
         await self._app(scope, receive, send_with_policy)
-
-
-def _make_middleware() -> Any:
-    from starlette.middleware import Middleware
-
-    return Middleware(_LocalOnly)
 
 
 def _check_gradio() -> None:
@@ -142,10 +138,3 @@ def _load(pipelines: Sequence[Path | str]) -> dict[str, Language]:
         loaded[name] = load_pipeline(pipeline)
         get_explained(loaded[name])  # raises where there is nothing to be shown
     return loaded
-
-
-def _make_theme() -> Base:
-    """Make a theme without Gradio's own fonts, which come from a host of Google's."""
-    from gradio.themes import Base
-
-    return Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])

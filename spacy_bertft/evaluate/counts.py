@@ -17,6 +17,7 @@ Pair = tuple[str | None, str | None]
 MICRO, MACRO = "micro average", "macro average"
 MEASURES = ("precision", "recall", "F1")
 F1 = MEASURES.index("F1")
+_SHARES = ("",)  # the one label of counts of shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ def count_shares(is_correct: Sequence[Sequence[bool] | None]) -> Counts:
     known = [doc or () for doc in is_correct]
     # (D, 3, 1): as many predictions as there are in the gold annotation.
     by_doc = np.array([[[sum(doc)], [len(doc)], [len(doc)]] for doc in known], dtype=np.int64).reshape(-1, 3, 1)
-    return Counts(("",), by_doc, np.array([doc is not None for doc in is_correct], dtype=np.bool_))
+    return Counts(_SHARES, by_doc, np.array([doc is not None for doc in is_correct], dtype=np.bool_))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +165,7 @@ def compare_f1(first: Counts, second: Counts, resampling: Resampling) -> list[Di
         resampling: Which documents are drawn.
 
     Returns:
-        A difference for every row of the first that the second has too; for counts of shares these are accuracies.
+        A difference for every row of the first that the second has too; of counts of shares only the accuracy.
 
     Source: the paired bootstrap of Koehn (2004), section 3.3.
     """
@@ -173,7 +174,8 @@ def compare_f1(first: Counts, second: Counts, resampling: Resampling) -> list[Di
     places = {name: place for place, name in enumerate(other.names)}
     # The averages come first; a label may have the name of one.
     rows = [(row, row if row < 2 else places.get(name)) for row, name in enumerate(one.names)]
-    return [_compare(one, other, row, place) for row, place in rows if place is not None and (row < 2) == (place < 2)]
+    found = [_compare(one, other, row, place) for row, place in rows if place is not None and (row < 2) == (place < 2)]
+    return found if first.labels != _SHARES else [replace(found[0], name="accuracy")]
 
 
 def _compare(one: Figures, other: Figures, row: int, place: int) -> Difference:

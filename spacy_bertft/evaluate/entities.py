@@ -83,20 +83,18 @@ def _get_place(match: EntityMatch, gold: Sequence[TagSpan], predicted: Sequence[
 
 
 class _Doc(NamedTuple):
-    """The entities of one document, in the tokens of the gold annotation; predicted ones with their probability."""
+    """The entities of one document; predicted ones with their probability, if the gold annotation covers them."""
 
     example: Example
-    gold: list[TagSpan]
-    gold_spans: list[Span]
-    predicted: list[TagSpan]
-    spans: list[Span]
+    gold: list[Span]
+    predicted: list[Span]
     probs: list[float]
     matches: list[EntityMatch]
 
     def get_labels(self, match: EntityMatch) -> Pair:
         """Return the gold and the predicted label."""
-        gold = None if match.gold is None else self.gold[match.gold].label
-        return gold, None if match.predicted is None else self.predicted[match.predicted].label
+        gold = None if match.gold is None else self.gold[match.gold].label_
+        return gold, None if match.predicted is None else self.predicted[match.predicted].label_
 
 
 def measure_entities(
@@ -117,8 +115,8 @@ def measure_entities(
     """
     docs = [_match(name, example, labels_of_other_components) for example in examples]
     known = [doc for doc in docs if doc]
-    labels = sorted({span.label for doc in known for span in (*doc.gold, *doc.predicted)} | set(pipe.labels))
-    tokens = [doc and pair_token_tags(doc.example, doc.gold_spans, doc.spans) for doc in docs]
+    labels = sorted({span.label_ for doc in known for span in (*doc.gold, *doc.predicted)} | set(pipe.labels))
+    tokens = [doc and pair_token_tags(doc.example, doc.gold, doc.predicted) for doc in docs]
     tags = sorted({tag for doc in tokens for pair in doc or () for tag in pair} - {""})
     is_correct = [None if doc is None else [left == right for left, right in doc] for doc in tokens]
     matched = [(doc.get_labels(match), match.error_type) for doc in known for match in doc.matches]
@@ -147,21 +145,18 @@ def measure_entities(
 def _match(name: str, example: Example, labels_of_other_components: Collection[str]) -> _Doc | None:
     if not example.reference.has_annotation("ENT_IOB"):
         return None
-    group = example.predicted.spans[name]
-    align = example.alignment.x2y
-    predicted, spans, probs = [], [], []
+    group, align = example.predicted.spans[name], example.alignment.x2y
+    aligned, predicted, probs = [], [], []
     for span, prob in zip(group, group.attrs["scores"], strict=True):
         # As spaCy's scorer does: what covers no gold token, or one that is not annotated, is neither correct nor wrong.
         tokens = align[span.start : span.end]
-        if len(tokens):
-            start, end = int(tokens[0]), int(tokens[-1]) + 1
-            if all(token.ent_iob for token in example.reference[start:end]):
-                predicted.append(TagSpan(start, end, span.label_))
-                spans.append(span)
-                probs.append(prob)
-    gold_spans = [ent for ent in example.reference.ents if ent.label_ not in labels_of_other_components]
-    gold = [TagSpan(ent.start, ent.end, ent.label_) for ent in gold_spans]
-    return _Doc(example, gold, gold_spans, predicted, spans, probs, match_entities(gold, predicted))
+        if len(tokens) and all(token.ent_iob for token in example.reference[int(tokens[0]) : int(tokens[-1]) + 1]):
+            aligned.append(TagSpan(int(tokens[0]), int(tokens[-1]) + 1, span.label_))
+            predicted.append(span)
+            probs.append(prob)
+    gold = [ent for ent in example.reference.ents if ent.label_ not in labels_of_other_components]
+    matches = match_entities([TagSpan(ent.start, ent.end, ent.label_) for ent in gold], aligned)
+    return _Doc(example, gold, predicted, probs, matches)
 
 
 def _list_strict(doc: _Doc) -> list[Pair]:
@@ -177,18 +172,20 @@ def _list_errors(doc: _Doc) -> list[PredictionError]:
     errors = []
     for match in doc.matches:
         if match.error_type != "correct" and match.predicted is not None:
-            span = doc.spans[match.predicted]
-            gold = None if match.gold is None else doc.gold_spans[match.gold]
-            caption = f"predicted {span.label_} “{span.text}”, gold " + (
-                f"{gold.label_} “{gold.text}”" if gold is not None else "none"
-            )
+            span = doc.predicted[match.predicted]
+            gold = None if match.gold is None else doc.gold[match.gold]
+            kind, name = ("spurious", "none") if gold is None else (f"wrong {match.error_type}", _name(gold))
             excerpts = (
-                _draw("gold", doc.example.reference, doc.gold_spans, span if gold is None else gold),
-                _draw("predicted", doc.example.predicted, doc.spans, span),
+                _draw("gold", doc.example.reference, doc.gold, span if gold is None else gold),
+                _draw("predicted", doc.example.predicted, doc.predicted, span),
             )
-            kind = "spurious" if gold is None else f"wrong {match.error_type}"
-            errors.append(PredictionError(doc.probs[match.predicted], f"{kind}: {caption}", excerpts))
+            caption = f"{kind}: predicted {_name(span)}, gold {name}"
+            errors.append(PredictionError(doc.probs[match.predicted], caption, excerpts))
     return errors
+
+
+def _name(span: Span) -> str:
+    return f"{span.label_} “{span.text}”"
 
 
 def _draw(caption: str, doc: Doc, spans: Sequence[Span], middle: Span) -> Excerpt:
@@ -199,12 +196,10 @@ def _draw(caption: str, doc: Doc, spans: Sequence[Span], middle: Span) -> Excerp
 def _list_notes(
     pipe: BertNer, labels: Sequence[str], labels_of_other_components: Collection[str], n_unknown: int
 ) -> tuple[str, ...]:
-    unknown = sorted(set(labels) - set(pipe.labels))
-    notes = {
-        f"{n_unknown:,} without annotated entities left out": n_unknown,
-        f"gold labels that the component does not know: {', '.join(unknown)}": unknown,
-        f"labels of other components left out: {', '.join(sorted(labels_of_other_components))}": (
-            labels_of_other_components
-        ),
-    }
-    return tuple(note for note, has_any in notes.items() if has_any)
+    unknown, others = sorted(set(labels) - set(pipe.labels)), sorted(labels_of_other_components)
+    notes = [
+        f"{n_unknown:,} without annotated entities left out" * bool(n_unknown),
+        f"gold labels that the component does not know: {', '.join(unknown)}" * bool(unknown),
+        f"labels of other components left out: {', '.join(others)}" * bool(others),
+    ]
+    return tuple(filter(None, notes))

@@ -16,20 +16,12 @@ from spacy_bertft.components.pipelines import name_pipelines
 from spacy_bertft.data.histogram import draw_histograms
 from spacy_bertft.data.stats import CorpusStats, StatsKind, measure_corpus
 from spacy_bertft.errors import DataError, SettingError
-from spacy_bertft.evaluate import charts
+from spacy_bertft.evaluate import charts, tables
 from spacy_bertft.evaluate.bootstrap import Resampling
 from spacy_bertft.evaluate.counts import compare_f1, measure_figures
 from spacy_bertft.evaluate.evaluation import Evaluation, evaluate_examples
 from spacy_bertft.evaluate.inputs import read_inputs
-from spacy_bertft.evaluate.results import ComponentResult, Level
-from spacy_bertft.evaluate.tables import (
-    Rows,
-    format_accuracy,
-    format_differences,
-    format_error_types,
-    format_f1,
-    format_figures,
-)
+from spacy_bertft.evaluate.results import ComponentResult
 from spacy_bertft.evaluate.training_log import find_log, read_training_log
 from spacy_bertft.models.heads.head import HeadModel
 from spacy_bertft.output import replace_when_done
@@ -59,12 +51,12 @@ class PipelineReport:
     evaluation: Evaluation
     resampling: Resampling
 
-    def format_rows(self) -> Rows:
+    def format_rows(self) -> tables.Rows:
         """Lay out the micro-averaged F1, in percent with its interval, for every component and level."""
         return [
             ("", "F1", "support"),
             *(
-                (f"{result.component}, {level.name}", *format_f1(measure_figures(level.counts, self.resampling)))
+                (f"{result.component}, {level.name}", *tables.format_f1(measure_figures(level.counts, self.resampling)))
                 for result in self.evaluation.results
                 if result.has_gold
                 for level in result.levels
@@ -151,11 +143,7 @@ def report(
         draw_learning_curve=lambda log: draw(partial(charts.draw_learning_curve, log), "Score and losses by step"),
         measure=lambda counts: measure_figures(counts, resampling),
         compare=lambda first, second: compare_f1(first, second, resampling),
-        pair_levels=_pair_levels,
-        format_accuracy=format_accuracy,
-        format_differences=format_differences,
-        format_error_types=format_error_types,
-        format_figures=format_figures,
+        tables=tables,
     )
     with replace_when_done(output) as path:
         path.write_text(page, encoding="utf-8", newline="\n")
@@ -185,10 +173,6 @@ def match_results(
             raise SettingError("against", names[1], f"{expected}; it has {found}")
         pairs.append((result, named[0]))
     return pairs
-
-
-def _pair_levels(first: ComponentResult, second: ComponentResult) -> list[tuple[Level, Level]]:
-    return list(zip(first.levels, second.levels, strict=True))
 
 
 def _evaluate(pipeline: Path | str, data_path: Path | str, n_errors: int) -> tuple[Language, Evaluation]:

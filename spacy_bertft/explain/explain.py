@@ -101,12 +101,7 @@ def attribute_entities(
 
 
 def attribute_predictions(
-    nlp: Language,
-    doc: Doc,
-    label: str | None = None,
-    method: Method = "gradients",
-    component: str | None = None,
-    n_steps: int = DEFAULT_STEPS,
+    nlp: Language, doc: Doc, label: str | None, method: Method, component: str, n_steps: int = DEFAULT_STEPS
 ) -> list[Attribution]:
     """Weigh the words of a document in what a component predicts: one category, or each entity; see `attribute`.
 
