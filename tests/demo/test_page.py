@@ -80,7 +80,7 @@ def test_a_missing_extra_is_named(taught, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "captum.attr", None)
     drawn = format_column("model", taught, Question(TEXT, "gradients"))
     assert escape("pip install 'spacy-bertft[explain]'") in drawn
-    assert "YEAR" in drawn  # the answer itself stands there all the same
+    assert "YEAR" in drawn  # the answer itself is shown all the same
 
 
 def test_texts_are_shown_and_not_run(taught):

@@ -36,7 +36,7 @@ OTHER = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, checkpoint):
-    """A pipeline with four heads, another one with the same heads that knows less, and a log beside them."""
+    """A pipeline with four heads, another one with the same heads that knows less, and a log next to them."""
     pytest.importorskip("matplotlib")
     folder = tmp_path_factory.mktemp("report")
     make_taught_pipeline(checkpoint, GOLD | TAGS).to_disk(folder / "model-best")

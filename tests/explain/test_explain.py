@@ -167,7 +167,7 @@ def build(checkpoint, factory="bert_textcat", encoder=None, **model):
 
 
 def sum_slowly(values, encoding, doc):
-    """Give the value of each piece to the tokens that its characters stand in."""
+    """Give the value of each piece to the tokens that its characters are in."""
     summed = np.zeros(len(doc))
     owner = [token.i for token in doc for _ in token.text_with_ws]
     for value, (start, end), is_special in zip(values, encoding.offsets, encoding.special_tokens_mask, strict=True):
