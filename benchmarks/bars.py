@@ -20,7 +20,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "others": {"facecolor": COLORS["muted"], "edgecolor": "none", "alpha": 0.4},
 }
 SMALL: dict[str, Any] = {"fontsize": "small", "color": COLORS["muted"]}
-BESIDE: dict[str, Any] = {"textcoords": "offset points", "va": "center"}
+LABEL_PLACE: dict[str, Any] = {"textcoords": "offset points", "va": "center"}
 
 
 class Chart(NamedTuple):
@@ -76,7 +76,7 @@ def draw_bars(records: Sequence[Record], chart: Chart) -> Figure:
 
 
 def order_names(records: Sequence[Record]) -> list[str]:
-    """Collect the sides of all records: those of others first, then ours, each beside its floor."""
+    """Collect the sides of all records: those of others first, then ours, each next to its floor."""
     names = list(dict.fromkeys(row.name for record in records for row in record.rows))
     return sorted(names, key=lambda name: name.startswith(OURS + FLOOR))
 
@@ -105,7 +105,7 @@ def draw_panel(axes: Axes, record: Record, names: Sequence[str], chart: Chart) -
         else:
             # On paper, since the line at 1 runs through here.
             paper = {"facecolor": COLORS["paper"], "edgecolor": "none", "pad": 1.5}
-            axes.annotate("not measured", (0, place), (5, 0), bbox=paper, **BESIDE, **SMALL)
+            axes.annotate("not measured", (0, place), (5, 0), bbox=paper, **LABEL_PLACE, **SMALL)
     if chart.shows == "ratio":
         base = record.rows[0]
         axes.set_xlabel(f"1 = {base.value:,.0f} {base.unit}", **SMALL)
@@ -126,4 +126,4 @@ def draw_bar(axes: Axes, place: int, row: Row, chart: Chart) -> None:
     if chart.shows == "value" and row.lowest is not None:
         number += f"  (× {row.ratio:.2f})"
     color = COLORS["ink"] if row.name.startswith(OURS) else COLORS["muted"]
-    axes.annotate(number, (find_end(row, chart), place), (5, 0), **BESIDE, **SMALL | {"color": color})
+    axes.annotate(number, (find_end(row, chart), place), (5, 0), **LABEL_PLACE, **SMALL | {"color": color})

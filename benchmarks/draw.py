@@ -1,4 +1,4 @@
-"""Show what `make benchmark` has saved: tables in `README.md`, and pictures beside it.
+"""Show what `make benchmark` has saved: tables in `README.md`, and pictures next to it.
 
     python benchmarks/draw.py [FOLDER]
 
@@ -101,7 +101,7 @@ def format_page(records: Sequence[Record], pictures: Sequence[str]) -> str:
         records: The records, sorted.
         pictures: The scripts of which there is a picture.
     """
-    blocks = ["# What was measured", "Written by `make benchmark`, from the JSON files beside this page."]
+    blocks = ["# What was measured", "Written by `make benchmark`, from the JSON files next to this page."]
     for script, group in groupby(records, key=lambda record: record.script):
         of_script = list(group)
         picture = f"![{of_script[0].about}]({script}.png)" if script in pictures else ""

@@ -39,7 +39,7 @@ class Case:
     Attributes:
         name: Of the file.
         options: Of `convert`; None for `annotate`.
-        before: What stands before the line.
+        before: What is before the line.
         after: What stands after it.
     """
 
@@ -110,7 +110,7 @@ class Outcome:
 
 
 def run_case(case: Case, folder: Path, n_bytes: int) -> Outcome:
-    """Write the file of a case into a folder, and run its command on it. What it wrote stands in `out…` there."""
+    """Write the file of a case into a folder, and run its command on it. What it wrote is in `out…` there."""
     source, model = folder / case.name, folder / "model"
     case.write(source, n_bytes)
     if case.options is not None:

@@ -4,7 +4,7 @@
     python reliability/release.py --audit-service osv --osv-url https://osv.example.org/v1/query
 
 The sdist and the wheel are built again and again, in other folders and at other times, and have to be the same bytes.
-The wheel is installed into an empty environment beside the pinned set, and used there without a network. Known
+The wheel is installed into an empty environment next to the pinned set, and used there without a network. Known
 vulnerabilities are asked of a service: where none can be reached, that check fails, since nothing is known then.
 
 What is to be published lies in `dist/` afterwards, the bill of materials (SBOM, CycloneDX) in `build/`.
@@ -37,7 +37,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parent.parent
 PINS = ROOT / "constraints" / "default.txt"
 DIST, BOM = ROOT / "dist", ROOT / "build" / "spacy-bertft.cdx.json"
-# Beside the package; the rest of the repository is for those who work on it.
+# In addition to the package; the rest of the repository is for those who work on it.
 SDIST_FILES = {"CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md", "SECURITY.md", "pyproject.toml", "top_level.txt"}
 SDIST_FILES |= {".gitignore", "PKG-INFO"}  # what hatchling adds
 # What is in an environment before anything is installed.

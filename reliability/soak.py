@@ -13,7 +13,7 @@ come again and again, forgotten each time.
 
 oneDNN makes a kernel for every number of pieces, and keeps it: some hundred megabytes, some of which take long to be
 asked for. The heap of glibc too grows for some hundred texts before it stays as it is. So texts of all lengths and all
-odd words come first, and sixty batches, before the clock starts; what they have added is told.
+odd words come first, and sixty batches, before the clock starts; what they have added is reported.
 
 In a cycle a pipeline of all heads is written to a folder and to bytes, loaded from both, and used; the next cycle
 starts from what was loaded. What is free is given back to the system before memory is looked at. The last pipeline has

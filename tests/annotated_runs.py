@@ -63,7 +63,7 @@ class Task:
         pipeline: Folder of the pipeline.
         inputs: The files.
         output: Folder of the output.
-        environment: Variables for the processes, beside those of this one.
+        environment: Variables for the processes, in addition to those of this one.
     """
 
     pipeline: Path
@@ -103,7 +103,7 @@ class Run:
 
     Args:
         arguments: Of Python.
-        environment: Variables, beside those of this process.
+        environment: Variables, in addition to those of this process.
     """
 
     def __init__(self, arguments: list[str], environment: Mapping[str, str]) -> None:

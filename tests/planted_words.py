@@ -1,6 +1,6 @@
 """Texts whose class one keyword makes, alone; so a right explanation is known.
 
-Some texts have none, and a class of their own: otherwise a class could be told by what is missing.
+Some texts have none, and a class of their own: otherwise a class could be recognized by what is missing.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def read_answer(doc: Doc) -> dict[str, list]:
 
 
 def save(folder: Path) -> None:
-    """Save a pipeline, and its answers beside it."""
+    """Save a pipeline, and its answers next to it."""
     tokens = [spacy.blank(LANG).make_doc(text) for text in TEXTS[:4]]
     gold = {**GOLD, "bert_tagger": [{"tags": ["ODD" if len(token) % 2 else "EVEN" for token in doc]} for doc in tokens]}
     with tempfile.TemporaryDirectory() as temporary_dir:

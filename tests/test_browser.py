@@ -128,7 +128,7 @@ def test_a_person_tries_two_pipelines(browser, pipeline):
         assert bars[0].size["width"] / bars[1].size["width"] == pytest.approx(probs[0] / probs[1], rel=0.05)
         assert [each.text for each in second.find_elements("css selector", "th")] == ["film", "other"]
 
-        # A text that cannot be answered is told in a line, in each column.
+        # A text without a prediction is reported in one line, in each column.
         wait_for(browser, "textarea").clear()
         wait_for(browser, "textarea").send_keys(" ")
         wait_for(browser, "button", "Predict").click()

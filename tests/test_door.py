@@ -1,4 +1,4 @@
-"""The door is light: what an entry point imports, every spaCy process pays for."""
+"""Fast import: every spaCy process pays for what an entry point imports."""
 
 from __future__ import annotations
 

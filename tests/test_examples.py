@@ -50,9 +50,9 @@ ELSEWHERE = {
     r"make ": "CI runs the targets, and test_readme.py sees that they exist",
     r"python -m spacy project ": "`make quickstart` runs it; `assets` downloads a corpus",
     r"export MLFLOW_TRACKING_URI=": "test_tracking.py sets it",
-    r"python -m spacy train my\.cfg ": "test_tracking.py runs it, beside the extra tracking",
-    r"spacy-bertft accelerate ": "tests/exchange/test_accelerate.py runs it, beside spacy-transformers",
-    r"spacy-bertft resume ": "goes on from a training that was killed; tests/resume kills it before",
+    r"python -m spacy train my\.cfg ": "test_tracking.py runs it, with the extra tracking",
+    r"spacy-bertft accelerate ": "tests/exchange/test_accelerate.py runs it, with spacy-transformers",
+    r"spacy-bertft resume ": "resumes an interrupted training; tests/resume interrupts it before",
     r"spacy-bertft demo ": "serves until it is stopped; tests/demo drives it in a browser",
     r"spacy-bertft annotate \S+ s3://": "needs a bucket and a cluster, that is a network",
 }
@@ -127,7 +127,7 @@ def shown(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def folder(shown, tmp_path, monkeypatch) -> Path:
-    """Stand in a fresh copy of that folder."""
+    """Work in a fresh copy of that folder."""
     shutil.copytree(shown, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     return tmp_path / "copy"
@@ -197,7 +197,7 @@ def list_settings() -> Iterator[Any]:
 
 
 def read_config(block: str) -> Config:
-    """Read a part of a config, whose sections may stand in others that are not shown."""
+    """Read a part of a config, whose sections may be in others that are not shown."""
     names = re.findall(r"^\[(.+)\]$", block, flags=re.MULTILINE)
     outer = {name.rsplit(".", n)[0] for name in names for n in range(1, name.count(".") + 1)} - set(names)
     return Config().from_str("".join(f"[{name}]\n" for name in sorted(outer)) + block)

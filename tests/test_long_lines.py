@@ -1,4 +1,4 @@
-"""A line of hundreds of megabytes: it is told with its place, and never held in memory."""
+"""A line of hundreds of megabytes: it is reported with its place, and never held in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real files with random changes, and odd texts in ten languages: the laws of fuzzing hold for them."""
+"""Real files with random changes, and odd texts in ten languages: the invariants of fuzzing hold for them."""
 
 from __future__ import annotations
 

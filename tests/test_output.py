@@ -191,8 +191,8 @@ def test_a_kill_at_any_change_loses_nothing(tmp_path: Path, has_exchange: bool) 
         root = tmp_path / str(at)
         assert write(root, at).returncode == -signal.SIGKILL
         aside = list(root.glob(".model.*.old"))
-        stands = read_folder(root / "model") if (root / "model").exists() else read_folder(aside[0])
-        assert stands in ({"a": "old", "b": "old"}, {"a": "new", "b": "new"}), at
+        found = read_folder(root / "model") if (root / "model").exists() else read_folder(aside[0])
+        assert found in ({"a": "old", "b": "old"}, {"a": "new", "b": "new"}), at
         assert (root / "model").exists() or not has_exchange
         write_folder(root / "model", "next")
         assert read_folder(root / "model") == {"a": "next", "b": "next"}

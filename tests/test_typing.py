@@ -21,7 +21,7 @@ pytestmark = [
 
 PACKAGE = Path(spacy_bertft.__file__).parent
 
-# What mypy has to say of a line stands behind it.
+# What mypy reports for a line is behind it.
 SCRIPT = """
 from pathlib import Path
 

@@ -3,7 +3,7 @@
     python benchmarks/accuracy/experiment.py TRAIN.spacy DEV.spacy --name swap --seeds 0 1 2 --save FILE.jsonl \
         --set training.batcher.augmenter.@augmenters=spacy-bertft.swap_entities.v1 training.batcher.augmenter.level=0.3
 
-starts from `configs/ner.cfg` (or `--config`) and changes what stands on the command line.
+starts from `configs/ner.cfg` (or `--config`) and changes what is on the command line.
 """
 
 from __future__ import annotations

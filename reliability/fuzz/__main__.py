@@ -3,7 +3,7 @@
     python -m reliability.fuzz [--seconds 600] [--target NAME ...] [--keep]
 
 One line per target: executions, seconds, inputs that reach something new, crashes, and the most memory that the process
-took. The input that caused a crash stands in `build/fuzz/TARGET/`; `python -m reliability.fuzz.replay TARGET FILE` runs
+took. The input that caused a crash is in `build/fuzz/TARGET/`; `python -m reliability.fuzz.replay TARGET FILE` runs
 it again. The exit code is 1 if there was any.
 """
 

@@ -127,7 +127,7 @@ def _change(value: Any, random: Random, mutate_bytes: Callable[[bytes], bytes]) 
     if random.random() < 0.1:
         return random.choice(_ODD_VALUES)
     if isinstance(value, bytes) and len(value) >= 8 and random.random() < 0.5:
-        # Numbers of 8 or 4 bytes stand there.
+        # Numbers of 8 or 4 bytes are there.
         at = random.randrange(0, len(value) - 3, 4)
         return value[:at] + random.choice(_ODD_NUMBERS)[: len(value) - at] + value[at + 8 :]
     if isinstance(value, bytes):

@@ -24,7 +24,7 @@ def apply_edits(content: bytes, edits: bytes) -> bytes:
         start = share * (len(content) + 1) >> 16
         given = edits[position + _SIZE : position + _SIZE + size]
         position += _SIZE
-        if kind % 6 in (0, 1):  # put in, or put in the place of what is there
+        if kind % 6 in (0, 1):  # insert, or replace what is there
             position += len(given)
             content = content[:start] + given + content[start + (len(given) if kind % 6 else 0) :]
         elif kind % 6 == 2:  # leave out

@@ -74,7 +74,7 @@ def _change_settings(path: Path, data: bytes) -> None:
 
 
 def _choose_format(folder: Path, file: str) -> None:
-    """Leave out the weights in other formats, which would be read in the place of a file of weights."""
+    """Leave out the weights in other formats, which would be read instead of a file of weights."""
     if file in FILES[2:]:
         for other in set(FILES[2:]) - {file}:
             (folder / other).unlink()

@@ -23,7 +23,7 @@ BACKENDS = [
 
 
 def run(name: str, *arguments: str) -> str:
-    """Run a program that stands beside this file."""
+    """Run a program that is next to this file."""
     paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name(name)), *arguments],

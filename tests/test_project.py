@@ -1,4 +1,4 @@
-"""How the size of the package is counted, and that its words are those of this project."""
+"""What developers use: the count of code lines, the search for words, the map in CONTRIBUTING."""
 
 from __future__ import annotations
 
@@ -53,5 +53,13 @@ def test_only_code_is_counted(tmp_path: Path) -> None:
 
 
 def test_words_are_found_with_what_to_write_instead() -> None:
-    text = "fine\nwhat stands in the config is told\nit stands in for others  # wording: an example of floors\n"
-    assert [(line, word) for line, word, _ in find_words(text)] == [(2, "stands in"), (2, "is told")]
+    text = "fine\nwhat stands in the config is told\n"  # wording: what is found
+    text += "it stands in for others\nfloors  # wording: an example\n"
+    assert [(line, word) for line, word, _ in find_words(text)] == [(2, "stands in"), (2, "is told")]  # wording: same
+
+
+def test_every_file_of_the_map_exists() -> None:
+    rows = re.findall(r"^\| (.*) \|$", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    named = [re.findall(r"`([\w/]+\.\w+)`", row) for row in rows[1:]]
+    assert len(named) >= 10
+    assert all(len(paths) == 1 and (ROOT / paths[0]).is_file() for paths in named), named
