@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
+from tqdm import tqdm
 
 from spacy_bertft.errors import SettingError, shorten
-from spacy_bertft.output import name_path
+from spacy_bertft.output import name_path, replace_all_when_done
 
 
 @dataclass(frozen=True)
@@ -84,17 +85,18 @@ class ConversionReport:
 
     def format_rows(self) -> list[tuple[str, ...]]:
         """Format the counts as rows of equal length, the first one naming the columns."""
-        sentences = ("sentences", *(f"{part.n_sentences:,}" for part in self.parts))
-        rows = [
-            ("", *(part.path.name for part in self.parts)),
-            *([sentences] if self.n_sentences else []),
-            ("docs", *(f"{part.n_docs:,}" for part in self.parts)),
-            ("tokens", *(f"{part.n_tokens:,}" for part in self.parts)),
-            (self._counted, *(f"{sum(part.label_counts.values()):,}" for part in self.parts)),
-        ]
+        counts: dict[str, list[int]] = {
+            "sentences": [part.n_sentences for part in self.parts],
+            "docs": [part.n_docs for part in self.parts],
+            "tokens": [part.n_tokens for part in self.parts],
+            self._counted: [sum(part.label_counts.values()) for part in self.parts],
+        }
         for label in self.label_counts:
-            rows.append((f"  {label}", *(f"{part.label_counts.get(label, 0):,}" for part in self.parts)))
-        return rows
+            counts[f"  {label}"] = [part.label_counts.get(label, 0) for part in self.parts]
+        if not self.n_sentences:
+            del counts["sentences"]
+        names = ("", *(part.path.name for part in self.parts))
+        return [names, *((name, *(f"{count:,}" for count in row)) for name, row in counts.items())]
 
     def format_notes(self) -> str:
         """Format the rest in one line: what was read, changed and left out."""
@@ -178,38 +180,38 @@ def make_blank(lang: str) -> Language:
         raise SettingError("lang", lang, f"a language code that spaCy can use, such as en or xx ({reason})") from error
 
 
-class PartWriter:
-    """Collects the Docs of one part, and counts them.
+def write_parts(
+    plan: OutputPlan,
+    parts: Sequence[Iterable[Doc]],
+    list_labels: Callable[[Doc], Iterable[str]],
+    *,
+    attrs: Sequence[str] = (),
+    labels: Iterable[str] = (),
+) -> dict[str, PartReport]:
+    """Write the Docs of all parts, or no file if there is an error.
 
     Args:
-        path: Where the file is to stand.
-        attrs: What is kept of a token beside its text. Only what was annotated.
+        plan: Where they go.
+        parts: The Docs of each part.
+        list_labels: Lists the labels of a Doc, which are counted.
+        attrs: What is kept of a token in addition to its text: only what was annotated.
+        labels: Labels to report even where no Doc has them.
+
+    Returns:
+        What was written, by part.
     """
-
-    def __init__(self, path: Path, attrs: Sequence[str] = ()) -> None:
-        self.path = path
-        self._doc_bin = DocBin(attrs=list(attrs))
-        self._label_counts: Counter[str] = Counter()
-        self._n_tokens = 0
-
-    def add(self, doc: Doc, labels: Iterable[str]) -> None:
-        """Add a Doc, and count its labels."""
-        self._doc_bin.add(doc)
-        self._label_counts.update(labels)
-        self._n_tokens += len(doc)
-
-    def write(self, path: Path, labels: Iterable[str] = (), n_sentences: int = 0) -> PartReport:
-        """Write the file.
-
-        Args:
-            path: A temporary one, since all parts take their places together.
-            labels: Labels to report even where no Doc has them.
-            n_sentences: How many sentences the Docs hold, where that is known.
-        """
-        with name_path(self.path):
-            self._doc_bin.to_disk(path)
-        counts = {label: self._label_counts[label] for label in sorted({*labels, *self._label_counts})}
-        return PartReport(self.path, n_sentences, len(self._doc_bin), self._n_tokens, counts)
+    reports = {}
+    with replace_all_when_done(list(plan.paths.values())) as temporary_paths:
+        for (name, path), temporary_path, docs in zip(plan.paths.items(), temporary_paths, parts, strict=True):
+            doc_bin, counts, n_tokens = DocBin(attrs=list(attrs)), Counter(dict.fromkeys(labels, 0)), 0
+            for doc in tqdm(docs, desc=f"Converting to {path.name}", unit=" docs", disable=None):
+                doc_bin.add(doc)
+                counts.update(list_labels(doc))
+                n_tokens += len(doc)
+            with name_path(path):
+                doc_bin.to_disk(temporary_path)
+            reports[name] = PartReport(path, 0, len(doc_bin), n_tokens, dict(sorted(counts.items())))
+    return reports
 
 
 def _check_paths(paths: Mapping[str, Path], sources: Sequence[Path]) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TypeVar
 
 from spacy_bertft.errors import DataError, SettingError
 
@@ -44,6 +45,14 @@ def group_copies(keys: Iterable[Hashable], n_parts: int) -> list[list[int]]:
         found = f"{len(groups)} different {'text' if len(groups) == 1 else 'texts'}"
         raise DataError(f"Cannot split the corpus into {n_parts} parts: {found} in the input.")
     return list(groups.values())
+
+
+def select_parts(items: Iterable[Item], part_by_item: Iterable[int], n_parts: int) -> list[list[Item]]:
+    """Select the items of each part, in their order."""
+    parts: list[list[Item]] = [[] for _ in range(n_parts)]
+    for item, part in zip(items, part_by_item, strict=True):
+        parts[part].append(item)
+    return parts
 
 
 def split_at_random(keys: Iterable[Hashable], shares: Mapping[str, float], seed: int = 0) -> list[int]:
@@ -99,6 +108,7 @@ _ALL = None
 _TOLERANCE = 1e-6
 
 _Label = str | None
+Item = TypeVar("Item")
 
 
 def stratify(

@@ -11,12 +11,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.data.columns.convert import make_gold_doc
+from spacy_bertft.data.columns.convert import list_annotations, make_gold_doc
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, join_columns
 from spacy_bertft.data.columns.layout import ColumnOptions
 from spacy_bertft.data.docs import read_docs
@@ -189,7 +188,7 @@ def measure_corpus(
         label_counts=dict(sorted(labels.items(), key=lambda item: (-item[1], item[0]))),
         n_tags_repaired=tally.n_tags_repaired,
         columns=join_columns(columns),
-        n_lines_left_out=+tally.left_out,
+        n_lines_left_out=dict(tally.left_out),
     )
 
 
@@ -218,10 +217,4 @@ def _read_texts(
             columns[path] = reader.describe_columns()
             docs = (make_gold_doc(vocab, [sentence]) for sentence in reader.read(tally))
         for doc in docs:
-            yield _Text(doc.text, len(doc), _list_labels(doc, kind))
-
-
-def _list_labels(doc: Doc, kind: StatsKind) -> list[str]:
-    if kind == "cats":
-        return list_present(doc.cats)
-    return [ent.label_ for ent in doc.ents] if kind == "ents" else [token.tag_ for token in doc if token.tag_]
+            yield _Text(doc.text, len(doc), list_present(doc.cats) if kind == "cats" else list_annotations(doc, kind))

@@ -13,7 +13,7 @@ from spacy_bertft.data.docs import read_docs
 from spacy_bertft.data.files import FileFormat, check_is_file, find_format
 from spacy_bertft.data.records import read_records
 from spacy_bertft.data.rows import Tally
-from spacy_bertft.data.split import stratify
+from spacy_bertft.data.split import select_parts, stratify
 from spacy_bertft.errors import DataError, SettingError
 
 _FORMATS: tuple[FileFormat, ...] = ("jsonl", "csv", "tsv", "text")
@@ -120,7 +120,5 @@ def read_plain_texts(path: Path, column: str = "text", dev: float = 0.0, seed: i
     parts = [0] * len(texts)
     if dev:
         parts = stratify([" ".join(text.split()) for text in texts], [()] * len(texts), {"dev": dev}, seed)
-    kept, held_out = (
-        tuple(text for text, part in zip(texts, parts, strict=True) if part == wanted) for wanted in (0, 1)
-    )
-    return PlainTexts(kept, held_out, dict(tally.left_out))
+    kept, held_out = select_parts(texts, parts, 2)
+    return PlainTexts(tuple(kept), tuple(held_out), dict(tally.left_out))

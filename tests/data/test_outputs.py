@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from spacy.tokens import DocBin
 
-from spacy_bertft.data.conversion import PartReport, PartWriter, list_paths, make_blank, plan_outputs
+from spacy_bertft.data.conversion import PartReport, list_paths, make_blank, plan_outputs, write_parts
 from spacy_bertft.errors import SettingError
-from spacy_bertft.output import replace_when_done
 
 
 def test_one_path_or_several() -> None:
@@ -38,11 +37,18 @@ def test_a_folder_is_not_written_to(tmp_path: Path) -> None:
 
 def test_a_part_counts_what_it_is_given(tmp_path: Path) -> None:
     nlp = make_blank("xx")
-    writer = PartWriter(tmp_path / "a.spacy")
-    writer.add(nlp("a b"), ["y", "y"])
-    writer.add(nlp("c"), [])
-    with replace_when_done(writer.path) as path:
-        report = writer.write(path, labels=["z", "x"])
-        assert not report.path.exists()
-    assert report == PartReport(tmp_path / "a.spacy", 0, 2, 3, {"x": 0, "y": 2, "z": 0})
-    assert [doc.text for doc in DocBin().from_disk(report.path).get_docs(nlp.vocab)] == ["a b", "c"]
+    plan = plan_outputs([], tmp_path / "a.spacy", {"dev": (0.5, None)})
+    docs = [nlp("a b"), nlp("c")]
+    reports = write_parts(plan, [docs, []], lambda doc: ["y", "y"] if len(doc) > 1 else [], labels=["z", "x"])
+    assert reports == {
+        "output": PartReport(tmp_path / "a.spacy", 0, 2, 3, {"x": 0, "y": 2, "z": 0}),
+        "dev": PartReport(tmp_path / "a-dev.spacy", 0, 0, 0, {"x": 0, "z": 0}),
+    }
+    assert [doc.text for doc in DocBin().from_disk(tmp_path / "a.spacy").get_docs(nlp.vocab)] == ["a b", "c"]
+
+
+def test_no_part_is_written_after_an_error(tmp_path: Path) -> None:
+    plan = plan_outputs([], tmp_path / "a.spacy", {"dev": (0.5, None)})
+    with pytest.raises(ZeroDivisionError):
+        write_parts(plan, [[], [make_blank("xx")("a")]], lambda doc: [str(1 / 0)])
+    assert not list(tmp_path.iterdir())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby, islice
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import accumulate, groupby, islice
 from pathlib import Path
 
 from spacy.tokens import Doc, Span
@@ -14,10 +15,9 @@ from tqdm import tqdm
 
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, GoldSentence
 from spacy_bertft.data.columns.layout import ColumnOptions
-from spacy_bertft.data.conversion import ConversionReport, PartReport, PartWriter, list_paths, make_blank, plan_outputs
-from spacy_bertft.data.split import split_at_random
+from spacy_bertft.data.conversion import ConversionReport, list_paths, make_blank, plan_outputs, write_parts
+from spacy_bertft.data.split import select_parts, split_at_random
 from spacy_bertft.errors import DataError, SettingError
-from spacy_bertft.output import replace_all_when_done
 from spacy_bertft.tags.grammar import Scheme
 
 
@@ -49,44 +49,34 @@ def make_gold_doc(vocab: Vocab, sentences: Sequence[GoldSentence], *, mark_sente
     """
     words = [word for sentence in sentences for word in sentence.words]
     tags = [tag for sentence in sentences for tag in sentence.tags]
-    doc = Doc(
-        vocab,
-        words=words,
-        spaces=[True] * len(words),
-        tags=tags or None,
-        sent_starts=_mark_starts(sentences) if mark_sentences else None,
-    )
+    starts: list[bool | int | None] = [token == 0 for sentence in sentences for token in range(len(sentence.words))]
+    spaces = [True] * len(words)
+    doc = Doc(vocab, words=words, spaces=spaces, tags=tags or None, sent_starts=starts if mark_sentences else None)
     if not tags:
         # Also where there is no entity: tokens that are known to be outside are not missing values.
         doc.set_ents(_make_spans(doc, sentences))
     return doc
 
 
-def _mark_starts(sentences: Sequence[GoldSentence]) -> list[bool | int | None]:
-    return [index == 0 for sentence in sentences for index in range(len(sentence.words))]
-
-
 def _make_spans(doc: Doc, sentences: Sequence[GoldSentence]) -> list[Span]:
-    spans: list[Span] = []
-    offset = 0
-    for sentence in sentences:
-        spans.extend(
-            Span(doc, offset + span.token_start, offset + span.token_end, label=span.label) for span in sentence.spans
-        )
-        offset += len(sentence.words)
-    return spans
+    starts = accumulate((len(sentence.words) for sentence in sentences), initial=0)
+    return [
+        Span(doc, start + span.token_start, start + span.token_end, label=span.label)
+        for start, sentence in zip(starts, sentences, strict=False)
+        for span in sentence.spans
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnReport(ConversionReport):
     """What a conversion of column files has done.
 
-    Every sentence that was read stands in one of the outputs: a sentence is never dropped. Blank lines are not
+    Every sentence that was read is in one of the outputs: a sentence is never dropped. Blank lines are not
     counted among what was left out.
 
     Attributes:
         scheme: The scheme the files were read in; None for plain tags.
-        n_tags_repaired: Tags changed to make their sequences legal.
+        n_tags_repaired: Tags changed to make their sequences valid.
         columns: In which columns words and tags are.
         n_tags_missing: Tokens without a tag.
     """
@@ -165,36 +155,24 @@ def convert(
     if not sentences:
         raise DataError(f"{', '.join(map(str, sources))}: no sentence. Expected lines of words and tags.")
     part_by_sentence = split_at_random((" ".join(sentence.words) for sentence in sentences), plan.shares, seed)
-    parts = [
-        [sentence for sentence, part in zip(sentences, part_by_sentence, strict=True) if part == number]
-        for number in range(len(plan.paths))
-    ]
-    with replace_all_when_done(list(plan.paths.values())) as temporary_paths:
-        reports = {
-            name: _write_part(temporary_path, path, part, vocab, n_sents, options.kind)
-            for temporary_path, (name, path), part in zip(temporary_paths, plan.paths.items(), parts, strict=True)
-        }
+    parts = select_parts(sentences, part_by_sentence, len(plan.paths))
+    docs = [make_gold_docs(vocab, part, n_sents) for part in parts]
+    attrs = [*_ATTRS[kind], *(["SENT_START"] if n_sents > 1 else [])]
+    reports = write_parts(plan, docs, partial(list_annotations, kind=kind), attrs=attrs)
+    n_sentences = dict(zip(plan.paths, map(len, parts), strict=True))
     return ColumnReport(
         paths=tuple(sources),
         n_lines=tally.n_lines,
         scheme=reader.scheme if options.kind == "ents" else None,
         n_tags_repaired=tally.n_tags_repaired,
-        n_lines_left_out=+tally.left_out,
+        n_lines_left_out=dict(tally.left_out),
         n_byte_order_marks=tally.n_byte_order_marks,
         columns=reader.describe_columns(),
         n_tags_missing=tally.n_tags_missing,
-        **reports,
+        **{name: replace(report, n_sentences=n_sentences[name]) for name, report in reports.items()},
     )
 
 
-def _write_part(
-    temporary_path: Path, path: Path, sentences: Sequence[GoldSentence], vocab: Vocab, n_sents: int, kind: str
-) -> PartReport:
-    writer = PartWriter(path, [*_ATTRS[kind], *(["SENT_START"] if n_sents > 1 else [])])
-    for doc in make_gold_docs(vocab, sentences, n_sents):
-        writer.add(doc, _list_labels(doc, kind))
-    return writer.write(temporary_path, n_sentences=len(sentences))
-
-
-def _list_labels(doc: Doc, kind: str) -> list[str]:
-    return [ent.label_ for ent in doc.ents] if kind == "ents" else [token.tag_ for token in doc if token.tag]
+def list_annotations(doc: Doc, kind: str) -> list[str]:
+    """List the labels of the entities of a Doc, or its tags."""
+    return [ent.label_ for ent in doc.ents] if kind == "ents" else [token.tag_ for token in doc if token.tag_]

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from spacy.language import Language
 from spacy.tokens import Doc
 from tqdm import tqdm
 
-from spacy_bertft.data.conversion import ConversionReport, PartWriter, list_paths, make_blank, plan_outputs
+from spacy_bertft.data.conversion import ConversionReport, list_paths, make_blank, plan_outputs, write_parts
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
-from spacy_bertft.data.split import stratify
+from spacy_bertft.data.split import select_parts, stratify
 from spacy_bertft.data.texts.labels import LabelledText, TextReader, list_present
 from spacy_bertft.data.texts.options import TextOptions, read_label_names
 from spacy_bertft.data.texts.rows import LabelledRow, TextTally
 from spacy_bertft.errors import DataError, SettingError
-from spacy_bertft.output import replace_all_when_done
 
 
 def make_text_doc(nlp: Language, text: LabelledText, labels: Iterable[str]) -> Doc:
@@ -106,7 +106,7 @@ def convert_texts(
     everything is written or nothing: an error leaves existing outputs as they are.
 
     Args:
-        input_paths: One file or several, which are read as one corpus. They are read twice.
+        input_paths: One file or several, which are read as one corpus.
         output_path: The `.spacy` file to write.
         file_format: csv, tsv or jsonl; by default what the name of each file ends with.
         text_column: The column or field of the texts: its name or, in CSV and TSV, its number, from 1.
@@ -118,7 +118,7 @@ def convert_texts(
             are text.
         label_separator: What separates the labels of a text, such as a comma, if texts may have several or none. A
             list or an object of labels in JSONL needs none.
-        label_names: A file of label names, one a line, where the data have numbers for them: the first line names
+        label_names: A file of label names, one per line, where the data have numbers for them: the first line names
             0.
         first_label: The number of the first name, 0 or 1; by default 0, which then has to occur: otherwise the
             numbers may start at 1, and each label would be read as its neighbour.
@@ -151,14 +151,14 @@ def convert_texts(
     nlp = make_blank(lang)
     reader, tally = TextReader(sources, options), TextTally()
     _check_layout_is_used(reader, {"header": header, "quoting": quoting})
-    survey = _survey(reader, tally)
-    part_by_text = stratify(survey.keys, survey.labels_by_text, plan.shares, seed)
-    writers = [PartWriter(path) for path in plan.paths.values()]
-    texts = tqdm(reader.read(), desc="Converting", unit=" texts", total=len(part_by_text), disable=None)
-    for text, part in zip(texts, part_by_text, strict=True):
-        writers[part].add(make_text_doc(nlp, text, survey.labels), list_present(text.cats))
-    with replace_all_when_done(list(plan.paths.values())) as paths:
-        reports = [writer.write(path, labels=survey.labels) for writer, path in zip(writers, paths, strict=True)]
+    texts = list(tqdm(reader.read(tally), desc="Reading", unit=" texts", disable=None))
+    labels = _list_labels(texts, reader)
+    part_by_text = stratify(
+        [text.key for text in texts], [list_present(text.cats) for text in texts], plan.shares, seed
+    )
+    parts = select_parts(texts, part_by_text, len(plan.paths))
+    docs = [map(partial(make_text_doc, nlp, labels=labels), part) for part in parts]
+    reports = write_parts(plan, docs, lambda doc: list_present(doc.cats), labels=labels)
     return TextReport(
         paths=tuple(sources),
         n_lines=tally.n_lines,
@@ -167,50 +167,23 @@ def convert_texts(
         answer_counts=dict(tally.answers),
         n_merged=tally.n_merged,
         first_merged=tally.first_merged,
-        **dict(zip(plan.paths, reports, strict=True)),
+        **reports,
     )
 
 
-@dataclass(frozen=True)
-class _Survey:
-    """What has to be known of all texts before the first Doc can be made.
-
-    Attributes:
-        labels: All labels of the corpus, in the order of `doc.cats`.
-        keys: What copies of a text have in common, text by text.
-        labels_by_text: The labels that each text has.
-    """
-
-    labels: Sequence[str]
-    keys: Sequence[bytes]
-    labels_by_text: Sequence[list[str]]
-
-
-def _survey(reader: TextReader, tally: TextTally) -> _Survey:
-    labels = dict.fromkeys(reader.options.label_names)
-    named: set[str] = set()
-    keys: list[bytes] = []
-    labels_by_text: list[list[str]] = []
-    for text in tqdm(reader.read(tally), desc="Reading", unit=" texts", disable=None):
-        labels.update(dict.fromkeys(text.cats))
-        named.update(text.cats)
-        keys.append(text.key)
-        labels_by_text.append(list_present(text.cats))
-    if not keys or not labels:
-        missing = "label" if keys else "text"
-        names = ", ".join(str(path) for path, _ in reader.formats)
-        raise DataError(f"{names}: no {missing}. Expected rows with a text and a label.")
-    _check_first_label(reader, named)
-    return _Survey(list(labels) if reader.options.label_names else sorted(labels), keys, labels_by_text)
-
-
-def _check_first_label(reader: TextReader, named: Collection[str]) -> None:
-    names = reader.options.label_names
-    if names and reader.options.first_label is None and names[0] not in named:
+def _list_labels(texts: Sequence[LabelledText], reader: TextReader) -> list[str]:
+    """List all labels of the corpus, in the order of `doc.cats`."""
+    paths = ", ".join(str(path) for path, _ in reader.formats)
+    found = {label for text in texts for label in text.cats}
+    names = list(reader.options.label_names)
+    if not texts or not (found or names):
+        raise DataError(f"{paths}: no {'label' if texts else 'text'}. Expected rows with a text and a label.")
+    if names and reader.options.first_label is None and names[0] not in found:
         raise DataError(
-            f"{', '.join(str(path) for path, _ in reader.formats)}: no row has the label 0, which is {names[0]!r}. "
+            f"{paths}: no row has the label 0, which is {names[0]!r}. "
             "Expected numbers from 0; pass --first-label 1 if they start at 1, --first-label 0 if none of them is 0."
         )
+    return names or sorted(found)
 
 
 def _check_layout_is_used(reader: TextReader, settings: Mapping[str, bool | None]) -> None:
