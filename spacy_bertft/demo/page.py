@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spacy.language import Language
 from spacy.tokens import Doc
@@ -12,7 +12,6 @@ from spacy.tokens import Doc
 from spacy_bertft.components.calibration import CalibratedComponent, find_calibrated
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.errors import BertftError, DataError
-from spacy_bertft.explain.attribution import Attribution
 from spacy_bertft.explain.explain import attribute_predictions
 from spacy_bertft.explain.gradients import METHODS, Method
 from spacy_bertft.explain.predictions import get_explained
@@ -37,25 +36,6 @@ class Question:
     text: str
     method: Method
     target: str | None = None
-
-
-@dataclass
-class _Part:
-    """What one component predicts, and why.
-
-    Attributes:
-        component: Its name.
-        marks: Entities with their probabilities; None for categories.
-        probs: Categories, the most probable first.
-        attributions: The explanations that are asked for.
-        error: Why there are none.
-    """
-
-    component: str
-    marks: list[Mark] | None
-    probs: list[tuple[str, float]]
-    attributions: list[Attribution]
-    error: str = ""
 
 
 def build_page(pipelines: Mapping[str, Language]) -> Blocks:
@@ -99,13 +79,13 @@ def format_column(name: str, nlp: Language, question: Question | None = None) ->
         nlp: The pipeline.
         question: What a person asks.
     """
-    parts: list[_Part] = []
+    parts: list[dict[str, Any]] = []
     error = text = ""
     if question is not None:
         try:
             doc = _read(nlp, question.text)
             text = doc.text
-            parts = [_explain(nlp, doc, pipe_name, question) for pipe_name in find_calibrated(nlp)]
+            parts = [_explain(nlp, doc, *pipe, question) for pipe in find_calibrated(nlp).items()]
             get_explained(nlp, question.target)  # raises if only another pipeline has the label
         except BertftError as raised:
             error = _format_error(raised)
@@ -122,22 +102,21 @@ def _read(nlp: Language, text: str) -> Doc:
     return nlp(text)
 
 
-def _explain(nlp: Language, doc: Doc, name: str, question: Question) -> _Part:
-    pipe: CalibratedComponent = find_calibrated(nlp)[name]
-    part = _Part(name, None, [], [])
+def _explain(nlp: Language, doc: Doc, name: str, pipe: CalibratedComponent, question: Question) -> dict[str, Any]:
+    part: dict[str, Any] = {"component": name, "marks": None, "probs": [], "attributions": [], "error": ""}
     if isinstance(pipe, BertNer):
-        part.marks = [
+        part["marks"] = [
             Mark(span.start_char, span.end_char, f"{each.label} {100 * (each.prob or 0.0):.1f} %")
             for each in pipe.list_predictions(doc)
             if (span := each.find_span(doc)) is not None
         ]
     else:
-        part.probs = sorted(((label, doc.cats[label]) for label in pipe.labels), key=lambda pair: -pair[1])
+        part["probs"] = sorted(((label, doc.cats[label]) for label in pipe.labels), key=lambda pair: -pair[1])
     if question.target in (None, *pipe.labels):
         try:
-            part.attributions = attribute_predictions(nlp, doc, question.target, question.method, name)
+            part["attributions"] = attribute_predictions(nlp, doc, question.target, question.method, name)
         except BertftError as error:
-            part.error = _format_error(error)
+            part["error"] = _format_error(error)
     return part
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from spacy.language import Language
@@ -22,47 +22,13 @@ from spacy_bertft.evaluate.counts import Pair, count_pairs, count_shares
 from spacy_bertft.evaluate.results import ComponentResult, Level, PredictionError, choose_errors, cut_excerpt
 from spacy_bertft.evaluate.tables import format_percent
 
-_IS_EXCLUSIVE_BY_FACTORY = {
+# The components that write `doc.cats`, and whether every document has exactly one of their labels.
+IS_EXCLUSIVE_BY_FACTORY = {
     "bert_textcat": True,
     "textcat": True,
     "bert_textcat_multilabel": False,
     "textcat_multilabel": False,
 }
-
-
-class CategoryPipe(NamedTuple):
-    """A component that writes `doc.cats`.
-
-    Attributes:
-        name: Its name in the pipeline.
-        factory: Its factory.
-        labels: What it predicts, sorted.
-        threshold: If labels do not exclude each other, from which score on one is predicted.
-        positive_label: If they do, of two labels the one whose F1 is the score.
-    """
-
-    name: str
-    factory: str
-    labels: tuple[str, ...]
-    threshold: float = 0.0
-    positive_label: str | None = None
-
-    @property
-    def is_exclusive(self) -> bool:
-        """Whether every document has exactly one of the labels."""
-        return _IS_EXCLUSIVE_BY_FACTORY[self.factory]
-
-
-def list_category_pipes(nlp: Language) -> list[CategoryPipe]:
-    """List the components that write `doc.cats`, in the order of the pipeline."""
-    listed = []
-    for name in nlp.pipe_names:
-        factory, component = nlp.get_pipe_meta(name).factory, _get_pipe(nlp, name)
-        if factory in _IS_EXCLUSIVE_BY_FACTORY:
-            setting = "positive_label" if _IS_EXCLUSIVE_BY_FACTORY[factory] else "threshold"
-            options = {setting: component.cfg[setting]} if setting in component.cfg else {}
-            listed.append(CategoryPipe(name, factory, tuple(sorted(component.labels)), **options))
-    return listed
 
 
 def override_threshold(nlp: Language, threshold: float) -> None:
@@ -73,58 +39,61 @@ def override_threshold(nlp: Language, threshold: float) -> None:
     """
     if not 0 <= threshold <= 1:
         raise SettingError("threshold", threshold, "a number from 0 to 1")
-    components = [_get_pipe(nlp, pipe.name) for pipe in list_category_pipes(nlp) if not pipe.is_exclusive]
-    if not components:
+    names = [name for name in nlp.pipe_names if IS_EXCLUSIVE_BY_FACTORY.get(nlp.get_pipe_meta(name).factory) is False]
+    if not names:
         raise SettingError("threshold", threshold, "none, since the pipeline has no multi-label categories")
-    for component in components:
+    for name in names:
+        component: Any = nlp.get_pipe(name)
         component.cfg["threshold"] = threshold
 
 
-def measure_categories(pipe: CategoryPipe, examples: Sequence[Example], n_errors: int = 0) -> ComponentResult:
+def measure_categories(
+    name: str, factory: str, component: Any, examples: Sequence[Example], n_errors: int = 0
+) -> ComponentResult:
     """Measure the categories that a component has predicted, whatever scorer it has.
 
     Args:
-        pipe: The component.
+        name: Name of the component.
+        factory: Its factory, one of `IS_EXCLUSIVE_BY_FACTORY`.
+        component: The component, with `labels` and the settings in `cfg`.
         examples: Annotated by the pipeline.
         n_errors: How many errors to show.
 
     Raises:
         DataError: The component has predicted no class for a document that has one.
     """
-    if pipe.is_exclusive:
-        measured = measure_classes(examples, pipe.labels, pipe.positive_label)
+    is_exclusive, all_labels = IS_EXCLUSIVE_BY_FACTORY[factory], sorted(component.labels)
+    threshold = 0.0 if is_exclusive else float(component.cfg["threshold"])
+    if is_exclusive:
+        measured = measure_classes(examples, all_labels, component.cfg.get("positive_label"))
     else:
-        measured = measure_labels(examples, pipe.labels, pipe.threshold)
-    docs = [_list_judged(pipe, example) for example in examples]
+        measured = measure_labels(examples, all_labels, threshold)
+    docs = [
+        [
+            each
+            for each in list_categories(name, all_labels, example, exclusive=is_exclusive, threshold=threshold)
+            if each.is_correct is not None
+        ]
+        for example in examples
+    ]
     pairs: list[list[Pair] | None] = [
         [(each.gold or None, each.label if each.is_predicted else None) for each in doc] or None for doc in docs
     ]
     is_correct = [[all(each.is_correct for each in doc)] if doc else None for doc in docs]
     matrix = measured.scores["cats_confusion"]
-    labels = matrix["labels"] if matrix else pipe.labels
-    accuracy_name = "texts with the correct class" if pipe.is_exclusive else "texts with all labels correct"
+    labels = matrix["labels"] if matrix else all_labels
+    accuracy_name = "texts with the correct class" if is_exclusive else "texts with all labels correct"
     return ComponentResult(
-        component=pipe.name,
-        factory=pipe.factory,
+        component=name,
+        factory=factory,
         kind="categories",
         levels=(Level("categories", count_pairs(labels, pairs), count_shares(is_correct), accuracy_name),),
         confusion=matrix and ConfusionMatrix(tuple(labels), np.array(matrix["matrix"], dtype=np.int64)),
         judged=stack_judged(each for doc in docs for each in doc),
         errors=choose_errors(map(_list_errors, examples, docs), n_errors),
-        notes=_list_notes(pipe, measured),
+        notes=_list_notes(measured, None if is_exclusive else threshold),
         scores=measured.scores,
     )
-
-
-def _get_pipe(nlp: Language, name: str) -> Any:
-    return nlp.get_pipe(name)
-
-
-def _list_judged(pipe: CategoryPipe, example: Example) -> list[Prediction]:
-    predictions = list_categories(
-        pipe.name, pipe.labels, example, exclusive=pipe.is_exclusive, threshold=pipe.threshold
-    )
-    return [each for each in predictions if each.is_correct is not None]
 
 
 def _list_errors(example: Example, predictions: Sequence[Prediction]) -> list[PredictionError]:
@@ -136,15 +105,15 @@ def _list_errors(example: Example, predictions: Sequence[Prediction]) -> list[Pr
     ]
 
 
-def _list_notes(pipe: CategoryPipe, measured: CategoryScores) -> tuple[str, ...]:
+def _list_notes(measured: CategoryScores, threshold: float | None) -> tuple[str, ...]:
     accuracy, auc_by_label = measured.scores["cats_accuracy"], measured.scores["cats_auc_per_type"]
     if accuracy is None:
         notes = ["no document has a gold label" + " that it knows" * bool(measured.unknown_labels)]
     else:
         share = f"{format_percent(accuracy)} %"
         notes = [f"accuracy {share}"]
-        if not pipe.is_exclusive:
-            notes = [f"all labels correct in {share} (threshold {pipe.threshold:g})"]
+        if threshold is not None:
+            notes = [f"all labels correct in {share} (threshold {threshold:g})"]
         if measured.n_unlabelled:
             notes.append(f"{measured.n_unlabelled:,} without a gold label left out")
         if n_undefined := sum(auc is None for auc in auc_by_label.values()):

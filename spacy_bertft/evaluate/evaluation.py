@@ -24,7 +24,7 @@ from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.tagger import BertTagger
 from spacy_bertft.errors import SettingError
 from spacy_bertft.evaluate.bootstrap import Resampling
-from spacy_bertft.evaluate.categories import list_category_pipes, measure_categories, override_threshold
+from spacy_bertft.evaluate.categories import IS_EXCLUSIVE_BY_FACTORY, measure_categories, override_threshold
 from spacy_bertft.evaluate.charts import draw_panels, plan_f1, plan_matrix
 from spacy_bertft.evaluate.counts import measure_figures
 from spacy_bertft.evaluate.entities import measure_entities
@@ -117,7 +117,8 @@ def evaluate(
     nlp, examples = read_inputs(pipeline, data_path)
     if threshold is not None:
         override_threshold(nlp, threshold)
-    if plot_path is not None and not list_category_pipes(nlp):
+    factories = {nlp.get_pipe_meta(name).factory for name in nlp.pipe_names}
+    if plot_path is not None and not factories & IS_EXCLUSIVE_BY_FACTORY.keys():
         raise SettingError("plot", str(plot_path), "none, since the pipeline has no categories to draw")
     evaluation = evaluate_examples(nlp, examples)
     if output_path is not None:
@@ -184,5 +185,6 @@ def _measure(nlp: Language, name: str, examples: Sequence[Example], n_errors: in
         return measure_entities(name, pipe, examples, others - set(pipe.labels), n_errors)
     if isinstance(pipe, BertTagger):
         return measure_tags(name, pipe, examples)
-    categories = [each for each in list_category_pipes(nlp) if each.name == name]
-    return measure_categories(categories[0], examples, n_errors) if categories else None
+    factory = nlp.get_pipe_meta(name).factory
+    has_categories = factory in IS_EXCLUSIVE_BY_FACTORY
+    return measure_categories(name, factory, pipe, examples, n_errors) if has_categories else None

@@ -94,19 +94,13 @@ def read_training_log(path: Path) -> TrainingLog:
 
 def _read_row(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row: dict[str, Any] = json.loads(line)
     except ValueError as error:
         raise ColumnFormatError(path, number, "this is no JSON", _EXPECTED) from error
-    if not isinstance(row, dict):
-        raise ColumnFormatError(path, number, "this is no JSON object", _EXPECTED)
-    for key in ("step", "score"):
-        if not _is_number(row.get(key)):
-            raise ColumnFormatError(path, number, f"there is no number '{key}'", _EXPECTED)
-    for key in ("losses", "scores"):
-        if not isinstance(row.get(key), dict) or not all(map(_is_number, row[key].values())):
-            raise ColumnFormatError(path, number, f"there are no numbers under '{key}'", _EXPECTED)
+    try:
+        values = [row["step"], row["score"], *row["losses"].values(), *row["scores"].values()]
+    except (AttributeError, KeyError, TypeError):
+        values = [None]
+    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        raise ColumnFormatError(path, number, "this is no evaluation with numbers", _EXPECTED)
     return row
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

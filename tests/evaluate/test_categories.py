@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import spacy
@@ -10,13 +12,13 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.errors import DataError
-from spacy_bertft.evaluate.categories import CategoryPipe, measure_categories
+from spacy_bertft.evaluate.categories import measure_categories
 from spacy_bertft.evaluate.tables import format_category_scores
 
 nlp = spacy.blank("en")
 LABELS = ("a", "b", "c", "d")
-EXCLUSIVE = CategoryPipe("textcat", "textcat", LABELS)
-MULTILABEL = CategoryPipe("textcat_multilabel", "textcat_multilabel", LABELS, threshold=0.4)
+EXCLUSIVE, MULTILABEL = "textcat", "textcat_multilabel"
+COMPONENT = SimpleNamespace(labels=LABELS, cfg={"threshold": 0.4})
 
 
 def make_example(predicted: dict[str, float], gold: dict[str, float]) -> Example:
@@ -28,13 +30,17 @@ def make_example(predicted: dict[str, float], gold: dict[str, float]) -> Example
     return Example(*docs)
 
 
-def draw_at_random(seed: int, pipe: CategoryPipe) -> tuple[np.ndarray, np.ndarray]:
+def draw_at_random(seed: int, factory: str) -> tuple[np.ndarray, np.ndarray]:
     """Draw `(D, L)` predicted and gold values."""
     random = np.random.default_rng(seed)
     predicted = random.random((60, len(LABELS))).round(2)
-    if pipe.is_exclusive:
+    if factory == EXCLUSIVE:
         return predicted / predicted.sum(axis=1, keepdims=True), np.eye(len(LABELS))[random.integers(0, 4, 60)]
     return predicted, (random.random((60, len(LABELS))) < 0.3).astype(float)
+
+
+def measure(factory, examples):
+    return measure_categories(factory, factory, COMPONENT, examples)
 
 
 def format_rows(result):
@@ -62,7 +68,7 @@ def test_exclusive_classes_are_as_in_scikit_learn(seed):
         make_example(dict(zip(LABELS, row.tolist(), strict=True)), dict(zip(LABELS, right.tolist(), strict=True)))
         for row, right in zip(values, gold, strict=True)
     ]
-    found = measure_categories(EXCLUSIVE, examples)
+    found = measure(EXCLUSIVE, examples)
     classes, predicted = gold.argmax(axis=1), values.argmax(axis=1)
     assert found.scores["cats_accuracy"] == accuracy_score(classes, predicted)
     assert found.confusion is not None
@@ -77,7 +83,7 @@ def test_labels_that_do_not_exclude_each_other_are_as_in_scikit_learn(seed):
         make_example(dict(zip(LABELS, row.tolist(), strict=True)), dict(zip(LABELS, right.tolist(), strict=True)))
         for row, right in zip(values, gold, strict=True)
     ]
-    found = measure_categories(MULTILABEL, examples)
+    found = measure(MULTILABEL, examples)
     predicted = values >= 0.4
     assert found.scores["cats_accuracy"] == accuracy_score(gold, predicted)
     assert found.confusion is None
@@ -91,7 +97,7 @@ def test_labels_without_a_gold_value_are_unknown():
         make_example({"a": 0.9, "b": 0.9, "c": 0.1, "d": 0.1}, {"a": 1.0, "b": 0.0}),
         make_example({"a": 0.9, "b": 0.9, "c": 0.1, "d": 0.1}, {}),
     ]
-    found = measure_categories(MULTILABEL, examples)
+    found = measure(MULTILABEL, examples)
     assert found.scores["cats_accuracy"] == 0.5
     assert dict(found.scores["cats_support"]) == {"a": 2, "b": 0, "c": 0, "d": 0}
     assert "1 without a gold label left out" in found.notes
@@ -101,7 +107,7 @@ def test_labels_without_a_gold_value_are_unknown():
 def test_documents_without_a_gold_class_are_left_out():
     predicted = {"a": 0.7, "b": 0.3}
     examples = [make_example(predicted, gold) for gold in ({"a": 1.0}, {"b": 1.0, "a": 0.0}, {}, {"a": 0.0, "b": 0.0})]
-    found = measure_categories(EXCLUSIVE, examples)
+    found = measure(EXCLUSIVE, examples)
     assert found.scores["cats_accuracy"] == 0.5
     assert sum(found.scores["cats_support"].values()) == 2
     assert "2 without a gold label left out" in found.notes
@@ -110,7 +116,7 @@ def test_documents_without_a_gold_class_are_left_out():
 
 
 def test_no_gold_class_at_all():
-    found = measure_categories(EXCLUSIVE, [make_example({"a": 0.7, "b": 0.3}, {})])
+    found = measure(EXCLUSIVE, [make_example({"a": 0.7, "b": 0.3}, {})])
     assert found.scores["cats_accuracy"] is None
     assert format_rows(found) == []
     assert found.notes == ("no document has a gold label",)
@@ -118,7 +124,7 @@ def test_no_gold_class_at_all():
 
 def test_a_class_that_the_pipeline_does_not_know_is_an_error():
     examples = [make_example({"a": 1.0}, {"a": 1.0}), make_example({"a": 1.0}, {"a": 0.0, "new": 1.0})]
-    found = measure_categories(EXCLUSIVE, examples)
+    found = measure(EXCLUSIVE, examples)
     assert found.scores["cats_accuracy"] == 0.5
     assert found.confusion is not None
     assert found.confusion.labels == (*LABELS, "new")
@@ -131,13 +137,13 @@ def test_a_class_that_the_pipeline_does_not_know_is_an_error():
 
 
 def test_a_label_that_the_pipeline_does_not_know_says_nothing_about_the_others():
-    found = measure_categories(MULTILABEL, [make_example({"a": 1.0}, {"a": 1.0, "new": 1.0})])
+    found = measure(MULTILABEL, [make_example({"a": 1.0}, {"a": 1.0, "new": 1.0})])
     assert found.scores["cats_accuracy"] == 1.0
     assert found.scores["cats_support"]["new"] == 1
 
 
 def test_only_unknown_labels_are_named():
-    found = measure_categories(
+    found = measure(
         MULTILABEL, [make_example({"a": 0.9}, {"new": 1.0, "old": 1.0}), make_example({"a": 0.9}, {"new": 1.0})]
     )
     assert format_rows(found) == []
@@ -150,4 +156,4 @@ def test_only_unknown_labels_are_named():
 def test_a_document_without_a_prediction_is_an_error():
     examples = [make_example({}, {"a": 1.0})]
     with pytest.raises(DataError, match=r"'word ' has no predicted category\. Expected one of a, b, c, d"):
-        measure_categories(EXCLUSIVE, examples)
+        measure(EXCLUSIVE, examples)

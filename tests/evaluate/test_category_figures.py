@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import spacy
@@ -10,15 +12,15 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.evaluate.bootstrap import Resampling
-from spacy_bertft.evaluate.categories import CategoryPipe, measure_categories
+from spacy_bertft.evaluate.categories import measure_categories
 from spacy_bertft.evaluate.counts import measure_figures
 
 nlp = spacy.blank("en")
 LABELS = ("a", "b", "c", "d")
 NOTHING = dict.fromkeys(LABELS, 0.0)
 FEW = Resampling(2)
-EXCLUSIVE = CategoryPipe("cats", "bert_textcat", LABELS)
-MULTILABEL = CategoryPipe("cats", "bert_textcat_multilabel", LABELS, threshold=0.4)
+EXCLUSIVE, MULTILABEL = "bert_textcat", "bert_textcat_multilabel"
+COMPONENT = SimpleNamespace(labels=LABELS, cfg={"threshold": 0.4})
 
 
 def make_example(predicted, gold, text="word") -> Example:
@@ -28,8 +30,8 @@ def make_example(predicted, gold, text="word") -> Example:
     return Example(*docs)
 
 
-def measure(pipe: CategoryPipe, examples):
-    return measure_categories(pipe, examples, n_errors=9)
+def measure(factory: str, examples):
+    return measure_categories("cats", factory, COMPONENT, examples, n_errors=9)
 
 
 def check(result, gold, predicted, accuracy):
