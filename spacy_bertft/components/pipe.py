@@ -21,7 +21,7 @@ from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.trainable import keep_adapter_apart, read_adapter, write_adapter
 from spacy_bertft.models.heads.head import HeadModel, find_own_encoder
-from spacy_bertft.models.store.model import keep_on_error, read_model
+from spacy_bertft.models.store.serialization import keep_on_error, read_model
 from spacy_bertft.output import update_folder_when_done
 
 _ADVICE = "Take another copy, or store the pipeline again."
@@ -66,18 +66,13 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         encoder: Encoder = self.model.encoder if isinstance(self.model, HeadModel) else self.model
         return encoder
 
-    @property
-    def name(self) -> str:
-        """The name of the component in the pipeline."""
-        name: str = super().name
-        return name
-
-    @name.setter
-    def name(self, name: str) -> None:
+    def _set_name(self, name: str) -> None:
         # spaCy sets the name of each component again before it links them. It does not say which are gone.
         TrainablePipe.name.__set__(self, name)
         if isinstance(self.encoder, SharedEncoder):
             self.encoder.prepare_link(name)
+
+    name = property(TrainablePipe.name.__get__, _set_name, doc="The name of the component in the pipeline.")
 
     def rehearse(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, float]:
         """Raise: there is no rehearsal.

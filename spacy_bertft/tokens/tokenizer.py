@@ -37,6 +37,7 @@ class PieceTokenizer:
         prefix_ids: Ids of the special pieces that open a window, such as `[CLS]`.
         middle_ids: Ids of those between the two texts of a pair, such as `[SEP]`.
         suffix_ids: Ids of those that close it, such as `[SEP]`.
+        n_special: How many pieces of a window are special.
         second_type: Segment id of the second text of a pair; that of the first is 0.
 
     Raises:
@@ -53,14 +54,10 @@ class PieceTokenizer:
             self.json = content
             self.prefix_ids, self.suffix_ids = self._find_special_ids()
             self.middle_ids, self.second_type = self._find_middle()
+        self.n_special = len(self.prefix_ids) + len(self.suffix_ids)
 
     def __reduce__(self) -> tuple[type[PieceTokenizer], tuple[str]]:
         return PieceTokenizer, (self.json,)
-
-    @property
-    def n_special(self) -> int:
-        """How many pieces of a window are special."""
-        return len(self.prefix_ids) + len(self.suffix_ids)
 
     @property
     def n_special_of_pair(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,14 +140,11 @@ class WindowLayout:
     first_lengths: Ints
     tokenizer: PieceTokenizer
 
-    @property
+    @cached_property
     def lengths(self) -> Ints:
         """`(W,)` pieces of each window, special pieces included; at least 1, so that it can be run."""
-        return self._measure(np.arange(len(self.first_lengths)))
-
-    def _measure(self, window: Ints) -> Ints:
-        n_pieces = self.windows.piece_end[window] - self.windows.piece_start[window]
-        n_middle = np.where(self.first_lengths[window] >= 0, len(self.tokenizer.middle_ids), 0)
+        n_middle = np.where(self.first_lengths >= 0, len(self.tokenizer.middle_ids), 0)
+        n_pieces = self.windows.piece_end - self.windows.piece_start
         lengths: Ints = np.maximum(n_pieces + n_middle + self.tokenizer.n_special, 1)
         return lengths
 
@@ -163,9 +161,11 @@ class WindowLayout:
             bucket: Indices of windows.
             pad_id: The id of padding.
         """
-        tokenizer, lengths = self.tokenizer, self._measure(bucket)
+        tokenizer, lengths = self.tokenizer, self.lengths[bucket]
         width = int(lengths.max())
-        row, piece = self._list_pieces(bucket)
+        start, end = self.windows.piece_start[bucket], self.windows.piece_end[bucket]
+        row = np.repeat(np.arange(len(bucket)), end - start)
+        piece = np.arange(len(row)) - (np.cumsum(end - start) - (end - start))[row] + start[row]  # all of the bucket
         column = self.find_columns(piece, bucket[row])
         ids = np.full((len(bucket), width), pad_id, dtype=np.intp)
         types = np.zeros_like(ids)
@@ -182,10 +182,3 @@ class WindowLayout:
             is_second = np.arange(width) >= middle[:, None] + len(tokenizer.middle_ids)
             types[pairs] = np.where(is_second, tokenizer.second_type, 0) * mask[pairs]
         return PaddedWindows(ids, mask, types)
-
-    def _list_pieces(self, bucket: Ints) -> tuple[Ints, Ints]:
-        """List all pieces of some windows: the row of each in the bucket, and the piece."""
-        start, end = self.windows.piece_start[bucket], self.windows.piece_end[bucket]
-        row = np.repeat(np.arange(len(bucket)), end - start)
-        first = np.cumsum(end - start) - (end - start)
-        return row, np.arange(len(row)) - first[row] + start[row]

@@ -17,7 +17,7 @@ from thinc.shims import Shim
 from spacy_bertft.checkpoints import Checkpoint, Weights, read_checkpoint
 from spacy_bertft.checkpoints.checkpoint import find_window_size
 from spacy_bertft.errors import CheckpointError, SettingError, name_source
-from spacy_bertft.models.encoder.forward import encode_windows, plan_encoding
+from spacy_bertft.models.encoder.forward import encode_docs
 from spacy_bertft.models.encoder.inference import make_inference_copy
 from spacy_bertft.models.encoder.loading import build_bert, describe_bert, load_bert
 from spacy_bertft.models.encoder.module import (
@@ -48,8 +48,7 @@ from spacy_bertft.models.encoder.trainable import (
 from spacy_bertft.models.runtime.devices import Backend, Precision, check_precision, find_training_dtype
 from spacy_bertft.models.runtime.processes import adapt_to_fork, share_with_forks
 from spacy_bertft.models.store.building import SizeLimit
-from spacy_bertft.models.store.model import TorchModel, TypedModel
-from spacy_bertft.models.store.shim import TorchShim
+from spacy_bertft.models.store.shim import TorchModel, TorchShim, TypedModel
 from spacy_bertft.tokens import PieceTokenizer
 from spacy_bertft.tokens.windows import choose_stride
 
@@ -272,17 +271,15 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
                 return encode(module)
         # A head that learns over a frozen encoder keeps the states for its backward pass.
         with torch.no_grad() if is_train else torch.inference_mode():
-            return encode(self._get_inference_copy())
+            return encode(self.shim.derive("inference copy", self._make_inference_copy))
 
-    def _get_inference_copy(self) -> Any:
-        settings = self.settings
-        make_copy = partial(make_inference_copy, precision=settings.precision, backend=settings.backend)
-        return self.shim.derive("inference copy", make_copy)
+    def _make_inference_copy(self, module: BertModule) -> Any:
+        return make_inference_copy(module, self.settings.precision, self.settings.backend)
 
     def prepare_for_forks(self) -> None:
         """Make what predicts, so that forked processes share its memory."""
         if self.is_initialized and self.module.device.type == "cpu":
-            self._get_inference_copy()
+            self.shim.derive("inference copy", self._make_inference_copy)
 
 
 class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
@@ -337,19 +334,19 @@ class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
 
     def encode(self, docs: list[Doc], is_train: bool) -> tuple[EncodedDocs, Callable[[EncodedGradient], list[Doc]]]:
         """Compute the states of documents, and what sends a gradient back; thinc's forward function."""
-        outputs: list[Output] = self.outputs or ["tokens"]
-        cache = self._find_cache(is_train)
-
-        def encode(module: BertModule, docs: list[Doc]) -> EncodedDocs:
-            wanted = {"has_tokens": "tokens" in outputs, "has_texts": any(output != "tokens" for output in outputs)}
-            plan = plan_encoding(docs, module.tokenizer, *self.window, **wanted)
-            return encode_windows(module, plan, self.settings.max_pieces, outputs)
-
-        def encode_cached(module: BertModule) -> EncodedDocs:
-            return cache.encode(docs, partial(encode, module), outputs) if cache and docs else encode(module, docs)
-
-        encoded = self.run(is_train, encode_cached)
-        if self.mix_shim:
+        settings, derived, module = self.settings, self.shim.derived, self.module
+        outputs: list[Output] = self.attrs["outputs"] or ["tokens"]
+        run = partial(encode_docs, window=module.window, max_pieces=settings.max_pieces, outputs=outputs)
+        cache: StateCache | None = None
+        if settings.cache_mb and not module.learns:  # a training run keeps the states of its texts
+            if is_train and "states" not in derived:
+                derived["states"] = StateCache(settings.cache_mb * 2**20)
+            cache = derived.get("states")
+        if cache is None or not docs:
+            encoded = self.run(is_train, partial(run, docs=docs))
+        else:
+            encoded = self.run(is_train, lambda module: cache.encode(docs, partial(run, module), outputs))
+        if settings.layers == "scalar_mix" and self.mix_shim:
             with torch.set_grad_enabled(is_train):
                 encoded = _mix(self.mix_shim.module, encoded)
 
@@ -358,15 +355,6 @@ class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
             return []
 
         return encoded, backprop
-
-    def _find_cache(self, is_train: bool) -> StateCache | None:
-        """Return the states that a training run keeps; None where something learns, or where nobody trains."""
-        if not self.keeps_states:
-            return None
-        if is_train and "states" not in self.shim.derived:
-            self.shim.derived["states"] = StateCache(self.settings.cache_mb * 2**20)
-        cache: StateCache | None = self.shim.derived.get("states")
-        return cache
 
 
 def _build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from spacy.attrs import IDX, LENGTH
 from spacy.tokens import Doc
 
-from spacy_bertft.data.pairs import find_segments
-from spacy_bertft.models.encoder.module import BertModule
+from spacy_bertft.data.pairs import SEGMENTS, Segment, find_segments
+from spacy_bertft.models.encoder.module import BertModule, WindowSize
 from spacy_bertft.models.encoder.states import EncodedDocs, Output, Pooling
 from spacy_bertft.models.runtime.processes import count_workers, run_side_by_side
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, TokenBatch, WindowLayout, align, plan_windows
@@ -56,16 +57,15 @@ class EncodingPlan:
     n_lost: Ints
 
 
-@dataclass(frozen=True)
-class _Sequences:
-    """What windows are laid over.
+class _Sequences(NamedTuple):
+    """What windows are laid over: single texts, pairs, and parts of pairs.
 
     Attributes:
-        pieces: The pieces of each sequence.
+        pieces: Their pieces.
         doc: `(S,)` the document of each.
-        first_lengths: `(S,)` pieces of the first text of a pair, −1 for all others.
+        first_lengths: `(S,)` pieces of the first text of a pair, −1 for anything else.
         is_text: `(S,)` whether heads for texts read it.
-        n_aligned: How many of the sequences tokens are aligned with; they come first, document after document.
+        n_aligned: How many of them, the first ones, tokens are aligned with.
         n_lost: `(B,)` pieces that each document has lost where heads for texts read it.
     """
 
@@ -90,84 +90,67 @@ def plan_encoding(
         has_tokens: Whether tokens are to be aligned with pieces; if not, the plan has none.
         has_texts: Whether a head reads the texts as a whole.
     """
-    sequences = _encode(docs, tokenizer, size, has_tokens=has_tokens, has_texts=has_texts)
-    windows = plan_windows(sequences.pieces.lengths, size, stride)
-    text_window = np.flatnonzero(sequences.is_text[windows.sequence])
-    window_doc = sequences.doc[windows.sequence[text_window]]
+    texts = [doc.text for doc in docs]
+    pairs = [find_segments(doc, text) if SEGMENTS in doc.spans else None for doc, text in zip(docs, texts, strict=True)]
+    if any(pairs):
+        cut = _cut_pairs(texts, pairs, tokenizer, size, has_tokens=has_tokens, has_texts=has_texts)
+        aligned = take_texts(cut.pieces, np.arange(cut.n_aligned))
+        lengths = np.bincount(cut.doc[: cut.n_aligned], aligned.lengths, minlength=len(docs)).astype(np.intp)
+        aligned = replace(aligned, lengths=lengths)
+    else:
+        none, doc = np.zeros(len(docs), dtype=np.intp), np.arange(len(docs))
+        aligned = tokenizer.encode(texts)
+        cut = _Sequences(aligned, doc, none - 1, none == 0, len(docs), none)
+    windows = plan_windows(cut.pieces.lengths, size, stride)
+    text_window = np.flatnonzero(cut.is_text[windows.sequence])
+    window_doc = cut.doc[windows.sequence[text_window]]
     by_doc = np.argsort(window_doc, kind="stable")
-    pieces = _take_aligned(sequences, len(docs))
     token_index, token_end, token_piece = np.zeros((3, 0), dtype=np.intp)
     if has_tokens:
-        token_index, token_end, token_piece = group_tokens(align(pieces, read_tokens(docs)).piece_by_token)
+        token_index, token_end, token_piece = group_tokens(align(aligned, read_tokens(docs)).piece_by_token)
     token_doc = np.repeat(np.arange(len(docs)), [len(doc) for doc in docs])
     return EncodingPlan(
-        layout=WindowLayout(sequences.pieces, windows, sequences.first_lengths[windows.sequence], tokenizer),
-        pieces=pieces,
+        layout=WindowLayout(cut.pieces, windows, cut.first_lengths[windows.sequence], tokenizer),
+        pieces=aligned,
         token_index=token_index,
         token_end=token_end,
         token_piece=token_piece,
         lengths=np.bincount(token_doc[token_index], minlength=len(docs)),
         text_window=text_window[by_doc],
         window_doc=window_doc[by_doc],
-        n_lost=sequences.n_lost,
+        n_lost=cut.n_lost,
     )
 
 
-def _encode(docs: list[Doc], tokenizer: PieceTokenizer, size: int, *, has_tokens: bool, has_texts: bool) -> _Sequences:
-    texts = [doc.text for doc in docs]
-    pairs = [find_segments(doc, text) for doc, text in zip(docs, texts, strict=True)]
-    doc, is_text = np.arange(len(docs)), np.ones(len(docs), dtype=np.bool_)
-    if not any(pairs):
-        none = np.zeros(len(docs), dtype=np.intp)
-        return _Sequences(tokenizer.encode(texts), doc, none - 1, is_text, len(docs), none)
+def _cut_pairs(
+    texts: list[str],
+    pairs: list[tuple[Segment, Segment] | None],
+    tokenizer: PieceTokenizer,
+    size: int,
+    *,
+    has_tokens: bool,
+    has_texts: bool,
+) -> _Sequences:
+    """Cut single texts and pairs; the tokens of a pair that one window does not hold are aligned with its parts."""
     pieces, first_lengths, n_lost = encode_pairs(tokenizer, texts, pairs, max(0, size - len(tokenizer.middle_ids)))
-    whole = _Sequences(pieces, doc, first_lengths, is_text, len(docs), n_lost)
-    if not has_tokens:
-        return whole
-    parts = [[] if pair is None else list_parts(text, pair) for text, pair in zip(texts, pairs, strict=True)]
+    parts = [list_parts(text, pair) if has_tokens and pair else [] for text, pair in zip(texts, pairs, strict=True)]
     # Tokens around the two texts are in none of them.
     has_more = [not set(each) <= set(pair or ()) for each, pair in zip(parts, pairs, strict=True)]
-    is_parted = (n_lost > 0) | np.array(has_more, dtype=np.bool_)
+    is_parted = has_tokens & ((n_lost > 0) | np.array(has_more, dtype=np.bool_))
     ranges = [(index, part) for index in np.flatnonzero(is_parted).tolist() for part in parts[index]]
-    if not ranges:
-        return whole
-    pieces = join_pieces(pieces, encode_ranges(tokenizer, texts, ranges))
-    return _part(whole, pieces, is_parted, [index for index, _ in ranges], has_texts=has_texts)
-
-
-def _part(
-    whole: _Sequences, pieces: PieceBatch, is_parted: NDArray[np.bool_], part_doc: list[int], *, has_texts: bool
-) -> _Sequences:
-    """Align the tokens of some pairs with the parts of their texts.
-
-    Args:
-        whole: A sequence for each document.
-        pieces: Their pieces, and those of all parts after them.
-        is_parted: `(B,)` whether a document is a pair whose tokens are aligned with its parts.
-        part_doc: The document of each part.
-        has_texts: Whether heads for texts read the pairs; then these come last.
-    """
-    n_docs, n_parts = len(is_parted), len(part_doc)
-    doc = np.concatenate([whole.doc, np.array(part_doc, dtype=np.intp)])
-    first_lengths = np.concatenate([whole.first_lengths, np.full(n_parts, -1)])
-    aligned = np.concatenate([np.flatnonzero(~is_parted), np.arange(n_docs, n_docs + n_parts)])
-    aligned = aligned[np.argsort(doc[aligned], kind="stable")]
-    order = np.concatenate([aligned, np.flatnonzero(is_parted & has_texts)])
+    n_parts = len(ranges)
+    doc = np.concatenate([np.arange(len(texts)), np.array([index for index, _ in ranges], dtype=np.intp)])
+    is_aligned = np.concatenate([~is_parted, np.ones(n_parts, dtype=np.bool_)])
+    # First what tokens are aligned with, document after document; then pairs that only heads for texts read.
+    order = np.lexsort((doc, ~is_aligned))[: None if has_texts else is_aligned.sum()]
     return _Sequences(
-        pieces=take_texts(pieces, order),
+        pieces=take_texts(join_pieces(pieces, encode_ranges(tokenizer, texts, ranges)), order),
         doc=doc[order],
-        first_lengths=first_lengths[order],
-        is_text=order < n_docs,
-        n_aligned=len(aligned),
-        n_lost=whole.n_lost * has_texts,
+        first_lengths=np.concatenate([first_lengths, np.full(n_parts, -1)])[order],
+        is_text=order < len(texts),
+        n_aligned=int(is_aligned.sum()),
+        n_lost=n_lost * has_texts,
     )
-
-
-def _take_aligned(sequences: _Sequences, n_docs: int) -> PieceBatch:
-    """Take the pieces that tokens are aligned with, document after document."""
-    aligned = np.arange(sequences.n_aligned)
-    lengths = np.bincount(sequences.doc[aligned], sequences.pieces.lengths[aligned], minlength=n_docs)
-    return replace(take_texts(sequences.pieces, aligned), lengths=lengths.astype(np.intp))
 
 
 def read_tokens(docs: list[Doc]) -> TokenBatch:
@@ -183,22 +166,24 @@ _LEAST_PIECES = 256
 _PADDING = 1.03  # what padding adds to the pieces of a bucket, about
 
 
-def encode_windows(
-    module: BertModule, plan: EncodingPlan, max_pieces: int, outputs: Sequence[Output] = ("tokens",)
+def encode_docs(
+    module: BertModule, docs: list[Doc], *, window: WindowSize, max_pieces: int, outputs: Sequence[Output]
 ) -> EncodedDocs:
-    """Run all windows and gather the states that are wanted.
+    """Cut documents into windows, run them, and gather the states that are wanted.
 
     Args:
         module: The encoder.
-        plan: The windows of a batch of documents, and the tokens to answer for.
+        docs: The documents.
+        window: How long texts are cut.
         max_pieces: Most pieces, padding included, of one forward pass.
         outputs: What is wanted of the states.
     """
-    layout = plan.layout
-    wanted = plan.token_piece if "tokens" in outputs else plan.token_piece[:0]
-    owner = layout.windows.find_owners(wanted)
-    column = layout.find_columns(wanted, owner)
     poolings: list[Pooling] = [output for output in outputs if output != "tokens"]
+    has_tokens = "tokens" in outputs
+    plan = plan_encoding(docs, module.tokenizer, *window, has_tokens=has_tokens, has_texts=bool(poolings))
+    layout = plan.layout
+    owner = layout.windows.find_owners(plan.token_piece)
+    column = layout.find_columns(plan.token_piece, owner)
     token_vectors, window_vectors = gather_states(module, layout, max_pieces, owner, column, poolings)
     if len(plan.text_window) < len(layout.first_lengths):  # other windows are read by heads for tokens only
         index = _to_torch(plan.text_window, module)
@@ -238,7 +223,9 @@ def gather_states(
     """
     n_workers = count_workers(module.device)
     buckets = cut_buckets(layout.lengths, _balance(layout.lengths, max_pieces, n_workers))
-    bucket_by_window, row_by_window = _locate(buckets, len(layout.lengths))
+    bucket_by_window, row_by_window = np.zeros((2, len(layout.lengths)), dtype=np.intp)
+    for number, bucket in enumerate(buckets):
+        bucket_by_window[bucket], row_by_window[bucket] = number, np.arange(len(bucket))
     by_bucket = np.argsort(bucket_by_window[window], kind="stable")
     bounds = np.searchsorted(bucket_by_window[window][by_bucket], np.arange(len(buckets) + 1))
 
@@ -280,15 +267,6 @@ def pool_windows(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> 
         return highest
     total = (mask[:, None, :].to(states) @ states).squeeze(1)
     return total.float() / mask.sum(dim=1, keepdim=True)
-
-
-def _locate(buckets: list[Ints], n_windows: int) -> tuple[Ints, Ints]:
-    """Return the bucket of each window and its row there."""
-    bucket_by_window, row_by_window = np.zeros((2, n_windows), dtype=np.intp)
-    for number, bucket in enumerate(buckets):
-        bucket_by_window[bucket] = number
-        row_by_window[bucket] = np.arange(len(bucket))
-    return bucket_by_window, row_by_window
 
 
 def _to_torch(values: Ints, module: BertModule) -> torch.Tensor:

@@ -196,8 +196,9 @@ class BertModule(torch.nn.Module):
             `(W, P, F)` features.
         """
         inputs = {"inputs_embeds": self.embed(ids) * mask[:, :, None]} if self._sees_neighbours else {"input_ids": ids}
-        with AlignedAttention() if self._is_worth_aligning(ids) else nullcontext():
-            return self._make_features(self._run(inputs, mask, types))
+        is_slow = ids.device.type == "cpu" and ids.numel() >= LEAST_PIECES and not isinstance(self.bert, FusedLayers)
+        with AlignedAttention() if is_slow else nullcontext():
+            return self._run(inputs, mask, types)
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Look up the vectors of pieces, `(W, P)` → `(W, P, E)`; positions and segments are not in them yet."""
@@ -214,7 +215,7 @@ class BertModule(torch.nn.Module):
         Returns:
             `(W, P, F)` features.
         """
-        return self._make_features(self._run({"inputs_embeds": vectors}, torch.ones_like(types), types))
+        return self._run({"inputs_embeds": vectors}, torch.ones_like(types), types)
 
     def read_attentions(self, ids: torch.Tensor, types: torch.Tensor) -> list[torch.Tensor]:
         """Run the encoder and read the attention of the layers below the features, bottom up, without padding.
@@ -227,23 +228,20 @@ class BertModule(torch.nn.Module):
             For each layer `(W, A, P, P)`: how much each piece, by row, attends to each, by column. None where the
             model does not tell, as where its attention is not computed in the way that transformers calls eager.
         """
-        output = self._run({"input_ids": ids}, torch.ones_like(ids), types, output_attentions=True)
+        segments = {"token_type_ids": types} if self.has_types else {}
+        output = self.bert(
+            ids, attention_mask=torch.ones_like(ids), output_attentions=True, return_dict=True, **segments
+        )
         found = [each for each in output.attentions or () if each is not None]
         return found[: count_read(self.layers, self.n_layers)] if len(found) == self.n_layers else []
 
-    def _run(self, inputs: dict[str, Any], mask: torch.Tensor, types: torch.Tensor, **wanted: bool) -> Any:
+    def _run(self, inputs: dict[str, Any], mask: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         if self.has_types:
-            inputs = {**inputs, "token_type_ids": types}
+            inputs["token_type_ids"] = types
         has_all = self.layers != "last"
-        return self.bert(**inputs, attention_mask=mask, output_hidden_states=has_all, return_dict=True, **wanted)
-
-    def _make_features(self, output: Any) -> torch.Tensor:
-        states: torch.Tensor = output.last_hidden_state
-        return states if self.layers == "last" else select_states(output.hidden_states, self.layers)
-
-    def _is_worth_aligning(self, ids: torch.Tensor) -> bool:
-        is_aligned = isinstance(self.bert, FusedLayers)
-        return ids.device.type == "cpu" and ids.numel() >= LEAST_PIECES and not is_aligned
+        output = self.bert(**inputs, attention_mask=mask, output_hidden_states=has_all, return_dict=True)
+        states: torch.Tensor = select_states(output.hidden_states, self.layers) if has_all else output.last_hidden_state
+        return states  # (W, P, F)
 
     def thaw(self, n_thawed: int) -> None:
         """Let the top layers learn, and after all of them the embeddings, but nothing that is frozen for good."""

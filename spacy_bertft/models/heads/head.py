@@ -20,8 +20,7 @@ from spacy_bertft.models.encoder.loading import find_unused
 from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output
 from spacy_bertft.models.encoder.trainable import merge_adapter
-from spacy_bertft.models.store.model import OutT, TorchModel
-from spacy_bertft.models.store.shim import TorchShim
+from spacy_bertft.models.store.shim import OutT, TorchModel, TorchShim
 
 _watched: ContextVar[list[EncodedDocs] | None] = ContextVar("watched", default=None)
 

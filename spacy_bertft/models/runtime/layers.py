@@ -1,79 +1,77 @@
 """The layers of BERT and its nearest kin, for prediction only: what is left when nothing else has to be thought of.
 
 The modules of transformers serve decoders, caches, pruned heads and much more, and pay for it with two milliseconds a
-pass. Here the same modules are called one after the other.
-
-Dense layers in the layout that oneDNN likes best, on a CPU.
+pass. Here the same modules are called one after the other. Dense layers have the layout that oneDNN likes best, and
+attention gets its keys in whole vectors, on a CPU.
 """
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import torch
+from torch.nn.functional import pad, scaled_dot_product_attention
 
-from spacy_bertft.models.runtime.attention import attend
+# Where a family keeps the parts of its layers: BERT and its kin, and DistilBERT.
+_PARTS = {
+    "layers": ("encoder.layer", "transformer.layer"),  # within the model; the others are within a layer
+    "query": ("attention.self.query", "attention.q_lin"),
+    "key": ("attention.self.key", "attention.k_lin"),
+    "value": ("attention.self.value", "attention.v_lin"),
+    "attended": ("attention.output.dense", "attention.out_lin"),  # the dense layer over what the heads have seen
+    "attended_norm": ("attention.output.LayerNorm", "sa_layer_norm"),
+    "up": ("intermediate.dense", "ffn.lin1"),  # the feed-forward network
+    "activation": ("intermediate.intermediate_act_fn", "ffn.activation"),
+    "down": ("output.dense", "ffn.lin2"),
+    "norm": ("output.LayerNorm", "output_layer_norm"),
+}
+_COLUMN = {"bert": 0, "camembert": 0, "electra": 0, "roberta": 0, "xlm-roberta": 0, "distilbert": 1}
+# torch scores keys in vectors of 16; more than a few that are left over are scored one by one.
+_VECTOR, _FEW = 16, 4
 
 
-@dataclass(frozen=True)
-class LayerNames:
-    """Where a family keeps the parts of its layers.
+def attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    **settings: Any,
+) -> torch.Tensor:
+    """Attend as torch's `scaled_dot_product_attention` does, to keys in whole vectors.
 
-    Attributes:
-        layers: The list of layers, within the model; the others are within a layer.
-        query: The dense layer that makes the queries of the heads.
-        key: Their keys.
-        value: Their values.
-        attended: The dense layer over what the heads have seen.
-        attended_norm: The normalization after it.
-        up: The first dense layer of the feed-forward network.
-        activation: What follows it.
-        down: The second.
-        norm: The normalization at the end.
+    Args:
+        query: `(B, A, P, H)`.
+        key: `(B, A, K, H)`.
+        value: `(B, A, K, H)`.
+        attn_mask: Spreads to `(B, A, P, K)`: true for what may be seen, or what is added to its score.
+        dropout_p: Share of the attention that is dropped.
+        is_causal: Whether a piece sees only those before it; then nothing is padded, as on a GPU.
+        **settings: Further arguments of torch's function.
+
+    Returns:
+        `(B, A, P, H)`.
     """
-
-    layers: str
-    query: str
-    key: str
-    value: str
-    attended: str
-    attended_norm: str
-    up: str
-    activation: str
-    down: str
-    norm: str
-
-
-_BERT = LayerNames(
-    layers="encoder.layer",
-    query="attention.self.query",
-    key="attention.self.key",
-    value="attention.self.value",
-    attended="attention.output.dense",
-    attended_norm="attention.output.LayerNorm",
-    up="intermediate.dense",
-    activation="intermediate.intermediate_act_fn",
-    down="output.dense",
-    norm="output.LayerNorm",
-)
-_DISTILBERT = LayerNames(
-    layers="transformer.layer",
-    query="attention.q_lin",
-    key="attention.k_lin",
-    value="attention.v_lin",
-    attended="attention.out_lin",
-    attended_norm="sa_layer_norm",
-    up="ffn.lin1",
-    activation="ffn.activation",
-    down="ffn.lin2",
-    norm="output_layer_norm",
-)
-_KIN = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
-_FAMILIES = dict.fromkeys(_KIN, _BERT) | {"distilbert": _DISTILBERT}
+    n_keys = key.shape[-2]
+    n_over = n_keys % _VECTOR
+    if n_over > _FEW and not is_causal and query.device.type == "cpu":
+        n_added = _VECTOR - n_over
+        if attn_mask is None:
+            attn_mask = torch.ones(1, 1, 1, n_keys, dtype=torch.bool)
+        nothing = False if attn_mask.dtype == torch.bool else -torch.inf
+        attn_mask = pad(attn_mask, (0, n_added), value=nothing)
+        # (B, A, K, H) → (B, A, K + n, H), where the heads of a piece are side by side in memory
+        added = (0, 0, 0, 0, 0, n_added)
+        key, value = (pad(each.transpose(1, 2), added).transpose(1, 2) for each in (key, value))
+    attended: torch.Tensor = scaled_dot_product_attention(
+        query, key, value, attn_mask, dropout_p, is_causal, **settings
+    )
+    return attended
 
 
 class States(NamedTuple):
@@ -107,9 +105,10 @@ class FusedLayers(torch.nn.Module):
         self.config = bert.config
         self.embeddings = bert.embeddings
         self.embeddings_project = getattr(bert, "embeddings_project", torch.nn.Identity())  # ELECTRA's
-        names = _FAMILIES[bert.config.model_type]
-        self.layers = attrgetter(names.layers)(bert)
-        attention = torch.nn.functional.scaled_dot_product_attention if is_traced else attend
+        self.embeddings.dropout = torch.nn.Identity()
+        names = {part: columns[_COLUMN[bert.config.model_type]] for part, columns in _PARTS.items()}
+        self.layers = attrgetter(names["layers"])(bert)
+        attention = scaled_dot_product_attention if is_traced else attend
         self._layers = [_FusedLayer(layer, names, attention) for layer in self.layers]
         self._head_width = bert.config.hidden_size // bert.config.num_attention_heads
         self._has_blocks = any(isinstance(each, PackedLinear) for each in self.layers.modules())
@@ -134,7 +133,11 @@ class FusedLayers(torch.nn.Module):
         """
         states = self.embeddings_project(self.embeddings(input_ids, **types))
         shape = states.shape
-        mask = _make_mask(attention_mask, states.dtype, is_needed=self._is_traced)
+        is_padding, mask = attention_mask == 0, None
+        # Without padding there is no mask on a CPU. To look at it would make a GPU wait.
+        if self._is_traced or is_padding.device.type != "cpu" or bool(is_padding.any()):
+            mask = torch.zeros(is_padding.shape, dtype=states.dtype, device=is_padding.device)
+            mask = mask.masked_fill_(is_padding, -torch.inf)[:, None, None, :]  # (W, 1, 1, P)
         if self._has_blocks:
             states = fill_block(states.flatten(0, 1))
         kept = [states]
@@ -153,18 +156,19 @@ def can_fuse(bert: Any) -> bool:
     config = bert.config
     # Releases before transformers 5 also know relative positions, which the attention has to add.
     has_plain_positions = getattr(config, "position_embedding_type", None) in (None, "absolute")
-    return config.model_type in _FAMILIES and has_plain_positions and not getattr(config, "is_decoder", False)
+    return config.model_type in _COLUMN and has_plain_positions and not getattr(config, "is_decoder", False)
 
 
 class _FusedLayer:
     """One layer; a plain object, since looking up the parts of a torch module takes time."""
 
-    def __init__(self, layer: Any, names: LayerNames, attention: Callable[..., torch.Tensor]) -> None:
+    def __init__(self, layer: Any, names: dict[str, str], attention: Callable[..., torch.Tensor]) -> None:
+        parts = {part: attrgetter(name)(layer) for part, name in names.items() if part != "layers"}
         self._attend = attention
-        self._projections = [attrgetter(name)(layer) for name in (names.query, names.key, names.value)]
-        self._attended, self._attended_norm = attrgetter(names.attended, names.attended_norm)(layer)
-        self._up, self._activation, self._down = attrgetter(names.up, names.activation, names.down)(layer)
-        self._norm = attrgetter(names.norm)(layer)
+        self._projections = [parts[name] for name in ("query", "key", "value")]
+        self._add_attended, self._add_down = (_get_adder(parts[name]) for name in ("attended", "down"))
+        self._up, self._activation = parts["up"], parts["activation"]
+        self._attended_norm, self._norm = parts["attended_norm"], parts["norm"]
 
     def run(
         self, states: torch.Tensor, mask: torch.Tensor | None, heads_shape: tuple[int, int, int, int]
@@ -176,34 +180,22 @@ class _FusedLayer:
             mask: What is added to the scores of keys.
             heads_shape: `(W, P, A, H / A)`.
         """
-        query, key, value = (
-            _cut(project(states), heads_shape).view(heads_shape).transpose(1, 2) for project in self._projections
-        )
+        rows = slice(None) if states.dim() == 3 else slice(heads_shape[0] * heads_shape[1])  # those of pieces
+        # (W, A, P, H / A)
+        query, key, value = (project(states)[rows].view(heads_shape).transpose(1, 2) for project in self._projections)
         attended = self._attend(query, key, value, mask).transpose(1, 2).flatten(2)
         if states.dim() == 2:
             attended = fill_block(attended.flatten(0, 1))
-        states = self._attended_norm(_run_and_add(self._attended, attended, states))
-        return self._norm(_run_and_add(self._down, self._activation(self._up(states)), states))  # type: ignore[no-any-return]
+        states = self._attended_norm(self._add_attended(attended, states))
+        return self._norm(self._add_down(self._activation(self._up(states)), states))  # type: ignore[no-any-return]
 
 
-def _cut(states: torch.Tensor, heads_shape: tuple[int, int, int, int]) -> torch.Tensor:
-    """Leave out the rows that belong to no piece."""
-    return states if states.dim() == 3 else states[: heads_shape[0] * heads_shape[1]]
-
-
-def _make_mask(is_piece: torch.Tensor, dtype: torch.dtype, *, is_needed: bool) -> torch.Tensor | None:
-    """Make what is added to the scores of keys, `(W, 1, 1, P)`; nothing where there is no padding."""
-    is_padding = is_piece == 0
-    # To look at it would make a GPU wait.
-    if not is_needed and is_piece.device.type == "cpu" and not bool(is_padding.any()):
-        return None
-    mask = torch.zeros(is_padding.shape, dtype=dtype, device=is_padding.device)
-    return mask.masked_fill_(is_padding, -torch.inf)[:, None, None, :]
+def _get_adder(dense: torch.nn.Module) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return what runs a dense layer and adds a residual."""
+    return dense.run_and_add if isinstance(dense, PackedLinear) else partial(_run_and_add, dense)
 
 
 def _run_and_add(dense: torch.nn.Module, inputs: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
-    if isinstance(dense, PackedLinear):
-        return dense.run_and_add(inputs, residual)
     return dense(inputs) + residual  # type: ignore[no-any-return]
 
 
@@ -253,7 +245,7 @@ def fill_block(rows: torch.Tensor) -> torch.Tensor:
     """Append rows of zeros, `(n, H)`, to whole blocks of 32, or, where rows are few, of an eighth of them or less."""
     block = min(_LARGEST_BLOCK, 2 ** max(0, (len(rows) // 8).bit_length() - 1))
     n_added = -len(rows) % block
-    return torch.nn.functional.pad(rows, (0, 0, 0, n_added)) if n_added else rows
+    return pad(rows, (0, 0, 0, n_added)) if n_added else rows
 
 
 def can_pack(weight: torch.Tensor) -> bool:

@@ -112,7 +112,13 @@ _counted = local()  # `.has_number` once a thread has taken its number of thread
 
 def count_workers(device: torch.device) -> int:
     """Return how many passes may run side by side: the threads of torch, on a CPU, where nothing is learned."""
-    return 1 if device.type != "cpu" or torch.is_grad_enabled() else _count_threads()
+    if device.type != "cpu" or torch.is_grad_enabled():
+        return 1
+    if not hasattr(_counted, "has_number"):
+        with making:  # not while a pool is started, which for a moment sets the number of threads to come
+            torch.get_num_threads()
+        _counted.has_number = True
+    return torch.get_num_threads()
 
 
 def run_side_by_side(run: Callable[[Item], Result], items: Sequence[Item], n_workers: int) -> list[Result]:
@@ -134,15 +140,6 @@ def run_side_by_side(run: Callable[[Item], Result], items: Sequence[Item], n_wor
     # The threads of another process would not be there any more.
     pool = make_once(_pools, (os.getpid(), n_workers), partial(_start_pool, n_workers))
     return list(pool.map(run_in_mode, items))
-
-
-def _count_threads() -> int:
-    """Return how many threads of torch the calling thread has."""
-    if not hasattr(_counted, "has_number"):
-        with making:  # not while a pool is started, which for a moment sets the number of threads to come
-            torch.get_num_threads()
-        _counted.has_number = True
-    return torch.get_num_threads()
 
 
 def _start_pool(n_workers: int) -> ThreadPoolExecutor:

@@ -6,11 +6,11 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import srsly
 import torch
-from thinc.api import Optimizer, get_torch_default_device
+from thinc.api import Model, Optimizer, get_torch_default_device
 from thinc.shims import Shim
 from thinc.types import FloatsXd
 from thinc.util import torch2xp, xp2torch
@@ -27,6 +27,10 @@ FindLrScale = Callable[[torch.nn.Module, str], float]
 # Of what `to_bytes` writes. Raise it where earlier versions could not read that any more, and keep a pipeline of the
 # new format in `tests/saved`.
 FORMAT = 1
+
+InT = TypeVar("InT")
+OutT = TypeVar("OutT")
+SelfT = TypeVar("SelfT", bound=Model)  # type: ignore[type-arg]
 
 
 class TorchShim(Shim):
@@ -219,3 +223,44 @@ def _check_format(found: Any) -> None:
             f"The stored model has format {found}, but spacy-bertft {version('spacy-bertft')} reads formats up to "
             f"{FORMAT}. Upgrade spacy-bertft to the version that stored it, or a later one."
         )
+
+
+class TypedModel(Model[InT, OutT]):
+    """A thinc model with a class of its own, which its copies have too."""
+
+    def check_stored(self) -> None:
+        """Raise unless what was read from bytes fits together.
+
+        Raises:
+            CheckpointError: It does not.
+        """
+
+    def _copy(self: SelfT, seen: dict[int, Any] | None = None) -> SelfT:
+        plain = super()._copy(seen)
+        copied = copy.copy(self)
+        for name in Model.__slots__:  # thinc's copy is a bare `Model`
+            setattr(copied, name, getattr(plain, name))
+        return copied
+
+
+class TorchModel(TypedModel[InT, OutT]):
+    """A thinc model around a torch module."""
+
+    @property
+    def shim(self) -> TorchShim:
+        """What owns the torch module."""
+        return cast(TorchShim, self.shims[0])
+
+    @property
+    def module(self) -> Any:
+        """The torch module.
+
+        Raises:
+            NotInitializedError: It has not been built yet.
+        """
+        return self._shims[0].module  # type: ignore[attr-defined]
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether the module has been built, so that the outputs are fixed."""
+        return bool(self.shim.spec)

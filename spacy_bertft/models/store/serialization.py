@@ -1,62 +1,16 @@
-"""Our thinc models, and how to read their bytes: all of them, or none."""
+"""The bytes of a whole model, and how to read them: all of them, or none."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import srsly
 from thinc.api import Model
 
 from spacy_bertft.errors import CheckpointError, parse_message
-from spacy_bertft.models.store.shim import TorchShim
-
-InT = TypeVar("InT")
-OutT = TypeVar("OutT")
-SelfT = TypeVar("SelfT", bound=Model)  # type: ignore[type-arg]
-
-
-class TypedModel(Model[InT, OutT]):
-    """A thinc model with a class of its own, which its copies have too."""
-
-    def check_stored(self) -> None:
-        """Raise unless what was read from bytes fits together.
-
-        Raises:
-            CheckpointError: It does not.
-        """
-
-    def _copy(self: SelfT, seen: dict[int, Any] | None = None) -> SelfT:
-        plain = super()._copy(seen)
-        copied = copy.copy(self)
-        for name in Model.__slots__:  # thinc's copy is a bare `Model`
-            setattr(copied, name, getattr(plain, name))
-        return copied
-
-
-class TorchModel(TypedModel[InT, OutT]):
-    """A thinc model around a torch module."""
-
-    @property
-    def shim(self) -> TorchShim:
-        """What owns the torch module."""
-        return cast(TorchShim, self.shims[0])
-
-    @property
-    def module(self) -> Any:
-        """The torch module.
-
-        Raises:
-            NotInitializedError: It has not been built yet.
-        """
-        return self.shim.module
-
-    @property
-    def is_initialized(self) -> bool:
-        """Whether the module has been built, so that the outputs are fixed."""
-        return bool(self.shim.spec)
+from spacy_bertft.models.store.shim import TorchShim, TypedModel
 
 
 @contextmanager
