@@ -214,7 +214,9 @@ def import_all() -> None:
 
     torch.set_num_threads(1)
     for module in pkgutil.walk_packages(spacy_bertft.__path__, "spacy_bertft."):
-        if not module.name.startswith(("spacy_bertft.demo", "spacy_bertft.__main__", "spacy_bertft.models.spacy_tr")):
+        if not module.name.startswith(
+            ("spacy_bertft.demo", "spacy_bertft.__main__", "spacy_bertft.models.stock.spacy_tr")
+        ):
             importlib.import_module(module.name)
 
 

@@ -17,7 +17,7 @@ def __getattr__(attribute: str) -> Any:
     try:
         module = component.removesuffix("_multilabel")  # both text classifiers are in `components/textcat.py`
         factory = getattr(import_module(f"spacy_bertft.components.{module}"), attribute)
-    except Exception as error:  # noqa: BLE001 (whatever it is, spaCy goes on; it is raised when the component is used)
+    except Exception as error:  # noqa: BLE001 (spaCy has to work; it is raised when the component is used)
         factory = _register_refusal(f"bert_{component}", error)
     globals()[attribute] = factory  # spaCy asks again for each pipeline, and a failing import may take seconds
     return factory

@@ -119,7 +119,7 @@ def _replace_in_two_steps(target: Path, new: Path) -> None:
         settle(old, target)
 
 
-_CANNOT = (ENOSYS, EINVAL, ENOTSUP)  # what a system or a file system answers to what it does not know
+_CANNOT = (ENOSYS, EINVAL, ENOTSUP)  # errors of a system or a file system that does not support it
 
 
 def exchange(one: Path, other: Path) -> bool:

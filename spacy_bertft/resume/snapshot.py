@@ -124,7 +124,7 @@ class Snapshot:
     """A snapshot that was written.
 
     Args:
-        folder: Where it stands.
+        folder: Its directory.
 
     Attributes:
         config: The config of the training, as it was given.

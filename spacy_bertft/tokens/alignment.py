@@ -99,11 +99,11 @@ def align(pieces: PieceBatch, tokens: TokenBatch) -> Alignment:
         >>> align(pieces, tokens).piece_by_token.tolist()
         [0, -1, 1]
     """
-    is_visible = pieces.char_end > pieces.char_start
+    is_visible = pieces.char_end > pieces.char_start  # (P,)
     index = np.flatnonzero(is_visible)
     if not len(index):
         return Alignment(np.full(len(tokens.char_start), -1, dtype=np.intp))
-    base = _text_bases(pieces, tokens)
+    base = _text_bases(pieces, tokens)  # (B,) so that one search serves all texts
     piece_base = np.repeat(base, pieces.lengths)[index]
     token_base = np.repeat(base, tokens.lengths)
     piece_start, piece_end = pieces.char_start[index] + piece_base, pieces.char_end[index] + piece_base
@@ -112,7 +112,7 @@ def align(pieces: PieceBatch, tokens: TokenBatch) -> Alignment:
         # Unicode normalization may put combining marks into another order.
         order = np.argsort(piece_start, kind="stable")
         index, piece_start, piece_end = index[order], piece_start[order], piece_end[order]
-    inside = np.searchsorted(piece_start, token_start, side="left")
+    inside = np.searchsorted(piece_start, token_start, side="left")  # (T,) first piece that starts at or after it
     starts_inside = _take(piece_start, inside, default=-1) < token_end
     starts_inside &= inside < len(index)
     # The first piece that ends after the start of the token, even if there are shorter ones in between.

@@ -70,10 +70,10 @@ class PieceTokenizer:
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     def encode(self, texts: Sequence[str], *, keep_whitespace: bool = False) -> PieceBatch:
-        """Cut whole texts into pieces, all in one call.
+        """Tokenize whole texts in one call.
 
         Offsets point at the characters of the original text, whitespace around a piece left out. A piece of
-        whitespace only, which byte-level and SentencePiece tokenizers have, stands for no character.
+        whitespace only, which byte-level and SentencePiece tokenizers have, has no characters.
 
         Args:
             texts: The texts.
@@ -208,8 +208,8 @@ def _read_offsets(encodings: Sequence[Encoding], n_pieces: int) -> Ints:
 def _trim(offsets: Ints, texts: Sequence[str], lengths: Ints) -> Ints:
     """Move offsets past the whitespace around a piece, which byte-level tokenizers include."""
     text_lengths = np.array([len(text) for text in texts], dtype=np.intp)
-    base = np.repeat(np.cumsum(text_lengths) - text_lengths, lengths)[:, None]
-    codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype="<u4")
+    base = np.repeat(np.cumsum(text_lengths) - text_lengths, lengths)[:, None]  # (P, 1)
+    codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype="<u4")  # one number per character
     is_text = ~_list_spaces()[np.minimum(codes, _LAST_SPACE + 1)]
     n_chars = len(is_text)
     # For every character, the next one and the last one that is not whitespace.

@@ -66,8 +66,8 @@ def plan_windows(lengths: Ints, size: int, stride: int) -> Windows:
         >>> plan.piece_start.tolist(), plan.piece_end.tolist(), plan.owned_start.tolist()
         ([0, 1, 5], [4, 5, 5], [0, 3, 5])
     """
-    n_windows = 1 + np.maximum(0, -(-(lengths - size) // stride))
-    sequence = np.repeat(np.arange(len(lengths)), n_windows)
+    n_windows = 1 + np.maximum(0, -(-(lengths - size) // stride))  # (B,), rounded up
+    sequence = np.repeat(np.arange(len(lengths)), n_windows)  # (W,)
     rank = np.arange(n_windows.sum()) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
     text_start = (np.cumsum(lengths) - lengths)[sequence]
     text_end = np.cumsum(lengths)[sequence]
@@ -167,14 +167,14 @@ class WindowLayout:
         row = np.repeat(np.arange(len(bucket)), end - start)
         piece = np.arange(len(row)) - (np.cumsum(end - start) - (end - start))[row] + start[row]  # all of the bucket
         column = self.find_columns(piece, bucket[row])
-        ids = np.full((len(bucket), width), pad_id, dtype=np.intp)
+        ids = np.full((len(bucket), width), pad_id, dtype=np.intp)  # (W, P)
         types = np.zeros_like(ids)
         ids[row, column] = self.pieces.ids[piece]
         ids[:, : len(tokenizer.prefix_ids)] = tokenizer.prefix_ids
         rows = np.arange(len(bucket))[:, None]
         n_suffix = len(tokenizer.suffix_ids)
         ids[rows, lengths[:, None] - n_suffix + np.arange(n_suffix)] = tokenizer.suffix_ids
-        mask = (np.arange(width) < lengths[:, None]).astype(np.intp)
+        mask = (np.arange(width) < lengths[:, None]).astype(np.intp)  # (W, P)
         [pairs] = np.nonzero(self.first_lengths[bucket] >= 0)
         if len(pairs):
             middle = len(tokenizer.prefix_ids) + self.first_lengths[bucket][pairs]
