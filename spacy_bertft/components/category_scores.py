@@ -16,7 +16,7 @@ from spacy.scorer import PRFScore, Scorer
 from spacy.training import Example
 
 from spacy_bertft.components.entity_scores import Scorer as ScorerFunction
-from spacy_bertft.components.predictions import list_gold_labels
+from spacy_bertft.components.predictions import Prediction, list_categories, list_gold_labels
 from spacy_bertft.errors import DataError, shorten
 
 
@@ -97,81 +97,72 @@ def measure_classes(
     examples: Sequence[Example], labels: Sequence[str], positive_label: str | None = None
 ) -> CategoryScores:
     """Score labels that exclude each other; see `score_textcat`."""
-    paired = [(example, pair) for example in examples if (pair := pair_classes(example, labels))]
-    classes = [*labels, *sorted({gold for _, (gold, _) in paired} - set(labels))]
+    judged = list_judged_categories(examples, labels, exclusive=True)
+    pairs = [(each.gold or "", each.label) for doc in judged for each in doc]
+    classes = [*labels, *sorted({gold for gold, _ in pairs} - set(labels))]
     row = {label: index for index, label in enumerate(classes)}
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)  # (gold, predicted)
-    for _, (gold, predicted) in paired:
+    for gold, predicted in pairs:
         counts[row[gold], row[predicted]] += 1
     n_right, n_predicted, n_gold = (each.tolist() for each in (counts.diagonal(), counts.sum(0), counts.sum(1)))
     by_class = {
         label: PRFScore(tp=right, fp=predicted - right, fn=gold - right)
         for label, right, predicted, gold in zip(classes, n_right, n_predicted, n_gold, strict=True)
     }
+    known = [example for example, doc in zip(examples, judged, strict=True) if doc]
     # Of spaCy's scores, the AUC is kept: it depends on no decision. An unknown class has none.
-    scores = Scorer.score_cats([example for example, _ in paired], "cats", labels=labels, multi_label=False)
+    scores = Scorer.score_cats(known, "cats", labels=labels, multi_label=False)
     scores |= _average(list(by_class.values()))
     scores["cats_f_per_type"] = {label: score.to_dict() for label, score in by_class.items()}
     scores["cats_score"], scores["cats_score_desc"] = scores["cats_macro_f"], "macro F"
     if positive_label is not None and len(labels) == 2:
         scores["cats_score"], scores["cats_score_desc"] = by_class[positive_label].fscore, f"F ({positive_label})"
-    scores["cats_accuracy"] = sum(n_right) / len(paired) if paired else None
+    scores["cats_accuracy"] = sum(n_right) / len(pairs) if pairs else None
     scores["cats_confusion"] = {"labels": classes, "matrix": counts.tolist()}
     scores["cats_support"] = dict(zip(classes, n_gold, strict=True))
-    return CategoryScores(scores, len(examples) - len(paired), count_unknown_labels(examples, labels))
+    return CategoryScores(scores, len(examples) - len(pairs), count_unknown_labels(examples, labels))
 
 
 def measure_labels(examples: Sequence[Example], labels: Sequence[str], threshold: float) -> CategoryScores:
     """Score labels that may hold together; see `score_textcat_multilabel`."""
     unknown = count_unknown_labels(examples, labels)
-    compared = [each for example in examples if (each := compare_labels(example, labels, threshold))]
-    held = Counter(label for each in compared for label, (holds, _) in each.items() if holds)
-    is_right = [all(holds == is_predicted for holds, is_predicted in each.values()) for each in compared]
+    judged = [doc for doc in list_judged_categories(examples, labels, exclusive=False, threshold=threshold) if doc]
+    held = Counter(each.label for doc in judged for each in doc if each.holds)
+    is_right = [all(each.is_correct for each in doc) for doc in judged]
     scores = Scorer.score_cats(examples, "cats", labels=labels, multi_label=True, threshold=threshold)
     scores["cats_accuracy"] = sum(is_right) / len(is_right) if is_right else None
     scores["cats_confusion"] = None
     scores["cats_support"] = {label: held[label] for label in labels} | unknown
-    return CategoryScores(scores, len(examples) - len(compared), unknown)
+    return CategoryScores(scores, len(examples) - len(judged), unknown)
 
 
-def pair_classes(example: Example, labels: Sequence[str]) -> tuple[str, str] | None:
-    """Pair the gold class of a text with the predicted one; None where there is no gold class.
+def list_judged_categories(
+    examples: Iterable[Example], labels: Sequence[str], *, exclusive: bool, threshold: float = 0.0, component: str = ""
+) -> list[list[Prediction]]:
+    """List the predicted categories of each text of which its gold annotation says something.
 
     Args:
-        example: With predictions.
-        labels: Those of a component whose labels exclude each other. Where none of them holds, the gold class may be
-            one that no component of the pipeline has.
+        examples: With predictions.
+        labels: Those of a component.
+        exclusive: Whether they exclude each other.
+        threshold: If not, from which probability on a label is predicted.
+        component: Name of the component.
 
     Raises:
-        DataError: The text has a gold class and no predicted one.
+        DataError: A text has a gold category and no predicted one.
     """
-    cats, predicted = example.reference.cats, example.predicted.cats
-    # Every component writes all its labels to `doc.cats`.
-    unknown = cats.keys() - predicted.keys() - set(labels)
-    gold = list_gold_labels(cats, labels, exclusive=True) or list_gold_labels(cats, unknown, exclusive=True)
-    if not gold:
-        return None
-    found = list_gold_labels(predicted, labels, exclusive=True)
-    if not found:
-        raise DataError(
-            f"{shorten(repr(example.text))} has no predicted category. Expected one of {', '.join(labels)}; let the "
-            "pipeline annotate the text before it is scored."
-        )
-    return gold[0], found[0]
-
-
-def compare_labels(example: Example, labels: Sequence[str], threshold: float) -> dict[str, tuple[bool, bool]] | None:
-    """Tell of each label whether it holds and whether it is predicted to; None where no label has a gold value.
-
-    Args:
-        example: With predictions.
-        labels: Those of a component whose labels may hold together.
-        threshold: From which probability on a label is predicted.
-    """
-    gold, predicted = example.reference.cats, example.predicted.cats
-    known = [label for label in labels if label in gold]
-    held = list_gold_labels(gold, known, exclusive=False)
-    return {label: (label in held, predicted.get(label, 0.0) >= threshold) for label in known} or None
+    judged = []
+    for example in examples:
+        predictions = list_categories(component, labels, example, exclusive=exclusive, threshold=threshold)
+        cats = example.reference.cats
+        unknown = cats.keys() - example.predicted.cats.keys()
+        if not predictions and list_gold_labels(cats, [*labels, *unknown], exclusive=exclusive):
+            raise DataError(
+                f"{shorten(repr(example.text))} has no predicted category. Expected one of {', '.join(labels)}; let "
+                "the pipeline annotate the text before it is scored."
+            )
+        judged.append([each for each in predictions if each.is_correct is not None])
+    return judged
 
 
 def count_unknown_labels(examples: Iterable[Example], labels: Iterable[str]) -> dict[str, int]:

@@ -88,7 +88,7 @@ def calibrate(
         check_data(test_path)
     if output_dir is not None:
         check_replaceable_pipeline(Path(output_dir))
-    target = _find_target(pipeline, output_dir)
+    target = _get_target(pipeline, output_dir)
     nlp, examples = read_inputs(pipeline, dev_path)
     pipes = find_calibrated(nlp)
     if not pipes:
@@ -111,7 +111,7 @@ def calibrate(
     return report
 
 
-def _find_target(pipeline: Path | str, output_dir: Path | str | None) -> Path:
+def _get_target(pipeline: Path | str, output_dir: Path | str | None) -> Path:
     if output_dir is not None:
         return Path(output_dir)
     if not Path(pipeline).is_dir():

@@ -12,10 +12,11 @@ from spacy.training import Example
 from spacy_bertft.components.category_scores import (
     CategoryScores,
     format_unknown_labels,
+    list_judged_categories,
     measure_classes,
     measure_labels,
 )
-from spacy_bertft.components.predictions import Prediction, format_caption, list_categories, stack_judged
+from spacy_bertft.components.predictions import Prediction, format_caption, stack_judged
 from spacy_bertft.errors import SettingError
 from spacy_bertft.evaluate.confusion import ConfusionMatrix
 from spacy_bertft.evaluate.counts import Pair, count_pairs, count_shares
@@ -68,14 +69,7 @@ def measure_categories(
         measured = measure_classes(examples, all_labels, component.cfg.get("positive_label"))
     else:
         measured = measure_labels(examples, all_labels, threshold)
-    docs = [
-        [
-            each
-            for each in list_categories(name, all_labels, example, exclusive=is_exclusive, threshold=threshold)
-            if each.is_correct is not None
-        ]
-        for example in examples
-    ]
+    docs = list_judged_categories(examples, all_labels, exclusive=is_exclusive, threshold=threshold, component=name)
     pairs: list[list[Pair] | None] = [
         [(each.gold or None, each.label if each.is_predicted else None) for each in doc] or None for doc in docs
     ]

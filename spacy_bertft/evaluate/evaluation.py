@@ -94,7 +94,7 @@ def evaluate(
 ) -> Evaluation:
     """Score a pipeline on documents with gold annotation.
 
-    Entities: precision, recall and F1 by label, where both ends have to be right, and the token-level F1. Tags:
+    Entities: precision, recall and F1 by label, where both ends have to be correct, and the token-level F1. Tags:
     accuracy. Categories: figures by label, and the confusion matrix.
 
     Args:
