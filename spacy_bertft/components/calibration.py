@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -42,17 +42,6 @@ def collect_answers(nlp: Language, examples: Iterable[Example]) -> dict[str, Ans
                 break
             run_component(pipe, [example.predicted for example in batch])
     return {name: join_answers(answers) for name, answers in parts.items()}
-
-
-def measure_calibration_errors(nlp: Language, examples: Sequence[Example]) -> dict[str, float]:
-    """Measure the expected calibration error of every component with probabilities, by name.
-
-    Args:
-        nlp: The pipeline that has annotated the examples.
-        examples: With predictions and gold annotation.
-    """
-    errors = {name: pipe.measure_calibration_error(examples) for name, pipe in find_calibrated(nlp).items()}
-    return {name: error for name, error in errors.items() if error is not None}
 
 
 def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, Answers]:

@@ -16,7 +16,7 @@ from spacy.vocab import Vocab
 
 from spacy_bertft.checkpoints import CheckpointHead, Task
 from spacy_bertft.components.pipe import BertPipe
-from spacy_bertft.components.predictions import Judged, Prediction, measure_calibration_error, stack_judged
+from spacy_bertft.components.predictions import Prediction, measure_calibration_error
 from spacy_bertft.components.training import warn_about_training
 from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, DataError, FixedLabelsError, SettingError
 from spacy_bertft.models.heads.head import find_pretrained_head, load_head
@@ -72,10 +72,6 @@ class BertComponent(BertPipe):
                 annotation.
         """
         raise NotImplementedError
-
-    def judge(self, examples: Iterable[Example]) -> Judged:
-        """Collect the probabilities of what the component says of annotated documents, and whether each holds."""
-        return stack_judged(each for example in examples for each in self.list_predictions(example))
 
     def measure_calibration_error(self, examples: Iterable[Example]) -> float | None:
         """Measure the expected calibration error on annotated documents; None where nothing can be judged."""

@@ -17,7 +17,6 @@ from spacy_bertft.components.calibration import (
     collect_answers,
     configure_calibrate,
     find_calibrated,
-    measure_calibration_errors,
 )
 from spacy_bertft.errors import SettingError
 from spacy_bertft.training.calibration import log_loss, measure_reliability
@@ -79,7 +78,7 @@ def test_what_was_collected_is_what_the_pipeline_gives(nlp: Language) -> None:
     collected = collect_answers(nlp, examples)["bert_ner"]
     evaluated = [Example(nlp(example.text), example.reference) for example in examples]
     error = measure_reliability(collected.find_probs(1.7), collected.is_right).calibration_error
-    assert measure_calibration_errors(nlp, evaluated)["bert_ner"] == pytest.approx(error, abs=1e-5)
+    assert nlp.get_pipe("bert_ner").measure_calibration_error(evaluated) == pytest.approx(error, abs=1e-5)
 
 
 def test_entities_on_unknown_tokens_do_not_count(nlp: Language) -> None:

@@ -90,7 +90,7 @@ def test_values_between_0_and_1_are_judged_the_same_everywhere(checkpoint, tmp_p
     pipe, reference = taught.get_pipe(name), taught.make_doc(TEXTS[0])
     reference.cats = {"and": 0.3, "me": 0.6, "the": 0.0}
     example = Example(taught(TEXTS[0]), reference)
-    assert pipe.judge([example])[1].tolist() == [True, True, False]
+    assert stack_judged(pipe.list_predictions(example))[1].tolist() == [True, True, False]
     assert pipe.collect_answers([example]).is_right.tolist() == [True, True, False]
     path = tmp_path / "gold.spacy"
     DocBin(docs=[reference]).to_disk(path)
