@@ -151,9 +151,9 @@ def _call(command: Command, declarations: Sequence[Declaration], given: dict[str
         from spacy_bertft.models.runtime.devices import use_gpu
 
         use_gpu(given.pop("gpu_id", -1))
-    kind = given.get("kind", "ents") if len(declarations) > 1 else ""
-    for name in given.keys() - chosen.parameters.keys() - {"kind"}:
-        raise SettingError(name, given[name], f"no such option with --as {kind}")
+    for name in given:
+        if name not in chosen.parameters and name != "kind":
+            raise SettingError(name, given[name], f"no such option with --as {given.get('kind', 'ents')}")
     return chosen.call({name: value for name, value in given.items() if name in chosen.parameters})
 
 

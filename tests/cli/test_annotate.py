@@ -46,7 +46,7 @@ def test_strict(ruler, tmp_path):
     command = ["annotate", ruler, str(path), str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*command, "--strict"])
     assert done.exit_code == 1
-    assert done.stderr == f"Error: {path}, line 2: 'text' holds None. Expected a string.\n"
+    assert done.stderr == f"Error: {path}, line 2: the column 'text' holds null. Expected a string.\n"
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert "2 rows read, 1 written to 1 shards; 1 failed (see " in " ".join(done.stdout.split())

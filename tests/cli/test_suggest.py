@@ -42,6 +42,6 @@ def test_an_error_is_one_line(pipeline, tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"body": "b"}\n', encoding="utf-8")
     done = CliRunner().invoke(app, ["suggest", pipeline, str(tmp_path / "a.jsonl"), "-o", str(tmp_path / "b.jsonl")])
     assert done.exit_code == 1
-    problem = f"Error: {tmp_path / 'a.jsonl'}, line 2: there is no field 'text' among 'body'."
+    problem = f"Error: {tmp_path / 'a.jsonl'}, line 2: there is no column 'text' among 'body'."
     assert problem in done.stderr
     assert not (tmp_path / "b.jsonl").exists()

@@ -208,4 +208,4 @@ def test_the_command(checkpoint, texts, tmp_path):
     assert "2 steps in" in shown
     done = CliRunner().invoke(app, [*arguments, "--text-column", "query"])
     assert done.exit_code == 1
-    assert "line 1: there is no field 'query'" in " ".join(done.output.split())
+    assert "line 1: there is no column 'query'" in " ".join(done.output.split())
