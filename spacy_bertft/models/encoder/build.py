@@ -21,13 +21,13 @@ from spacy_bertft.models.encoder.forward import encode_docs
 from spacy_bertft.models.encoder.inference import make_inference_copy
 from spacy_bertft.models.encoder.loading import build_bert, describe_bert, load_bert
 from spacy_bertft.models.encoder.module import (
+    LAYERS,
     MIX_LR_SCALE,
     BertModule,
     Layers,
     ScalarMix,
     WindowSize,
     build_mix,
-    check_layers,
 )
 from spacy_bertft.models.encoder.states import (
     OUTPUTS,
@@ -35,7 +35,6 @@ from spacy_bertft.models.encoder.states import (
     EncodedGradient,
     Output,
     StateCache,
-    backprop_encoded,
 )
 from spacy_bertft.models.encoder.trainable import (
     FrozenLayers,
@@ -58,19 +57,37 @@ Output_ = TypeVar("Output_")
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """The settings of an encoder, as in its config section; see `build_bert_encoder`."""
+    """The settings of an encoder, as in its config section; see `build_bert_encoder`.
+
+    Raises:
+        SettingError: A setting is outside what is allowed.
+        MissingExtraError: ONNX Runtime is wanted and not installed.
+    """
 
     name: str
-    window: int | None
-    stride: int | None
-    max_pieces: int
-    precision: Precision
-    backend: Backend
-    frozen_layers: FrozenLayers
-    layer_lr_decay: float
-    layers: Layers
-    cache_mb: int
-    adapter: Lora | None
+    window: int | None = None
+    stride: int | None = None
+    max_pieces: int = 1024
+    precision: Precision = "auto"
+    backend: Backend = "torch"
+    frozen_layers: FrozenLayers = "none"
+    layer_lr_decay: float = 1.0
+    layers: Layers = "last"
+    cache_mb: int = 1024
+    adapter: Lora | None = None
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision, self.backend)
+        for setting in ("window", "stride", "max_pieces"):
+            value = getattr(self, setting)
+            if value is not None and value < 1:
+                raise SettingError(setting, value, "a positive number of pieces")
+        if not 0 < self.layer_lr_decay <= 1:
+            raise SettingError("layer_lr_decay", self.layer_lr_decay, "a factor above 0, at most 1")
+        if self.cache_mb < 0:
+            raise SettingError("cache_mb", self.cache_mb, "megabytes, or 0")
+        if self.layers not in LAYERS:
+            raise SettingError("layers", self.layers, f"one of {', '.join(LAYERS)}")
 
 
 def build_bert_encoder(
@@ -112,30 +129,10 @@ def build_bert_encoder(
         SettingError: A setting is outside what is allowed.
         MissingExtraError: ONNX Runtime is wanted and not installed.
     """
-    check_precision(precision, backend)
-    for setting, value in (("window", window), ("stride", stride), ("max_pieces", max_pieces)):
-        if value is not None and value < 1:
-            raise SettingError(setting, value, "a positive number of pieces")
-    if not 0 < layer_lr_decay <= 1:
-        raise SettingError("layer_lr_decay", layer_lr_decay, "a factor above 0, at most 1")
-    if cache_mb < 0:
-        raise SettingError("cache_mb", cache_mb, "megabytes, or 0")
-    check_layers(layers)
-    return BertEncoder(
-        EncoderSettings(
-            name,
-            window,
-            stride,
-            max_pieces,
-            precision,
-            backend,
-            frozen_layers,
-            layer_lr_decay,
-            layers,
-            cache_mb,
-            adapter,
-        )
+    settings = EncoderSettings(
+        name, window, stride, max_pieces, precision, backend, frozen_layers, layer_lr_decay, layers, cache_mb, adapter
     )
+    return BertEncoder(settings)
 
 
 class Encoder(TypedModel[list[Doc], EncodedDocs]):
@@ -355,6 +352,15 @@ class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
             return []
 
         return encoded, backprop
+
+
+def backprop_encoded(encoded: EncodedDocs, gradient: EncodedGradient) -> None:
+    """Send a gradient back through what made the states, as far as that learns."""
+    pairs = [(encoded.token_vectors, gradient.token_vectors)]
+    pairs += [(encoded.window_vectors[pooling], d_vectors) for pooling, d_vectors in gradient.window_vectors.items()]
+    used = [(output, d_output) for output, d_output in pairs if d_output is not None and output.requires_grad]
+    if used:
+        torch.autograd.backward([output for output, _ in used], [d_output for _, d_output in used])
 
 
 def _build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:

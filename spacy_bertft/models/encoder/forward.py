@@ -222,7 +222,12 @@ def gather_states(
         `(A, F)` the states picked, and for each way of pooling `(W, F)`; all of them float32.
     """
     n_workers = count_workers(module.device)
-    buckets = cut_buckets(layout.lengths, _balance(layout.lengths, max_pieces, n_workers))
+    n_pieces = int(layout.lengths.sum())
+    if n_workers > 1 and n_pieces >= n_workers * _LEAST_PIECES:
+        # About equal buckets: one for each worker, or two, or three.
+        n_buckets = n_workers * -(-n_pieces // (n_workers * max_pieces))
+        max_pieces = min(max_pieces, int(n_pieces / n_buckets * _PADDING) + 1)
+    buckets = cut_buckets(layout.lengths, max_pieces)
     bucket_by_window, row_by_window = np.zeros((2, len(layout.lengths)), dtype=np.intp)
     for number, bucket in enumerate(buckets):
         bucket_by_window[bucket], row_by_window[bucket] = number, np.arange(len(bucket))
@@ -244,18 +249,6 @@ def gather_states(
         pooling: _join([part[1][number] for part in parts], windows, module) for number, pooling in enumerate(poolings)
     }
     return _join([part[0] for part in parts], by_bucket, module), pooled
-
-
-def _balance(lengths: Ints, max_pieces: int, n_workers: int) -> int:
-    """Return the most pieces of a bucket so that there is one for each worker, or two, or three; about equal ones.
-
-    With too few pieces for that, there is one bucket.
-    """
-    n_pieces = int(lengths.sum())
-    if n_workers == 1 or n_pieces < n_workers * _LEAST_PIECES:
-        return max_pieces
-    n_buckets = n_workers * -(-n_pieces // (n_workers * max_pieces))
-    return min(max_pieces, int(n_pieces / n_buckets * _PADDING) + 1)
 
 
 def pool_windows(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:

@@ -136,7 +136,6 @@ def build_encoder(config: dict[str, Any]) -> Any:
     Raises:
         CheckpointError: The family is no encoder of text, or its configuration makes no sense.
     """
-    from transformers import AutoModel
     from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES, MODEL_MAPPING
 
     family = config["model_type"]
@@ -146,9 +145,16 @@ def build_encoder(config: dict[str, Any]) -> Any:
             f"'{family}' is no encoder of text. Expected a family with a head for token classification, "
             "such as bert, distilbert, roberta or electra."
         )
-    with wrap_errors(f"transformers cannot build an encoder of type '{family}'"):
+    return build_transformer(config, MODEL_MAPPING)
+
+
+def build_transformer(config: dict[str, Any], classes: Any) -> Any:
+    """Build a model of transformers, with random weights, of the class that a table has for its configuration."""
+    from transformers import AutoModel
+
+    with wrap_errors(f"transformers cannot build an encoder of type '{config['model_type']}'"):
         described = configure_transformer(config)
         # The table gives the class alone; `from_config` of transformers 4 imports the configurations of all families.
-        found: Any = MODEL_MAPPING[type(described)]
+        found: Any = classes[type(described)]
         has_choice = isinstance(found, tuple)  # Funnel has two models, and its configuration says which
         return (AutoModel.from_config if has_choice else found)(described).float()

@@ -27,16 +27,6 @@ LAYERS = ("last", "second_to_last", "sum_last_four", "concat_last_four", "scalar
 MIX_LR_SCALE = 100.0
 
 
-def check_layers(layers: str) -> None:
-    """Raise unless the setting is known.
-
-    Raises:
-        SettingError: It is not.
-    """
-    if layers not in LAYERS:
-        raise SettingError("layers", layers, f"one of {', '.join(LAYERS)}")
-
-
 def count_features(layers: Layers, width: int, n_layers: int) -> int:
     """Count the features that `select_states` makes of hidden states of a width.
 

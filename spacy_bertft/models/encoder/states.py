@@ -61,15 +61,6 @@ class EncodedGradient:
     window_vectors: dict[Pooling, torch.Tensor] = field(default_factory=dict)
 
 
-def backprop_encoded(encoded: EncodedDocs, gradient: EncodedGradient) -> None:
-    """Send a gradient back through what made the states, as far as that learns."""
-    pairs = [(encoded.token_vectors, gradient.token_vectors)]
-    pairs += [(encoded.window_vectors[pooling], d_vectors) for pooling, d_vectors in gradient.window_vectors.items()]
-    used = [(output, d_output) for output, d_output in pairs if d_output is not None and output.requires_grad]
-    if used:
-        torch.autograd.backward([output for output, _ in used], [d_output for _, d_output in used])
-
-
 def copy_encoded(encoded: EncodedDocs) -> EncodedDocs:
     """Copy states that were computed to predict, so that a head may learn from them."""
     pooled = {pooling: vectors.clone() for pooling, vectors in encoded.window_vectors.items()}

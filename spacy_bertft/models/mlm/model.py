@@ -9,8 +9,8 @@ import torch
 
 from spacy_bertft.checkpoints import Checkpoint, Weights
 from spacy_bertft.checkpoints.weights import load_weights
-from spacy_bertft.errors import CheckpointError, name_source, wrap_errors
-from spacy_bertft.models.encoder.loading import configure_transformer, rename_old
+from spacy_bertft.errors import CheckpointError, name_source
+from spacy_bertft.models.encoder.loading import build_transformer, rename_old
 from spacy_bertft.models.runtime.attention import LEAST_PIECES, AlignedAttention, speed_up_dropout
 from spacy_bertft.models.store.building import SizeLimit
 
@@ -147,7 +147,4 @@ def _build_transformer(config: dict[str, Any]) -> Any:
             f"transformers has no head that guesses hidden pieces for '{family}'. Expected an encoder of text, such as "
             "bert, distilbert, roberta or electra."
         )
-    with wrap_errors(f"transformers cannot build an encoder of type '{family}'"):
-        described = configure_transformer(config)
-        model_class: Any = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING[type(described)]
-        return model_class(described).float()
+    return build_transformer(config, modeling_auto.MODEL_FOR_MASKED_LM_MAPPING)

@@ -48,6 +48,7 @@ def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return DTYPES.get(precision, torch.float32)
 
 
+@cache
 def find_training_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """Return the format to train in: what is for predictions only gives way to `auto`."""
     return find_dtype("auto" if precision in ("fp16", "int8") else precision, device)

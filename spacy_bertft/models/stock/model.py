@@ -21,7 +21,7 @@ from spacy_bertft.models.encoder.build import Encoder, EncoderSettings
 from spacy_bertft.models.encoder.forward import gather_states
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.module import BertModule
-from spacy_bertft.models.runtime.devices import Precision, check_precision
+from spacy_bertft.models.runtime.devices import Precision
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, WindowLayout, plan_windows
 from spacy_bertft.tokens.alignment import Ints
 
@@ -72,9 +72,8 @@ def build_transformer_model(
         SettingError: A setting is outside what is allowed.
         MissingExtraError: spacy-transformers is not installed.
     """
-    check_precision(precision)
-    if max_pieces < 1:
-        raise SettingError("max_pieces", max_pieces, "a positive number of pieces")
+    precision = "bf16" if mixed_precision and precision == "auto" else precision
+    settings = EncoderSettings(name, max_pieces=max_pieces, precision=precision, cache_mb=0)
     if (tokenizer_config or {}) not in ({}, {"use_fast": True}):
         raise SettingError("tokenizer_config", tokenizer_config, "none but use_fast = true")
     for setting, value in (("transformer_config", transformer_config), ("grad_scaler_config", grad_scaler_config)):
@@ -84,19 +83,6 @@ def build_transformer_model(
         raise MissingExtraError("spacy-bertft.TransformerModel.v1", "spacy-transformers")
     from spacy_bertft.models.stock.spacy_transformers import StockTransformer
 
-    settings = EncoderSettings(
-        name=name,
-        window=None,
-        stride=None,
-        max_pieces=max_pieces,
-        precision="bf16" if mixed_precision and precision == "auto" else precision,
-        backend="torch",
-        frozen_layers="none",
-        layer_lr_decay=1.0,
-        layers="last",
-        cache_mb=0,
-        adapter=None,
-    )
     return StockTransformer(settings, get_spans)
 
 

@@ -24,7 +24,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from spacy_bertft.checkpoints import Checkpoint
 from spacy_bertft.checkpoints.checkpoint import clean_config
 from spacy_bertft.errors import NotInitializedError, UnsupportedError
-from spacy_bertft.models.encoder.build import EncoderSettings, PretrainedModel
+from spacy_bertft.models.encoder.build import EncoderSettings, PretrainedModel, backprop_encoded
 from spacy_bertft.models.encoder.forward import pool_windows
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.module import BertModule
@@ -34,7 +34,6 @@ from spacy_bertft.models.encoder.states import (
     EncodedGradient,
     Output,
     Pooling,
-    backprop_encoded,
     join_docs,
 )
 from spacy_bertft.models.stock.model import GetSpans, SpanGrid, encode_grid, plan_grid

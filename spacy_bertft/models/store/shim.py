@@ -60,6 +60,7 @@ class TorchShim(Shim):
         self.is_left_out: Callable[[str], bool] | None = None
         self.stored_dtype: torch.dtype | None = None
         self.spec: Spec = {}
+        self._lr_scales: dict[str, float] = {}
         self.mark_changed()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -107,13 +108,14 @@ class TorchShim(Shim):
     def _take(self, spec: Spec, module: torch.nn.Module) -> Any:
         self.spec = spec
         self._model = module.to(get_torch_default_device())
+        self._lr_scales = {name: self._find_lr_scale(module, name) for name, _ in module.named_parameters()}
         self.mark_changed()
         return self._model
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let the optimizer use the gradients, and clear them."""
         scaled = {
-            name: ScaledParameter(parameter, self._find_lr_scale(self.module, name), name)
+            name: ScaledParameter(parameter, self._lr_scales[name], name)
             for name, parameter in self.module.named_parameters()
             if parameter.requires_grad
         }
@@ -166,6 +168,7 @@ class TorchShim(Shim):
         copied = TorchShim(self._build, self._find_lr_scale, self.export)
         copied.spec = copy.deepcopy(self.spec)
         copied._model = copy.deepcopy(self._model)
+        copied._lr_scales = self._lr_scales
         return copied
 
     def to_device(self, device_type: str, device_id: int) -> None:
