@@ -41,6 +41,7 @@ class AdamW(Optimizer):
 
     Attributes:
         averages: The averaged weights, by model and name.
+        n_averaged: How many steps the averages of each torch model have seen.
 
     Raises:
         SettingError: The decay of the average is none.
@@ -72,7 +73,7 @@ class AdamW(Optimizer):
         )
         self.weight_decay = weight_decay
         self.average_decay = average_decay
-        self._n_averaged: dict[int, int] = {}
+        self.n_averaged: dict[int, int] = {}
         self._steppers: dict[int, torch.optim.AdamW] = {}
         self._waiting: Moments = {}
 
@@ -131,15 +132,6 @@ class AdamW(Optimizer):
         self._steppers.clear()
         self._waiting = dict(moments)
 
-    @property
-    def n_averaged(self) -> dict[int, int]:
-        """How many steps the averages of each torch model have seen."""
-        return dict(self._n_averaged)
-
-    @n_averaged.setter
-    def n_averaged(self, n_averaged: dict[int, int]) -> None:
-        self._n_averaged = dict(n_averaged)
-
     def _get_stepper(self, model_id: int, scaled: list[ScaledParameter]) -> torch.optim.AdamW:
         stepper = self._steppers.get(model_id)
         known: set[int] = set()
@@ -160,7 +152,7 @@ class AdamW(Optimizer):
 
     @torch.no_grad()
     def _average(self, model_id: int, scaled: list[ScaledParameter]) -> None:
-        n_steps = self._n_averaged[model_id] = self._n_averaged.get(model_id, 0) + 1
+        n_steps = self.n_averaged[model_id] = self.n_averaged.get(model_id, 0) + 1
         decay = min(self.average_decay, (1 + n_steps) / (10 + n_steps))
         averages: dict[tuple[int, str], Any] = cast(Any, self.averages)
         for item in scaled:

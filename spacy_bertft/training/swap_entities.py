@@ -1,17 +1,15 @@
-"""`spacy-bertft.swap_entities.v1`: an augmenter that puts other entities of the same label in the place of entities."""
+"""`spacy-bertft.swap_entities.v1`: an augmenter that replaces entities by other entities of the same label."""
 
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
 import random
 import warnings
 from collections import defaultdict, deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
 
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span, Token
 from spacy.training import Example
 
 from spacy_bertft.errors import SettingError
@@ -20,41 +18,9 @@ _N_REMEMBERED = 10_000
 # Annotation of tokens that would not fit the words of another entity.
 _TOKEN_ANNOTATION = ("TAG", "POS", "MORPH", "LEMMA", "DEP")
 
-
-@dataclass(frozen=True)
-class Words:
-    """Some tokens of a document.
-
-    Attributes:
-        texts: Their texts.
-        spaces: Whether a space follows each.
-    """
-
-    texts: tuple[str, ...]
-    spaces: tuple[bool, ...]
-
-
-@dataclass(frozen=True)
-class Entity:
-    """An entity, in the tokens of both sides of its example.
-
-    Attributes:
-        label: Its label.
-        predicted: Its tokens as the pipeline's tokenizer cuts them.
-        reference: Its tokens in the gold annotation.
-    """
-
-    label: str
-    predicted: Words
-    reference: Words
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an entity stands: half-open ranges of tokens, on both sides."""
-
-    predicted: tuple[int, int]
-    reference: tuple[int, int]
+Words = list[tuple[str, bool]]  # the text of each token, and whether a space follows
+# What `Doc` reads of a token: text, space, entity and start of a sentence; None where nothing is known of these.
+Row = tuple[str, bool, str | None, bool | None]
 
 
 class SwapEntities:
@@ -81,18 +47,24 @@ class SwapEntities:
         if not 0 <= level <= 1:
             raise SettingError("level", level, "a share from 0 to 1")
         self.level = level
-        self._seen: defaultdict[str, deque[Entity]] = defaultdict(partial(deque, maxlen=_N_REMEMBERED))
+        self._seen: defaultdict[str, deque[tuple[Words, Words]]] = defaultdict(partial(deque, maxlen=_N_REMEMBERED))
         self._has_warned = False
 
     def __call__(self, nlp: Language | None, example: Example) -> Iterator[Example]:
         """Augment one example, as spaCy asks for it; the pipeline is not needed."""
         found = _find_entities(example)
-        for entity, _ in found:
-            self._seen[entity.label].append(entity)
+        for predicted, reference in found:
+            self._seen[reference.label_].append((_get_words(predicted), _get_words(reference)))
         if not found or random.random() >= self.level or not self._may_change(example):
             yield example
             return
-        yield _replace(example, [(place, random.choice(self._seen[entity.label])) for entity, place in found])
+        chosen = [random.choice(self._seen[reference.label_]) for _, reference in found]
+        sides = zip(
+            (example.predicted, example.reference), zip(*found, strict=True), zip(*chosen, strict=True), strict=True
+        )
+        new = Example(*(_replace_spans(*side) for side in sides))
+        new.reference.cats = dict(example.reference.cats)
+        yield new
 
     def _may_change(self, example: Example) -> bool:
         reference = example.reference
@@ -112,64 +84,42 @@ def configure_swap_entities(level: float = 0.3) -> SwapEntities:
     return SwapEntities(level)
 
 
-def _find_entities(example: Example) -> list[tuple[Entity, Place]]:
-    """Find the entities that stand on whole tokens on both sides."""
-    reference, predicted = example.reference, example.predicted
-    found = []
-    for ent in reference.ents:
-        span = predicted.char_span(ent.start_char, ent.end_char)
-        if span is not None and span.text == ent.text:
-            entity = Entity(ent.label_, _get_words(span), _get_words(ent))
-            found.append((entity, Place((span.start, span.end), (ent.start, ent.end))))
-    return found
+def _find_entities(example: Example) -> list[tuple[Span, Span]]:
+    """Find the entities that are whole tokens on both sides, predicted and reference."""
+    pairs = [(example.predicted.char_span(ent.start_char, ent.end_char), ent) for ent in example.reference.ents]
+    return [(span, ent) for span, ent in pairs if span is not None and span.text == ent.text]
 
 
-def _get_words(tokens: Any) -> Words:
-    return Words(tuple(token.text for token in tokens), tuple(bool(token.whitespace_) for token in tokens))
+def _get_words(span: Span) -> Words:
+    return [(token.text, bool(token.whitespace_)) for token in span]
 
 
-def _replace(example: Example, swaps: list[tuple[Place, Entity]]) -> Example:
-    predicted = _splice(example.predicted, [(place.predicted, entity.predicted) for place, entity in swaps])
-    reference = _splice(example.reference, [(place.reference, entity.reference) for place, entity in swaps])
-    reference.cats = dict(example.reference.cats)
-    return Example(predicted, reference)
-
-
-def _splice(doc: Doc, swaps: list[tuple[tuple[int, int], Words]]) -> Doc:
-    """Make a document with other words in some places; each place keeps its annotation and what follows it."""
-    tokens: list[_Token] = []
+def _replace_spans(doc: Doc, spans: Sequence[Span], words: Sequence[Words]) -> Doc:
+    """Make a document with other words in some spans; each keeps its annotation and what follows it."""
+    rows: list[Row] = []
     done = 0
-    for (start, end), new in swaps:
-        tokens += map(_read_token, doc[done:start])
-        tokens += _put_words(_read_token(doc[start]), _read_token(doc[end - 1]), new)
-        done = end
-    tokens += map(_read_token, doc[done:])
-    words, spaces, ents, starts = map(list, zip(*tokens, strict=True))
-    return Doc(doc.vocab, words=words, spaces=spaces, ents=ents, sent_starts=starts)
+    for span, new in zip(spans, words, strict=True):
+        rows += [*map(_read_row, doc[done : span.start]), *_fill(span, new)]
+        done = span.end
+    rows += map(_read_row, doc[done:])
+    texts, spaces, ents, starts = map(list, zip(*rows, strict=True))
+    return Doc(doc.vocab, words=texts, spaces=spaces, ents=ents, sent_starts=starts)
 
 
-class _Token(NamedTuple):
-    """A token as `Doc` reads it; nothing where nothing is known of its entity or its sentence."""
-
-    text: str
-    space: bool
-    ent: str | None
-    is_sent_start: bool | None
-
-
-def _read_token(token: Any) -> _Token:
+def _read_row(token: Token) -> Row:
     ent = {"B": f"B-{token.ent_type_}", "I": f"I-{token.ent_type_}", "O": "O"}.get(token.ent_iob_)
-    return _Token(token.text, bool(token.whitespace_), ent, token.is_sent_start)
+    return token.text, bool(token.whitespace_), ent, token.is_sent_start
 
 
-def _put_words(first: _Token, last: _Token, new: Words) -> Iterator[_Token]:
-    """Give new words the annotation of the entity that they replace, from its first and its last token."""
-    inside = first.ent and first.ent.replace("B-", "I-", 1)
-    for index, (text, space) in enumerate(zip(new.texts, new.spaces, strict=True)):
-        is_last = index == len(new.texts) - 1
-        yield _Token(
+def _fill(span: Span, words: Words) -> Iterator[Row]:
+    """Give new words the annotation of the span that they replace."""
+    _, _, first, is_sent_start = _read_row(span[0])
+    inside = first if first in (None, "O") else f"I-{first[2:]}"
+    for index, (text, has_space) in enumerate(words):
+        is_last = index == len(words) - 1
+        yield (
             text,
-            last.space if is_last else space,
-            inside if index else first.ent,
-            (first.is_sent_start and False) if index else first.is_sent_start,
+            bool(span[-1].whitespace_) if is_last else has_space,
+            inside if index else first,
+            is_sent_start and not index,
         )
