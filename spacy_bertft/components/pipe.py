@@ -3,6 +3,7 @@
 # No `from __future__ import annotations`: spaCy reads signatures at run time.
 
 import copy
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -17,7 +18,7 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_bertft.errors import CheckpointError, UnsupportedError, check_file, name_source, parse_message
-from spacy_bertft.models.encoder.build import Encoder
+from spacy_bertft.models.encoder.build import Encoder, build_bert_encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.trainable import keep_adapter_apart, read_adapter, write_adapter
 from spacy_bertft.models.heads.head import HeadModel, find_own_encoder
@@ -26,20 +27,21 @@ from spacy_bertft.output import update_folder_when_done
 
 _ADVICE = "Take another copy, or store the pipeline again."
 
-DEFAULT_ENCODER = {
-    "@architectures": "spacy-bertft.BertEncoder.v1",
-    "name": "bert-base-uncased",
-    "window": None,
-    "stride": None,
-    "max_pieces": 1024,
-    "precision": "auto",
-    "backend": "torch",
-    "frozen_layers": "none",
-    "layer_lr_decay": 1.0,
-    "layers": "last",
-    "cache_mb": 1024,
-    "adapter": None,
-}
+
+def list_defaults(architecture: str, build: Callable[..., Any], **settings: Any) -> dict[str, Any]:
+    """List the settings of an architecture with their defaults, for the default config of a component.
+
+    Args:
+        architecture: Its registered name.
+        build: The function or class.
+        settings: Those without a default.
+    """
+    parameters = inspect.signature(build).parameters.values()
+    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+    return {"@architectures": f"spacy-bertft.{architecture}.v1", **settings, **defaults}
+
+
+DEFAULT_ENCODER = list_defaults("BertEncoder", build_bert_encoder, name="bert-base-uncased")
 
 
 class BertPipe(TrainablePipe):  # type: ignore[misc]

@@ -11,7 +11,6 @@ from spacy.parts_of_speech import IDS as POS_IDS
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_bertft.components.component import Scorer
 from spacy_bertft.components.predictions import Prediction, list_tags
 from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError
@@ -54,18 +53,6 @@ class BertTagger(TokenComponent):
     """Tag tokens. A token without a piece, such as whitespace, keeps what it has."""
 
     scheme = None
-
-    def __init__(
-        self,
-        vocab: Any,
-        model: TokenModel,
-        name: str,
-        *,
-        overwrite: bool,
-        set_pos: bool,
-        scorer: Scorer | None,
-    ) -> None:
-        super().__init__(vocab, model, name, scorer=scorer, overwrite=overwrite, set_pos=set_pos)
 
     def _add_label(self, label: str) -> int:
         if self.cfg["set_pos"] and label not in POS_IDS:

@@ -18,7 +18,7 @@ from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.checkpoints.heads import NEVER
 from spacy_bertft.components.category_scores import UnknownLabelsWarning, count_unknown_labels, format_unknown_labels
 from spacy_bertft.components.component import BertComponent, Scorer
-from spacy_bertft.components.pipe import DEFAULT_ENCODER
+from spacy_bertft.components.pipe import DEFAULT_ENCODER, list_defaults
 from spacy_bertft.components.predictions import Prediction, list_categories, list_gold_labels
 from spacy_bertft.components.text_pair import CUT_PAIR, UNMARKED_PAIR, check_pairs
 from spacy_bertft.data.pairs import is_unmarked_pair
@@ -32,14 +32,7 @@ Floats = NDArray[np.float64]
 # confection reads this at run time.
 ClassWeights = Union[Literal["none", "balanced"], dict[str, float]]  # noqa: UP007
 
-DEFAULT_MODEL = {
-    "@architectures": "spacy-bertft.TextClassifier.v1",
-    "pooling": "cls",
-    "windows": "mean",
-    "dropout": None,
-    "head_lr_scale": 1.0,
-    "encoder": DEFAULT_ENCODER,
-}
+DEFAULT_MODEL = list_defaults("TextClassifier", TextModel, encoder=DEFAULT_ENCODER)
 
 
 class TextComponent(BertComponent):

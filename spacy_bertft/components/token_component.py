@@ -11,22 +11,13 @@ from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 
 from spacy_bertft.components.component import BertComponent
-from spacy_bertft.components.pipe import DEFAULT_ENCODER
+from spacy_bertft.components.pipe import DEFAULT_ENCODER, list_defaults
 from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.models.heads.losses import TokenGradient
-from spacy_bertft.models.heads.token import TokenScores
+from spacy_bertft.models.heads.token import TokenModel, TokenScores
 from spacy_bertft.tags.grammar import TagScheme
 
-DEFAULT_MODEL = {
-    "@architectures": "spacy-bertft.TokenClassifier.v1",
-    "decoder": "crf",
-    "dropout": None,
-    "head_lr_scale": 1.0,
-    "token_loss": 0.0,
-    "label_smoothing": 0.0,
-    "consistency": 0.0,
-    "encoder": DEFAULT_ENCODER,
-}
+DEFAULT_MODEL = list_defaults("TokenClassifier", TokenModel, encoder=DEFAULT_ENCODER)
 
 
 class TokenRows(NamedTuple):

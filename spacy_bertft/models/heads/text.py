@@ -23,14 +23,8 @@ _ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
-def build_text_classifier(
-    encoder: Encoder,
-    pooling: DocumentVector = "cls",
-    windows: WindowScores = "mean",
-    dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
-    head_lr_scale: float = 1.0,
-) -> "TextModel":
-    """Build a linear layer over one vector of each window. Its scores are logits, `(B, L)`.
+class TextModel(HeadModel[NDArray[np.float32]]):
+    """`spacy-bertft.TextClassifier.v1`: a linear layer over one vector of each window. Its scores are logits, `(B, L)`.
 
     Args:
         encoder: Gives the states.
@@ -43,39 +37,25 @@ def build_text_classifier(
         dropout: Rate of dropout on the vector; by default that of `[training]`.
         head_lr_scale: Factor on the learning rate of the head.
 
-    Raises:
-        SettingError: A setting is outside what is allowed.
-    """
-    for setting, value, allowed in (("pooling", pooling, DocumentVector), ("windows", windows, WindowScores)):
-        if value not in get_args(allowed):
-            raise SettingError(setting, value, f"one of {', '.join(get_args(allowed))}")
-    return TextModel(encoder, pooling, windows, dropout=dropout, head_lr_scale=head_lr_scale)
-
-
-class TextModel(HeadModel[NDArray[np.float32]]):
-    """A thinc model that scores the labels of documents, `(B, L)`.
-
-    Args:
-        encoder: Gives the states.
-        pooling: The vector of a window.
-        windows: How the scores of windows are combined.
-        dropout: Rate of dropout on the vector; None for that of `[training]`.
-        head_lr_scale: Factor on the learning rate of the head.
-
     Attributes:
         vector: What the encoder is asked for: the pooler of BERT starts from the first piece.
         n_truncated: How many pairs of texts it did not read to their ends, because they did not fit one window.
+
+    Raises:
+        SettingError: A setting is outside what is allowed.
     """
 
     def __init__(
         self,
         encoder: Encoder,
-        pooling: DocumentVector,
-        windows: WindowScores,
-        *,
-        dropout: float | None,
-        head_lr_scale: float,
+        pooling: DocumentVector = "cls",
+        windows: WindowScores = "mean",
+        dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
+        head_lr_scale: float = 1.0,
     ) -> None:
+        for setting, value, allowed in (("pooling", pooling, DocumentVector), ("windows", windows, WindowScores)):
+            if value not in get_args(allowed):
+                raise SettingError(setting, value, f"one of {', '.join(get_args(allowed))}")
         self.vector: Pooling = "first" if pooling == "cls" else pooling
         super().__init__(
             "text_classifier",
@@ -148,6 +128,9 @@ class TextModel(HeadModel[NDArray[np.float32]]):
             return docs
 
         return scores.detach().cpu().numpy(), backprop
+
+
+build_text_classifier = TextModel  # the name of the architecture
 
 
 class TextHead(torch.nn.Module):

@@ -74,16 +74,8 @@ class TokenScores:
         return replace(self, scores=scores, chain=self.chain.scale_by_temperature(temperature))
 
 
-def build_token_classifier(
-    encoder: Encoder,
-    decoder: Decoder = "crf",
-    dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
-    head_lr_scale: float = 1.0,
-    token_loss: float = 0.0,
-    label_smoothing: float = 0.0,
-    consistency: float = 0.0,
-) -> "TokenModel":
-    """Build a linear layer over the first piece of each token, and a decoder over its scores.
+class TokenModel(HeadModel[TokenScores]):
+    """`spacy-bertft.TokenClassifier.v1`: a linear layer over the first piece of each token, and a decoder.
 
     Args:
         encoder: Gives the states.
@@ -101,35 +93,29 @@ def build_token_classifier(
     Raises:
         SettingError: A setting is outside what is allowed.
     """
-    if decoder not in get_args(Decoder):
-        raise SettingError("decoder", decoder, f"one of {', '.join(get_args(Decoder))}")
-    if token_loss < 0:
-        raise SettingError("token_loss", token_loss, "a weight that is not negative")
-    if not 0 <= label_smoothing < 1 or (label_smoothing and not token_loss and decoder == "crf"):
-        expected = "a share below 1; with the decoder crf, also a token_loss above 0, which is what is smoothed"
-        raise SettingError("label_smoothing", label_smoothing, expected)
-    if consistency < 0 or (consistency and isinstance(encoder, SharedEncoder)):
-        raise SettingError("consistency", consistency, "a weight that is not negative, and 0 over a shared encoder")
-    # Without a chain that learns, the loss is the cross-entropy of each token, and smoothing applies to all of it.
-    is_smoothed = decoder != "crf" and label_smoothing > 0
-    loss = TokenLoss(0.0 if is_smoothed else 1.0, token_loss + is_smoothed, label_smoothing, consistency)
-    return TokenModel(encoder, decoder, loss, dropout=dropout, head_lr_scale=head_lr_scale)
-
-
-class TokenModel(HeadModel[TokenScores]):
-    """A thinc model that scores the tags of tokens.
-
-    Args:
-        encoder: Gives the states.
-        decoder: How tags are found.
-        loss: What is minimized.
-        dropout: Rate of dropout on the states; None for that of `[training]`.
-        head_lr_scale: Factor on the learning rate of the head.
-    """
 
     def __init__(
-        self, encoder: Encoder, decoder: Decoder, loss: TokenLoss, *, dropout: float | None, head_lr_scale: float
+        self,
+        encoder: Encoder,
+        decoder: Decoder = "crf",
+        dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
+        head_lr_scale: float = 1.0,
+        token_loss: float = 0.0,
+        label_smoothing: float = 0.0,
+        consistency: float = 0.0,
     ) -> None:
+        if decoder not in get_args(Decoder):
+            raise SettingError("decoder", decoder, f"one of {', '.join(get_args(Decoder))}")
+        if token_loss < 0:
+            raise SettingError("token_loss", token_loss, "a weight that is not negative")
+        if not 0 <= label_smoothing < 1 or (label_smoothing and not token_loss and decoder == "crf"):
+            expected = "a share below 1; with the decoder crf, also a token_loss above 0, which is what is smoothed"
+            raise SettingError("label_smoothing", label_smoothing, expected)
+        if consistency < 0 or (consistency and isinstance(encoder, SharedEncoder)):
+            raise SettingError("consistency", consistency, "a weight that is not negative, and 0 over a shared encoder")
+        # Without a chain that learns, the loss is the cross-entropy of each token, and smoothing applies to all of it.
+        is_smoothed = decoder != "crf" and label_smoothing > 0
+        loss = TokenLoss(0.0 if is_smoothed else 1.0, token_loss + is_smoothed, label_smoothing, consistency)
         super().__init__(
             "token_classifier",
             encoder,
@@ -231,6 +217,9 @@ class TokenModel(HeadModel[TokenScores]):
 
         rows = encoded.token_index, encoded.token_end, encoded.lengths
         return TokenScores(scores.detach().cpu().numpy(), *rows, *chains, self.loss), backprop
+
+
+build_token_classifier = TokenModel  # the name of the architecture
 
 
 class TokenHead(torch.nn.Module):
