@@ -1,10 +1,6 @@
-"""A linear chain over tags: its best path, its probabilities, its loss.
+"""What a linear chain says of tags: the likelihood of gold tags and its gradient, marginals, probabilities of paths.
 
-One object serves every decoder. A conditional random field learns the scores of the chain; a constrained search has
-scores of zero and minus infinity; and with zeros everywhere the loss of the chain is the cross-entropy of each token on
-its own, the best path the tag-wise maximum.
-
-Sources: Viterbi (1967); Lafferty, McCallum & Pereira (2001).
+Source: Lafferty, McCallum & Pereira (2001).
 """
 
 from __future__ import annotations
@@ -14,73 +10,15 @@ from numpy.typing import NDArray
 
 from spacy_bertft.errors import ShapeError, TagError
 from spacy_bertft.tags.forward_backward import (
-    Floats,
     ForwardBackward,
-    LinearChain,
     build_log_matrix,
     find_deep_rows,
     find_depth,
     finite_max,
     matmul,
-    order_by_step,
     run_forward_backward,
 )
-from spacy_bertft.tags.grammar import TagGrammar
-from spacy_bertft.tags.steps import count_rows, pick_first
-
-
-def build_chain(grammar: TagGrammar) -> LinearChain:
-    """Build the chain that allows what the grammar allows and prefers nothing."""
-    start, transitions, end = (
-        np.where(allowed, 0.0, -np.inf) for allowed in (grammar.may_start, grammar.may_follow, grammar.may_end)
-    )
-    return LinearChain(start, transitions, end)
-
-
-def build_free_chain(n_tags: int) -> LinearChain:
-    """Build the chain of zeros: each token is tagged on its own."""
-    return LinearChain(np.zeros(n_tags), np.zeros((n_tags, n_tags)), np.zeros(n_tags))
-
-
-def best_paths(scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain) -> NDArray[np.intp]:
-    """Find the best path of every sequence of a batch.
-
-    The best tag of each token on its own may spell `O I-PER`, which names no entity; the chain of a grammar forbids it.
-
-    Args:
-        scores: `(T, L)` tag scores of all tokens, sequence after sequence.
-        lengths: `(B,)` tokens per sequence.
-        chain: The scores of the chain.
-
-    Returns:
-        `(T,)` tags. Among equals the tag with the lowest index wins.
-
-    Raises:
-        ShapeError: The arrays do not fit each other.
-
-    Source: Viterbi (1967); constraints as in Lample et al. (2016), eq. 2.
-    """
-    scores, steps = order_by_step(scores, lengths, chain)
-    best = scores.copy()
-    slices = list(steps.slices())
-    transitions = chain.transitions[:, None, :]
-    sums = np.empty((len(chain.start), count_rows(slices[0]) if slices else 0, len(chain.start)))
-    for t, rows in enumerate(slices):
-        if t == 0:
-            best[rows] += chain.start
-        else:
-            before = best[pick_first(slices[t - 1], rows)]
-            # Tags of the token before go first: the maximum then runs over whole blocks of memory.
-            np.add(before.T[:, :, None], transitions, out=sums[:, : count_rows(rows)])
-            best[rows] += sums[:, : count_rows(rows)].max(axis=0)
-    path, after = np.empty(len(scores), dtype=np.intp), slice(0, 0)
-    for rows in reversed(slices):
-        n_going = count_rows(after)
-        ending, going = slice(rows.start + n_going, rows.stop), slice(rows.start, rows.start + n_going)
-        path[ending] = (best[ending] + chain.end).argmax(axis=1)
-        path[going] = (best[going] + chain.transitions.T[path[after]]).argmax(axis=1)
-        after = rows
-    return steps.unpack(path)
+from spacy_bertft.tags.paths import Floats, LinearChain
 
 
 def chain_loss(
@@ -154,7 +92,7 @@ def path_log_probs(
     Source: Lafferty, McCallum & Pereira (2001), eq. 1.
 
     Example:
-        >>> chain = build_free_chain(2)
+        >>> chain = LinearChain(np.zeros(2), np.zeros((2, 2)), np.zeros(2))
         >>> np.exp(path_log_probs(np.array([0, 1, 1]), np.zeros((3, 2)), np.array([2, 1]), chain)).round(3).tolist()
         [0.25, 0.5]
     """

@@ -13,10 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bertft.errors import ShapeError
-from spacy_bertft.tags.steps import Steps, build_steps, count_rows, pick_first
-
-Floats = NDArray[np.float64]
+from spacy_bertft.tags.paths import Floats, LinearChain, Steps, order_by_step
 
 # `exp(-708)` is the smallest normal float. Rows of products that could come near it are summed in log space.
 _DEEPEST_PRODUCT = 600.0
@@ -25,29 +22,6 @@ _DEEPEST_FACTOR = 100.0
 _LEAST_SUM = 1e-200
 # OpenBLAS takes a second thread from 262,144 products on.
 _MOST_PRODUCTS = 65_536
-
-
-@dataclass(frozen=True)
-class LinearChain:
-    """What a path of tags earns on top of the scores of its tokens; minus infinity forbids.
-
-    Attributes:
-        start: `(L,)` for starting with a tag.
-        transitions: `(L, L)` for tag `j` after tag `i`, at `[i, j]`.
-        end: `(L,)` for ending with a tag.
-    """
-
-    start: Floats
-    transitions: Floats
-    end: Floats
-
-    def add(self, start: Floats, transitions: Floats, end: Floats) -> LinearChain:
-        """Add to all scores; what is forbidden stays so."""
-        return LinearChain(self.start + start, self.transitions + transitions, self.end + end)
-
-    def scale_by_temperature(self, temperature: float) -> LinearChain:
-        """Divide everything by a temperature above 0; what is forbidden stays so."""
-        return LinearChain(self.start / temperature, self.transitions / temperature, self.end / temperature)
 
 
 @dataclass(frozen=True)
@@ -105,34 +79,24 @@ def run_forward_backward(
     return ForwardBackward(alpha, beta, log_partition)
 
 
-def order_by_step(
-    scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain
-) -> tuple[Floats, Steps]:
-    """Put scores into time-major order, `(T, L)`.
-
-    Raises:
-        ShapeError: The arrays do not fit each other.
-    """
-    n_tags, n_tokens = len(chain.start), int(lengths.sum())
-    if scores.shape != (n_tokens, n_tags):
-        raise ShapeError("scores", scores.shape, f"({n_tokens}, {n_tags}): a row per token, a column per tag")
-    steps = build_steps(lengths.astype(np.intp))
-    return np.asarray(scores, dtype=np.float64)[steps.order], steps
-
-
 def _sum_logs(scores: Floats, steps: Steps, chain: LinearChain, matrix: LogMatrix) -> tuple[Floats, Floats]:
     """Sum over all paths in time-major order, `(T, L)` from each side, however far apart the numbers lie."""
-    alpha, beta = scores.copy(), np.empty_like(scores)
-    slices = list(steps.slices())
-    for t, rows in enumerate(slices):
-        alpha[rows] += log_matmul(alpha[pick_first(slices[t - 1], rows)], matrix) if t else chain.start
+    alpha, beta, before = scores.copy(), np.empty_like(scores), slice(0, 0)
+    for rows in steps.slices:
+        alpha[rows] += log_matmul(alpha[_pick_first(before, rows)], matrix) if before.stop else chain.start
+        before = rows
     backward, after = build_log_matrix(chain.transitions.T), slice(0, 0)
-    for rows in reversed(slices):
+    for rows in reversed(steps.slices):
         beta[rows] = chain.end
-        if n_going := count_rows(after):
-            beta[rows.start : rows.start + n_going] = log_matmul(scores[after] + beta[after], backward)
+        if after.stop:
+            beta[_pick_first(rows, after)] = log_matmul(scores[after] + beta[after], backward)
         after = rows
     return alpha, beta
+
+
+def _pick_first(rows: slice, other: slice) -> slice:
+    """Return as many of the first rows of a step as another step has."""
+    return slice(rows.start, rows.start + other.stop - other.start)
 
 
 def _sum_scaled(
@@ -174,9 +138,9 @@ def _run_forward(factors: Floats, steps: Steps, start: Floats, matrix: Floats) -
     """Return the sums up to each token, `(T, L)`, each row divided by its own sum, and these, `(T,)`."""
     sums, scales = factors.copy(), np.empty((len(factors), 1))
     before = slice(0, 0)
-    for rows in steps.slices():
+    for rows in steps.slices:
         here = sums[rows]
-        here *= matmul(sums[pick_first(before, rows)], matrix) if before.stop else start
+        here *= matmul(sums[_pick_first(before, rows)], matrix) if before.stop else start
         scale = np.add.reduce(here, axis=1, keepdims=True, out=scales[rows])
         here /= scale
         before = rows
@@ -188,11 +152,10 @@ def _run_backward(factors: Floats, steps: Steps, end: Floats, matrix: Floats) ->
     matrix = np.ascontiguousarray(matrix.T)
     sums, scales = np.empty_like(factors), np.ones((len(factors), 1))
     after = slice(0, 0)
-    for rows in reversed(list(steps.slices())):
-        n_going = count_rows(after)
-        sums[rows.start + n_going : rows.stop] = end
-        if n_going:
-            going = slice(rows.start, rows.start + n_going)
+    for rows in reversed(steps.slices):
+        going = _pick_first(rows, after)
+        sums[going.stop : rows.stop] = end
+        if after.stop:
             here = matmul(factors[after] * sums[after], matrix)
             scale = np.add.reduce(here, axis=1, keepdims=True, out=scales[going])
             np.divide(here, scale, out=sums[going])

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bertft.tags.forward_backward import Floats, LinearChain, build_log_matrix, log_matmul, run_forward_backward
+from spacy_bertft.tags.forward_backward import build_log_matrix, log_matmul, run_forward_backward
 from spacy_bertft.tags.grammar import TagGrammar
+from spacy_bertft.tags.paths import Floats, LinearChain
 
 
 @dataclass(frozen=True)

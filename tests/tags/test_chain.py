@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spacy_bertft.errors import ShapeError, TagError
-from spacy_bertft.tags.chain import best_paths, build_chain, build_free_chain, chain_loss, tag_probs
-from spacy_bertft.tags.forward_backward import LinearChain, run_forward_backward
+from spacy_bertft.tags.chain import chain_loss, tag_probs
+from spacy_bertft.tags.forward_backward import run_forward_backward
 from spacy_bertft.tags.grammar import TagGrammar, build_grammar
+from spacy_bertft.tags.paths import LinearChain, best_paths, build_chain, build_free_chain
 
 Floats = NDArray[np.float64]
 GRAMMARS = (

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from seqeval.metrics.sequence_labeling import get_entities
 
-from spacy_bertft.tags.chain import best_paths, build_chain, build_free_chain, tag_probs
-from spacy_bertft.tags.forward_backward import LinearChain, run_forward_backward
+from spacy_bertft.tags.chain import tag_probs
+from spacy_bertft.tags.forward_backward import run_forward_backward
 from spacy_bertft.tags.grammar import Scheme, TagGrammar, build_grammar
+from spacy_bertft.tags.paths import LinearChain, best_paths, build_chain, build_free_chain
 from spacy_bertft.tags.schemes import TagSpan, read_spans
 from spacy_bertft.tags.spans import SpanBatch, find_spans
 
