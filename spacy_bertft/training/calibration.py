@@ -12,7 +12,8 @@ Floats = NDArray[np.float64]
 
 N_BINS = 10
 _LOWEST, _HIGHEST = 0.1, 10.0  # temperatures
-_N_GRID = 25
+_N_GRID, _N_REFINED = 25, 30
+_GOLDEN = (np.sqrt(5) - 1) / 2
 # No single answer may cost more than one that was held to be impossible up to this.
 _LEAST_PROB = 1e-9
 
@@ -69,12 +70,26 @@ def fit_temperature(answers: Answers) -> float:
         loss = log_loss(answers.find_probs(float(np.exp(log_temperature))), answers.is_right)
         return loss + log_temperature**2 / (2 * len(answers.is_right))
 
-    low, high = np.log(_LOWEST), np.log(_HIGHEST)
-    for n_points in (_N_GRID, *[9] * 6):  # after the first grid, each one is four times as fine as the one before
-        grid = np.linspace(low, high, n_points)
-        best = int(np.argmin([cost(float(point)) for point in grid]))
-        low, high = grid[max(best - 1, 0)], grid[min(best + 1, n_points - 1)]
-    return float(np.exp(grid[best]))
+    grid = np.linspace(np.log(_LOWEST), np.log(_HIGHEST), _N_GRID)
+    best = int(np.argmin([cost(point) for point in grid]))
+    low, high = grid[max(best - 1, 0)], grid[min(best + 1, _N_GRID - 1)]
+    return float(np.exp(_find_minimum(cost, low, high)))
+
+
+def _find_minimum(cost: Callable[[float], float], low: float, high: float) -> float:
+    """Find the lowest point of a function between two points by golden sections (Kiefer 1953)."""
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    cost_left, cost_right = cost(left), cost(right)
+    for _ in range(_N_REFINED):
+        if cost_left < cost_right:
+            high, right, cost_right = right, left, cost_left
+            left = high - _GOLDEN * (high - low)
+            cost_left = cost(left)
+        else:
+            low, left, cost_left = left, right, cost_right
+            right = low + _GOLDEN * (high - low)
+            cost_right = cost(right)
+    return (low + high) / 2
 
 
 def log_loss(probs: Floats, is_right: NDArray[np.bool_]) -> float:
