@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from spacy.attrs import ENT_IOB, IDX, LENGTH
-from spacy.tokens import Doc, Span, SpanGroup
+from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from spacy_bertft.tags.schemes import TagSpan
@@ -245,20 +245,6 @@ def is_entity_correct(span: TagSpan, gold: GoldEntities) -> bool | None:
     if span in gold.spans:
         return True
     return False if gold.is_known[span.token_start : span.token_end].all() else None
-
-
-def judge_group(group: SpanGroup, gold: GoldEntities) -> list[tuple[Span, float, bool]]:
-    """List the entities that a component has found, with their probabilities and whether each is right.
-
-    Those of which the annotation says nothing are left out.
-
-    Args:
-        group: `doc.spans` of the component, on a predicted document.
-        gold: What the annotation says of that document.
-    """
-    verdicts = [is_entity_correct(TagSpan(span.start, span.end, span.label_), gold) for span in group]
-    rows = zip(group, group.attrs["scores"], verdicts, strict=True)
-    return [(span, prob, is_right) for span, prob, is_right in rows if is_right is not None]
 
 
 def _compare(span: TagSpan, gold: GoldEntities | None) -> tuple[str | None, bool | None, tuple[TagSpan, ...]]:
