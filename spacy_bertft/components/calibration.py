@@ -1,4 +1,4 @@
-"""`spacy-bertft.calibrate.v1`: what stands in a trained pipeline as a probability should be one."""
+"""`spacy-bertft.calibrate.v1`: temperature scaling of the components of a trained pipeline."""
 
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
@@ -14,37 +14,37 @@ from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import run_component
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.errors import SettingError
-from spacy_bertft.training.calibration import Answers, fit_temperature, join_answers
+from spacy_bertft.training.calibration import CalibrationData, fit_temperature, join_calibration_data
 
 CalibratedComponent = BertNer | TextComponent
 
 
 def find_calibrated(nlp: Language) -> dict[str, CalibratedComponent]:
-    """Find the components of a pipeline whose answers have probabilities, by name."""
+    """Find the components of a pipeline whose predictions have probabilities, by name."""
     return {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, CalibratedComponent)}
 
 
-def collect_answers(nlp: Language, examples: Iterable[Example]) -> dict[str, Answers]:
-    """Let every component with probabilities answer, and look which answers are right.
+def collect_calibration_data(nlp: Language, examples: Iterable[Example]) -> dict[str, CalibrationData]:
+    """Let every component with probabilities predict, and check which predictions are correct.
 
     Args:
         nlp: A trained pipeline.
         examples: With gold annotation. Their predicted documents are annotated.
     """
     pipes = find_calibrated(nlp)
-    parts: dict[str, list[Answers]] = {name: [] for name in pipes}
+    parts: dict[str, list[CalibrationData]] = {name: [] for name in pipes}
     last = list(pipes)[-1] if pipes else None
     for batch in minibatch(examples, nlp.batch_size):  # type: ignore[no-untyped-call]
         for name, pipe in nlp.pipeline:
             if name in pipes:
-                parts[name].append(pipes[name].collect_answers(batch))
+                parts[name].append(pipes[name].collect_calibration_data(batch))
             if name == last:
                 break
             run_component(pipe, [example.predicted for example in batch])
-    return {name: join_answers(answers) for name, answers in parts.items()}
+    return {name: join_calibration_data(answers) for name, answers in parts.items()}
 
 
-def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, Answers]:
+def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, CalibrationData]:
     """Fit the temperature of every component with probabilities, on documents that it was not trained on.
 
     Args:
@@ -52,9 +52,9 @@ def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, Answers]:
         examples: With gold annotation. Their predicted documents are annotated.
 
     Returns:
-        The answers that it was fitted on, by component.
+        What it was fitted on, by component.
     """
-    collected = collect_answers(nlp, examples)
+    collected = collect_calibration_data(nlp, examples)
     for name, pipe in find_calibrated(nlp).items():
         pipe.cfg["temperature"] = fit_temperature(collected[name])
     return collected

@@ -128,9 +128,9 @@ def measure_labels(examples: Sequence[Example], labels: Sequence[str], threshold
     unknown = count_unknown_labels(examples, labels)
     judged = [doc for doc in list_judged_categories(examples, labels, exclusive=False, threshold=threshold) if doc]
     held = Counter(each.label for doc in judged for each in doc if each.holds)
-    is_right = [all(each.is_correct for each in doc) for doc in judged]
+    is_correct = [all(each.is_correct for each in doc) for doc in judged]
     scores = Scorer.score_cats(examples, "cats", labels=labels, multi_label=True, threshold=threshold)
-    scores["cats_accuracy"] = sum(is_right) / len(is_right) if is_right else None
+    scores["cats_accuracy"] = sum(is_correct) / len(is_correct) if is_correct else None
     scores["cats_confusion"] = None
     scores["cats_support"] = {label: held[label] for label in labels} | unknown
     return CategoryScores(scores, len(examples) - len(judged), unknown)

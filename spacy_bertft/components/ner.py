@@ -24,7 +24,7 @@ from spacy_bertft.models.heads.token import TokenModel, TokenScores
 from spacy_bertft.tags.grammar import TagScheme, build_grammar, guess_tag_scheme, normalize_tags
 from spacy_bertft.tags.schemes import TagSpan, write_tags
 from spacy_bertft.tags.spans import SpanBatch
-from spacy_bertft.training.calibration import Answers
+from spacy_bertft.training.calibration import CalibrationData
 
 
 @Language.factory(
@@ -109,7 +109,7 @@ class BertNer(TokenComponent):
         """List the entities that the component has found."""
         return list_entities(self.name, source)
 
-    def collect_answers(self, examples: list[Example]) -> Answers:
+    def collect_calibration_data(self, examples: list[Example]) -> CalibrationData:
         """Predict entities and check which are correct, leaving out those on tokens of which nothing is known.
 
         Args:
@@ -125,9 +125,9 @@ class BertNer(TokenComponent):
             for each in found
         ]
         known = np.array([index for index, is_correct in enumerate(judged) if is_correct is not None], dtype=np.intp)
-        return Answers(
-            find_probs=lambda temperature: scores.scale_by_temperature(temperature).find_spans(path).probs[known],
-            is_right=np.array([judged[index] for index in known], dtype=np.bool_),
+        return CalibrationData(
+            compute_probs=lambda temperature: scores.scale_by_temperature(temperature).find_spans(path).probs[known],
+            is_correct=np.array([judged[index] for index in known], dtype=np.bool_),
             n_gold=sum(len(gold.spans) for gold in golds),
         )
 

@@ -126,7 +126,7 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         """Write the component into a folder, which holds all of the old one or all of the new one at any time.
 
         That is so of each component of ours, also when a whole pipeline is saved over an earlier one. Where something
-        else stands in the folder, or a part is excluded, what is there stays, and the files are replaced one by one.
+        else is in the folder, or a part is excluded, what is there stays, and the files are replaced one by one.
 
         Raises:
             MissingEncoderError: It shares an encoder that is not in the pipeline.
@@ -223,11 +223,11 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         return name_source(f"{self.name}: {where}", _ADVICE)
 
     def list_stored(self) -> dict[str, Any]:
-        """List what is stored beside the weights, as it stands in the file `cfg`."""
+        """List what is stored alongside the weights, as the file `cfg` has it."""
         return {key: self.cfg[key] for key in self.stored}
 
     def _check_stored(self) -> None:
-        """Raise unless what was stored beside the weights fits them.
+        """Raise unless what was stored alongside the weights fits them.
 
         Raises:
             CheckpointError: It does not.

@@ -68,7 +68,7 @@ def check_replaceable_pipeline(output_dir: Path) -> None:
     """Raise unless a folder for a pipeline is new, empty, or holds an earlier one.
 
     Raises:
-        DataError: Something else stands there, which would be lost.
+        DataError: It holds something else, which would be lost.
     """
     is_new = not output_dir.exists() or (output_dir.is_dir() and not any(output_dir.iterdir()))
     if not is_new and not (output_dir / "meta.json").is_file():

@@ -87,7 +87,7 @@ class BertTagger(TokenComponent):
         return list_tags(self.name, source)
 
     def _decode(self, docs: list[Doc], scores: TokenScores) -> list[NDArray[np.intp]]:
-        """Find the tag of every token, as an output of the model, −1 where there is no answer."""
+        """Find the tag of every token, as an output of the model, −1 where there is none."""
         lengths = [len(doc) for doc in docs]
         tags = np.full(sum(lengths), -1, dtype=np.intp)
         n_tokens = scores.token_end - scores.token_index  # (A,) of each row

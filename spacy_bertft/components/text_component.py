@@ -25,7 +25,7 @@ from spacy_bertft.data.pairs import is_unmarked_pair
 from spacy_bertft.errors import CheckpointError, DataError, SettingError, UnsupportedError
 from spacy_bertft.models.heads.losses import compute_exclusive_loss, compute_multilabel_loss
 from spacy_bertft.models.heads.text import TextModel, sigmoid, softmax
-from spacy_bertft.training.calibration import Answers
+from spacy_bertft.training.calibration import CalibrationData
 
 Floats = NDArray[np.float64]
 
@@ -154,7 +154,7 @@ class TextComponent(BertComponent):
         threshold: float = self.cfg["threshold"]
         return list_categories(self.name, self.labels, source, exclusive=self.exclusive, threshold=threshold)
 
-    def collect_answers(self, examples: list[Example]) -> Answers:
+    def collect_calibration_data(self, examples: list[Example]) -> CalibrationData:
         """Predict categories and check which are correct: the best of exclusive labels, each of others.
 
         Args:
@@ -172,9 +172,9 @@ class TextComponent(BertComponent):
         held = [list_gold_labels(each.reference.cats, self.labels, exclusive=self.exclusive) for each in examples]
         truth = [[label in labels for label in self.labels] for labels in held]
         holds = np.array(truth, dtype=np.bool_).reshape(targets.shape)
-        return Answers(
-            find_probs=lambda temperature: self._compute_probs(scores, temperature)[is_judged],
-            is_right=holds[is_judged],
+        return CalibrationData(
+            compute_probs=lambda temperature: self._compute_probs(scores, temperature)[is_judged],
+            is_correct=holds[is_judged],
             n_gold=int(holds.sum()),
         )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import srsly
 
-from spacy_bertft.components.calibration import CalibratedComponent, collect_answers, find_calibrated
+from spacy_bertft.components.calibration import CalibratedComponent, collect_calibration_data, find_calibrated
 from spacy_bertft.components.calibration import calibrate as fit
 from spacy_bertft.components.pipelines import check_replaceable_pipeline, copy_pipeline_dir, find_pipeline_dir
 from spacy_bertft.errors import SettingError
@@ -96,12 +96,12 @@ def calibrate(
     earlier = {name: pipe.cfg["temperature"] for name, pipe in pipes.items()}
     by_path = {Path(dev_path): fit(nlp, examples)}
     if test_path is not None:
-        by_path[Path(test_path)] = collect_answers(nlp, read_examples(Path(test_path), nlp))
+        by_path[Path(test_path)] = collect_calibration_data(nlp, read_examples(Path(test_path), nlp))
     figures = tuple(
         measure_confidence(name, path, answers, earlier[name], pipes[name].cfg["temperature"])
         for path, by_name in by_path.items()
         for name, answers in by_name.items()
-        if len(answers.is_right)
+        if len(answers.is_correct)
     )
     _write(find_pipeline_dir(nlp), target, pipes)
     not_fitted = tuple(name for name, answers in by_path[Path(dev_path)].items() if not may_fit(answers))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bertft.training.calibration import Answers, Floats, Reliability, log_loss, measure_reliability
+from spacy_bertft.training.calibration import CalibrationData, Floats, Reliability, log_loss, measure_reliability
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,17 +26,17 @@ class Sweep:
     recall: Floats
 
 
-def sweep_min_score(probs: Floats, is_right: NDArray[np.bool_], n_gold: int) -> Sweep:
+def sweep_min_score(probs: Floats, is_correct: NDArray[np.bool_], n_gold: int) -> Sweep:
     """Measure precision and recall for every threshold that makes a difference.
 
     Args:
         probs: `(n,)` probabilities of the predictions.
-        is_right: `(n,)` whether each is correct.
+        is_correct: `(n,)` whether each is correct.
         n_gold: How much there is in the gold annotation.
     """
     order = np.argsort(probs, kind="stable")
     n_kept = np.arange(len(order), 0, -1)
-    n_right = np.cumsum(is_right[order][::-1])[::-1]
+    n_right = np.cumsum(is_correct[order][::-1])[::-1]
     return Sweep(probs[order], n_right / n_kept, n_right / max(1, n_gold))
 
 
@@ -65,7 +65,7 @@ class Confidence:
     sweep: Sweep
 
 
-def measure_confidence(component: str, data: Path, answers: Answers, earlier: float, now: float) -> Confidence:
+def measure_confidence(component: str, data: Path, answers: CalibrationData, earlier: float, now: float) -> Confidence:
     """Measure how far the probabilities of a component can be trusted.
 
     Args:
@@ -75,14 +75,14 @@ def measure_confidence(component: str, data: Path, answers: Answers, earlier: fl
         earlier: The temperature before.
         now: The temperature now.
     """
-    before, after = answers.find_probs(earlier), answers.find_probs(now)
+    before, after = answers.compute_probs(earlier), answers.compute_probs(now)
     return Confidence(
         component=component,
         data=data,
         temperature=now,
-        n_predictions=len(answers.is_right),
-        before=measure_reliability(before, answers.is_right),
-        after=measure_reliability(after, answers.is_right),
-        log_losses=(log_loss(before, answers.is_right), log_loss(after, answers.is_right)),
-        sweep=sweep_min_score(after, answers.is_right, answers.n_gold),
+        n_predictions=len(answers.is_correct),
+        before=measure_reliability(before, answers.is_correct),
+        after=measure_reliability(after, answers.is_correct),
+        log_losses=(log_loss(before, answers.is_correct), log_loss(after, answers.is_correct)),
+        sweep=sweep_min_score(after, answers.is_correct, answers.n_gold),
     )

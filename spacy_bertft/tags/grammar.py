@@ -6,7 +6,7 @@
 | `iob1`  | `I-X`          | `I-X I-X I-X`        | `I-X B-X`                   |
 | `biluo` | `U-X`          | `B-X I-X L-X`        | `U-X U-X`                   |
 | `bioes` | `S-X`          | `B-X I-X E-X`        | `S-X S-X`                   |
-| `bare`  | `X`            | `X X X`              | cannot be told apart        |
+| `bare`  | `X`            | `X X X`              | are one                      |
 
 Columns of a corpus are of one of the first four; the outputs of a model may also be bare labels, or labels without a
 scheme, such as parts of speech.

@@ -17,7 +17,7 @@ class SpanBatch:
     """The spans of a batch of sequences, in order.
 
     Attributes:
-        sequence: `(S,)` which sequence a span stands in.
+        sequence: `(S,)` the sequence of each span.
         token_start: `(S,)` first token, counted in its sequence.
         token_end: `(S,)` one past the last token, counted in its sequence.
         tag: `(S,)` tag of the first token; it names the label.

@@ -14,61 +14,61 @@ N_BINS = 10
 _LOWEST, _HIGHEST = 0.1, 10.0  # temperatures
 _N_GRID, _N_REFINED = 25, 30
 _GOLDEN = (np.sqrt(5) - 1) / 2
-# No single answer may cost more than one that was held to be impossible up to this.
+# No single prediction may cost more than one that was held to be impossible up to this.
 _LEAST_PROB = 1e-9
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a component has answered to documents with gold annotation.
+class CalibrationData:
+    """Predictions for documents with gold annotation, at any temperature.
 
     Attributes:
-        find_probs: From a temperature to the probability of each answer, `(n,)`.
-        is_right: `(n,)` whether each answer is right.
-        n_gold: How many answers the gold annotation holds.
+        compute_probs: From a temperature to the probability of each prediction, `(n,)`.
+        is_correct: `(n,)` whether each is correct.
+        n_gold: How many entities or categories the gold annotation has.
     """
 
-    find_probs: Callable[[float], Floats]
-    is_right: NDArray[np.bool_]
+    compute_probs: Callable[[float], Floats]
+    is_correct: NDArray[np.bool_]
     n_gold: int
 
 
-def join_answers(parts: Sequence[Answers]) -> Answers:
-    """Put the answers of several batches together."""
+def join_calibration_data(parts: Sequence[CalibrationData]) -> CalibrationData:
+    """Concatenate the predictions of several batches."""
     empty = np.zeros(0)
-    return Answers(
-        find_probs=lambda temperature: np.concatenate([empty, *(part.find_probs(temperature) for part in parts)]),
-        is_right=np.concatenate([empty.astype(np.bool_), *(part.is_right for part in parts)]),
+    return CalibrationData(
+        compute_probs=lambda temperature: np.concatenate([empty, *(part.compute_probs(temperature) for part in parts)]),
+        is_correct=np.concatenate([empty.astype(np.bool_), *(part.is_correct for part in parts)]),
         n_gold=sum(part.n_gold for part in parts),
     )
 
 
-def may_fit(answers: Answers) -> bool:
-    """Tell whether a temperature can be fitted: only where some answers are right and some are wrong."""
-    return bool(answers.is_right.any() and not answers.is_right.all())
+def may_fit(data: CalibrationData) -> bool:
+    """Tell whether a temperature can be fitted: only where some predictions are correct and some are not."""
+    return bool(data.is_correct.any() and not data.is_correct.all())
 
 
-def fit_temperature(answers: Answers) -> float:
-    """Find the temperature that makes the probabilities of answers most likely.
+def fit_temperature(data: CalibrationData) -> float:
+    """Fit the temperature under which the verdicts on predictions are most likely.
 
-    All scores of a model are divided by it: above 1 it makes every answer less sure, below 1 more so. Which answer is
-    best does not change. Where answers are few, the temperature stays nearer to 1: its logarithm is held to be normal,
-    with mean 0 and variance 1.
+    All scores of a model are divided by it: above 1 it makes every prediction less sure, below 1 more so. Which
+    is best does not change. Where predictions are few, the temperature stays nearer to 1: its logarithm is held to be
+    normal, with mean 0 and variance 1.
 
     Args:
-        answers: Of documents that the model was not trained on.
+        data: Of documents that the model was not trained on.
 
     Returns:
         The most likely temperature from 0.1 to 10; 1 where `may_fit` says no.
 
-    Source: Guo et al. (2017), section 4.2, with an answer, here a whole entity, as the event.
+    Source: Guo et al. (2017), section 4.2, with a prediction, here a whole entity, as the event.
     """
-    if not may_fit(answers):
+    if not may_fit(data):
         return 1.0
 
     def cost(log_temperature: float) -> float:
-        loss = log_loss(answers.find_probs(float(np.exp(log_temperature))), answers.is_right)
-        return loss + log_temperature**2 / (2 * len(answers.is_right))
+        loss = log_loss(data.compute_probs(float(np.exp(log_temperature))), data.is_correct)
+        return loss + log_temperature**2 / (2 * len(data.is_correct))
 
     grid = np.linspace(np.log(_LOWEST), np.log(_HIGHEST), _N_GRID)
     best = int(np.argmin([cost(point) for point in grid]))
@@ -92,30 +92,30 @@ def _find_minimum(cost: Callable[[float], float], low: float, high: float) -> fl
     return (low + high) / 2
 
 
-def log_loss(probs: Floats, is_right: NDArray[np.bool_]) -> float:
-    """Compute the mean binary log loss of answers, in nats.
+def log_loss(probs: Floats, is_correct: NDArray[np.bool_]) -> float:
+    """Compute the mean binary log loss of predictions, in nats.
 
     Args:
         probs: `(n,)` their probabilities; `n` is not 0.
-        is_right: `(n,)` whether each is right.
+        is_correct: `(n,)` whether each is correct.
 
     Example:
         >>> round(log_loss(np.array([0.5, 0.5]), np.array([True, False])), 3)
         0.693
     """
-    of_truth = np.where(is_right, probs, 1 - probs)
+    of_truth = np.where(is_correct, probs, 1 - probs)
     return float(-np.log(np.maximum(of_truth, _LEAST_PROB)).mean())
 
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Answers, put into bins of equal width by their probability.
+    """CalibrationData, put into bins of equal width by their probability.
 
     Attributes:
-        counts: `(N_BINS,)` answers in each bin.
-        confidence: `(N_BINS,)` mean probability of its answers; not a number where there are none.
-        accuracy: `(N_BINS,)` share of them that is right; not a number where there are none.
-        variance: `(N_BINS,)` of the number of right answers, if each is right with its probability.
+        counts: `(N_BINS,)` predictions in each bin.
+        confidence: `(N_BINS,)` mean probability of its predictions; not a number where there are none.
+        accuracy: `(N_BINS,)` share of them that is correct; not a number where there are none.
+        variance: `(N_BINS,)` of the number of correct ones, if each is correct with its probability.
     """
 
     counts: NDArray[np.intp]
@@ -125,7 +125,7 @@ class Reliability:
 
     @property
     def calibration_error(self) -> float:
-        """The expected calibration error, from 0 to 1: how far confidence and accuracy are apart, over all answers.
+        """The expected calibration error, from 0 to 1: how far confidence and accuracy are apart, over all predictions.
 
         Source: Naeini, Cooper & Hauskrecht (2015), eq. 3; Guo et al. (2017), eq. 3.
         """
@@ -134,20 +134,20 @@ class Reliability:
 
     @property
     def chance_error(self) -> float:
-        """What that error would be, on average, if all probabilities were exactly right.
+        """What that error would be, on average, if all probabilities were exact.
 
-        It is not 0: of ten answers with 75 % each, never seven and a half are right. The number of right answers of a
-        bin is held to be normal, whose mean absolute deviation is √(2/π) standard deviations.
+        It is not 0: of ten predictions with 75 % each, never seven and a half are correct. The number of correct ones
+        of a bin is held to be normal, whose mean absolute deviation is √(2/π) standard deviations.
         """
         return float(np.sqrt(2 / np.pi * self.variance).sum() / max(1, self.counts.sum()))
 
 
-def measure_reliability(probs: Floats, is_right: NDArray[np.bool_]) -> Reliability:
-    """Put answers into bins.
+def measure_reliability(probs: Floats, is_correct: NDArray[np.bool_]) -> Reliability:
+    """Put predictions into bins.
 
     Args:
         probs: `(n,)` their probabilities.
-        is_right: `(n,)` whether each is right.
+        is_correct: `(n,)` whether each is correct.
 
     Example:
         >>> reliability = measure_reliability(np.array([0.95, 0.95, 0.65]), np.array([True, False, True]))
@@ -158,6 +158,6 @@ def measure_reliability(probs: Floats, is_right: NDArray[np.bool_]) -> Reliabili
     counts = np.bincount(bins, minlength=N_BINS)
     with np.errstate(invalid="ignore"):
         confidence = np.bincount(bins, probs, minlength=N_BINS) / counts
-        accuracy = np.bincount(bins, is_right, minlength=N_BINS) / counts
+        accuracy = np.bincount(bins, is_correct, minlength=N_BINS) / counts
     variance = np.bincount(bins, probs * (1 - probs), minlength=N_BINS).astype(np.float64)
     return Reliability(counts, confidence, accuracy, variance)

@@ -14,7 +14,7 @@ from thinc.api import fix_random_seed
 
 from spacy_bertft.components.calibration import (
     calibrate,
-    collect_answers,
+    collect_calibration_data,
     configure_calibrate,
     find_calibrated,
 )
@@ -58,11 +58,11 @@ def read(nlp: Language) -> tuple[list, list[float]]:
 def test_entities_stay_and_their_scores_become_less_sure(nlp: Language) -> None:
     ents, scores = read(nlp)
     answers = calibrate(nlp, make_examples(nlp, GOLD))["bert_ner"]
-    assert answers.is_right.tolist() == [False, True, True, True]
+    assert answers.is_correct.tolist() == [False, True, True, True]
     assert answers.n_gold == 4
     temperature = nlp.get_pipe("bert_ner").cfg["temperature"]
     assert temperature > 1.2  # three of four are right, and it was surer than that
-    before, after = (log_loss(answers.find_probs(t), answers.is_right) for t in (1.0, temperature))
+    before, after = (log_loss(answers.compute_probs(t), answers.is_correct) for t in (1.0, temperature))
     assert after < before
     now_ents, now_scores = read(nlp)
     assert now_ents == ents
@@ -71,13 +71,13 @@ def test_entities_stay_and_their_scores_become_less_sure(nlp: Language) -> None:
 
 def test_what_was_collected_is_what_the_pipeline_gives(nlp: Language) -> None:
     nlp.get_pipe("bert_ner").cfg["temperature"] = 1.7
-    answers = collect_answers(nlp, make_examples(nlp, LEARNED))["bert_ner"]
+    answers = collect_calibration_data(nlp, make_examples(nlp, LEARNED))["bert_ner"]
     scores = [ent._.bertft_score for doc in nlp.pipe(LEARNED) for ent in doc.ents]
-    np.testing.assert_allclose(answers.find_probs(1.7), scores, rtol=1e-5)
+    np.testing.assert_allclose(answers.compute_probs(1.7), scores, rtol=1e-5)
     examples = make_examples(nlp, GOLD)
-    collected = collect_answers(nlp, examples)["bert_ner"]
+    collected = collect_calibration_data(nlp, examples)["bert_ner"]
     evaluated = [Example(nlp(example.text), example.reference) for example in examples]
-    error = measure_reliability(collected.find_probs(1.7), collected.is_right).calibration_error
+    error = measure_reliability(collected.compute_probs(1.7), collected.is_correct).calibration_error
     assert nlp.get_pipe("bert_ner").measure_calibration_error(evaluated) == pytest.approx(error, abs=1e-5)
 
 
@@ -86,8 +86,8 @@ def test_entities_on_unknown_tokens_do_not_count(nlp: Language) -> None:
     words = [token.text for token in example.reference]
     tags = ["O", *[None] * (len(words) - 1)]
     reference = Doc(nlp.vocab, words=words, spaces=[bool(t.whitespace_) for t in example.reference], ents=tags)
-    answers = collect_answers(nlp, [Example(nlp.make_doc(example.text), reference)])["bert_ner"]
-    assert len(answers.is_right) == 0
+    answers = collect_calibration_data(nlp, [Example(nlp.make_doc(example.text), reference)])["bert_ner"]
+    assert len(answers.is_correct) == 0
 
 
 @pytest.mark.parametrize("way", ["disk", "bytes"])
@@ -136,7 +136,7 @@ def test_categories(checkpoint: str, factory: str) -> None:
     answers = calibrate(nlp, text_pipelines.make_examples(nlp, cats))[factory]
     n_labels = len(nlp.get_pipe(factory).labels)
     is_exclusive = factory == "bert_textcat"
-    assert len(answers.is_right) == len(cats) * (1 if is_exclusive else n_labels)
+    assert len(answers.is_correct) == len(cats) * (1 if is_exclusive else n_labels)
     assert nlp.get_pipe(factory).cfg["temperature"] > 1
     for old, new in zip(before, (doc.cats for doc in nlp.pipe(TEXTS)), strict=True):
         assert max(new, key=new.__getitem__) == max(old, key=old.__getitem__)
@@ -162,9 +162,9 @@ def test_heads_of_one_encoder_and_a_component_between(checkpoint: str) -> None:
     gold = [each | {"cats": {"a": 1.0, "b": 0.0}} for each in LEARNED.values()]
     examples = [Example.from_dict(nlp.make_doc(text), each) for text, each in zip(LEARNED, gold, strict=True)]
     nlp.initialize(lambda: examples)
-    collected = collect_answers(nlp, examples)
+    collected = collect_calibration_data(nlp, examples)
     assert list(collected) == list(find_calibrated(nlp)) == ["bert_ner", "bert_textcat"]
-    assert len(collected["bert_textcat"].is_right) == 3
+    assert len(collected["bert_textcat"].is_correct) == 3
     assert all(example.predicted.has_annotation("SENT_START") for example in examples)
     assert all(example.predicted.user_data["marked"] for example in examples)
 

@@ -275,7 +275,7 @@ def test_a_head_before_its_encoder_is_an_error(checkpoint, tmp_path):
     nlp = spacy.blank("en")
     nlp.add_pipe("bert_ner", config={"model": {"encoder": SHARED}})
     add_encoder(nlp, "bert_encoder", checkpoint)
-    # Beside spacy-transformers a `transformer` may be its encoder, which does not say to what it is linked.
+    # Next to spacy-transformers a `transformer` may be its encoder, which does not say to what it is linked.
     has_stock = find_spec("spacy_transformers") is not None
     for need in ("initialize",) if has_stock else ("initialize", "to_disk", "to_bytes"):
         with pytest.raises(MissingEncoderError, match="no bert_encoder or transformer is before bert_ner"):

@@ -91,7 +91,7 @@ def test_values_between_0_and_1_are_judged_the_same_everywhere(checkpoint, tmp_p
     reference.cats = {"and": 0.3, "me": 0.6, "the": 0.0}
     example = Example(taught(TEXTS[0]), reference)
     assert stack_judged(pipe.list_predictions(example))[1].tolist() == [True, True, False]
-    assert pipe.collect_answers([example]).is_right.tolist() == [True, True, False]
+    assert pipe.collect_calibration_data([example]).is_correct.tolist() == [True, True, False]
     path = tmp_path / "gold.spacy"
     DocBin(docs=[reference]).to_disk(path)
     assert {each.gold for _, each in list_judged(taught, path, name, pipe)} == {"and", "me"}

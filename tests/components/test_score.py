@@ -200,9 +200,9 @@ def test_our_own_code_after_merging(nlp):
     assert all(f"{ent.label_} {100 * ent._.bertft_score:.1f} %" in page for ent in doc.ents)
     assert len(attribute_entities(nlp, doc, method="attention")) == len(doc.ents)
     example = Example(doc, doc.copy())
-    probs, is_right = stack_judged(list_entities("bert_ner", example))
+    probs, is_correct = stack_judged(list_entities("bert_ner", example))
     assert probs.tolist() == [ent._.bertft_score for ent in doc.ents]
-    assert is_right.all()
+    assert is_correct.all()
 
 
 def test_score_belongs_to_the_user(nlp):

@@ -33,7 +33,7 @@ def test_each_label_has_a_probability_of_its_own(nlp):
 
 
 def test_probabilities_do_not_depend_on_the_other_labels(checkpoint, nlp):
-    """The losses of two labels are learned beside each other."""
+    """The losses of two labels are learned next to each other."""
     fewer = make_pipeline(checkpoint, NAME, 40, cats={text: {"and": cats["and"]} for text, cats in MULTILABEL.items()})
     assert [choose(doc)["and"] for doc in fewer.pipe(TEXTS)] == [cats["and"] for cats in MULTILABEL.values()]
     assert list(fewer("a").cats) == ["and"]

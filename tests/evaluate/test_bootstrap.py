@@ -33,9 +33,9 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     rng = np.random.default_rng(0)
     held = 0
     for seed in range(300):
-        is_right = (rng.random((150, 1)) < 0.7).astype(np.int64)
-        low, high = compute_interval(Resampling(200, seed).sum(is_right)[:, 0] / 150)
-        assert low <= is_right.mean() <= high
+        is_correct = (rng.random((150, 1)) < 0.7).astype(np.int64)
+        low, high = compute_interval(Resampling(200, seed).sum(is_correct)[:, 0] / 150)
+        assert low <= is_correct.mean() <= high
         held += low <= 0.7 <= high
     # 95 % of 300 are 285, with a standard deviation of 3.8.
     assert 270 <= held <= 297

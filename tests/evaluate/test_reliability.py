@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spacy_bertft.evaluate.reliability import measure_confidence, sweep_min_score
-from spacy_bertft.training.calibration import Answers
+from spacy_bertft.training.calibration import CalibrationData
 
 
 def test_a_sweep_worked_by_hand() -> None:
@@ -19,7 +19,7 @@ def test_a_sweep_worked_by_hand() -> None:
 
 
 def test_confidence_before_and_after() -> None:
-    answers = Answers(lambda t: np.array([0.9, 0.9]) / t, np.array([True, False]), 2)
+    answers = CalibrationData(lambda t: np.array([0.9, 0.9]) / t, np.array([True, False]), 2)
     one = measure_confidence("ner", Path("dev.spacy"), answers, 1.0, 1.8)
     assert (one.n_predictions, one.temperature) == (2, 1.8)
     assert one.before.calibration_error == pytest.approx(0.4)

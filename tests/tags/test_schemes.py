@@ -21,7 +21,7 @@ schemes = st.sampled_from(SCHEMES)
 
 @st.composite
 def sentences(draw: st.DrawFn) -> tuple[list[TagSpan], int]:
-    """Draw non-overlapping spans and the number of tokens they stand in."""
+    """Draw non-overlapping spans and the number of tokens around them."""
     spans, n_tokens = [], 0
     for _ in range(draw(st.integers(0, 6))):
         token_start = n_tokens + draw(st.integers(0, 2))

@@ -13,20 +13,20 @@ from spacy_bertft.training.calibration import N_BINS, measure_reliability
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=50))
 def test_every_answer_is_in_one_bin(answers: list[tuple[float, bool]]) -> None:
     probs = np.array([prob for prob, _ in answers])
-    is_right = np.array([right for _, right in answers], dtype=np.bool_)
-    reliability = measure_reliability(probs, is_right)
+    is_correct = np.array([right for _, right in answers], dtype=np.bool_)
+    reliability = measure_reliability(probs, is_correct)
     assert reliability.counts.sum() == len(answers)
-    assert np.nansum(reliability.counts * reliability.accuracy) == pytest.approx(is_right.sum())
+    assert np.nansum(reliability.counts * reliability.accuracy) == pytest.approx(is_correct.sum())
     assert 0 <= reliability.calibration_error <= 1
     # No bin can hide more than all answers together show.
     if len(answers):
-        assert reliability.calibration_error >= abs(probs.mean() - is_right.mean()) - 1e-9
+        assert reliability.calibration_error >= abs(probs.mean() - is_correct.mean()) - 1e-9
 
 
 def test_honest_answers_have_no_error() -> None:
     probs = np.repeat([0.05, 0.25, 0.75], [20, 4, 4])
-    is_right = np.array([True] + [False] * 19 + [True] + [False] * 3 + [True] * 3 + [False])
-    assert measure_reliability(probs, is_right).calibration_error == pytest.approx(0.0)
+    is_correct = np.array([True] + [False] * 19 + [True] + [False] * 3 + [True] * 3 + [False])
+    assert measure_reliability(probs, is_correct).calibration_error == pytest.approx(0.0)
 
 
 def test_what_chance_leaves_of_exactly_right_probabilities() -> None:

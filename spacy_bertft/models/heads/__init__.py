@@ -1,1 +1,5 @@
-"""States go in, scores come out; a loss and its backward pass in training. Knows neither `Doc.ents` nor `Doc.cats`."""
+"""Token and text heads: states → scores, a loss and its backward pass.
+
+In: what an encoder makes of documents, and in training what the gold annotation allows. Out: scores, and gradients. It
+must not know `doc.ents` or `doc.cats`.
+"""

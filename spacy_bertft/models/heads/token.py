@@ -79,7 +79,7 @@ class TokenModel(HeadModel[TokenScores]):
     Args:
         encoder: Gives the states.
         decoder: `"crf"` learns scores for the transitions between tags and is trained on whole sequences. `"viterbi"`
-            is trained on each token by itself and searches the best legal sequence; a head that comes from elsewhere
+            is trained on each token by itself and searches the best valid sequence; a head that comes from elsewhere
             gets it. `"greedy"` takes the best tag of each token.
         dropout: Rate of dropout on the states; by default that of `[training]`.
         head_lr_scale: Factor on the learning rate of the layer and the decoder.
