@@ -79,9 +79,9 @@ class Evaluation:
         errors = self.scores.get("calibration_error", {})
         shares |= {f"expected calibration error of {name}": error for name, error in errors.items()}
         notes = [f"{name} {100 * share:.2f} %" for name, share in shares.items() if share is not None]
-        notes += [f"{each.component}: {'; '.join(each.notes)}" for each in self.results if each.notes]
         if not notes and not self.format_tables():
             notes = ["nothing to score: the documents have no gold annotation of a kind that the pipeline predicts"]
+        notes += [f"{each.component}: {'; '.join(each.notes)}" for each in self.results if each.notes]
         return "; ".join([*notes, f"{self.n_docs:,} documents; {self.scores['speed']:,.0f} words per second"]) + "."
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -120,34 +120,40 @@ def report(
     if against is not None:
         pairs = match_results(evaluation.results, _evaluate(against, data_path, 0)[1].results, (names[0], names[1]))
     lengths = _measure_lengths(nlp, Path(data_path), next(each for each in evaluation.results if each.has_gold))
+    values = {
+        "title": f"{names[0]} on {Path(data_path).name}",
+        "names": names,
+        "n_docs": evaluation.n_docs,
+        "results": evaluation.results,
+        "pairs": pairs,
+        "lengths": lengths,
+        "log": log,
+        "resampling": resampling,
+    }
+    with replace_when_done(output) as path:
+        path.write_text(_render(values, resampling), encoding="utf-8", newline="\n")
+    return PipelineReport(output, evaluation, resampling)
+
+
+def _render(values: Mapping[str, Any], resampling: Resampling) -> str:
+    """Render the page; the template gets what was measured, and functions that compute, format and draw figures."""
     numbers = count(1)
 
-    def draw(function: Callable[[], Figure], name: str) -> Markup:
-        return render_element(function, name, f"p{next(numbers)}-")  # every picture has ids of its own
+    def draw(function: Callable[..., Figure], shown: object, name: str) -> Markup:
+        return render_element(partial(function, shown), name, f"p{next(numbers)}-")  # each picture has its own ids
 
-    page = render_template(
+    return render_template(
         "evaluate/report.html.jinja",
-        title=f"{names[0]} on {Path(data_path).name}",
         is_wide=True,
-        names=names,
-        n_docs=evaluation.n_docs,
-        results=evaluation.results,
-        pairs=pairs,
-        lengths=lengths,
-        log=log,
-        resampling=resampling,
         max_classes=_MAX_CLASSES,
         charts=charts,
-        draw=lambda panel, name: draw(partial(charts.draw_panels, [panel]), name),
-        draw_lengths=lambda: draw(partial(draw_histograms, lengths), "Histogram of text lengths"),
-        draw_learning_curve=lambda log: draw(partial(charts.draw_learning_curve, log), "Score and losses by step"),
+        tables=tables,
+        draw=draw,
+        draw_lengths=draw_histograms,
         measure=lambda counts: measure_figures(counts, resampling),
         compare=lambda first, second: compare_f1(first, second, resampling),
-        tables=tables,
+        **values,
     )
-    with replace_when_done(output) as path:
-        path.write_text(page, encoding="utf-8", newline="\n")
-    return PipelineReport(output, evaluation, resampling)
 
 
 def match_results(

@@ -95,11 +95,7 @@ def explain(
         found = attribute_predictions(nlp, nlp(text), target, method, name, n_steps)
         sections = [Section("", [("", each) for each in found])]
     if html_path is not None:
-        shown = [section for section in sections if section.entries]
-        values = {"title": title, "is_wide": False, "notes": notes, "sections": shown}
-        page = render_template("explain/page.html.jinja", has_against=method == "gradients", **values)
-        with replace_when_done(html_path) as temporary_path:
-            temporary_path.write_text(page, encoding="utf-8")
+        _write_page(html_path, title, notes, sections, method)
     return sections
 
 
@@ -122,3 +118,11 @@ def _explain_judged(
         Section("Incorrect predictions", entries[: len(incorrect)]),
         Section("Correct predictions", entries[len(incorrect) :]),
     ]
+
+
+def _write_page(path: Path, title: str, notes: str, sections: Sequence[Section], method: Method) -> None:
+    shown = [section for section in sections if section.entries]
+    values = {"title": title, "is_wide": False, "notes": notes, "sections": shown}
+    page = render_template("explain/page.html.jinja", has_against=method == "gradients", **values)
+    with replace_when_done(path) as temporary_path:
+        temporary_path.write_text(page, encoding="utf-8")

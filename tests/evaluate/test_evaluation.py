@@ -131,3 +131,10 @@ def test_no_categories_to_draw(write, tmp_path):
     spacy.blank("en").to_disk(tmp_path / "blank")
     with pytest.raises(SettingError, match="no categories to draw"):
         evaluate(tmp_path / "blank", write(REVIEWS), plot_path=tmp_path / "a.png")
+
+
+def test_nothing_to_score_is_reported_with_the_reason(pipelines, write):
+    evaluation = evaluate(pipelines("textcat"), write([("good", {})]))
+    notes = evaluation.format_notes()
+    assert notes.startswith("nothing to score: the documents have no gold annotation")
+    assert "; textcat: no document has a gold label; 1 documents; " in notes
