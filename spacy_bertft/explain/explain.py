@@ -14,7 +14,7 @@ from spacy_bertft.errors import SettingError
 from spacy_bertft.explain.attribution import Attribution
 from spacy_bertft.explain.gradients import METHODS, Method, check_method, weigh_tokens
 from spacy_bertft.explain.predictions import get_explained, list_entities
-from spacy_bertft.explain.readout import CategoryAnswer, EntityAnswer
+from spacy_bertft.explain.readout import CategoryTarget, EntityTarget
 
 DEFAULT_STEPS = 64
 
@@ -51,17 +51,17 @@ def attribute(
     name, pipe = get_explained(nlp, target, component)
     entity: tuple[int, int] | None = None
     prob: float | None
-    read: CategoryAnswer | EntityAnswer
+    read: CategoryTarget | EntityTarget
     if isinstance(pipe, BertNer):
         span = target if isinstance(target, Span) else list_entities(doc, name, target)[0]
         if span.doc is not doc:
             raise SettingError("target", span.text, "a span of the document that is explained")
         label, entity, prob = span.label_, (span.start, span.end), find_score(span)
-        read = EntityAnswer(span.start, span.end, partial(pipe.spell, label))
+        read = EntityTarget(span.start, span.end, partial(pipe.spell, label))
     else:
         [probs] = pipe.predict([doc])
         column = int(probs.argmax()) if target is None else pipe.labels.index(target)
-        label, prob, read = pipe.labels[column], float(probs[column]), CategoryAnswer(column)
+        label, prob, read = pipe.labels[column], float(probs[column]), CategoryTarget(column)
     found = weigh_tokens(pipe.model, doc, read, method, n_steps)
     return Attribution(
         words=tuple(token.text for token in doc),

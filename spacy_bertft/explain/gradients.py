@@ -1,4 +1,4 @@
-"""How much each token weighs in an answer: attention, attention rollout, integrated gradients.
+"""How much each token weighs in a prediction: attention, attention rollout, integrated gradients.
 
 All three run the weights as they were trained, in float32 and without the layers that are made for speed. Each window
 of a long text is explained by itself, and the weights are added up as the windows' scores are.
@@ -18,8 +18,8 @@ from spacy.tokens import Doc
 
 from spacy_bertft.errors import MissingExtraError, UnsupportedError
 from spacy_bertft.explain.readout import (
-    CategoryAnswer,
-    EntityAnswer,
+    CategoryTarget,
+    EntityTarget,
     Readout,
     find_encoder,
     read_category,
@@ -41,13 +41,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TokenWeights:
-    """How much each token of a document weighs in an answer.
+    """How much each token of a document weighs in a prediction.
 
     Attributes:
         weights: `(T,)` one for each token of the document.
         outside: The weight of pieces that belong to no token, such as `[CLS]` and `[SEP]`.
         score: The score that is explained, before any temperature.
-        baseline_score: What the model scores without the words; nothing where no gradients were asked for.
+        baseline_score: What the model scores without the words; None without gradients.
     """
 
     weights: Floats
@@ -70,11 +70,11 @@ def check_method(method: Method) -> None:
 
 
 def weigh_tokens(
-    model: HeadModel[Any], doc: Doc, answer: CategoryAnswer | EntityAnswer, method: Method, n_steps: int
+    model: HeadModel[Any], doc: Doc, target: CategoryTarget | EntityTarget, method: Method, n_steps: int
 ) -> TokenWeights:
     """Weigh the tokens of a document.
 
-    A piece counts to the token that it stands in, one that reaches into several in equal parts.
+    A piece counts to the token that it is in, one that reaches into several in equal parts.
 
     `"attention"` is that of the last layer, the mean over its heads, from the pieces whose states the head reads: from
     `[CLS]` where the text classifier pools the first piece, from all pieces where it pools all of them, from the first
@@ -88,13 +88,13 @@ def weigh_tokens(
     Args:
         model: A text classifier or a token classifier.
         doc: The document.
-        answer: What is to be explained.
+        target: What is to be explained.
         method: How to weigh.
         n_steps: For gradients, at how many points of the path they are taken.
 
     Raises:
         DataError: An entity is to be explained of which no token has a piece.
-        UnsupportedError: The encoder is not one of ours, or does not tell its attention.
+        UnsupportedError: The encoder is not one of ours, or does not return its attention.
         MissingExtraError: Captum is not installed.
 
     Source: Abnar & Zuidema (2020), eq. 1 and section 3 for rollout; Sundararajan et al. (2017), eq. 1 and 3.
@@ -103,10 +103,10 @@ def weigh_tokens(
     encoder = find_encoder(model)
     with torch.inference_mode(False):
         module: BertModule = encoder.shim.derive("eager copy", _make_eager_copy)
-        is_entity = isinstance(answer, EntityAnswer)
+        is_entity = isinstance(target, EntityTarget)
         plan = plan_encoding([doc], module.tokenizer, *module.window, has_tokens=is_entity, has_texts=not is_entity)
         readouts = _list_readouts(
-            model, answer, plan, module, encoder.mix_shim.module if encoder.mix_shim else torch.nn.Identity()
+            model, target, plan, module, encoder.mix_shim.module if encoder.mix_shim else torch.nn.Identity()
         )
         with torch.no_grad():
             score = sum(float(each.score(_run(module, plan, each.window))) for each in readouts)
@@ -138,15 +138,15 @@ def _make_eager_copy(module: BertModule) -> BertModule:
 
 def _list_readouts(
     model: HeadModel[Any],
-    answer: CategoryAnswer | EntityAnswer,
+    target: CategoryTarget | EntityTarget,
     plan: EncodingPlan,
     module: BertModule,
     mix: Callable[[torch.Tensor], torch.Tensor],
 ) -> list[Readout]:
-    if isinstance(answer, EntityAnswer):
-        return read_entity(cast(TokenModel, model), answer, plan, mix)
+    if isinstance(target, EntityTarget):
+        return read_entity(cast(TokenModel, model), target, plan, mix)
     with torch.no_grad():
-        return read_category(cast(TextModel, model), answer, plan, partial(_run, module, plan), mix)
+        return read_category(cast(TextModel, model), target, plan, partial(_run, module, plan), mix)
 
 
 def _list_pieces(plan: EncodingPlan, window: int) -> Ints:
@@ -170,7 +170,7 @@ def _attend(module: BertModule, plan: EncodingPlan, readout: Readout, *, is_roll
     layers = module.read_attentions(*_lay_out(module, plan, readout.window))
     if not layers:
         raise UnsupportedError(
-            f"An encoder of type '{module.bert.config.model_type}' does not tell its attention. "
+            f"An encoder of type '{module.bert.config.model_type}' does not return its attention. "
             "Use the method gradients."
         )
     by_layer = [layer[0].double().mean(dim=0).cpu().numpy() for layer in layers]
@@ -224,7 +224,7 @@ def _integrate(
 
 
 def _hide(module: BertModule, plan: EncodingPlan, window: int, ids: torch.Tensor) -> torch.Tensor:
-    """Put padding in the place of the pieces of a window that belong to a token."""
+    """Replace with padding the pieces of a window that belong to a token."""
     pieces, piece = plan.layout.pieces, _list_pieces(plan, window)
     piece = piece[pieces.char_end[piece] > pieces.char_start[piece]]
     hidden = ids.clone()

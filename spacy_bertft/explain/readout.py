@@ -1,4 +1,4 @@
-"""What an answer is read off: which states of which windows, and what the head makes of them."""
+"""What a prediction is read from: which states of which windows, and what the head makes of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Mix = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class CategoryAnswer:
+class CategoryTarget:
     """The score of a label of a text.
 
     Attributes:
@@ -33,7 +33,7 @@ class CategoryAnswer:
 
 
 @dataclass(frozen=True)
-class EntityAnswer:
+class EntityTarget:
     """The scores of the tags of an entity, added up.
 
     Attributes:
@@ -49,13 +49,13 @@ class EntityAnswer:
 
 @dataclass(frozen=True)
 class Readout:
-    """The part of an answer that comes from one window.
+    """The part of a prediction that comes from one window.
 
     Attributes:
         window: The window.
         columns: `(R,)` where the states stand that the head reads.
-        share: How much of all that is read stands in this window, from 0 to 1.
-        score: What the head makes of features, `(n, P, F)` → `(n,)`. The score of an answer is the sum over windows.
+        share: How much of all that is read is in this window, from 0 to 1.
+        score: What the head makes of features, `(n, P, F)` → `(n,)`. The score of a prediction is the sum over windows.
     """
 
     window: int
@@ -82,7 +82,7 @@ def find_encoder(model: HeadModel[Any]) -> BertEncoder:
 
 
 def read_category(
-    model: TextModel, answer: CategoryAnswer, plan: EncodingPlan, run: Callable[[int], torch.Tensor], mix: Mix
+    model: TextModel, target: CategoryTarget, plan: EncodingPlan, run: Callable[[int], torch.Tensor], mix: Mix
 ) -> list[Readout]:
     """Find what the score of a label is read off.
 
@@ -91,7 +91,7 @@ def read_category(
 
     Args:
         model: A text classifier.
-        answer: The label.
+        target: The label.
         plan: The windows of one document.
         run: Gives the features of a window, `(1, P, F)`.
         mix: Makes states of features.
@@ -102,7 +102,7 @@ def read_category(
     def score(share: float, features: torch.Tensor) -> torch.Tensor:
         mask = torch.ones(features.shape[:2], dtype=torch.long, device=features.device)
         logits: torch.Tensor = head(mix(pool_windows(features, mask, model.vector)), 0.0)
-        return logits[:, answer.column] * share
+        return logits[:, target.column] * share
 
     shares = lengths / lengths.sum()
     if model.windows != "mean" and len(lengths) > 1:
@@ -117,12 +117,12 @@ def read_category(
     ]
 
 
-def read_entity(model: TokenModel, answer: EntityAnswer, plan: EncodingPlan, mix: Mix) -> list[Readout]:
+def read_entity(model: TokenModel, target: EntityTarget, plan: EncodingPlan, mix: Mix) -> list[Readout]:
     """Find what the scores of the tags of an entity are read off: the first piece of each of its tokens.
 
     Args:
         model: A token classifier.
-        answer: The entity.
+        target: The entity.
         plan: The windows of one document.
         mix: Makes states of features.
 
@@ -130,14 +130,14 @@ def read_entity(model: TokenModel, answer: EntityAnswer, plan: EncodingPlan, mix
         DataError: None of its tokens has a piece.
     """
     head: TokenHead = model.module
-    bounds = np.searchsorted(plan.token_index, [answer.token_start, answer.token_end])
+    bounds = np.searchsorted(plan.token_index, [target.token_start, target.token_end])
     piece = plan.token_piece[bounds[0] : bounds[1]]
     if not len(piece):
         raise DataError(
-            f"The tokens {answer.token_start} to {answer.token_end} have no piece, so the model says nothing of them. "
+            f"The tokens {target.token_start} to {target.token_end} have no piece, so the model says nothing of them. "
             "Expected a span with words in it."
         )
-    tags = np.array(answer.spell(len(piece)), dtype=np.intp)
+    tags = np.array(target.spell(len(piece)), dtype=np.intp)
     owner = plan.layout.windows.find_owners(piece)
     columns = plan.layout.find_columns(piece, owner)
 

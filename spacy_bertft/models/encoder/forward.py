@@ -265,7 +265,7 @@ def pool_windows(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> 
 def _to_torch(values: Ints, module: BertModule) -> torch.Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(values))
     if module.device.type == "cuda":
-        return tensor.pin_memory().to(module.device, non_blocking=True)  # the copy goes on while the next is made ready
+        return tensor.pin_memory().to(module.device, non_blocking=True)  # copied while the next is prepared
     return tensor.to(module.device)
 
 

@@ -25,8 +25,8 @@ from spacy_bertft.models.runtime.processes import make_once
 def make_inference_copy(module: BertModule, precision: Precision, backend: Backend = "torch") -> Any:
     """Copy a module for prediction; what need not change is shared with it.
 
-    The weights of an adapter are added to those beside it. On an x86 processor the dense layers become `PackedLinear`;
-    the layers of a family that is known become `FusedLayers`.
+    The weights of an adapter are added to those of its layers. On an x86 processor the dense layers become
+    `PackedLinear`; the layers of a known family become `FusedLayers`.
 
     Args:
         module: The encoder.
@@ -73,7 +73,7 @@ _SLOW = ("SkipLayerNormFusion",)
 
 
 class OnnxEncoder:
-    """What predicts in the place of a `BertModule`.
+    """What replaces a `BertModule` in prediction.
 
     Args:
         content: The graph, in the bytes of its file.

@@ -23,7 +23,7 @@ class SharedEncoder(Encoder):
         grad_factor: Factor on the gradient that goes back to the encoder.
 
     Attributes:
-        states: What that component shares; nothing unless the pipeline has linked the two.
+        states: What that component shares; None unless the pipeline has linked the two.
         component_name: Name of the component that has this layer.
     """
 

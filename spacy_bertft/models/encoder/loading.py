@@ -42,7 +42,7 @@ def build_bert(spec: dict[str, Any], layers: Layers = "last") -> BertModule:
 
 
 def describe_bert(checkpoint: Checkpoint, adapter: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Write the description from which `build_bert` makes the module of a checkpoint, beside an adapter or alone."""
+    """Write the description from which `build_bert` makes the module of a checkpoint, with an adapter or without."""
     return {
         "config": checkpoint.config,
         "tokenizer": checkpoint.tokenizer.json,

@@ -196,7 +196,7 @@ class BertModule(torch.nn.Module):
         return vectors
 
     def run_embedded(self, vectors: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
-        """Run the encoder on vectors in the place of pieces, without padding.
+        """Run the encoder on vectors instead of pieces, without padding.
 
         Args:
             vectors: `(W, P, E)`, as `embed` makes them.
@@ -239,7 +239,7 @@ class BertModule(torch.nn.Module):
         self.freeze(max(self.always_frozen, frozen))
 
     def freeze(self, n_frozen: int) -> None:
-        """Keep parameters below a depth from learning, see `training.layers`; beside an adapter nothing else learns."""
+        """Keep parameters below a depth from learning, see `count_frozen`; next to an adapter nothing else learns."""
         names = [name for name, _ in self.bert.named_parameters()]
         has_adapter = any(map(is_adapter, names))
         for name, parameter in self.bert.named_parameters():

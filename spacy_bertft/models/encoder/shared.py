@@ -130,7 +130,7 @@ class SharedStates:
         self._examples = examples
 
     def find_pass(self, docs: list[Doc]) -> Pass | None:
-        """Return the pass over documents to learn from, or nothing if the encoder does not learn from them.
+        """Return the pass over documents to learn from, or None if the encoder does not learn from them.
 
         The documents of one batch need more than one pass if a component between two heads changes their tokens.
         """
@@ -150,7 +150,7 @@ class SharedStates:
         Args:
             listener: The layer of the head.
             learning: What `find_pass` gave.
-            gradient: The gradient, or nothing if the encoder is not to learn from this head.
+            gradient: The gradient, or None if the encoder is not to learn from this head.
         """
         if gradient is not None:
             learning.gradient = gradient if learning.gradient is None else _add(learning.gradient, gradient)

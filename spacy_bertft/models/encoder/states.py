@@ -50,7 +50,7 @@ class EncodedDocs:
 
 @dataclass(frozen=True)
 class EncodedGradient:
-    """The gradient of a loss with respect to `EncodedDocs`; nothing where a head did not look.
+    """The gradient of a loss with respect to `EncodedDocs`; None where a head did not look.
 
     Attributes:
         token_vectors: `(A, H)`.

@@ -45,13 +45,13 @@ def configure_lora(
     """Configure an adapter for an encoder, whose own weights then stay as they are. Needs the extra `peft`.
 
     Args:
-        rank: Rank of the two matrices beside each weight matrix.
+        rank: Rank of the two matrices next to each weight matrix.
         alpha: Their product is scaled by `alpha / rank`.
         dropout: Rate of dropout before them.
         targets: Ends of the names of the linear layers that get them, such as `["query", "value"]`; by default all
             within the layers of the encoder.
-        save: `"apart"` writes them in peft's format into a folder `adapter` beside the encoder; `"merged"` writes an
-            encoder with the product added to its weights, which needs no peft.
+        save: `"apart"` writes them in peft's format into a directory `adapter` next to the encoder; `"merged"` writes
+            an encoder with the product added to its weights, which needs no peft.
 
     Raises:
         SettingError: A setting is outside what is allowed.
@@ -91,7 +91,7 @@ def has_layer(name: str) -> bool:
 
 
 def count_layers(names: Iterable[str]) -> int:
-    """Count the layers that parameter names speak of."""
+    """Count the layers that parameter names mention."""
     return 1 + max((int(match.group(1)) for name in names if (match := _LAYER.search(name))), default=-1)
 
 
@@ -130,7 +130,7 @@ _WEIGHTS = "adapter_model.safetensors"
 
 
 def inject_adapter(bert: Any, spec: Mapping[str, Any]) -> None:
-    """Put an adapter beside the linear layers of a model of transformers, in place. At first it changes no output.
+    """Add an adapter to the linear layers of a model of transformers, in place. At first it changes no output.
 
     Args:
         bert: The model.
@@ -162,7 +162,7 @@ def is_adapter(name: str) -> bool:
 
 
 def add_adapter_names(own: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor]) -> Weights:
-    """Give the weights of a checkpoint the names that they have beside an adapter, and add those of the adapter.
+    """Give the weights of a checkpoint the names that they have next to an adapter, and add those of the adapter.
 
     Args:
         own: The state of a model with an adapter.
@@ -183,18 +183,18 @@ def merge_adapter(bert: torch.nn.Module) -> Weights:
 
 
 def find_adapted(bert: torch.nn.Module) -> Iterator[tuple[str, Any]]:
-    """Walk over the layers that have an adapter beside them."""
+    """Walk over the layers that have an adapter."""
     return ((name, layer) for name, layer in bert.named_modules() if hasattr(layer, "get_delta_weight"))
 
 
 def add_adapter(layer: Any) -> torch.Tensor:
-    """Add the weights of an adapter to those of the layer beside it."""
+    """Add the weights of an adapter to those of its layer."""
     added: torch.Tensor = layer.base_layer.weight.detach() + layer.get_delta_weight(_NAME).detach()
     return added
 
 
 def write_adapter(shim: TorchShim, folder: Path) -> None:
-    """Write the adapter of an encoder as peft does, so that it can be put beside the same weights elsewhere."""
+    """Write the adapter of an encoder as peft does, so that it can be used with the same weights elsewhere."""
     if not has_adapter_apart(shim):
         return
     folder.mkdir(exist_ok=True)
@@ -208,7 +208,7 @@ def write_adapter(shim: TorchShim, folder: Path) -> None:
 
 
 def read_adapter(shim: TorchShim, folder: Path) -> None:
-    """Read the adapter that stands beside an encoder.
+    """Read the adapter that is stored next to an encoder.
 
     Raises:
         CheckpointError: It is missing, or does not fit.
@@ -243,7 +243,7 @@ def keep_adapter_apart(shim: TorchShim | None) -> Iterator[None]:
 
 @contextmanager
 def keep_adapters(shims: Iterable[TorchShim]) -> Iterator[None]:
-    """Write adapters beside their encoders for a while, also those that are to be written as one with them."""
+    """Write adapters next to their encoders for a while, also those that are to be written as one with them."""
     merged = {shim: shim.export for shim in shims if shim.spec.get("adapter")}
     for shim in merged:
         shim.export = None

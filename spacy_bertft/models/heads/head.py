@@ -161,10 +161,10 @@ def check_width(linear: torch.nn.Linear, vectors: torch.Tensor) -> None:
 
 
 def find_pretrained_head(model: HeadModel[Any], task: Task) -> CheckpointHead | None:
-    """Read the head that came with the checkpoint of a model's encoder, or nothing where there is none.
+    """Read the head that came with the checkpoint of a model's encoder, or None where there is none.
 
     Raises:
-        CheckpointNotFoundError: The encoder has a checkpoint of its own, and nothing stands under its name.
+        CheckpointNotFoundError: The encoder has a checkpoint of its own, and nothing is found under its name.
         CheckpointError: Part of the head is missing, or it does not classify.
     """
     source = model.find_source()
@@ -201,7 +201,7 @@ def export_checkpoint(model: HeadModel[Any], task: Task, name: str) -> Checkpoin
         name: What to call it in errors.
 
     Returns:
-        A checkpoint whose configuration does not speak of the head yet.
+        A checkpoint whose configuration does not describe the head yet.
 
     Raises:
         UnsupportedError: No class of transformers computes the same: the features or the pooling are others.

@@ -1,4 +1,4 @@
-"""The torch module that guesses hidden pieces: transformers' own, with the head that its family has for that."""
+"""The torch module for masked language modeling: transformers' own, with the head of its family."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _build_transformer(config: dict[str, Any]) -> Any:
     # Other families may name further models in their configuration, which transformers would then fetch.
     if family not in known & modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES.keys():
         raise CheckpointError(
-            f"transformers has no head that guesses hidden pieces for '{family}'. Expected an encoder of text, such as "
-            "bert, distilbert, roberta or electra."
+            f"transformers has no head for masked language modeling for '{family}'. Expected an encoder of text, "
+            "such as bert, distilbert, roberta or electra."
         )
     return build_transformer(config, modeling_auto.MODEL_FOR_MASKED_LM_MAPPING)

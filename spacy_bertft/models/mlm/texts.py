@@ -14,7 +14,7 @@ from spacy_bertft.tokens import PieceBatch, PieceTokenizer, WindowLayout, plan_w
 from spacy_bertft.tokens.alignment import Ints
 from spacy_bertft.tokens.windows import PaddedWindows, cut_buckets
 
-# The label of a piece that is not to be guessed, as torch's cross-entropy has it.
+# The label of a piece that is not predicted, as torch's cross-entropy has it.
 IGNORED = -100
 
 # Of the chosen pieces, eight in ten are hidden, one is another piece, and one is left as it is.
@@ -23,12 +23,12 @@ _HIDDEN, _HIDDEN_OR_OTHER = 0.8, 0.9
 
 @dataclass(frozen=True)
 class MaskingRule:
-    """What is put in the place of the chosen pieces.
+    """What replaces the chosen pieces.
 
     Attributes:
         rate: Share of the words of a window that are chosen, above 0 and below 1.
         mask_id: The piece that hides another, such as `[MASK]`.
-        ordinary_ids: `(V,)` the pieces that may stand in the place of another: all but special ones.
+        ordinary_ids: `(V,)` the pieces that may replace another: all but special ones.
     """
 
     rate: float
@@ -38,12 +38,12 @@ class MaskingRule:
 
 @dataclass(frozen=True)
 class MaskedWindows:
-    """Some windows, padded, with pieces to guess.
+    """Some windows, padded, with pieces to predict.
 
     Attributes:
         ids: `(W, P)` piece ids as the model sees them.
         mask: `(W, P)` 1 for a piece, 0 for padding.
-        labels: `(W, P)` the true id of each piece that is to be guessed, `IGNORED` elsewhere.
+        labels: `(W, P)` the true id of each piece that is to be predicted, `IGNORED` elsewhere.
     """
 
     ids: Ints
@@ -123,7 +123,7 @@ class MaskedTexts:
         word_by_piece: `(P,)` number of the word that is chosen as a whole, for each piece; −1 for special pieces.
         rule: How they are masked.
         pad_id: The id of padding.
-        windows: Indices of the windows with anything to guess.
+        windows: Indices of the windows with anything to predict.
     """
 
     layout: WindowLayout
@@ -134,7 +134,7 @@ class MaskedTexts:
 
     @property
     def n_pieces(self) -> int:
-        """Pieces that can be guessed."""
+        """Pieces that can be predicted."""
         return int((self.word_by_piece >= 0).sum())
 
     def cut(self, max_pieces: int) -> list[Ints]:
@@ -212,7 +212,7 @@ def make_masking_rule(name: str, tokenizer: PieceTokenizer, pad_id: int, rate: f
         name: The checkpoint.
         tokenizer: Its tokenizer.
         pad_id: The id of padding.
-        rate: Share of the pieces that are to be guessed.
+        rate: Share of the pieces that are to be predicted.
 
     Raises:
         CheckpointError: Its tokenizer has no piece that hides another.

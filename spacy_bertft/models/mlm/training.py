@@ -1,4 +1,4 @@
-"""Learning to guess hidden pieces: from a checkpoint to its weights after some steps."""
+"""Continued masked-language-model pretraining: from a checkpoint to its weights after some steps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _N_SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedSettings:
-    """How a model learns to guess hidden pieces.
+    """How a model is trained for masked language modeling.
 
     Attributes:
         epochs: How often each text is seen, with other pieces hidden each time.
@@ -62,7 +62,7 @@ class Adapted:
 
     Attributes:
         checkpoint: The checkpoint.
-        has_had_head: Whether it could guess pieces before.
+        has_had_head: Whether it had a head for masked language modeling.
         n_steps: Steps that were made.
         loss_before: Mean loss of a hidden piece of the held-out texts, in nats; None where no text was held out.
         loss_after: The same afterwards, with the same pieces hidden.
@@ -78,7 +78,7 @@ class Adapted:
 def adapt_checkpoint(
     checkpoint: Checkpoint, texts: MaskedTexts, held_out: MaskedTexts | None, settings: MaskedSettings
 ) -> Adapted:
-    """Let a checkpoint learn to guess the hidden pieces of texts.
+    """Continue the masked-language-model pretraining of a checkpoint on texts.
 
     Torch's own random numbers are afterwards as they were before.
 

@@ -33,7 +33,7 @@ def check_precision(precision: str, backend: str = "torch") -> None:
     if backend not in BACKENDS:
         raise SettingError("backend", backend, f"one of {', '.join(BACKENDS)}")
     if backend == "torch" and precision == "int8":
-        raise SettingError("precision", precision, 'backend = "onnx" beside it, which computes in int8')
+        raise SettingError("precision", precision, 'backend = "onnx" as well, which computes in int8')
     if backend == "onnx":
         if precision not in ("auto", "fp32", "int8"):
             raise SettingError("precision", precision, "auto, fp32 or int8 with the backend onnx")

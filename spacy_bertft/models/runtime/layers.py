@@ -90,7 +90,7 @@ class FusedLayers(torch.nn.Module):
     """An encoder of transformers, called for predictions only. It is called as that one is.
 
     Args:
-        bert: The encoder, of a family for which `can_fuse` holds; its modules go on being used.
+        bert: The encoder, of a family for which `can_fuse` holds; its modules stay in use.
         is_traced: Whether the calls are recorded: then none depends on what is in a batch, or on its shape.
 
     Attributes:
@@ -128,7 +128,7 @@ class FusedLayers(torch.nn.Module):
             input_ids: `(W, P)` piece ids, padded.
             attention_mask: `(W, P)` 1 for a piece, 0 for padding.
             output_hidden_states: Whether the states of all layers are wanted.
-            return_dict: True, as transformers calls an answer with names.
+            return_dict: True, as in transformers.
             **types: `token_type_ids`, `(W, P)`, where the model knows segments.
         """
         states = self.embeddings_project(self.embeddings(input_ids, **types))

@@ -51,7 +51,7 @@ def build_transformer_model(
     max_pieces: int = 1024,
     precision: Precision = "auto",
 ) -> Model[list[Doc], Any]:
-    """Build a model that answers like `spacy-transformers.TransformerModel.v3`, so that one line of a config changes.
+    """Build a model that replaces `spacy-transformers.TransformerModel.v3` by a change of one line in a config.
 
     The same spans are encoded and the same pieces aligned, so that what listens finds what it was trained on. They are
     run in buckets of similar length, in bfloat16 where the hardware has it, and stored as safetensors. A span with more
@@ -91,14 +91,14 @@ GetSpans = Callable[[list[Doc]], list[list[Span]]]
 
 @dataclass(frozen=True)
 class SpanGrid:
-    """Where the pieces of spans stand in a grid of `S` rows and `P` columns, special pieces included.
+    """Where the pieces of spans are in a grid of `S` rows and `P` columns, special pieces included.
 
     Attributes:
         pieces: The pieces of the spans.
         ids: `(S, P)` piece ids, padded.
         lengths: `(S,)` pieces of each row, special ones included.
         layout: The windows over them; one a span, unless it is longer than the model can number.
-        window: `(C,)` the window that answers for each cell of the grid that is no padding, row after row.
+        window: `(C,)` the window from which each cell of the grid is read, padding left out, row after row.
         column: `(C,)` the column there.
     """
 

@@ -80,7 +80,7 @@ class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]
             super().check_link(nlp)
 
     def find_width(self) -> int:
-        """Return the width of the states, which a stock `transformer` has told."""
+        """Return the width of the states, which a stock `transformer` has set."""
         if self.states is None and self.has_dim("nO"):
             return self.get_dim("nO")
         return super().find_width()
@@ -115,7 +115,7 @@ class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]
 
 
 def _read_states(data: TransformerData, is_train: bool) -> torch.Tensor | None:
-    """Return the states of a document, `(W, P, H)`; nothing where it has no token."""
+    """Return the states of a document, `(W, P, H)`; None where it has no token."""
     if "last_hidden_state" not in data.model_output:
         return None
     states: torch.Tensor = xp2torch(data.model_output.last_hidden_state).detach()
@@ -144,16 +144,16 @@ def _encode_one(data: TransformerData, states: torch.Tensor | None, outputs: lis
     if states is None:
         # A document without tokens has a window all the same, as with an encoder of ours.
         states, mask = torch.zeros(1, 1, width), torch.ones(1, 1, dtype=torch.long)
-        answered = end = piece = np.zeros(0, dtype=np.intp)
+        token = end = piece = np.zeros(0, dtype=np.intp)
     else:
         pieces = np.asarray(data.wordpieces.attention_mask)[:, : states.shape[1]]
         mask = torch.as_tensor(pieces, device=states.device).long()
-        answered, end, piece = _find_first_pieces(data) if "tokens" in outputs else np.zeros((3, 0), dtype=np.intp)
+        token, end, piece = _find_first_pieces(data) if "tokens" in outputs else np.zeros((3, 0), dtype=np.intp)
     return EncodedDocs(
         token_vectors=states.flatten(0, 1).index_select(0, torch.from_numpy(piece).to(states.device)),
-        token_index=answered,
+        token_index=token,
         token_end=end,
-        lengths=np.array([len(answered)], dtype=np.intp),
+        lengths=np.array([len(token)], dtype=np.intp),
         window_vectors={output: pool_windows(states, mask, output) for output in outputs if output != "tokens"},
         window_doc=np.zeros(len(states), dtype=np.intp),
         window_lengths=mask.sum(dim=1).cpu().numpy().astype(np.intp),

@@ -79,7 +79,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _find_kind(value: Any) -> str | None:
-    """Name the kind of value that an attribute has, or nothing where such an attribute is not stored."""
+    """Name the kind of value that an attribute has, or None where such an attribute is not stored."""
     if isinstance(value, (bool, int, float)):
         return "number"
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
