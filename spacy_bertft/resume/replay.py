@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from itertools import islice
 from typing import Any
@@ -26,17 +25,17 @@ Batch = list[Example]
 
 
 class DataOrder:
-    """Draw batches with random numbers of their own, so that what else is drawn in between does not change them.
+    """Draw batches with random numbers of their own, so that those which components draw do not change the order.
 
-    They start where Python's and NumPy's stand now, and are where `spacy train` would have them as long as no component
-    draws any.
+    They start at the present state of Python's and NumPy's generators. As long as no component draws any, the order is
+    that of `spacy train`.
 
     Args:
-        batches: Epochs and batches, as spaCy makes them; nothing is drawn of them yet.
-        start: Where the random numbers start, to have the same order again.
+        batches: Epochs and batches, as spaCy makes them; none is drawn yet.
+        start: The state in which they start, to repeat an order.
 
     Attributes:
-        start: Where they started.
+        start: The state in which they started.
         fingerprint: Of the words of all batches so far.
     """
 
@@ -52,21 +51,14 @@ class DataOrder:
 
     def __next__(self) -> tuple[int, Batch]:
         """Draw a batch."""
-        with self._draw():
+        with keep_random_state():
+            set_random_state(self._own)
             epoch, batch = next(self._batches)
             batch = list(batch)
+            self._own = get_random_state()
         for example in batch:
             self.fingerprint = zlib.crc32(example.predicted.to_array(ORTH).tobytes(), self.fingerprint)
         return epoch, batch
-
-    @contextmanager
-    def _draw(self) -> Iterator[None]:
-        with keep_random_state():
-            set_random_state(self._own)
-            try:
-                yield
-            finally:
-                self._own = get_random_state()
 
 
 Scores = tuple[float, dict[str, Any]]

@@ -60,11 +60,6 @@ class PieceTokenizer:
         return PieceTokenizer, (self.json,)
 
     @property
-    def n_special_of_pair(self) -> int:
-        """How many pieces of a window over a pair of texts are special."""
-        return self.n_special + len(self.middle_ids)
-
-    @property
     def vocab_size(self) -> int:
         """One more than the largest id that the tokenizer can give."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1

@@ -102,7 +102,7 @@ def test_what_stands_between_two_texts(family: str, middle_ids: list[int], secon
     tokenizer = PieceTokenizer(make_word_level(family).to_str())
     assert (tokenizer.prefix_ids, tokenizer.middle_ids, tokenizer.suffix_ids) == ([1], middle_ids, [2])
     assert tokenizer.second_type == second_type
-    assert tokenizer.n_special_of_pair == 2 + len(middle_ids)
+    assert tokenizer.n_special + len(tokenizer.middle_ids) == 2 + len(middle_ids)
 
 
 def test_a_tokenizer_that_knows_no_pairs_is_read_as_of_bert() -> None:
