@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spacy_bertft.data.stats import CorpusStats, summarize_lengths
 from spacy_bertft.pictures.colors import COLORS
 from spacy_bertft.pictures.page import Page, Table
-from spacy_bertft.pictures.plot import write_plot
+from spacy_bertft.pictures.plot import make_figure, style_axes, write_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,12 +46,8 @@ def _make_page(stats: CorpusStats) -> Page:
 
 def draw_histograms(stats: CorpusStats) -> Figure:
     """Draw a histogram of the lengths in each unit."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     n_panels = len(stats.lengths)
-    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15, hspace=0.05)
-    figure = Figure(figsize=(8.4, 3.4 * n_panels), layout=layout)
+    figure = make_figure(8.4, 3.4 * n_panels)
     for index, (unit, lengths) in enumerate(stats.lengths.items(), start=1):
         axes = figure.add_subplot(n_panels, 1, index)
         _draw_bars(axes, lengths, unit)
@@ -68,15 +64,9 @@ def _draw_bars(axes: Axes, lengths: NDArray[np.int64], unit: str) -> None:
     counts, _ = np.histogram(lengths, edges)
     axes.bar(edges[:-1] + width / 2, counts, width=width * 0.9, color=COLORS["bar"], linewidth=0)
     axes.set_xlim(-0.5, edges[-1])
-    axes.set_title(f"Length in {unit}", loc="left", color=COLORS["ink"], fontweight="bold")
+    style_axes(axes, f"Length in {unit}")
     axes.set_xlabel(f"{unit} per text", color=COLORS["muted"])
     axes.set_ylabel("texts", color=COLORS["muted"])
-    axes.set_facecolor("none")
-    axes.spines[:].set_visible(False)
-    axes.spines["bottom"].set(visible=True, color=COLORS["muted"])
-    axes.grid(axis="y", color=COLORS["grid"], linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=COLORS["muted"], length=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter("{x:,.0f}")
