@@ -223,7 +223,7 @@ def check_vocab_size(name: str, config: Mapping[str, Any], tokenizer: PieceToken
     if not isinstance(n_known, int):
         raise CheckpointError(f"The config.json of {name} has the vocab_size {n_known!r}. Expected a number.")
     if tokenizer.vocab_size > n_known:
-        beyond = name_some([name for name in tokenizer.names[n_known:] if name])
+        beyond = name_some(tokenizer.list_names_from(n_known))
         raise CheckpointError(
             f"The tokenizer of {name} has {tokenizer.vocab_size} pieces, its model only {n_known}: it has no "
             f"vector for {beyond}. Expected files that belong together."

@@ -94,6 +94,11 @@ class PieceTokenizer:
             names[index] = name
         return names
 
+    def list_names_from(self, first_id: int) -> list[str]:
+        """List the pieces whose ids are not below a number, by id; without an array, since ids may be huge."""
+        vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+        return sorted((name for name, index in vocabulary.items() if index >= first_id), key=vocabulary.__getitem__)
+
     def count_pieces(self, texts: Sequence[str]) -> list[int]:
         """Count the pieces of each text, special pieces left out.
 
