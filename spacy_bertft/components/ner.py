@@ -4,7 +4,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +83,7 @@ class BertNer(TokenComponent):
         """Write entities to `doc.ents` and `doc.spans[name]`, and their scores to `span._.bertft_score`."""
         for doc, predictions in zip(docs, batch, strict=True):
             kept = [
-                (Span(doc, *each.span), prob)
+                (Span(doc, cast(int, each.start), cast(int, each.end), each.label), prob)
                 for each in predictions
                 if (prob := each.prob or 0.0) >= self.cfg["min_score"]
             ]

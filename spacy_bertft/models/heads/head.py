@@ -105,7 +105,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
 
     def encode(self, docs: list[Doc], is_train: bool) -> tuple[EncodedDocs, Callable[[EncodedGradient], list[Doc]]]:
         """Run the encoder, and let `watch_states` see what it gives."""
-        encoded, backprop = self.encoder(docs, is_train)
+        encoded, backprop = self.layers[0](docs, is_train)
         if (watched := _watched.get()) is not None:
             watched.append(encoded)
         return encoded, backprop

@@ -160,7 +160,8 @@ class TokenModel(HeadModel[TokenScores]):
         return self._get_chains().grammar
 
     def _get_chains(self) -> "_Chains":
-        return _build_chains(self.decoder, tuple(self.tags), self.scheme or None, frozenset(self.never))
+        tags, scheme, never = (self.attrs[name] for name in ("tags", "scheme", "never"))
+        return _build_chains(self.decoder, tuple(tags), scheme or None, frozenset(never))
 
     def check_stored(self) -> None:
         """Raise unless what was read from bytes fits together.
@@ -198,7 +199,8 @@ class TokenModel(HeadModel[TokenScores]):
         check_width(head.linear, encoded.token_vectors)
         vectors = encoded.token_vectors.detach().requires_grad_(is_train)  # (A, H)
         with torch.set_grad_enabled(is_train):
-            scores = head.linear(torch.nn.functional.dropout(vectors, self.dropout_rate, training=is_train))  # (A, L)
+            dropped = torch.nn.functional.dropout(vectors, self.dropout_rate) if is_train else vectors
+            scores = head.linear(dropped)  # (A, L)
         chains = self._get_chains()
         if self.decoder == "crf":
             learned = chains.chain.add(*(getattr(head, name).detach().cpu().double().numpy() for name in _LEARNED))

@@ -67,7 +67,9 @@ def _check_node(node: Model[Any, Any], described: Any, attrs: Any, params: Any, 
     if set(dims) != set(node.dim_names) or any(not _is_size(size) for size in dims.values()):
         raise CheckpointError(f"It has the dimensions {dims} for '{node.name}'. Expected sizes of {node.dim_names}.")
     for name, value in attrs.items():
-        kinds = {_find_kind(srsly.msgpack_loads(value)), _find_kind(node.attrs[name])} if name in node.attrs else {""}
+        # A head whose rate of dropout is now in its config had it as an attribute when it was stored.
+        default = 0.0 if name == "dropout_rate" else node.attrs.get(name)
+        kinds = {_find_kind(srsly.msgpack_loads(value)), _find_kind(default)}
         if len(kinds) > 1 or None in kinds:
             raise CheckpointError(f"It has an attribute '{name}' of '{node.name}' that is not known there.")
     if described["refs"] or params:
