@@ -188,6 +188,8 @@ MODEL_CHANGES: Mapping[str, tuple[Callable[[Any], None], str]] = {
     "more dimensions": (lambda message: message["nodes"][1]["dims"].update(nI=4), "Expected sizes of ('nO',)"),
     "another count": (set_attr("n_labels", 2), "Expected one for each of 2"),
     "no count": (set_attr("n_labels", [2]), "'n_labels' of 'text_classifier'"),
+    "settings": (set_attr("settings", "x"), "'settings' of 'text_classifier'"),
+    "a check": (set_attr("check_stored", 1), "'check_stored' of 'text_classifier'"),
     "unknown outputs": (
         lambda message: message["attrs"][1].update(outputs=srsly.msgpack_dumps(["secrets"])),
         "asks its encoder for secrets",
@@ -212,15 +214,6 @@ def test_what_does_not_fit_is_named_and_the_component_works_as_before(change, ma
     blank = spacy.blank("en").add_pipe("bert_textcat", config={"model": {"encoder": {"name": "nowhere/at-all"}}})
     with expect_named("bert_textcat: 'model' in its bytes: ", problem):
         blank.from_bytes(change_model(content, apply))
-
-
-@pytest.mark.parametrize("name", ["settings", "check_stored", "score"])
-def test_an_attribute_that_the_model_does_not_have_changes_nothing(name, make):
-    """Settings and methods are no attributes of thinc, so that no stored one replaces them."""
-    nlp, other = make("bert_textcat"), make("bert_textcat", seed=1)
-    content = change_model(other.get_pipe("bert_textcat").to_bytes(), set_attr(name, "x"))
-    nlp.get_pipe("bert_textcat").from_bytes(content)
-    assert annotate(nlp) == annotate(other)
 
 
 CFG_CHANGES = [
