@@ -39,7 +39,10 @@ autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 100
 nitpicky = True
 # Types of other packages, and of internal modules.
-nitpick_ignore_regex = [("py:.*", r"(?!spacy_bertft\.).*"), ("py:.*", r"spacy_bertft\.(checkpoints|evaluate|tags)\..*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!spacy_bertft\.).*"),
+    ("py:.*", r"spacy_bertft\.(checkpoints|components|evaluate|models|tags)\..*"),
+]
 
 
 def write_commands(app: Sphinx) -> None:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from spacy_bertft.errors import ShapeError, TagError
 from spacy_bertft.tags.forward_backward import (
+    Floats,
     ForwardBackward,
+    LinearChain,
     build_log_matrix,
     find_deep_rows,
     find_depth,
@@ -18,7 +20,6 @@ from spacy_bertft.tags.forward_backward import (
     matmul,
     run_forward_backward,
 )
-from spacy_bertft.tags.paths import Floats, LinearChain
 
 
 def chain_loss(

@@ -16,7 +16,7 @@ from spacy_bertft.active.uncertainty import (
 )
 from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.tags.chain import chain_loss
-from spacy_bertft.tags.paths import best_paths
+from spacy_bertft.tags.decoding import best_paths
 
 logits = arrays(np.float64, (3, 4), elements=st.floats(-50, 50))
 

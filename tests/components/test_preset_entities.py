@@ -15,8 +15,8 @@ from thinc.api import fix_random_seed
 from spacy_bertft.models.heads.losses import TokenLoss
 from spacy_bertft.models.heads.token import TokenScores
 from spacy_bertft.tags.chain import path_log_probs
+from spacy_bertft.tags.forward_backward import build_chain, build_free_chain
 from spacy_bertft.tags.grammar import build_grammar
-from spacy_bertft.tags.paths import build_chain, build_free_chain
 from spacy_bertft.training.optimizer import configure_adamw
 
 GOLD = {TEXTS[0]: [(19, 33, "ACTOR"), (43, 48, "YEAR")]}  # show me films with drew barrymore from the 1980s

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from spacy_bertft.errors import ShapeError, TagError
 from spacy_bertft.tags.chain import chain_loss, tag_probs
-from spacy_bertft.tags.forward_backward import run_forward_backward
+from spacy_bertft.tags.decoding import best_paths
+from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain, run_forward_backward
 from spacy_bertft.tags.grammar import TagGrammar, build_grammar
-from spacy_bertft.tags.paths import LinearChain, best_paths, build_chain, build_free_chain
 
 Floats = NDArray[np.float64]
 GRAMMARS = (

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from spacy_bertft.errors import ShapeError
 from spacy_bertft.tags.chain import chain_loss, path_log_probs
+from spacy_bertft.tags.decoding import best_paths
+from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain
 from spacy_bertft.tags.grammar import build_grammar
-from spacy_bertft.tags.paths import LinearChain, best_paths, build_chain, build_free_chain
 
 CHAINS = (build_free_chain(3), build_chain(build_grammar(["O", "B-X", "I-X"], "bio")))
 

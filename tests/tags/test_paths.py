@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.tags.paths import build_steps
+from spacy_bertft.tags.forward_backward import build_steps
 
 
 @given(st.lists(st.integers(0, 5), max_size=6))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from spacy_bertft.tags.chain import chain_loss
-from spacy_bertft.tags.paths import LinearChain
+from spacy_bertft.tags.forward_backward import LinearChain
 
 Floats = NDArray[np.float64]
 

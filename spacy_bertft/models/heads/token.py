@@ -16,9 +16,9 @@ from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.states import EncodedGradient
 from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
+from spacy_bertft.tags.decoding import SpanBatch, best_paths, find_spans
+from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain
 from spacy_bertft.tags.grammar import TagGrammar, TagScheme, build_grammar
-from spacy_bertft.tags.paths import LinearChain, best_paths, build_chain, build_free_chain
-from spacy_bertft.tags.spans import SpanBatch, find_spans
 
 Decoder = Literal["crf", "viterbi", "greedy"]
 _LEARNED = ("start", "transitions", "end")  # what a conditional random field learns of its chain

@@ -17,7 +17,7 @@ from spacy_bertft.models.encoder.states import EncodedGradient
 from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.text import build_text_classifier
 from spacy_bertft.models.heads.token import build_token_classifier
-from spacy_bertft.tags.paths import build_free_chain
+from spacy_bertft.tags.forward_backward import build_free_chain
 from spacy_bertft.training.optimizer import configure_adamw
 
 nlp = spacy.blank("en")

@@ -16,7 +16,7 @@ from spacy_bertft.models.heads.losses import (
 )
 from spacy_bertft.models.heads.text import sigmoid, softmax
 from spacy_bertft.tags.chain import chain_loss
-from spacy_bertft.tags.paths import build_free_chain
+from spacy_bertft.tags.forward_backward import build_free_chain
 
 N_DOCS, N_LABELS = 7, 4
 ONES = np.ones(N_LABELS)

@@ -1,4 +1,7 @@
-"""Spans of whole batches of tag paths, found and scored without a loop over tokens."""
+"""The best path of every sequence of a batch, and the spans that it spells, each with its probability.
+
+No loop over tokens: all sequences take a step at once.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bertft.tags.forward_backward import build_log_matrix, log_matmul, run_forward_backward
+from spacy_bertft.tags.forward_backward import (
+    Floats,
+    LinearChain,
+    build_log_matrix,
+    log_matmul,
+    order_by_step,
+    run_forward_backward,
+)
 from spacy_bertft.tags.grammar import TagGrammar
-from spacy_bertft.tags.paths import Floats, LinearChain
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,49 @@ class SpanBatch:
 
     def __len__(self) -> int:
         return len(self.sequence)
+
+
+def best_paths(scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain) -> NDArray[np.intp]:
+    """Find the best path of every sequence of a batch.
+
+    The best tag of each token on its own may spell `O I-PER`, which names no entity; the chain of a grammar forbids it.
+
+    Args:
+        scores: `(T, L)` tag scores of all tokens, sequence after sequence.
+        lengths: `(B,)` tokens per sequence.
+        chain: The scores of the chain.
+
+    Returns:
+        `(T,)` tags. Among equals the tag with the lowest index wins.
+
+    Raises:
+        ShapeError: The arrays do not fit each other.
+
+    Source: Viterbi (1967); constraints as in Lample et al. (2016), eq. 2.
+    """
+    scores, steps = order_by_step(scores, lengths, chain)
+    best = scores.copy()
+    transitions = chain.transitions[:, None, :]
+    sums = np.empty((len(chain.start), len(lengths), len(chain.start)))
+    before = slice(0, 0)
+    for rows in steps.slices:
+        if not before.stop:
+            best[rows] += chain.start
+        else:
+            n_rows = rows.stop - rows.start
+            going = best[before.start : before.start + n_rows]  # of the sequences that are not over
+            # Tags of the token before go first: the maximum then runs over whole blocks of memory.
+            np.add(going.T[:, :, None], transitions, out=sums[:, :n_rows])
+            best[rows] += sums[:, :n_rows].max(axis=0)
+        before = rows
+    path, after = np.empty(len(scores), dtype=np.intp), slice(0, 0)
+    for rows in reversed(steps.slices):
+        first_ending = rows.start + after.stop - after.start
+        going, ending = slice(rows.start, first_ending), slice(first_ending, rows.stop)
+        path[ending] = (best[ending] + chain.end).argmax(axis=1)
+        path[going] = (best[going] + chain.transitions.T[path[after]]).argmax(axis=1)
+        after = rows
+    return steps.unpack(path)
 
 
 def find_spans(
