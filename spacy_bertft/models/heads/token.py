@@ -236,8 +236,10 @@ class TokenHead(torch.nn.Module):
         super().__init__()
         self.linear = make_linear(width, n_tags)
         if has_chain:
-            self.start, self.end = (torch.nn.Parameter(torch.zeros(n_tags)) for _ in range(2))
+            # In this order the norm of all gradients is summed: another one changes the last bits of training.
+            self.start = torch.nn.Parameter(torch.zeros(n_tags))
             self.transitions = torch.nn.Parameter(torch.zeros(n_tags, n_tags))
+            self.end = torch.nn.Parameter(torch.zeros(n_tags))
 
 
 def _build_head(decoder: str, spec: dict[str, Any]) -> TokenHead:
