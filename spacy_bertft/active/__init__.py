@@ -1,4 +1,4 @@
-"""Active learning: which texts to label next, those that a pipeline is unsure of and that differ from each other.
+"""Active learning: which texts to label next, those that a pipeline is uncertain about and that differ from each other.
 
 `survey` measures the `uncertainty` of a stream of texts and keeps the most uncertain ones, `diversity` picks among
 them, `preannotation` is what the pipeline predicts for them, and `formats` writes that for an annotation tool. Nothing

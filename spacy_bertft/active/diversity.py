@@ -17,13 +17,13 @@ def pick_diverse(
 
     Args:
         uncertainty: `(C,)` of the candidates, larger is more uncertain.
-        vectors: `(C, H)` where they stand; only directions count.
+        vectors: `(C, H)` vectors of the texts; only directions count.
         n_picked: How many to pick; all of them where there are fewer.
         diversity: From 0, where only uncertainty counts, to 1, where only distance does.
 
     Returns:
         `(min(n_picked, C),)` candidates, in the order in which they were picked. Among equals the more uncertain one
-        comes first, then the one that stands first.
+        comes first, then the first one.
 
     Source: farthest-first traversal, the greedy k-center of Sener & Savarese (2018), algorithm 1; weighed here.
     """

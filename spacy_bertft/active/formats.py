@@ -21,7 +21,7 @@ class Suggestion:
 
     Attributes:
         text: The text.
-        uncertainty: How unsure the pipeline is of it, from 0 to 1.
+        uncertainty: How uncertain the pipeline is about it, from 0 to 1.
         meta: What else the input says about the text.
         answer: What the pipeline would answer.
         pipeline: Name and version of the pipeline.
@@ -35,7 +35,7 @@ class Suggestion:
 
 
 def format_suggestion(suggestion: Suggestion, file_format: Format) -> dict[str, Any]:
-    """Format a suggestion as a JSON object of a tool; the input's own fields stand under `meta`."""
+    """Format a suggestion as a JSON object of a tool; the input's other columns are under `meta`."""
     return _FORMATTERS[file_format](suggestion)
 
 

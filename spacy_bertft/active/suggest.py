@@ -47,7 +47,7 @@ def suggest(
     diversity: float = 0.5,
     candidates: int = 10,
 ) -> Suggestions:
-    """Suggest which texts to label next: those that the pipeline is unsure of, and that differ from each other.
+    """Suggest which texts to label next: those that the pipeline is uncertain about, and that differ from each other.
 
     Each text comes with the pipeline's predictions, to be corrected. In Label Studio the configuration has to name
     its tags `text`, and `label` for entities or `category` for categories. Texts are read as a stream: of each only
@@ -95,7 +95,7 @@ def suggest(
 
 
 def _choose(candidates: Sequence[Candidate], n_texts: int, diversity: float) -> list[Candidate]:
-    """Choose among candidates that stand in order of their uncertainty."""
+    """Choose among candidates, which are sorted by their uncertainty."""
     vectors = [candidate.vector for candidate in candidates if candidate.vector is not None]
     if not vectors:
         return list(candidates[:n_texts])
@@ -122,7 +122,7 @@ def _annotate(
 
 def _check_output(output: Path | None, source: Path) -> None:
     if output is not None and output.is_dir():
-        raise SettingError("output", str(output), "the path of a file; a folder stands there")
+        raise SettingError("output", str(output), "the path of a file; it is a directory")
     if output is not None and output.resolve() == source.resolve():
         raise SettingError("output", str(output), "another file than the input")
 

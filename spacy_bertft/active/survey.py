@@ -32,8 +32,8 @@ class Candidate:
 
     Attributes:
         text: The text.
-        uncertainty: How unsure the pipeline is of it, from 0 to 1.
-        vector: `(H,)` where it stands among other texts; nothing where only uncertainty counts.
+        uncertainty: How uncertain the pipeline is about it, from 0 to 1.
+        vector: `(H,)` vector that is compared with those of other texts; None where only uncertainty counts.
     """
 
     text: UnlabelledText
@@ -84,7 +84,7 @@ def find_measured(nlp: Language, component: str | None = None) -> dict[str, Bert
 def measure_texts(
     nlp: Language, measured: Mapping[str, BertComponent], texts: Sequence[UnlabelledText], *, has_vectors: bool
 ) -> list[Candidate]:
-    """Measure how unsure a pipeline is of a batch of texts, and where they stand among others.
+    """Measure how uncertain a pipeline is about a batch of texts, and compute their vectors.
 
     Components before the last one that counts are run as in the pipeline, for a head may listen to one of them; but no
     other head of ours, since what it writes changes no scores.

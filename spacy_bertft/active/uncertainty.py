@@ -1,4 +1,4 @@
-"""How unsure a component is of its answer for a text, from 0 to 1."""
+"""Uncertainty sampling: how uncertain a component is about a text, from 0 to 1."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 
 def measure_uncertainty(component: BertComponent, docs: list[Doc]) -> Floats:
-    """Measure how unsure a component is of each document, without touching the documents.
+    """Measure how uncertain a component is about each document, without changing the documents.
 
     Args:
         component: The component.
@@ -34,7 +34,9 @@ def measure_uncertainty(component: BertComponent, docs: list[Doc]) -> Floats:
     if isinstance(component, TextComponent):
         probs = component.predict(docs)
         return measure_exclusive(probs) if component.exclusive else measure_multilabel(probs)
-    raise UnsupportedError(f"{component.name} gives neither tags nor categories, so there is nothing to be unsure of.")
+    raise UnsupportedError(
+        f"{component.name} gives neither tags nor categories, so its uncertainty cannot be measured."
+    )
 
 
 def measure_exclusive(probs: Floats) -> Floats:

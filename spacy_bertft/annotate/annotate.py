@@ -76,14 +76,14 @@ def annotate(
         strict: Stop at the first row that cannot be annotated.
 
     Returns:
-        Counts of rows; those that could not be annotated stand in `errors.jsonl` in the output, with file, line and
+        Counts of rows; those that could not be annotated are in `errors.jsonl` in the output, with file, line and
         reason.
 
     Raises:
         DataError: There is no such pipeline or input; or no row could be annotated; or with `strict`, one could not.
         SettingError: A setting is outside what is allowed, or the output holds another run.
         MissingExtraError: A package is missing for a format or for Ray.
-        WorkerError: A process could not go on; what is done stays, and the same call goes on.
+        WorkerError: A worker process failed; what is finished is kept, and the same call resumes the run.
     """
     chosen = parse_choice("engine", engine, ENGINES)
     settings = AnnotateSettings(
@@ -95,7 +95,7 @@ def annotate(
     _check_places(names, str(output), chosen, n_process)
     found = find_inputs(names)
     ledger = Ledger(output_dir)
-    # On Ray it is others that annotate; this machine may have no GPU.
+    # On Ray other machines annotate; this one may have no GPU.
     nlp = load_on_device(worker if chosen == "local" else replace(worker, device="cpu"))
     settings = _complete(settings, found, nlp, prefix, worker.pipeline)
     start = monotonic()
@@ -161,7 +161,7 @@ def _complete(
         raise SettingError("pipeline", pipeline, expected)
     if settings.text_column in answers.values():
         raise SettingError(
-            "text_column", settings.text_column, f"a name beside {', '.join(answers.values())}; see prefix"
+            "text_column", settings.text_column, f"a name other than {', '.join(answers.values())}; see prefix"
         )
     settings = replace(settings, answers=answers)
     source = next((source for source in inputs.sources if source.format == "jsonl"), None)
@@ -174,7 +174,7 @@ def _complete(
 
 
 def _identify(nlp: Language) -> dict[str, str]:
-    """Return what a pipeline is known by: its name, and a digest of its meta data, its scores among them."""
+    """Return what identifies a pipeline: its name, and a digest of its meta data, which include its scores."""
     meta = srsly.json_dumps(nlp.meta, sort_keys=True)
     name = f"{nlp.meta['lang']}_{nlp.meta['name']}-{nlp.meta['version']}"
     return {"name": name, "meta": blake2b(meta.encode("utf-8"), digest_size=16).hexdigest()}
@@ -190,4 +190,4 @@ def _check_places(inputs: Sequence[str], output: str, engine: Engine, n_process:
                 raise SettingError(setting, name, "a place that other processes can reach")
     for name in inputs:
         if f"{make_absolute(output)}/".startswith(f"{make_absolute(name).rstrip('/')}/"):
-            raise SettingError("output", output, "a folder outside of the input")
+            raise SettingError("output", output, "a directory outside of the input")

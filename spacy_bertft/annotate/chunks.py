@@ -47,7 +47,7 @@ class Chunk:
         source: Name of the file, for messages.
         format: What is in the file.
         shard: Name of the shard, without a suffix.
-        weight: How many bytes of the file it stands for; the sum over all chunks of a file is its size.
+        weight: How many bytes of the file it represents; the sum over all chunks of a file is its size.
         columns: Names of the cells, where rows are cells.
         rows: The rows, where they are lines or cells: where each starts, and its content.
         table: The rows, where they come from a Parquet file (an Arrow stream) or a `.spacy` file (a smaller one).

@@ -101,7 +101,7 @@ def _import_ray() -> Any:
 class RayAnnotator:
     """An actor: the pipeline is loaded once, when it starts.
 
-    A failure that is no fault of Ray's is told, and not raised: Ray would wrap it, and print pages of traceback.
+    A failure that is not Ray's is reported, and not raised: Ray would wrap it, and print pages of traceback.
 
     Args:
         settings: What decides what is written.
@@ -135,7 +135,7 @@ def _connect(ray: Any, n_process: int | None, address: str | None) -> Iterator[N
             yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-    # What Ray says of its inner life stands in its own log files, whatever its level here.
+    # Ray logs what its own processes do to its own files, whatever the level here.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     options: dict[str, Any] = {"address": address} if address else {"num_cpus": n_process, "include_dashboard": False}
     ray.init(**options, logging_level="error", log_to_driver=False)

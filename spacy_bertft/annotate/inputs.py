@@ -1,4 +1,4 @@
-"""Names of files and folders → the files to read, and what is in them."""
+"""Names of files and directories → the files to read, and their formats."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Inputs:
 
     Attributes:
         sources: Its files, in order.
-        left_out: Files in folders whose names say nothing about what is in them.
+        left_out: Files in directories whose names do not end in a known format.
     """
 
     sources: tuple[Source, ...]
@@ -53,10 +53,10 @@ class Inputs:
 
 
 def find_inputs(names: Sequence[str]) -> Inputs:
-    """Find the files of the input: files as they are given, those of a folder by name.
+    """Find the files of the input: files as they are given, those of a directory by name.
 
     Args:
-        names: Files and folders: paths, or URLs that fsspec knows.
+        names: Files and directories: paths, or URLs that fsspec knows.
 
     Raises:
         DataError: Something is not there, or there is no file at all.
@@ -79,7 +79,7 @@ def find_inputs(names: Sequence[str]) -> Inputs:
         elif file_system.exists(path):
             sources.append(_describe(len(sources), name, file_system, path))
         else:
-            raise DataError(f"{name}: no such file or folder. Expected texts to annotate.")
+            raise DataError(f"{name}: no such file or directory. Expected texts to annotate.")
     _check_sources(names, sources)
     return Inputs(tuple(sources), tuple(left_out))
 
@@ -101,7 +101,7 @@ def _find_format(name: str) -> tuple[FileFormat, Compression | None] | None:
 
 
 def _is_hidden(inner: str) -> bool:
-    """Return whether other programs have left a file beside the data, such as `_SUCCESS` or `.part.crc`."""
+    """Return whether a file was left next to the data by other programs, such as `_SUCCESS` or `.part.crc`."""
     return any(part.startswith((".", "_")) for part in inner.split("/"))
 
 

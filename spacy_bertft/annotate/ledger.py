@@ -23,7 +23,7 @@ class ShardReport:
         source: Name of the file that it comes from.
         n_written: Rows in the shard; without any it is not written.
         n_empty: Empty lines.
-        weight: Bytes of the file that it stands for.
+        weight: How many bytes of the file it represents.
         problems: Rows that could not be annotated.
     """
 
@@ -59,14 +59,14 @@ class AnnotateReport:
     """What was read, annotated and left out.
 
     Attributes:
-        output: The folder of the output.
+        output: The directory of the output.
         n_read: Rows of the input; empty lines are none.
         n_written: Rows of the output.
         n_failed: Rows that could not be annotated; `errors.jsonl` says why.
         n_empty: Empty lines.
         n_shards: Shards of the output.
         n_shards_before: How many of the chunks of the input were done when this run began.
-        left_out: Files in folders whose names say nothing about what is in them.
+        left_out: Files in directories whose names do not end in a known format.
         seconds: How long this run took, without loading.
     """
 
@@ -84,7 +84,7 @@ class AnnotateReport:
         parts = [f"{self.n_read:,} rows read, {self.n_written:,} written to {self.n_shards:,} shards"]
         parts.append(f"{self.n_failed:,} failed" + (f" (see {self.output}/errors.jsonl)" if self.n_failed else ""))
         if self.n_empty:
-            parts.append(f"{self.n_empty:,} empty lines passed over")
+            parts.append(f"{self.n_empty:,} empty lines skipped")
         if self.n_shards_before:
             parts.append(f"{self.n_shards_before:,} shards were there before")
         if self.left_out:
@@ -104,11 +104,11 @@ class Ledger:
     of the reports, `run.json` says that the run is over, and the reports are removed, in this order.
 
     Args:
-        output: The folder of the output.
+        output: The directory of the output.
 
     Raises:
-        SettingError: A file stands there.
-        DataError: Something else than a run is in the folder.
+        SettingError: It is a file.
+        DataError: The directory holds something other than a run.
     """
 
     RUN = "run.json"
@@ -117,25 +117,27 @@ class Ledger:
     def __init__(self, output: OutputDir) -> None:
         self.output = output
         if output.is_file():
-            raise SettingError("output", output.url, "a folder; a file stands there")
+            raise SettingError("output", output.url, "a directory; it is a file")
         self._has_begun = output.exists(self.RUN) and not self._has_failed()
         # A run that was killed before it had begun has left nothing else.
         if not output.exists(self.RUN) and output.list_names() not in ([], [OutputDir.TEMPORARY]):
-            raise DataError(f"{output.url} is not empty, and holds no run to go on with. Expected a new folder.")
+            raise DataError(
+                f"{output.url} is not empty, and holds no run that could be resumed. Expected a new directory."
+            )
 
     def begin(self, inputs: Inputs, settings: AnnotateSettings, pipeline: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Begin a run, or go on with it.
+        """Begin a run, or resume it.
 
         Args:
             inputs: What is annotated.
             settings: How.
-            pipeline: What the pipeline is known by.
+            pipeline: What identifies the pipeline.
 
         Returns:
             The counts of a run that is over; None for one that is not.
 
         Raises:
-            SettingError: The folder holds a run over another input, with other settings, or by another pipeline.
+            SettingError: The directory holds a run over another input, with other settings, or by another pipeline.
         """
         plan = {
             "version": _VERSION,
@@ -154,7 +156,7 @@ class Ledger:
                 raise SettingError(
                     "output",
                     self.output.url,
-                    f"a new folder: this one holds a run with another {setting.replace('_', ' ')}",
+                    f"a new directory: this one holds a run with another {setting.replace('_', ' ')}",
                 )
         done: dict[str, Any] | None = earlier["done"]
         if done is not None:

@@ -66,7 +66,7 @@ def _adopt(annotator: Annotator) -> None:
 
 
 def _follow_parent() -> None:
-    """End this child when its parent is gone: one that is killed tells nobody, and the child would wait forever."""
+    """End this child when its parent is gone: a parent that is killed does not signal it, and it would wait forever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

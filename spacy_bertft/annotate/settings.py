@@ -20,7 +20,7 @@ OUTPUT_FORMATS: tuple[OutputFormat, ...] = ("jsonl", "parquet", "docbin")
 
 @dataclass(frozen=True)
 class AnnotateSettings:
-    """What decides how rows become shards; a run that goes on must have the same.
+    """What decides how rows become shards; a resumed run must have the same.
 
     Attributes:
         output_format: Of the shards.
@@ -56,10 +56,10 @@ class AnnotateSettings:
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """How one worker annotates; a run that goes on may have others.
+    """How one worker annotates; a resumed run may have others.
 
     Attributes:
-        pipeline: A folder, or the name of an installed pipeline.
+        pipeline: A directory, or the name of an installed pipeline.
         output_url: Where the shards go.
         device: `cpu`, `cuda`, or `cuda:1` for the second GPU.
         batch_size: Documents of a batch; None for more of short ones and fewer of long ones.

@@ -9,6 +9,7 @@ from typing import IO, Any
 from uuid import uuid4
 
 import fsspec
+from fsspec.implementations.dirfs import DirFileSystem
 
 from spacy_bertft.data.files import Compression, decompress
 from spacy_bertft.errors import SettingError
@@ -32,7 +33,7 @@ def find_file_system(name: str, setting: str) -> tuple[Any, str]:
 
 
 def make_absolute(name: str) -> str:
-    """Return a path as it is called from any folder; a URL is that already."""
+    """Return a path as an absolute path; a URL stays as it is."""
     return name if "://" in name else str(Path(name).resolve())
 
 
@@ -61,7 +62,7 @@ def open_input(url: str, compression: Compression | None = None) -> Iterator[tup
 
 
 class OutputDir:
-    """A folder to write to.
+    """A directory to write to.
 
     Args:
         url: A path, or a URL that fsspec knows.
@@ -73,69 +74,64 @@ class OutputDir:
         SettingError: fsspec cannot open it.
     """
 
-    TEMPORARY = "_unfinished"  # a folder in it, which is gone at the end
+    TEMPORARY = "_unfinished"  # a directory in it, which is removed at the end
 
     def __init__(self, url: str) -> None:
         self.url = make_absolute(url)
-        self._file_system, self._path = find_file_system(self.url, "output")
+        file_system, path = find_file_system(self.url, "output")
+        self._files = DirFileSystem(path.rstrip("/"), file_system)  # names are relative to the directory
 
     def list_names(self, folder: str = "") -> list[str]:
-        """List the names of what is in a folder of it; none where it does not exist."""
-        path = self._locate(folder)
-        if not self._file_system.isdir(path):
+        """List the names of what is in a directory of it; none if it does not exist."""
+        if not self._files.isdir(folder):
             return []
-        self._file_system.invalidate_cache(path)
-        paths = self._file_system.ls(path, detail=False)
-        return sorted(each.rstrip("/").rpartition("/")[2] for each in paths)
+        self._files.invalidate_cache(folder)
+        return sorted(each.rstrip("/").rpartition("/")[2] for each in self._files.ls(folder, detail=False))
 
     def exists(self, name: str) -> bool:
         """Return whether something has that name in it."""
-        return bool(self._file_system.exists(self._locate(name)))
+        return bool(self._files.exists(name))
 
     def is_file(self) -> bool:
-        """Return whether a file stands in the place of the folder."""
-        return bool(self._file_system.isfile(self._path))
+        """Return whether a file has the name of the directory."""
+        return bool(self._files.isfile(""))
 
     def read(self, name: str) -> bytes:
         """Read a file."""
-        content: bytes = self._file_system.cat_file(self._locate(name))
+        content: bytes = self._files.cat_file(name)
         return content
 
     def read_all(self, names: Sequence[str]) -> list[bytes]:
-        """Read many small files, side by side where the file system can."""
-        contents = self._file_system.cat([self._locate(name) for name in names]) if names else {}
+        """Read many small files, at the same time where the file system can."""
+        contents = self._files.cat(list(names)) if names else {}
         if isinstance(contents, bytes):  # of one file
             return [contents]
-        return [contents[key] for key in sorted(contents)] if contents else []
+        return [contents[key] for key in sorted(contents)]
 
     @contextmanager
     def replace_when_done(self, name: str) -> Iterator[IO[bytes]]:
-        """Give a file to write to, which has its name only once all is written.
+        """Yield a file to write to, which gets its name only once all is written.
 
         Args:
-            name: Of the file in the folder.
+            name: Of the file in the directory.
         """
-        temporary = self._locate(f"{self.TEMPORARY}/.{Path(name).name}.{uuid4().hex}")
-        self._file_system.makedirs(self._locate(self.TEMPORARY), exist_ok=True)
-        with self._file_system.open(temporary, "wb") as file:
+        temporary = f"{self.TEMPORARY}/.{Path(name).name}.{uuid4().hex}"
+        self._files.makedirs(self.TEMPORARY, exist_ok=True)
+        with self._files.open(temporary, "wb") as file:
             yield file
-        self._file_system.mv(temporary, self._locate(name))
+        self._files.mv(temporary, name)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file that is either whole or not there."""
+        """Write a file that is either complete or absent."""
         with self.replace_when_done(name) as file:
             file.write(content)
 
     def remove(self, name: str) -> None:
         """Remove a file, if there is one."""
         if self.exists(name):
-            self._file_system.rm_file(self._locate(name))
+            self._files.rm_file(name)
 
     def remove_temporary(self) -> None:
-        """Remove what was written on the way."""
-        path = self._locate(self.TEMPORARY)
-        if self._file_system.exists(path):
-            self._file_system.rm(path, recursive=True)
-
-    def _locate(self, name: str) -> str:
-        return f"{self._path.rstrip('/')}/{name}" if name else str(self._path)
+        """Remove the temporary files."""
+        if self.exists(self.TEMPORARY):
+            self._files.rm(self.TEMPORARY, recursive=True)

@@ -18,34 +18,30 @@ _DIGITS = 6  # of a probability
 
 
 def list_answers(nlp: Language) -> tuple[str, ...]:
-    """List what a pipeline finds: `ents`, `cats`, `tags`, by what its components say that they assign."""
+    """List what a pipeline predicts: `ents`, `cats`, `tags`, by what its components say that they assign."""
     assigned = {attribute for name in nlp.pipe_names for attribute in nlp.get_pipe_meta(name).assigns}
-    return tuple(answer for answer, attribute in _ASSIGNED.items() if attribute in assigned)
+    return tuple(answer for answer, (attribute, _) in _ANSWERS.items() if attribute in assigned)
 
 
 def read_answers(doc: Doc, answers: Mapping[str, str]) -> dict[str, Any]:
-    """Read answers off a document.
+    """Read the predictions of a document.
 
     Args:
         doc: The document.
         answers: The column of each of `ents`, `cats`, `tags` that is wanted.
 
     Returns:
-        By column: entities and tags with their characters, from the first to the one after the last; categories with
-        their probabilities. An entity that no component of ours has found has the score None.
+        By column: entities and tags with their half-open range of characters; categories with their probabilities. An
+        entity that no component of ours has predicted has the score None.
     """
-    return {column: _READERS[answer](doc) for answer, column in answers.items()}
+    return {column: _ANSWERS[answer][1](doc) for answer, column in answers.items()}
 
 
 def _read_ents(doc: Doc) -> list[dict[str, Any]]:
+    scored = [(ent, find_score(ent)) for ent in doc.ents]
     return [
-        {
-            "start": ent.start_char,
-            "end": ent.end_char,
-            "label": ent.label_,
-            "score": _round(find_score(ent)),
-        }
-        for ent in doc.ents
+        {"start": ent.start_char, "end": ent.end_char, "label": ent.label_, "score": score and round(score, _DIGITS)}
+        for ent, score in scored
     ]
 
 
@@ -61,12 +57,12 @@ def _read_tags(doc: Doc) -> list[dict[str, Any]]:
     ]
 
 
-def _round(score: float | None) -> float | None:
-    return None if score is None else round(score, _DIGITS)
-
-
-_ASSIGNED = {"ents": "doc.ents", "cats": "doc.cats", "tags": "token.tag"}
-_READERS: dict[str, Callable[[Doc], Any]] = {"ents": _read_ents, "cats": _read_cats, "tags": _read_tags}
+# What a component says that it assigns, and how it is read.
+_ANSWERS: dict[str, tuple[str, Callable[[Doc], Any]]] = {
+    "ents": ("doc.ents", _read_ents),
+    "cats": ("doc.cats", _read_cats),
+    "tags": ("token.tag", _read_tags),
+}
 
 
 def format_json(values: Mapping[str, object]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from spacy.language import Language
@@ -21,19 +20,6 @@ from spacy_bertft.errors import shorten
 from spacy_bertft.models.runtime.devices import use_gpu
 
 _BATCH_CHARS = 100_000  # some twenty passes of a BERT
-
-
-@dataclass
-class _Results:
-    """What has become of the rows of a chunk so far.
-
-    Attributes:
-        written: What the writer has taken from each row, by line.
-        problems: Rows that could not be annotated.
-    """
-
-    written: dict[int, object] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
 
 
 class Annotator:
@@ -74,13 +60,12 @@ class Annotator:
         Args:
             chunk: The rows.
         """
-        # spaCy keeps every new word of a stream for good, unless it is told where the stream may be forgotten.
+        # spaCy keeps every new word of a stream for good, unless a memory zone ends.
         with self.nlp.memory_zone():
-            results = self._annotate(chunk)
-            lines = sorted(results.written)
-            rows = [results.written[line] for line in lines]
-            content = self._writer.format_shard(rows, lines, chunk) if rows else b""
-            del results.written, rows
+            written, problems = self._annotate(chunk)
+            lines = sorted(written)
+            content = self._writer.format_shard([written[line] for line in lines], lines, chunk) if lines else b""
+            del written
         give_back_memory()
         report = ShardReport(
             shard=chunk.shard,
@@ -88,7 +73,7 @@ class Annotator:
             n_written=len(lines),
             n_empty=chunk.n_empty,
             weight=chunk.weight,
-            problems=tuple(sorted(results.problems, key=lambda problem: problem.line or 0)),
+            problems=tuple(sorted(problems, key=lambda problem: problem.line or 0)),
         )
         if not (report.problems and self.worker.is_strict):
             if lines:
@@ -96,24 +81,22 @@ class Annotator:
             report.write(self._output)
         return report
 
-    def _annotate(self, chunk: Chunk) -> _Results:
-        results = _Results()
-        rows: list[TextRow] = []
-        for row in parse_rows(chunk, self.settings, self.nlp.vocab, self._max_chars):
-            if isinstance(row, TextRow):
-                rows.append(row)
-            else:
-                results.problems.append(row)
+    def _annotate(self, chunk: Chunk) -> tuple[dict[int, object], list[Problem]]:
+        """Annotate rows: what the writer has taken from each, by line, and those that could not be annotated."""
+        parsed = list(parse_rows(chunk, self.settings, self.nlp.vocab, self._max_chars))
+        rows = [row for row in parsed if isinstance(row, TextRow)]
+        problems = [row for row in parsed if isinstance(row, Problem)]
+        written: dict[int, object] = {}
         for batch in self._make_batches(rows):
-            self._run(batch, results)
-        # spaCy leaves out a batch whole, perhaps because of one document in it.
+            self._run(batch, written)
+        # spaCy leaves out a whole batch, perhaps because of one document in it.
         for row in rows:
-            if row.line not in results.written:
+            if row.line not in written:
                 self._failure = ""
-                self._run([row], results)
-                if row.line not in results.written:
-                    results.problems.append(Problem(row.line, self._failure))
-        return results
+                self._run([row], written)
+                if row.line not in written:
+                    problems.append(Problem(row.line, self._failure))
+        return written, problems
 
     def _make_batches(self, rows: Sequence[TextRow]) -> Iterator[Sequence[TextRow]]:
         """Split rows into batches of about the same size, so that both short and long ones fill the passes of BERT."""
@@ -123,19 +106,19 @@ class Annotator:
             return
         start = n_chars = 0
         for end, row in enumerate(rows, start=1):
-            n_chars += len(row.text) if isinstance(row.text, str) else len(row.text.text)
+            n_chars += row.n_chars
             if n_chars >= _BATCH_CHARS or end == len(rows):
                 yield rows[start:end]
                 start, n_chars = end, 0
 
-    def _run(self, rows: Sequence[TextRow], results: _Results) -> None:
+    def _run(self, rows: Sequence[TextRow], written: dict[int, object]) -> None:
         docs = (doc for row in rows if (doc := self._make_doc(row)) is not None)
         for doc in self.nlp.pipe(docs, batch_size=len(rows)):
-            if doc is None:  # spaCy's rules give that in the place of a document on which they have failed
+            if doc is None:  # spaCy's rules return None for a document on which they have failed
                 continue
             row, doc._context = doc._context, None
             try:
-                results.written[row.line] = self._writer.format_row(row, doc)
+                written[row.line] = self._writer.format_row(row, doc)
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
                 self._note_failure(self.settings.output_format, None, (), error)
 
@@ -149,7 +132,7 @@ class Annotator:
         return doc
 
     def _note_failure(self, name: str, component: object, docs: Sequence[Doc], error: Exception) -> None:
-        """Note why documents could not be annotated, in the place of spaCy's handler, which would raise."""
+        """Record why documents could not be annotated; spaCy's own handler would raise."""
         # What comes after the first one may have come of it.
         reason = shorten(" ".join(str(error).split()))
         self._failure = self._failure or f"{name!r} failed: {type(error).__name__}: {reason}"

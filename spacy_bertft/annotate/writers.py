@@ -38,7 +38,7 @@ class JsonlWriter:
 
 
 class DocsWriter:
-    """Writes documents; the other columns of a row stand in `doc.user_data["columns"]`."""
+    """Writes documents; the other columns of a row are in `doc.user_data["columns"]`."""
 
     suffix = ".spacy"
 

@@ -222,7 +222,7 @@ def _check_paths(paths: Mapping[str, Path], sources: Sequence[Path]) -> None:
             # spaCy's own corpus reader passes over files of any other name.
             raise SettingError(setting, str(path), "a name that ends in .spacy")
         if path.is_dir():
-            raise SettingError(setting, str(path), "the path of a file; a folder stands there")
+            raise SettingError(setting, str(path), "the path of a file; it is a directory")
         if path.resolve() in {source.resolve() for source in sources}:
             raise SettingError(setting, str(path), "a file that is not among the inputs")
         if parts.setdefault(path.resolve(), part) != part:

@@ -46,7 +46,7 @@ def check_is_file(path: Path) -> None:
         DataError: There is none.
     """
     if not path.is_file():
-        problem = "this is a folder" if path.is_dir() else "no such file"
+        problem = "this is a directory" if path.is_dir() else "no such file"
         raise DataError(f"{path}: {problem}. Expected the path of a file.")
 
 

@@ -50,7 +50,7 @@ class PlainTexts:
 
 
 def check_unlabelled(path: Path) -> None:
-    """Check that `read_unlabelled` can read a file, as far as its name tells.
+    """Check that `read_unlabelled` can read a file, by its name.
 
     Raises:
         DataError: There is no such file.

@@ -1,4 +1,4 @@
-"""The laws of picking: what is picked, in which order, and what is not."""
+"""The invariants of picking: what is picked, in which order, and what is not."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def test_earlier_components_are_run(pipeline, tmp_path):
         ({"diversity": 1.5}, "diversity = 1.5. Expected a number from 0 to 1"),
         ({"file_format": "brat"}, "format = 'brat'. Expected one of prodigy, label-studio, doccano"),
         ({"component": "bert_encoder"}, "component = 'bert_encoder'. Expected one of bert_ner, bert_textcat"),
-        ({"output_path": "."}, "a folder stands there"),
+        ({"output_path": "."}, "it is a directory"),
     ],
 )
 def test_settings_that_make_no_sense(pipeline, tmp_path, options, problem):

@@ -172,8 +172,8 @@ def test_a_pipeline_that_finds_nothing_that_could_be_written(tmp_path):
         ({"shard_mb": -1}, "shard_mb = -1. Expected a number above 0"),
         ({"max_chars": 0}, "max_chars = 0. Expected a number above 0"),
         ({"device": "gpu"}, "device = 'gpu'. Expected cpu, cuda, or cuda:N for the GPU number N"),
-        ({"text_column": "ents"}, "text_column = 'ents'. Expected a name beside ents; see prefix"),
-        ({"text_column": "x_ents", "prefix": "x_"}, "text_column = 'x_ents'. Expected a name beside x_ents"),
+        ({"text_column": "ents"}, "text_column = 'ents'. Expected a name other than ents; see prefix"),
+        ({"text_column": "x_ents", "prefix": "x_"}, "text_column = 'x_ents'. Expected a name other than x_ents"),
     ],
 )
 def test_settings_that_make_no_sense(ruler, tmp_path, options, problem):
@@ -198,7 +198,7 @@ def test_output_within_the_input(ruler, tmp_path, monkeypatch):
     for inputs, output in (("in", "in/out"), ("in/", "in"), (".", "out"), (tmp_path / "in", "in/out"), (path, path)):
         with pytest.raises(SettingError) as caught:
             annotate(ruler, [inputs], output)
-        assert str(caught.value) == f"output = {str(output)!r}. Expected a folder outside of the input."
+        assert str(caught.value) == f"output = {str(output)!r}. Expected a directory outside of the input."
     assert annotate(ruler, ["in"], "in-out").n_written == 1
 
 
@@ -206,6 +206,6 @@ def test_no_such_pipeline_and_no_such_file(ruler, tmp_path):
     path = write_rows(tmp_path / "a.txt", [{"text": "a film"}])
     with pytest.raises(DataError, match=r"nothing is no pipeline\. Expected a folder such as training/model-best"):
         annotate(tmp_path / "nothing", [path], tmp_path / "out")
-    with pytest.raises(DataError, match=r"b\.txt: no such file or folder"):
+    with pytest.raises(DataError, match=r"b\.txt: no such file or directory"):
         annotate(ruler, [path, tmp_path / "b.txt"], tmp_path / "out")
     assert not (tmp_path / "out").exists()

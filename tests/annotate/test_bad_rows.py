@@ -1,4 +1,4 @@
-"""Rows that cannot be annotated: all others are, and each of them is told with its line."""
+"""Rows that cannot be annotated: all others are, and each of them is reported with its line."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_strict_stops_at_the_first(ruler, tmp_path):
     with pytest.raises(DataError) as caught:
         annotate(ruler, [tmp_path / "a.jsonl"], tmp_path / "out", shard_rows=5, strict=True)
     assert str(caught.value) == f"{tmp_path / 'a.jsonl'}, line 12: the column 'text' holds null. Expected a string."
-    # What was done before is kept; once the row is mended or may be left out, the run goes on.
+    # What was done before is kept; once the row is fixed or may be left out, the run goes on.
     assert [row["text"] for row in read_shards(tmp_path / "out")] == texts[:10]
     report = annotate(ruler, [tmp_path / "a.jsonl"], tmp_path / "out", shard_rows=5)
     assert (report.n_shards_before, report.n_written, report.n_failed) == (2, 18, 2)

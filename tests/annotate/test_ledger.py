@@ -141,7 +141,7 @@ def test_another_run_is_refused(ruler, inputs, tmp_path, change, difference, is_
         nlp.to_disk(ruler := tmp_path / "model")
     with pytest.raises(SettingError) as caught:
         annotate(ruler, inputs, output, **options)
-    problem = f"output = {str(output)!r}. Expected a new folder: this one holds a run with another {difference}."
+    problem = f"output = {str(output)!r}. Expected a new directory: this one holds a run with another {difference}."
     assert str(caught.value) == problem
     assert before is None or read_all(output) == before
 
@@ -169,9 +169,9 @@ def test_a_run_that_could_annotate_nothing_is_tried_again(ruler, tmp_path):
 def test_a_folder_with_something_else(ruler, inputs, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("a")
-    with pytest.raises(DataError, match=r"out is not empty, and holds no run to go on with\. Expected a new folder"):
+    with pytest.raises(DataError, match=r"out is not empty, and holds no run that could be resumed\. Expected a new directory"):
         annotate(ruler, inputs, tmp_path / "out")
-    with pytest.raises(SettingError, match="Expected a folder; a file stands there"):
+    with pytest.raises(SettingError, match="Expected a directory; it is a file"):
         annotate(ruler, inputs, tmp_path / "out" / "mine.txt")
     assert (tmp_path / "out" / "mine.txt").read_text() == "a"
 

@@ -56,7 +56,7 @@ def test_strict(ruler, tmp_path):
 def test_an_error_is_one_line(ruler, tmp_path):
     path = write_rows(tmp_path / "a.txt", [{"text": "a"}])
     for name, options, problem in (
-        ("none.txt", [], f"Error: {tmp_path}/none.txt: no such file or folder. Expected texts to annotate.\n"),
+        ("none.txt", [], f"Error: {tmp_path}/none.txt: no such file or directory. Expected texts to annotate.\n"),
         ("a.txt", ["--engine", "spark"], "Error: engine = 'spark'. Expected one of local, ray.\n"),
         ("a.txt", ["--device", "tpu"], "Error: device = 'tpu'. Expected cpu, cuda, or cuda:N for the GPU number N.\n"),
     ):

@@ -172,7 +172,7 @@ def test_an_unknown_kind(source: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("folder.csv", "this is a folder. Expected the path of a file."),
+        ("folder.csv", "this is a directory. Expected the path of a file."),
         ("missing.csv", "no such file. Expected the path of a file."),
         ("missing", "no such file. Expected the path of a file."),
         ("empty.csv", "no text. Expected rows with a text and a label."),

@@ -1,4 +1,4 @@
-"""Damaged `.spacy` files: each document is read or told; what is no such file is told as a whole."""
+"""Damaged `.spacy` files: each document is read or told; what is no such file is reported as a whole."""
 
 from __future__ import annotations
 

@@ -68,6 +68,6 @@ def test_a_line_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
-    for path, problem in {tmp_path / "missing": "no such file", tmp_path: "this is a folder"}.items():
+    for path, problem in {tmp_path / "missing": "no such file", tmp_path: "this is a directory"}.items():
         with pytest.raises(DataError, match=f"{path}: {problem}"):
             list(read_lines(path))

@@ -30,7 +30,7 @@ def test_settings_out_of_range() -> None:
 
 def test_a_folder_is_not_written_to(tmp_path: Path) -> None:
     (tmp_path / "a-dev.spacy").mkdir()
-    with pytest.raises(SettingError, match="a folder stands there") as caught:
+    with pytest.raises(SettingError, match="it is a directory") as caught:
         plan_outputs([], tmp_path / "a.spacy", {"dev": (0.1, None)})
     assert caught.value.name == "dev_path"
 

@@ -201,7 +201,7 @@ class _Finder:
                 sentence, expected = row.sentence, ("0", "1")
             n_counted += value in expected
             n_others += is_no_token(value) or value.startswith("#")
-            # After a comment that looks like a row the count starts, after a range such as `2-3` it goes on.
+            # After a comment that looks like a row the count starts, after a range such as `2-3` it continues.
             if (number := read_number(value)) is not None:
                 expected = (str(number + 1),)
         return 2 * n_counted > len(self.rows) - n_others

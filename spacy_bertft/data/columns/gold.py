@@ -19,7 +19,7 @@ _TOKEN_NUMBER = re.compile(r"[0-9]+")
 
 @dataclass
 class ColumnSentence:
-    """A sentence as it stands in the file.
+    """A sentence as it is in the file.
 
     Attributes:
         is_doc_start: Whether a document starts here.
@@ -52,7 +52,7 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
 
     Args:
         path: The file.
-        layout: Where words and tags stand in it.
+        layout: Which of its columns hold words and tags.
         tally: Counts the lines on the way.
 
     Raises:
@@ -123,7 +123,7 @@ class GoldSentence:
         words: The words.
         spans: The entities; empty where plain tags were read.
         tags: One plain tag per word; empty where entities were read.
-        document: Number of the document it stands in, from 0, counted over all files.
+        document: Number of its document, from 0, counted over all files.
     """
 
     words: list[str]
@@ -167,7 +167,7 @@ class GoldReader:
             tally: Counts lines and repaired tags on the way.
 
         Raises:
-            ColumnFormatError: A line cannot be read, or its tag may not stand where it stands.
+            ColumnFormatError: A line cannot be read, or its tag is not valid where it is.
         """
         tally = ColumnTally() if tally is None else tally
         document = -1

@@ -109,7 +109,7 @@ class ColumnLayout:
         tag_column: Which of them holds the tags.
         number_column: Which of them numbers the rows of each sentence, if one does.
         kind: What counts as a tag.
-        names: The names of the columns, where the file tells them.
+        names: The names of the columns, where the file has them.
         header: The cells of the line that names the columns; empty where there is none.
         known_tags: Plain tags that the file has; empty where they are not known.
         other_tag_columns: Columns that hold entity tags too.

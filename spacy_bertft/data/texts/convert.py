@@ -124,9 +124,9 @@ def convert_texts(
             numbers may start at 1, and each label would be read as its neighbour.
         lang: Language code of the tokenizer.
         dev: Share of the texts to split off. Every label keeps its share, and copies of a text stay together.
-        dev_path: Where to write them; by default `NAME-dev.spacy` beside `NAME.spacy`.
+        dev_path: Where to write them; by default `NAME-dev.spacy` next to `NAME.spacy`.
         test: Share of the texts to split off for testing.
-        test_path: Where to write them; by default `NAME-test.spacy` beside `NAME.spacy`.
+        test_path: Where to write them; by default `NAME-test.spacy` next to `NAME.spacy`.
         seed: Seed of the split.
 
     Raises:

@@ -31,7 +31,7 @@ def read_cats(row: LabelledRow, options: TextOptions) -> dict[str, float]:
     Args:
         row: Its label is a string, which is one label or, with a separator, any number of them. In JSONL it may also
             be a number or a boolean, taken as JSON spells it; a list of labels; or an object from labels to values.
-        options: The separator, and what numbers stand for.
+        options: The separator, and what numbers mean.
 
     Returns:
         The labels that the row names, with values from 0 to 1; 1 where it gives none.
@@ -106,7 +106,7 @@ _ANSWERS = ("accept", "reject", "ignore")
 class AnswerReader:
     """Reads the labels of the rows of one file as the answers say, and counts the answers.
 
-    A field `answer` that never holds one of Prodigy's three words means something else, and is passed over.
+    A field `answer` that never holds one of Prodigy's three words means something else, and is ignored.
 
     Args:
         options: How labels are written.
@@ -169,7 +169,7 @@ class LabelledText:
     """A text, or a pair of texts, with what it is to teach.
 
     Attributes:
-        row: The row, with the text as it stands there.
+        row: The row, with the exact text.
         cats: The labels that the row names, with values from 0 to 1.
         is_complete: Whether other labels are known not to hold; otherwise nothing is known of them.
     """

@@ -100,7 +100,7 @@ def test_nothing_to_annotate(tmp_path):
     make(tmp_path, "in/a.pdf")
     with pytest.raises(DataError, match=r"in: there is no file to annotate\. Expected a name that ends in \.jsonl"):
         find_inputs([f"{tmp_path}/in"])
-    with pytest.raises(DataError, match=r"none\.txt: no such file or folder\. Expected texts to annotate"):
+    with pytest.raises(DataError, match=r"none\.txt: no such file or directory\. Expected texts to annotate"):
         find_inputs([f"{tmp_path}/none.txt"])
 
 
