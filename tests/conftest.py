@@ -78,10 +78,12 @@ def _choose_everyday_parameters(items: Sequence[pytest.Item]) -> None:
 
 
 def _use_everyday_examples(item: pytest.Item) -> None:
+    """Let a test that asks for a number of examples have a quarter of it; who asks for few needs long for each."""
     function: Any = getattr(item, "function", None)
     own = getattr(function, "_hypothesis_internal_use_settings", None)
-    if own is not None and own.max_examples > settings.default.max_examples:
-        function._hypothesis_internal_use_settings = settings(own, max_examples=settings.default.max_examples)
+    if own is not None:
+        n_examples = min(settings.default.max_examples, max(5, own.max_examples // 4))
+        function._hypothesis_internal_use_settings = settings(own, max_examples=n_examples)
 
 
 def pytest_deselected(items: Iterable[pytest.Item]) -> None:

@@ -174,6 +174,7 @@ def test_every_reason_not_to_run_is_used():
         assert any(re.match(pattern, command) for command in commands), pattern
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["corpus", "functions"])
 def test_python(page, folder):
     for block in read_blocks(API[page], "python"):

@@ -169,7 +169,9 @@ def test_a_run_that_could_annotate_nothing_is_tried_again(ruler, tmp_path):
 def test_a_folder_with_something_else(ruler, inputs, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("a")
-    with pytest.raises(DataError, match=r"out is not empty, and holds no run that could be resumed\. Expected a new directory"):
+    with pytest.raises(
+        DataError, match=r"out is not empty, and holds no run that could be resumed\. Expected a new directory"
+    ):
         annotate(ruler, inputs, tmp_path / "out")
     with pytest.raises(SettingError, match="Expected a directory; it is a file"):
         annotate(ruler, inputs, tmp_path / "out" / "mine.txt")

@@ -81,6 +81,12 @@ def test_as_a_command_of_spacy(source: Path, tmp_path: Path) -> None:
     result = run_python(*command, str(tmp_path / "b.spacy"), installed=str(tmp_path / "installed"))
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "b.spacy").is_file()
+
+
+@pytest.mark.process
+def test_an_error_of_a_command_of_spacy(source: Path, tmp_path: Path) -> None:
+    write_metadata(tmp_path / "installed")
+    command = ["-m", "spacy", "bertft", "convert", str(source)]
     result = run_python(*command, str(tmp_path / "b.txt"), installed=str(tmp_path / "installed"))
     assert result.returncode == 1
     assert result.stderr.startswith("Error: output = ")

@@ -69,6 +69,7 @@ def read(doc):
     return tokens, [(ent.start, ent.end, ent.label_) for ent in doc.ents]
 
 
+@pytest.mark.everyday(3)
 @pytest.mark.parametrize("place", range(len(TRAINED) + len(RULES) + 1))
 def test_in_any_place_the_neighbours_say_what_they_said(place, bert, tmp_path):
     plain, nlp = make_neighbours(), make_neighbours()

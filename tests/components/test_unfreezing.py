@@ -152,6 +152,7 @@ def run_spacy_train(tmp_path, encoder, n_steps, frozen="none", decay=0.0) -> Non
     train(nlp, tmp_path)
 
 
+@pytest.mark.everyday(1)
 @pytest.mark.parametrize("decay", [0.0, 0.9])
 def test_as_a_callback_of_spacy_train(deep, tmp_path, decay):
     """New layers move in the step in which they join, those below are the same to the bit."""

@@ -161,6 +161,7 @@ def test_pictures_have_ids_of_their_own_and_follow_the_theme(written):
         assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg)) <= own
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_page(folder):
     pages = []
     for seed in (1, 1, 2):

@@ -103,6 +103,7 @@ def override_precision(pipeline: Path) -> dict:
     return {name: {"model": {"encoder": {"precision": "fp32"}}}}
 
 
+@pytest.mark.everyday(4)
 @both
 @each
 def test_every_tensor_comes_back_bit_for_bit(exchanged, family, task):

@@ -42,6 +42,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.everyday(1)
 @pytest.mark.parametrize("whole_words", [False, True])
 def test_held_out_texts_are_guessed_better(checkpoint, texts, tmp_path, whole_words):
     settings = {"epochs": 40, "learn_rate": 5e-3, "batch_pieces": 256, "dev": 0.2, "whole_words": whole_words}

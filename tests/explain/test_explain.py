@@ -33,6 +33,7 @@ every_family = pytest.mark.parametrize("family", [*FAMILIES, *MORE_FAMILIES])
 FRESH = plant(100, seed=2)
 
 
+@pytest.mark.slow
 @needs_captum
 def test_gradients_are_complete_on_a_hundred_texts(nlp):
     """The sum of the weights is the difference of the logits, which are those that the component computes."""

@@ -95,7 +95,7 @@ def train_stopped(config: Config, output: Path, monkeypatch: pytest.MonkeyPatch,
             train(config, output)
 
 
-@pytest.mark.everyday(3)
+@pytest.mark.everyday(2)
 @pytest.mark.parametrize("way", WAYS)
 def test_resumed_is_unbroken(folder, way, tmp_path, monkeypatch):
     config = make_config(folder, WAYS[way])
@@ -111,6 +111,7 @@ def test_resumed_is_unbroken(folder, way, tmp_path, monkeypatch):
     check_same(tmp_path / "unbroken", tmp_path / "killed")
 
 
+@pytest.mark.slow
 def test_resumed_twice(folder, unbroken, tmp_path, monkeypatch):
     config = make_config(folder, {})
     train_stopped(config, tmp_path / "killed", monkeypatch, 3)
@@ -129,6 +130,7 @@ def test_trains_as_spacy_does(folder, unbroken, tmp_path):
     check_same(tmp_path / "stock", unbroken)
 
 
+@pytest.mark.slow
 def test_the_log_is_whole(folder, tmp_path, monkeypatch):
     log = tmp_path / "log.jsonl"
     config = make_config(folder, {"training.logger.output_file": str(log)})
