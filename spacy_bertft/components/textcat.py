@@ -120,6 +120,7 @@ def _register(factory: str, component: type[TextComponent], threshold: float) ->
             scorer=scorer,
         )
 
+    make.__name__ = make.__qualname__ = f"make_{factory}"  # as tracebacks and the documentation name it
     default_config = {
         "model": DEFAULT_MODEL,
         "threshold": threshold,

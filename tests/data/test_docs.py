@@ -12,7 +12,7 @@ from spacy.vocab import Vocab
 
 from spacy_bertft.annotate.chunks import cut_source
 from spacy_bertft.annotate.inputs import find_inputs
-from spacy_bertft.annotate.rows import Row, parse_rows
+from spacy_bertft.annotate.rows import TextRow, parse_rows
 from spacy_bertft.annotate.settings import AnnotateSettings
 from spacy_bertft.data.docs import parse_docs, read_docs, slice_docs, unpack_docs
 from spacy_bertft.errors import DataError
@@ -88,7 +88,7 @@ def test_both_readers_tell_which_document(tmp_path: Path) -> None:
     [source] = find_inputs([str(path)]).sources
     rows = [row for chunk in cut_source(source, settings) for row in parse_rows(chunk, settings, NLP.vocab, 100)]
     assert [row.line for row in rows] == [1, 2, 3, 4]
-    assert [isinstance(row, Row) for row in rows] == [True, False, True, True]
+    assert [isinstance(row, TextRow) for row in rows] == [True, False, True, True]
     assert rows[1].reason == reason
 
 

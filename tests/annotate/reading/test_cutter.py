@@ -112,7 +112,8 @@ def test_every_object_once_and_in_order(written, chosen, how, has_bom) -> None:
 @given(texts, settings, compressed, st.sampled_from(["csv", "tsv"]), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_every_row_of_cells_once_and_in_order(written, chosen, how, kind, newline, has_bom) -> None:
     suffix, cut_at = how
-    rows = [{"text": text, "id": str(number), "again": text} for number, text in enumerate(written)]
+    # A mark at the start of a row is no part of its first cell: files are joined with their marks.
+    rows = [{"text": text.lstrip("\ufeff"), "id": str(n), "again": text} for n, text in enumerate(written)]
     content = b"\xef\xbb\xbf" * has_bom + format_delimited(rows, "\t" if kind == "tsv" else ",", newline)
     with TemporaryDirectory() as folder:
         found = parse(cut(write(folder, f"a.{kind}{suffix}", content, cut_at), chosen), chosen)
