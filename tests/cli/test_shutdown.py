@@ -1,4 +1,4 @@
-"""A command that is told to end removes what is unfinished, and ends by the signal."""
+"""A command that receives SIGTERM removes what is unfinished, and ends by the signal."""
 
 from __future__ import annotations
 

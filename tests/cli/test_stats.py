@@ -26,7 +26,7 @@ class FakeTokenizer:
 
 @pytest.fixture
 def encoders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Put a fake in the place of the checkpoints, and list the names it was asked for."""
+    """Replace the checkpoints with a fake, and list the names it was asked for."""
     names: list[str] = []
 
     def read_tokenizer(name: str) -> FakeTokenizer:

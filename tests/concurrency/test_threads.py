@@ -81,7 +81,7 @@ def test_some_pipes_are_switched_off(folder, head):
 
 
 def test_threads_within_a_memory_zone(folder):
-    """A zone ends what all threads have made within it, so it has to outlast them; spaCy allows no other one beside."""
+    """A zone ends what all threads have made within it, so it has to outlast them; spaCy allows no second one."""
     nlp = load_all_heads(folder)
     expected = answer_one_by_one(load_all_heads(folder), MIXED)
     n_strings = len(nlp.vocab.strings)

@@ -120,7 +120,7 @@ def test_what_cannot_be_built_is_not_imported(task: str, family: str) -> None:
 # What these heads read of a configuration: widths, which the shapes of weights tell, and rates of dropout.
 HARMLESS = re.compile("num_labels|hidden_size|dim|.*dropout.*|problem_type|(use_)?return_dict|pooler_hidden_size")
 # These are read for the embeddings.
-BESIDE = {"max_position_embeddings", "task_type_vocab_size"}
+UNRELATED = {"max_position_embeddings", "task_type_vocab_size"}
 HEEDED = {("text", "deberta"): {"pooler_hidden_act"}, ("text", "deberta-v2"): {"pooler_hidden_act"}}
 
 
@@ -136,5 +136,5 @@ def test_no_setting_of_a_head_is_left_unread(task: str, family: str) -> None:
     fields = {
         field for part in {type(model), *parts} for field in re.findall(r"config\.(\w+)", inspect.getsource(part))
     }
-    unread = {field for field in fields - BESIDE if not HARMLESS.fullmatch(field)}
+    unread = {field for field in fields - UNRELATED if not HARMLESS.fullmatch(field)}
     assert unread == HEEDED.get((task, family), set())

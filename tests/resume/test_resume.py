@@ -39,13 +39,13 @@ WAYS: dict[str, dict[str, Any]] = {
     "entities swapped in the batcher": {
         "training.batcher.augmenter": {"@augmenters": "spacy-bertft.swap_entities.v1", "level": 0.5}
     },
-    "beside a stock component, by the stock optimizer": {
+    "next to a stock component, by the stock optimizer": {
         "nlp.pipeline": ["ner", "stock"],
         "components.stock": STOCK_NER,
         "training.optimizer": {"@optimizers": "Adam.v1", "learn_rate": 0.003, "use_averages": True},
         "training.max_steps": N_STEPS,
     },
-    "beside a stock component, by ours": {"nlp.pipeline": ["stock", "ner"], "components.stock": STOCK_NER},
+    "next to a stock component, by ours": {"nlp.pipeline": ["stock", "ner"], "components.stock": STOCK_NER},
     "a stream of texts": {"training.max_epochs": -1},
     "few epochs": {"training.max_epochs": 5},
     "an encoder that is shared": {

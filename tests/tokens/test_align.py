@@ -71,7 +71,7 @@ def test_a_token_with_a_letter_or_digit_has_a_piece(tokenizer: PieceTokenizer, t
 
 @given(texts)
 def test_a_token_of_whitespace_has_no_piece(tokenizer: PieceTokenizer, text: str) -> None:
-    """Unless it stands in the middle of one: `a\\x85b` is one word to a tokenizer that deletes control characters."""
+    """Unless it is in the middle of one: `a\\x85b` is one word to a tokenizer that deletes control characters."""
     tokens, pieces = cut_like_spacy(text), tokenizer.encode([text])
     for (start, end), piece in zip(tokens, align_texts(tokenizer, [text], [tokens]), strict=True):
         if text[start:end].isspace():

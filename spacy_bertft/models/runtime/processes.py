@@ -24,7 +24,7 @@ Key = TypeVar("Key", bound=Hashable)
 Made = TypeVar("Made")
 
 # One for the process: to make a graph of ONNX, or to start threads, changes settings that torch has for the process.
-making = RLock()
+build_lock = RLock()
 
 
 def make_once(made: MutableMapping[Key, Made], key: Key, make: Callable[[], Made]) -> Made:
@@ -39,7 +39,7 @@ def make_once(made: MutableMapping[Key, Made], key: Key, make: Callable[[], Made
         return made[key]
     except KeyError:
         pass
-    with making:
+    with build_lock:
         if key not in made:
             made[key] = make()
         return made[key]
@@ -47,7 +47,9 @@ def make_once(made: MutableMapping[Key, Made], key: Key, make: Callable[[], Made
 
 if hasattr(os, "register_at_fork"):  # not on Windows
     # A fork waits for what is being made; the child would wait forever, for a thread that it does not have.
-    os.register_at_fork(before=making.acquire, after_in_parent=making.release, after_in_child=making.release)
+    os.register_at_fork(
+        before=build_lock.acquire, after_in_parent=build_lock.release, after_in_child=build_lock.release
+    )
 
 
 _home = os.getpid()
@@ -88,13 +90,13 @@ def share_with_forks(owner: Any, prepare: Callable[[Any], None]) -> None:
         owner: What it belongs to; when that is gone, nothing is made.
         prepare: Makes it, given the owner.
     """
-    with making:
+    with build_lock:
         _prepare[owner] = prepare
 
 
 def _prepare_all() -> None:
     if os.getpid() == _home:  # children of children would have to adapt first
-        with making:
+        with build_lock:
             for owner, prepare in list(_prepare.items()):
                 prepare(owner)
 
@@ -115,7 +117,7 @@ def count_workers(device: torch.device) -> int:
     if device.type != "cpu" or torch.is_grad_enabled():
         return 1
     if not hasattr(_counted, "has_number"):
-        with making:  # not while a pool is started, which for a moment sets the number of threads to come
+        with build_lock:  # not while a pool is started, which for a moment sets the number of threads to come
             torch.get_num_threads()
         _counted.has_number = True
     return torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Adapters: what learns beside the weights of an encoder."""
+"""Adapters: what is trained next to the weights of an encoder."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_targets(checkpoint, targets, n_layers):
 
 @pytest.mark.parametrize("bad", ["quary", "LayerNorm", "word_embeddings", "uery"])
 def test_targets_that_are_no_linear_layers(checkpoint, bad):
-    """Also beside one that is: nothing is left out in silence."""
+    """Also next to one that is: nothing is left out in silence."""
     with pytest.raises(SettingError, match="linear layer") as caught:
         build(checkpoint, configure_lora(targets=["query", bad]))
     assert (caught.value.name, caught.value.value) == ("adapter.targets", bad)
@@ -124,7 +124,7 @@ def test_the_pooler_is_found_below_an_adapter(checkpoint):
 
 
 def test_a_checkpoint_with_a_head(tmp_path):
-    """Its weights have other names, beside an adapter yet others."""
+    """Its weights have other names, next to an adapter yet others."""
     folder = make_checkpoint(tmp_path, n_labels=3)
     plain, model = build(folder), build(folder, configure_lora())
     model.module.load_state_dict(plain.module.state_dict())

@@ -89,7 +89,7 @@ def test_the_model_holds_no_weights_of_the_adapter(learned, stored):
     assert b".lora_" in learned.get_pipe("bert_textcat").model.to_bytes()
     n_written = (folder / "adapter" / "adapter_model.safetensors").stat().st_size
     assert n_written == pytest.approx(n_bytes, rel=0.1)
-    # Rank 4 beside a width of 32 to 48, and a small vocabulary: real models are further apart.
+    # Rank 4 next to a width of 32 to 48, and a small vocabulary: real models are further apart.
     assert n_written < (folder / "model").stat().st_size / 4
 
 
@@ -142,7 +142,7 @@ def test_a_damaged_file_is_an_error(stored):
 
 
 def test_weights_from_elsewhere_count(stored, learned):
-    """What stands in the folder is what is used: zeros there switch the adapter off."""
+    """What is in the directory is used: zeros there switch the adapter off."""
     path = stored / "bert_textcat" / "adapter" / "adapter_model.safetensors"
     weights = {name: torch.zeros_like(tensor) for name, tensor in read_weight_file(path).items()}
     write_weight_file(path, weights)

@@ -60,19 +60,19 @@ def test_every_token_is_read_in_a_window_that_has_it(texts, size: int, has_texts
 
 
 @given(st.lists(st.tuples(words, cuts), max_size=5), st.integers(2, 8))
-def test_heads_for_texts_read_the_same_beside_heads_for_tokens(texts, size: int) -> None:
+def test_heads_for_texts_read_the_same_both_heads_for_tokens(texts, size: int) -> None:
     docs = [make_doc(*text) for text in texts]
-    alone, beside = plan(docs, size, has_tokens=False), plan(docs, size)
-    assert read_text_windows(alone) == read_text_windows(beside)
-    assert alone.window_doc.tolist() == beside.window_doc.tolist()
-    assert alone.n_lost.tolist() == beside.n_lost.tolist()
+    alone, both = plan(docs, size, has_tokens=False), plan(docs, size)
+    assert read_text_windows(alone) == read_text_windows(both)
+    assert alone.window_doc.tolist() == both.window_doc.tolist()
+    assert alone.n_lost.tolist() == both.n_lost.tolist()
     assert not plan(docs, size, has_texts=False).n_lost.any()
-    n_windows = np.bincount(beside.window_doc, minlength=len(docs))
+    n_windows = np.bincount(both.window_doc, minlength=len(docs))
     assert all(n == 1 for n, doc in zip(n_windows, docs, strict=True) if SEGMENTS in doc.spans)
 
 
 def test_a_pair_that_does_not_fit_by_hand():
-    """`a b c d` and `e f g` in windows of 4: cut to `a b` and `e` beside `[SEP]`; for tokens, windows over each."""
+    """`a b c d` and `e f g` in windows of 4: cut to `a b` and `e` next to `[SEP]`; for tokens, windows over each."""
     pair = make_pair(NLP, "a b c d e", "f g h")
     found = plan([NLP.make_doc("t"), pair, NLP.make_doc("s")], 4)
     windows = [found.layout.pad(np.array([number]), 99).ids[0].tolist() for number in range(6)]

@@ -1,4 +1,4 @@
-"""Laws of masking."""
+"""Invariants of masking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that guess hidden pieces, against transformers' own."""
+"""Masked language models, against transformers' own."""
 
 from __future__ import annotations
 

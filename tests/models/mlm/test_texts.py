@@ -75,7 +75,7 @@ def test_an_epoch_sees_every_window_once(lengths, size, max_pieces):
     texts = cut([" ".join(["me"] * length) for length in lengths], size=size)
     seen = np.concatenate([*steps(texts, max_pieces), np.zeros(0, dtype=np.intp)])
     assert sorted(seen.tolist()) == texts.windows.tolist()
-    # Every piece stands in a window, and empty texts in none.
+    # Every piece is in a window, and empty texts in none.
     windows = texts.layout.windows
     covered = {p for w in seen for p in range(windows.piece_start[w], windows.piece_end[w])}
     assert covered == set(range(sum(lengths))) == set(range(texts.n_pieces))

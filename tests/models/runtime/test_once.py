@@ -9,7 +9,7 @@ import pytest
 from many_threads import run_at_once
 from waiting import PATIENCE
 
-from spacy_bertft.models.runtime.processes import make_once, making
+from spacy_bertft.models.runtime.processes import make_once, build_lock
 
 
 def test_many_threads_get_the_same():
@@ -52,7 +52,7 @@ def test_a_fork_waits_for_what_is_being_made():
         return "by the parent"
 
     def look() -> None:
-        with making:
+        with build_lock:
             os._exit(0 if make_once(made, "key", lambda: "by the child") == "by the parent" else 1)
 
     thread = Thread(target=lambda: make_once(made, "key", make))
