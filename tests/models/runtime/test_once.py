@@ -9,7 +9,7 @@ import pytest
 from many_threads import run_at_once
 from waiting import PATIENCE
 
-from spacy_bertft.models.runtime.processes import make_once, build_lock
+from spacy_bertft.models.runtime.processes import build_lock, make_once
 
 
 def test_many_threads_get_the_same():
