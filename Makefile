@@ -80,7 +80,7 @@ test-tracking: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && python -m pytest tests/test_tracking.py
 
 faults: $(DEFAULT)/ready
-	. $(DEFAULT)/bin/activate && KILLS=$(KILLS) OMP_NUM_THREADS=1 python -m pytest tests/faults tests/test_output.py tests/cli/test_ending.py
+	. $(DEFAULT)/bin/activate && KILLS=$(KILLS) OMP_NUM_THREADS=1 python -m pytest tests/faults tests/test_output.py tests/cli/test_shutdown.py
 
 test-spacy-transformers: $(STOCK)/ready
 	. $(STOCK)/bin/activate && HYPOTHESIS_PROFILE=everyday $(PYTEST) -m "stock and not hostile"
