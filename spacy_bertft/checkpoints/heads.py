@@ -135,8 +135,7 @@ def find_class(config: Mapping[str, Any], task: Task) -> str | None:
         "token": modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
         "text": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
     }
-    name: str | None = classes[task].get(str(config.get("model_type")))
-    return name
+    return classes[task].get(str(config.get("model_type")))
 
 
 def find_task(config: Mapping[str, Any]) -> Task | None:

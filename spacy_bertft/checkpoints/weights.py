@@ -124,8 +124,7 @@ def weights_to_bytes(weights: Mapping[str, torch.Tensor]) -> bytes:
         memory = tensor.untyped_storage().data_ptr()
         tensors[name] = tensor.clone() if memory in seen else tensor
         seen.add(memory)
-    content: bytes = safetensors.save(tensors)
-    return content
+    return safetensors.save(tensors)
 
 
 def weights_from_bytes(content: bytes) -> Weights:

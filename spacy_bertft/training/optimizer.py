@@ -83,7 +83,7 @@ class AdamW(Optimizer):
         """Update one parameter of a thinc model, as other components of the pipeline ask for."""
         if weights.ndim > 1:
             weights *= 1 - lr_scale * self.learn_rate * self.weight_decay
-        return super().__call__(key, weights, gradient, lr_scale=lr_scale)  # type: ignore[no-any-return]
+        return super().__call__(key, weights, gradient, lr_scale=lr_scale)
 
     def step_torch(self, model_id: int, parameters: Iterable[ScaledParameter]) -> None:
         """Update all parameters of a torch model that have a gradient, and clear their gradients.

@@ -161,8 +161,7 @@ class Encoder(TypedModel[list[Doc], EncodedDocs]):
     @property
     def outputs(self) -> list[Output]:
         """What heads have required; thinc stores it with the model."""
-        outputs: list[Output] = self.attrs["outputs"]
-        return outputs
+        return self.attrs["outputs"]
 
     def require(self, output: Output) -> None:
         """Have the encoder yield an output; what nobody requires is not computed."""
@@ -222,14 +221,12 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
     @property
     def tokenizer(self) -> PieceTokenizer:
         """What cuts texts into pieces."""
-        tokenizer: PieceTokenizer = self.module.tokenizer
-        return tokenizer
+        return self.module.tokenizer
 
     @property
     def window(self) -> WindowSize:
         """The windows into which long texts are cut."""
-        window: WindowSize = self.module.window
-        return window
+        return self.module.window
 
     def read_checkpoint(self, X: Any = None, Y: Any = None) -> None:
         """Read the checkpoint that the settings name; thinc calls this to initialize the model.

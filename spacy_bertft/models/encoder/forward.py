@@ -256,8 +256,7 @@ def pool_windows(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> 
     if pooling == "first":
         return states[:, 0]
     if pooling == "max":
-        highest: torch.Tensor = states.masked_fill(mask[:, :, None] == 0, -torch.inf).amax(dim=1)
-        return highest
+        return states.masked_fill(mask[:, :, None] == 0, -torch.inf).amax(dim=1)
     total = (mask[:, None, :].to(states) @ states).squeeze(1)
     return total.float() / mask.sum(dim=1, keepdim=True)
 

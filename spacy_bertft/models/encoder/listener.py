@@ -37,8 +37,7 @@ class SharedEncoder(Encoder):
     @property
     def grad_factor(self) -> float:
         """Factor on the gradient that goes back to the encoder; thinc stores it with the model."""
-        factor: float = self.attrs["grad_factor"]
-        return factor
+        return self.attrs["grad_factor"]
 
     @grad_factor.setter
     def grad_factor(self, factor: float) -> None:

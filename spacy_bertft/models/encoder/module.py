@@ -83,8 +83,7 @@ class ScalarMix(torch.nn.Module):
         """Mix, `(R, N·H)` → `(R, H)`."""
         n_states = len(self.weights)
         by_layer = vectors.view(len(vectors), n_states, vectors.shape[1] // n_states)  # there may be no rows
-        mixed: torch.Tensor = self.scale * torch.einsum("n,rnh->rh", self.weights.softmax(dim=0), by_layer)
-        return mixed
+        return self.scale * torch.einsum("n,rnh->rh", self.weights.softmax(dim=0), by_layer)
 
 
 def build_mix(spec: dict[str, Any]) -> ScalarMix:
@@ -192,8 +191,7 @@ class BertModule(torch.nn.Module):
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Look up the vectors of pieces, `(W, P)` → `(W, P, E)`; positions and segments are not in them yet."""
-        vectors: torch.Tensor = self.bert.get_input_embeddings()(ids)
-        return vectors
+        return self.bert.get_input_embeddings()(ids)
 
     def run_embedded(self, vectors: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         """Run the encoder on vectors instead of pieces, without padding.
@@ -230,8 +228,7 @@ class BertModule(torch.nn.Module):
             inputs["token_type_ids"] = types
         has_all = self.layers != "last"
         output = self.bert(**inputs, attention_mask=mask, output_hidden_states=has_all, return_dict=True)
-        states: torch.Tensor = select_states(output.hidden_states, self.layers) if has_all else output.last_hidden_state
-        return states  # (W, P, F)
+        return select_states(output.hidden_states, self.layers) if has_all else output.last_hidden_state  # (W, P, F)
 
     def thaw(self, n_thawed: int) -> None:
         """Let the top layers learn, and after all of them the embeddings, but nothing that is frozen for good."""

@@ -157,8 +157,7 @@ def join_docs(parts: Sequence[EncodedDocs], docs: Sequence[Doc]) -> EncodedDocs:
 def _count_before(docs: Sequence[Doc]) -> Ints:
     """Count the tokens before each document of a batch."""
     lengths = np.array([len(doc) for doc in docs], dtype=np.intp)
-    before: Ints = np.cumsum(lengths) - lengths
-    return before
+    return np.cumsum(lengths) - lengths
 
 
 def make_key(doc: Doc, outputs: Sequence[str]) -> Hashable:

@@ -189,8 +189,7 @@ def find_adapted(bert: torch.nn.Module) -> Iterator[tuple[str, Any]]:
 
 def add_adapter(layer: Any) -> torch.Tensor:
     """Add the weights of an adapter to those of its layer."""
-    added: torch.Tensor = layer.base_layer.weight.detach() + layer.get_delta_weight(_NAME).detach()
-    return added
+    return layer.base_layer.weight.detach() + layer.get_delta_weight(_NAME).detach()
 
 
 def write_adapter(shim: TorchShim, folder: Path) -> None:

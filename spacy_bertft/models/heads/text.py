@@ -73,8 +73,7 @@ class TextModel(HeadModel[NDArray[np.float32]]):
     @property
     def n_labels(self) -> int:
         """How many labels there are; to be set before the model is initialized."""
-        n_labels: int = self.attrs["n_labels"]
-        return n_labels
+        return self.attrs["n_labels"]
 
     @n_labels.setter
     def n_labels(self, n_labels: int) -> None:
@@ -124,8 +123,7 @@ class TextModel(HeadModel[NDArray[np.float32]]):
         def backprop(d_scores: NDArray[np.float32]) -> list[Doc]:
             torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
             gradient = EncodedGradient(window_vectors={self.vector: cast(torch.Tensor, vectors.grad)})
-            docs: list[Doc] = backprop_encoder(gradient)
-            return docs
+            return backprop_encoder(gradient)
 
         return scores.detach().cpu().numpy(), backprop
 
@@ -153,23 +151,18 @@ class TextHead(torch.nn.Module):
         """Score, `(W, H)` → `(W, L)`."""
         if self.pooler is not None:
             vectors = self._activate(self.pooler(vectors))
-        scores: torch.Tensor = self.linear(
-            torch.nn.functional.dropout(vectors, dropout_rate, training=dropout_rate > 0)
-        )
-        return scores
+        return self.linear(torch.nn.functional.dropout(vectors, dropout_rate, training=dropout_rate > 0))
 
 
 def softmax(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """Turn scores of exclusive labels into probabilities, `(B, L)` → `(B, L)`."""
     shifted = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf), dtype=np.float64)
-    probs: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
-    return probs
+    return shifted / shifted.sum(axis=1, keepdims=True)
 
 
 def sigmoid(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """Turn scores of labels that may hold together into probabilities, `(B, L)` → `(B, L)`."""
-    probs: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -scores, dtype=np.float64))
-    return probs
+    return np.exp(-np.logaddexp(0.0, -scores, dtype=np.float64))
 
 
 def combine_windows(
@@ -190,8 +183,7 @@ def combine_windows(
     if len(doc) == n_docs:
         return scores
     if how == "first":
-        first: torch.Tensor = scores[torch.from_numpy(np.searchsorted(doc, np.arange(n_docs))).to(scores.device)]
-        return first
+        return scores[torch.from_numpy(np.searchsorted(doc, np.arange(n_docs))).to(scores.device)]
     if how == "max":
         by_doc = torch.split(scores, np.bincount(doc, minlength=n_docs).tolist())
         return torch.stack([each.amax(dim=0) for each in by_doc])

@@ -140,8 +140,7 @@ class TokenModel(HeadModel[TokenScores]):
     @property
     def tags(self) -> list[str]:
         """The outputs, in order."""
-        tags: list[str] = self.attrs["tags"]
-        return tags
+        return self.attrs["tags"]
 
     @property
     def scheme(self) -> TagScheme:
@@ -151,8 +150,7 @@ class TokenModel(HeadModel[TokenScores]):
     @property
     def never(self) -> list[str]:
         """The tags that are never predicted."""
-        never: list[str] = self.attrs["never"]
-        return never
+        return self.attrs["never"]
 
     @property
     def grammar(self) -> TagGrammar:
@@ -213,8 +211,7 @@ class TokenModel(HeadModel[TokenScores]):
                     parameter = getattr(head, name)
                     step = torch.from_numpy(getattr(gradient.chain, name)).to(parameter)
                     parameter.grad = step if parameter.grad is None else parameter.grad + step
-            docs: list[Doc] = backprop_encoder(EncodedGradient(token_vectors=vectors.grad))
-            return docs
+            return backprop_encoder(EncodedGradient(token_vectors=vectors.grad))
 
         rows = encoded.token_index, encoded.token_end, encoded.lengths
         return TokenScores(scores.detach().cpu().numpy(), *rows, *chains, self.loss), backprop

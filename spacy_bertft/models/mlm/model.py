@@ -42,8 +42,7 @@ class MaskedLanguageModel(torch.nn.Module):
     @property
     def encoder(self) -> torch.nn.Module:
         """What is below the head."""
-        encoder: torch.nn.Module = getattr(self.bert, self.bert.base_model_prefix)
-        return encoder
+        return getattr(self.bert, self.bert.base_model_prefix)
 
     @property
     def device(self) -> torch.device:

@@ -41,8 +41,7 @@ class FastDropout(torch.nn.Dropout):
         n_dropped = round(self.p * 2**_BITS)
         if not self.training or input.device.type != "cpu" or not 0 < n_dropped < 2**_BITS:
             return super().forward(input)
-        dropped: torch.Tensor = _Drop.apply(input, n_dropped)  # type: ignore[no-untyped-call]
-        return dropped
+        return _Drop.apply(input, n_dropped)  # type: ignore[no-untyped-call]
 
 
 def speed_up_dropout(module: torch.nn.Module) -> None:
@@ -61,8 +60,7 @@ class _Drop(torch.autograd.Function):
         bits = draws.view(torch.int16)[:n_states].view(states.shape)
         factors = (bits >= _LOWEST + n_dropped).to(states.dtype) * (2**_BITS / (2**_BITS - n_dropped))
         ctx.save_for_backward(factors)
-        kept: torch.Tensor = states * factors
-        return kept
+        return states * factors
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:

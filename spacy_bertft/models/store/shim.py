@@ -191,8 +191,7 @@ class TorchShim(Shim):
             }
         stored = weights_to_bytes(weights)
         message = {"format": FORMAT, "spec": spec, "weights": stored, "is_whole": not self.is_left_out}
-        content: bytes = srsly.msgpack_dumps(message)
-        return content
+        return srsly.msgpack_dumps(message)
 
     def from_bytes(self, data: bytes) -> TorchShim:
         """Build the module that was written.
