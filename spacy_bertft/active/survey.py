@@ -244,11 +244,11 @@ def watch_encoder(model: HeadModel[Any]) -> Iterator[ReadVectors]:
 
 
 def _combine_means(seen: list[EncodedDocs]) -> NDArray[np.float32]:
-    if not seen or "mean" not in seen[-1].window_vectors:
+    if not seen or "mean" not in seen[-1].vectors:
         raise UnsupportedError("The encoder gives no mean of its states, so there are no vectors to compare texts by.")
     encoded = seen[-1]
     means = combine_windows(
-        encoded.window_vectors["mean"], encoded.window_doc, encoded.window_lengths, len(encoded.lengths), "mean"
+        encoded.vectors["mean"], encoded.window_doc, encoded.window_lengths, len(encoded.lengths), "mean"
     )
     vectors: NDArray[np.float32] = means.detach().float().cpu().numpy()
     return vectors

@@ -25,7 +25,6 @@ from spacy_bertft.models.encoder.module import (
     MIX_LR_SCALE,
     BertModule,
     Layers,
-    ScalarMix,
     WindowSize,
     build_mix,
 )
@@ -342,7 +341,8 @@ class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
             encoded = self.run(is_train, lambda module: cache.encode(docs, partial(run, module), outputs))
         if settings.layers == "scalar_mix" and self.mix_shim:
             with torch.set_grad_enabled(is_train):
-                encoded = _mix(self.mix_shim.module, encoded)
+                mixed = {output: self.mix_shim.module(each) for output, each in encoded.vectors.items()}
+                encoded = replace(encoded, vectors=mixed)
 
         def backprop(gradient: EncodedGradient) -> list[Doc]:
             backprop_encoded(encoded, gradient)
@@ -353,11 +353,9 @@ class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
 
 def backprop_encoded(encoded: EncodedDocs, gradient: EncodedGradient) -> None:
     """Send a gradient back through what made the states, as far as that learns."""
-    pairs = [(encoded.token_vectors, gradient.token_vectors)]
-    pairs += [(encoded.window_vectors[pooling], d_vectors) for pooling, d_vectors in gradient.window_vectors.items()]
-    used = [(output, d_output) for output, d_output in pairs if d_output is not None and output.requires_grad]
+    used = [output for output, each in encoded.vectors.items() if output in gradient and each.requires_grad]
     if used:
-        torch.autograd.backward([output for output, _ in used], [d_output for _, d_output in used])
+        torch.autograd.backward([encoded.vectors[output] for output in used], [gradient[output] for output in used])
 
 
 def _build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
@@ -382,8 +380,3 @@ def _get_mix_lr_scale(module: torch.nn.Module, name: str) -> float:
 
 def _merge(module: BertModule, spec: dict[str, Any]) -> tuple[dict[str, Any], Weights]:
     return {**spec, "adapter": None}, merge_adapter(module)
-
-
-def _mix(mix: ScalarMix, encoded: EncodedDocs) -> EncodedDocs:
-    pooled = {pooling: mix(vectors) for pooling, vectors in encoded.window_vectors.items()}
-    return replace(encoded, token_vectors=mix(encoded.token_vectors), window_vectors=pooled)

@@ -71,7 +71,7 @@ class SharedEncoder(Encoder):
 
         def backprop(gradient: EncodedGradient) -> list[Doc]:
             factor = self.grad_factor
-            scaled = gradient if factor == 1 else _scale(gradient, factor)
+            scaled = {output: each * factor for output, each in gradient.items()}
             states.add_gradient(self, learning, scaled if factor else None)
             return []
 
@@ -134,8 +134,3 @@ class SharedEncoder(Encoder):
 
 def _no_backprop(gradient: EncodedGradient) -> list[Doc]:
     return []
-
-
-def _scale(gradient: EncodedGradient, factor: float) -> EncodedGradient:
-    tokens = None if gradient.token_vectors is None else gradient.token_vectors * factor
-    return EncodedGradient(tokens, {pooling: each * factor for pooling, each in gradient.window_vectors.items()})

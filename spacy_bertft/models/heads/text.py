@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from spacy_bertft.checkpoints.heads import Activation
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder
-from spacy_bertft.models.encoder.states import EncodedGradient, Pooling
+from spacy_bertft.models.encoder.states import Output
 from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 
 DocumentVector = Literal["cls", "first", "mean", "max"]
@@ -56,7 +56,7 @@ class TextModel(HeadModel[NDArray[np.float32]]):
         for setting, value, allowed in (("pooling", pooling, DocumentVector), ("windows", windows, WindowScores)):
             if value not in get_args(allowed):
                 raise SettingError(setting, value, f"one of {', '.join(get_args(allowed))}")
-        self.vector: Pooling = "first" if pooling == "cls" else pooling
+        self.vector: Output = "first" if pooling == "cls" else pooling
         super().__init__(
             "text_classifier",
             encoder,
@@ -113,7 +113,7 @@ class TextModel(HeadModel[NDArray[np.float32]]):
         head = self.module
         encoded, backprop_encoder = self.encode(docs, is_train)
         self.n_truncated += int((encoded.n_lost > 0).sum())
-        states = encoded.window_vectors[self.vector]  # (W, H)
+        states = encoded.vectors[self.vector]  # (W, H)
         check_width(head.pooler or head.linear, states)
         vectors = states.detach().requires_grad_(is_train)
         with torch.set_grad_enabled(is_train):
@@ -122,8 +122,7 @@ class TextModel(HeadModel[NDArray[np.float32]]):
 
         def backprop(d_scores: NDArray[np.float32]) -> list[Doc]:
             torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
-            gradient = EncodedGradient(window_vectors={self.vector: cast(torch.Tensor, vectors.grad)})
-            return backprop_encoder(gradient)
+            return backprop_encoder({self.vector: cast(torch.Tensor, vectors.grad)})
 
         return scores.detach().cpu().numpy(), backprop
 

@@ -13,7 +13,6 @@ from spacy.tokens import Doc
 from spacy_bertft.errors import CheckpointError, NotInitializedError, SettingError, TagError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
-from spacy_bertft.models.encoder.states import EncodedGradient
 from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
 from spacy_bertft.tags.decoding import SpanBatch, best_paths, find_spans
@@ -194,8 +193,8 @@ class TokenModel(HeadModel[TokenScores]):
         if is_train and self.loss.consistency:  # two passes, each with its own dropout
             docs = [*docs, *docs]
         encoded, backprop_encoder = self.encode(docs, is_train)
-        check_width(head.linear, encoded.token_vectors)
-        vectors = encoded.token_vectors.detach().requires_grad_(is_train)  # (A, H)
+        check_width(head.linear, encoded.vectors["tokens"])
+        vectors = encoded.vectors["tokens"].detach().requires_grad_(is_train)  # (A, H)
         with torch.set_grad_enabled(is_train):
             dropped = torch.nn.functional.dropout(vectors, self.dropout_rate) if is_train else vectors
             scores = head.linear(dropped)  # (A, L)
@@ -211,7 +210,7 @@ class TokenModel(HeadModel[TokenScores]):
                     parameter = getattr(head, name)
                     step = torch.from_numpy(getattr(gradient.chain, name)).to(parameter)
                     parameter.grad = step if parameter.grad is None else parameter.grad + step
-            return backprop_encoder(EncodedGradient(token_vectors=vectors.grad))
+            return backprop_encoder({"tokens": cast(torch.Tensor, vectors.grad)})
 
         rows = encoded.token_index, encoded.token_end, encoded.lengths
         return TokenScores(scores.detach().cpu().numpy(), *rows, *chains, self.loss), backprop

@@ -33,7 +33,6 @@ from spacy_bertft.models.encoder.states import (
     EncodedDocs,
     EncodedGradient,
     Output,
-    Pooling,
     join_docs,
 )
 from spacy_bertft.models.stock.model import GetSpans, SpanGrid, encode_grid, plan_grid
@@ -134,9 +133,8 @@ def _encode(
 ) -> EncodedDocs:
     parts = [_encode_one(data, each, outputs, width) for data, each in zip(datas, states, strict=True)]
     if not parts:
-        poolings: list[Pooling] = [output for output in outputs if output != "tokens"]
         none, nothing = torch.zeros(0, width), np.zeros(0, dtype=np.intp)
-        return EncodedDocs(none, nothing, nothing, nothing, dict.fromkeys(poolings, none), nothing, nothing)
+        return EncodedDocs(dict.fromkeys(["tokens", *outputs], none), *[nothing] * 5)
     return join_docs(parts, docs)
 
 
@@ -149,12 +147,14 @@ def _encode_one(data: TransformerData, states: torch.Tensor | None, outputs: lis
         pieces = np.asarray(data.wordpieces.attention_mask)[:, : states.shape[1]]
         mask = torch.as_tensor(pieces, device=states.device).long()
         token, end, piece = _find_first_pieces(data) if "tokens" in outputs else np.zeros((3, 0), dtype=np.intp)
+    tokens = states.flatten(0, 1).index_select(0, torch.from_numpy(piece).to(states.device))
+    wanted: list[Output] = ["tokens", *outputs]
+    vectors = {output: tokens if output == "tokens" else pool_windows(states, mask, output) for output in wanted}
     return EncodedDocs(
-        token_vectors=states.flatten(0, 1).index_select(0, torch.from_numpy(piece).to(states.device)),
+        vectors=vectors,
         token_index=token,
         token_end=end,
         lengths=np.array([len(token)], dtype=np.intp),
-        window_vectors={output: pool_windows(states, mask, output) for output in outputs if output != "tokens"},
         window_doc=np.zeros(len(states), dtype=np.intp),
         window_lengths=mask.sum(dim=1).cpu().numpy().astype(np.intp),
     )

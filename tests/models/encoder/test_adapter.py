@@ -100,8 +100,8 @@ def test_alpha_scales_what_was_learned(checkpoint):
         for name, parameter in model.find_source().module.named_parameters():
             if is_adapter(name):
                 torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
-        outputs.append(model.encoder.predict(DOCS).window_vectors["mean"])
-    expected = build(checkpoint).encoder.predict(DOCS).window_vectors["mean"]
+        outputs.append(model.encoder.predict(DOCS).vectors["mean"])
+    expected = build(checkpoint).encoder.predict(DOCS).vectors["mean"]
     torch.testing.assert_close(outputs[0], expected, atol=1e-6, rtol=0)
     assert (outputs[1] - outputs[0]).abs().max() > 1e-3
 

@@ -408,7 +408,7 @@ def test_states_contain_what_is_asked_for(folder):
     doc = nlp(TEXTS[0])
     encoder = nlp.get_pipe("bert_encoder").states.encoder
     encoder.require("max")
-    assert "max" in nlp.get_pipe("bert_encoder").states.predict([doc]).window_vectors
+    assert "max" in nlp.get_pipe("bert_encoder").states.predict([doc]).vectors
 
 
 def test_states_go_with_the_documents(folder):
