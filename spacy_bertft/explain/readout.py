@@ -72,7 +72,7 @@ def find_encoder(model: HeadModel[Any]) -> BertEncoder:
         MissingEncoderError: The head listens to none.
     """
     encoder = model.find_source()
-    if encoder is None:
+    if not isinstance(encoder, BertEncoder):
         model.encoder.check_link()
         raise UnsupportedError(
             f"An encoder of the kind '{model.encoder.name}' cannot be explained. Expected spacy-bertft.BertEncoder.v1, "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 from weakref import ref
 
@@ -10,9 +12,24 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_bertft.errors import MissingEncoderError
-from spacy_bertft.models.encoder.build import BertEncoder, Encoder
+from spacy_bertft.models.encoder.build import BertEncoder
+from spacy_bertft.models.encoder.pretrained import Encoder
 from spacy_bertft.models.encoder.shared import Backprop, SharedStates
 from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output, copy_encoded
+
+
+def build_shared_encoder(upstream: str = "*", grad_factor: float = 1.0) -> SharedEncoder:
+    """Build a layer that listens to an encoder earlier in the pipeline, so that several heads share one pass.
+
+    Args:
+        upstream: Name of the component with the encoder: a `bert_encoder` of ours, or a `transformer` of
+            spacy-transformers; `*` for the nearest before the head.
+        grad_factor: Factor on the gradient that goes back to the encoder; 0 keeps this head from teaching it.
+    """
+    if find_spec("spacy_transformers") is None:
+        return SharedEncoder(upstream, grad_factor)
+    # By its name, since it is in a layer above: it only adds that a stock `transformer` takes it for its own listener.
+    return import_module("spacy_bertft.models.stock.spacy_transformers").StockListener(upstream, grad_factor)
 
 
 class SharedEncoder(Encoder):

@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from inspect import signature
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 
 from spacy_bertft.checkpoints.heads import Activation, find_head_layout
 from spacy_bertft.errors import SettingError
-from spacy_bertft.models.encoder.trainable import (
-    count_layers,
-    find_depth,
-    is_adapter,
-)
+from spacy_bertft.models.encoder.trainable import count_layers, find_depth, is_adapter
 from spacy_bertft.models.runtime.attention import LEAST_PIECES, AlignedAttention, speed_up_dropout
 from spacy_bertft.models.runtime.layers import FusedLayers
 from spacy_bertft.tokens import PieceTokenizer
 
 Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "scalar_mix"]
-LAYERS = ("last", "second_to_last", "sum_last_four", "concat_last_four", "scalar_mix")
-
-# The weights of a mix go through a softmax: at the rate of a weight matrix they would hardly move.
-MIX_LR_SCALE = 100.0
+LAYERS = get_args(Layers)
 
 
 def count_features(layers: Layers, width: int, n_layers: int) -> int:
@@ -84,11 +77,6 @@ class ScalarMix(torch.nn.Module):
         n_states = len(self.weights)
         by_layer = vectors.view(len(vectors), n_states, vectors.shape[1] // n_states)  # there may be no rows
         return self.scale * torch.einsum("n,rnh->rh", self.weights.softmax(dim=0), by_layer)
-
-
-def build_mix(spec: dict[str, Any]) -> ScalarMix:
-    """Build a mix from its description, `n_states`."""
-    return ScalarMix(spec["n_states"])
 
 
 class WindowSize(NamedTuple):

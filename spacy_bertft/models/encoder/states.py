@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from spacy_bertft.data.pairs import find_marked
 from spacy_bertft.tokens.alignment import Ints
 
 Output = Literal["tokens", "first", "mean", "max"]
-OUTPUTS = ("tokens", "first", "mean", "max")
+OUTPUTS = get_args(Output)
 
 
 @dataclass(frozen=True)

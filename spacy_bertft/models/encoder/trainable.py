@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Optional, Union
@@ -227,30 +227,18 @@ def read_adapter(shim: TorchShim, folder: Path) -> None:
     shim.mark_changed()
 
 
-@contextmanager
-def keep_adapter_apart(shim: TorchShim | None) -> Iterator[None]:
+def keep_adapter_apart(shim: TorchShim | None) -> AbstractContextManager[None]:
     """Leave the weights of the adapter of an encoder, if there is one, out of its bytes for a while."""
-    if shim is None or not has_adapter_apart(shim):
-        yield
-        return
-    shim.is_left_out = is_adapter
-    try:
-        yield
-    finally:
-        shim.is_left_out = None
+    return shim.change(is_left_out=is_adapter) if shim and has_adapter_apart(shim) else nullcontext()
 
 
 @contextmanager
 def keep_adapters(shims: Iterable[TorchShim]) -> Iterator[None]:
     """Write adapters next to their encoders for a while, also those that are to be written as one with them."""
-    merged = {shim: shim.export for shim in shims if shim.spec.get("adapter")}
-    for shim in merged:
-        shim.export = None
-    try:
+    with ExitStack() as stack:
+        for shim in shims:
+            stack.enter_context(shim.change(export=None))  # which, if there is any, merges the adapter
         yield
-    finally:
-        for shim, export in merged.items():
-            shim.export = export
 
 
 def has_adapter_apart(shim: TorchShim) -> bool:

@@ -1,6 +1,5 @@
-"""Architectures for pipelines with spacy-transformers; this module can be imported without it.
+"""An architecture for pipelines with spacy-transformers; this module can be imported without it.
 
-`spacy-bertft.SharedEncoder.v1` listens to a `bert_encoder` or to a stock `transformer`;
 `spacy-bertft.TransformerModel.v1` is our encoder as the model of a stock `transformer`.
 """
 
@@ -17,28 +16,12 @@ from spacy.tokens import Doc, Span
 from thinc.api import Model
 
 from spacy_bertft.errors import MissingExtraError, SettingError
-from spacy_bertft.models.encoder.build import Encoder, EncoderSettings
 from spacy_bertft.models.encoder.forward import gather_states
-from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.module import BertModule
+from spacy_bertft.models.encoder.pretrained import EncoderSettings
 from spacy_bertft.models.runtime.devices import Precision
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, WindowLayout, plan_windows
 from spacy_bertft.tokens.alignment import Ints
-
-
-def build_shared_encoder(upstream: str = "*", grad_factor: float = 1.0) -> Encoder:
-    """Build a layer that listens to an encoder earlier in the pipeline, so that several heads share one pass.
-
-    Args:
-        upstream: Name of the component with the encoder: a `bert_encoder` of ours, or a `transformer` of
-            spacy-transformers; `*` for the nearest before the head.
-        grad_factor: Factor on the gradient that goes back to the encoder; 0 keeps this head from teaching it.
-    """
-    if find_spec("spacy_transformers") is None:
-        return SharedEncoder(upstream, grad_factor)
-    from spacy_bertft.models.stock.spacy_transformers import StockListener
-
-    return StockListener(upstream, grad_factor)
 
 
 def build_transformer_model(
