@@ -194,13 +194,19 @@ def _is_finite(tensor: torch.Tensor) -> bool:
     return not tensor.numel() or not tensor.is_floating_point() or bool(torch.stack(tensor.aminmax()).isfinite().all())
 
 
-def _keep_weights(module: torch.nn.Module, weights: Weights) -> None:
-    """Make tensors the weights of a module; tied weights stay tied."""
+def list_tied(module: torch.nn.Module) -> list[list[str]]:
+    """List the names of every parameter; tied ones have several."""
     names: dict[torch.nn.Parameter, list[str]] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
         names.setdefault(parameter, []).append(name)
+    return list(names.values())
+
+
+def _keep_weights(module: torch.nn.Module, weights: Weights) -> None:
+    """Make tensors the weights of a module; tied weights stay tied."""
+    tied = list_tied(module)
     module.load_state_dict(weights, assign=True)
-    for first, *others in names.values():
+    for first, *others in tied:
         for other in others:
             parent, _, key = other.rpartition(".")
             setattr(module.get_submodule(parent), key, module.get_parameter(first))

@@ -27,14 +27,10 @@ class PieceBatch:
     lengths: Ints
 
 
-def join_pieces(first: PieceBatch, second: PieceBatch) -> PieceBatch:
-    """Concatenate two batches of pieces."""
-    return PieceBatch(
-        ids=np.concatenate([first.ids, second.ids]),
-        char_start=np.concatenate([first.char_start, second.char_start]),
-        char_end=np.concatenate([first.char_end, second.char_end]),
-        lengths=np.concatenate([first.lengths, second.lengths]),
-    )
+def join_pieces(*batches: PieceBatch) -> PieceBatch:
+    """Concatenate batches of pieces, at least one."""
+    columns = ("ids", "char_start", "char_end", "lengths")
+    return PieceBatch(*(np.concatenate([getattr(each, column) for each in batches]) for column in columns))
 
 
 def take_texts(pieces: PieceBatch, texts: Ints) -> PieceBatch:

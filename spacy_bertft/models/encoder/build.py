@@ -23,7 +23,7 @@ from spacy_bertft.models.store.shim import TorchShim
 _MIX_LR_SCALE = 100.0
 
 
-def build_bert_encoder(**settings: Any) -> BertEncoder:  # noqa: D417 (its signature is that of `EncoderSettings`)
+def build_bert_encoder(*settings: Any, **named: Any) -> BertEncoder:  # noqa: D417 (those of `EncoderSettings`)
     """Build an encoder with weights of its own. Nothing is read before `initialize` or `from_disk`.
 
     Args:
@@ -50,7 +50,7 @@ def build_bert_encoder(**settings: Any) -> BertEncoder:  # noqa: D417 (its signa
         SettingError: A setting is outside what is allowed.
         MissingExtraError: ONNX Runtime is wanted and not installed.
     """
-    return BertEncoder(EncoderSettings(**settings))
+    return BertEncoder(EncoderSettings(*settings, **named))
 
 
 # What confection reads.

@@ -12,7 +12,7 @@ import torch
 from spacy_bertft.checkpoints.heads import Activation, find_head_layout
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.trainable import count_layers, find_depth, is_adapter
-from spacy_bertft.models.runtime.attention import LEAST_PIECES, AlignedAttention, speed_up_dropout
+from spacy_bertft.models.runtime.attention import align_attention, speed_up_dropout
 from spacy_bertft.models.runtime.layers import FusedLayers
 from spacy_bertft.tokens import PieceTokenizer
 
@@ -173,8 +173,7 @@ class BertModule(torch.nn.Module):
             `(W, P, F)` features.
         """
         inputs = {"inputs_embeds": self.embed(ids) * mask[:, :, None]} if self._sees_neighbours else {"input_ids": ids}
-        is_slow = ids.device.type == "cpu" and ids.numel() >= LEAST_PIECES and not isinstance(self.bert, FusedLayers)
-        with AlignedAttention() if is_slow else nullcontext():
+        with nullcontext() if isinstance(self.bert, FusedLayers) else align_attention(ids):
             return self._run(inputs, mask, types)
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:

@@ -16,11 +16,6 @@ from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 
 DocumentVector = Literal["cls", "first", "mean", "max"]
 WindowScores = Literal["mean", "max", "first"]
-_ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "gelu": torch.nn.functional.gelu,
-}
 
 
 class TextModel(HeadModel[NDArray[np.float32]]):
@@ -142,7 +137,7 @@ class TextHead(torch.nn.Module):
 
     def __init__(self, width: int, n_labels: int, *, has_pooler: bool, activation: Activation) -> None:
         super().__init__()
-        self._activate = _ACTIVATIONS[activation]
+        self._activate = getattr(torch.nn.functional, activation)
         self.pooler = make_linear(width, width) if has_pooler else None
         self.linear = make_linear(width, n_labels)
 
@@ -193,6 +188,4 @@ def combine_windows(
 
 
 def _build_head(spec: dict[str, Any]) -> TextHead:
-    return TextHead(
-        spec["width"], spec["n_labels"], has_pooler=spec["has_pooler"], activation=spec.get("activation", "tanh")
-    )
+    return TextHead(**{"activation": "tanh", **spec})  # which was not always stored

@@ -170,7 +170,7 @@ class TokenModel(HeadModel[TokenScores]):
             return
         tags, never = self.tags, self.never
         self.check_stored_outputs(len(tags))
-        if not isinstance(never, list) or not all(tag in tags for tag in never) or len(never) == len(tags):
+        if not all(tag in tags for tag in never) or len(never) == len(tags):
             raise CheckpointError("The tags that are never predicted are not some of its tags.")
         if len(set(tags)) < len(tags):
             raise CheckpointError("Two of its tags are the same.")
@@ -239,7 +239,7 @@ class TokenHead(torch.nn.Module):
 
 
 def _build_head(decoder: str, spec: dict[str, Any]) -> TokenHead:
-    return TokenHead(spec["width"], spec["n_tags"], has_chain=decoder == "crf")
+    return TokenHead(**spec, has_chain=decoder == "crf")
 
 
 class _Chains(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +10,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from spacy_bertft.errors import CheckpointError
-from spacy_bertft.tokens import PieceBatch, PieceTokenizer, WindowLayout, plan_windows
-from spacy_bertft.tokens.alignment import Ints
+from spacy_bertft.tokens import PieceTokenizer, WindowLayout, plan_windows
+from spacy_bertft.tokens.alignment import Ints, join_pieces
 from spacy_bertft.tokens.windows import PaddedWindows, cut_buckets
 
 # The label of a piece that is not predicted, as torch's cross-entropy has it.
@@ -195,9 +195,12 @@ def cut_masked_texts(
     Raises:
         DataError: A text holds half of a surrogate pair.
     """
-    pieces = _join(list(_encode(texts, tokenizer)))
+    chunks = [texts[start : start + _N_TEXTS] for start in range(0, len(texts), _N_TEXTS)]
+    pieces = join_pieces(*map(tokenizer.encode, chunks or [[]]))
     is_ordinary = ~np.isin(pieces.ids, tokenizer.list_special_ids(pad_id))
-    words = _number_words(texts, tokenizer) if whole_words else np.arange(len(pieces.ids))
+    words = np.arange(len(pieces.ids))
+    if whole_words:  # numbered from 0 in each chunk: they have to differ within a window only
+        words = np.concatenate([tokenizer.number_words(chunk) for chunk in chunks or [[]]])
     windows = plan_windows(pieces.lengths, size, stride=size)
     layout = WindowLayout(pieces, windows, np.full(len(windows.sequence), -1, dtype=np.intp), tokenizer)
     n_before = np.concatenate([[0], np.cumsum(is_ordinary)])
@@ -222,27 +225,3 @@ def make_masking_rule(name: str, tokenizer: PieceTokenizer, pad_id: int, rate: f
         raise CheckpointError(f"The tokenizer of {name} has no piece such as [MASK]. Expected that of an encoder.")
     [known] = np.nonzero(tokenizer.names != "")
     return MaskingRule(rate, mask_id, np.setdiff1d(known, tokenizer.list_special_ids(pad_id)))
-
-
-def _chunk(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (texts[start : start + _N_TEXTS] for start in range(0, len(texts), _N_TEXTS))
-
-
-def _encode(texts: Sequence[str], tokenizer: PieceTokenizer) -> Iterator[PieceBatch]:
-    for chunk in _chunk(texts):
-        yield tokenizer.encode(chunk)
-
-
-def _join(parts: Sequence[PieceBatch]) -> PieceBatch:
-    none = np.zeros(0, dtype=np.intp)
-    columns = ("ids", "char_start", "char_end", "lengths")
-    return PieceBatch(*(np.concatenate([none, *(getattr(part, column) for part in parts)]) for column in columns))
-
-
-def _number_words(texts: Sequence[str], tokenizer: PieceTokenizer) -> NDArray[np.intp]:
-    parts, n_words = [np.zeros(0, dtype=np.intp)], 0
-    for chunk in _chunk(texts):
-        words = tokenizer.number_words(chunk)
-        parts.append(words + n_words)
-        n_words += words.max(initial=-1) + 1
-    return np.concatenate(parts)

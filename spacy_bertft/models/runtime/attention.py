@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from spacy_bertft.models.runtime.layers import attend
 
 # Looking at every call of torch takes 2 ms a pass, which fewer pieces than this do not win back.
-LEAST_PIECES = 512
+_LEAST_PIECES = 512
 
 
 class AlignedAttention(TorchFunctionMode):
@@ -24,6 +25,12 @@ class AlignedAttention(TorchFunctionMode):
         if func is torch.nn.functional.scaled_dot_product_attention:
             return attend(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+
+def align_attention(ids: torch.Tensor) -> AbstractContextManager[Any]:
+    """Return the context in which a model of transformers runs pieces, `(W, P)`: with aligned attention if it pays."""
+    is_slow = ids.device.type == "cpu" and ids.numel() >= _LEAST_PIECES
+    return AlignedAttention() if is_slow else nullcontext()
 
 
 _BITS = 16
