@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 from spacy_bertft.checkpoints.checkpoint import read_config
 from spacy_bertft.checkpoints.source import find_checkpoint_dir
@@ -15,7 +15,6 @@ from spacy_bertft.errors import CheckpointError
 
 Task = Literal["token", "text"]
 Activation = Literal["tanh", "relu", "gelu"]
-ACTIVATIONS: tuple[Activation, ...] = ("tanh", "relu", "gelu")
 
 NEVER = "-"  # instead of a label: this output is never predicted
 _MULTILABEL = "multi_label_classification"
@@ -116,26 +115,21 @@ class CheckpointHead:
         if len(new) != len(self.labels):
             found = f"{len(self.labels)} labels, {_join(self.labels)}"
             raise CheckpointError(f"{self.name} has {found}. Expected a new name for each, not {len(new)}.")
-        labels, never = [], set()
-        for old, name in zip(self.labels, new, strict=True):
-            labels.append(old if name in (None, NEVER) else name)
-            if name == NEVER or (name is None and old in self.never):
-                never.add(old)
+        renamed = list(zip(self.labels, new, strict=True))
+        labels = tuple(old if name in (None, NEVER) else name for old, name in renamed)
+        never = frozenset(old for old, name in renamed if name == NEVER or (name is None and old in self.never))
         _check_differ(self.name, labels)
         if len(never) == len(labels):
             raise CheckpointError(f"No output of {self.name} would ever be predicted. Expected a name for some.")
-        return replace(self, labels=tuple(labels), never=frozenset(never))
+        return replace(self, labels=labels, never=never)
 
 
 def find_class(config: Mapping[str, Any], task: Task) -> str | None:
     """Find transformers' class for this task and the family of a configuration."""
     from transformers.models.auto import modeling_auto
 
-    classes = {
-        "token": modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
-        "text": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
-    }
-    return classes[task].get(str(config.get("model_type")))
+    kind = "TOKEN" if task == "token" else "SEQUENCE"
+    return getattr(modeling_auto, f"MODEL_FOR_{kind}_CLASSIFICATION_MAPPING_NAMES").get(str(config.get("model_type")))
 
 
 def find_task(config: Mapping[str, Any]) -> Task | None:
@@ -145,8 +139,7 @@ def find_task(config: Mapping[str, Any]) -> Task | None:
     """
     classes = config.get("architectures")
     names = classes if isinstance(classes, list) else []
-    tasks: tuple[Task, ...] = ("token", "text")
-    return next((task for task in tasks if (name := find_class(config, task)) and name in names), None)
+    return next((task for task in get_args(Task) if (name := find_class(config, task)) and name in names), None)
 
 
 def find_head_layout(config: Mapping[str, Any], task: Task) -> HeadLayout | None:
@@ -159,7 +152,7 @@ def find_head_layout(config: Mapping[str, Any], task: Task) -> HeadLayout | None
         return None
     activation = config.get("pooler_hidden_act", "gelu")
     if family in ("deberta", "deberta-v2"):
-        return replace(layout, activation=activation) if activation in ACTIVATIONS else None
+        return replace(layout, activation=activation) if activation in get_args(Activation) else None
     return layout
 
 
@@ -218,8 +211,7 @@ def _make_head(
 
 
 def _raise_unnamed(name: str, config: Mapping[str, Any], layout: HeadLayout) -> NoReturn:
-    tasks: tuple[Task, ...] = ("token", "text")
-    classes = " or ".join(f'["{each}"]' for each in (find_class(config, task) for task in tasks) if each)
+    classes = " or ".join(f'["{each}"]' for each in (find_class(config, task) for task in get_args(Task)) if each)
     raise CheckpointError(
         f"The config.json of {name} has architectures = {json.dumps(config.get('architectures'))}, which does not say "
         f"what the layer {layout.linear} is for. Expected {classes}; correct the field, or import the checkpoint with "

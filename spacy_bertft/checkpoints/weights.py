@@ -44,10 +44,7 @@ def read_weights(folder: Path, names: Collection[str] | None = None) -> Weights:
     Raises:
         CheckpointError: The folder has no weights, or they cannot be read.
     """
-    weights: Weights = {}
-    for path in _find_files(folder):
-        weights.update(read_weight_file(path, names))
-    return weights
+    return {name: tensor for path in _find_files(folder) for name, tensor in read_weight_file(path, names).items()}
 
 
 def read_weight_file(path: Path, names: Collection[str] | None = None) -> Weights:
@@ -226,12 +223,8 @@ def _find_files(folder: Path) -> list[Path]:
 
 
 def _list_shards(folder: Path, index: Path) -> list[Path]:
-    names = _read_index(index)
+    with wrap_errors(f"{index} cannot be read as an index of shards", _ADVICE):
+        names = set(srsly.read_json(index)["weight_map"].values())
     if any(not isinstance(name, str) or name in ("", "..") or Path(name).name != name for name in names):
         raise CheckpointError(f"{index} names files outside its folder.")
     return [folder / name for name in sorted(names)]
-
-
-def _read_index(path: Path) -> set[str]:
-    with wrap_errors(f"{path} cannot be read as an index of shards", _ADVICE):
-        return set(srsly.read_json(path)["weight_map"].values())

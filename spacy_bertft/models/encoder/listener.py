@@ -51,15 +51,6 @@ class SharedEncoder(Encoder):
         self.states: SharedStates | None = None
         self.component_name = ""
 
-    @property
-    def grad_factor(self) -> float:
-        """Factor on the gradient that goes back to the encoder; thinc stores it with the model."""
-        return self.attrs["grad_factor"]
-
-    @grad_factor.setter
-    def grad_factor(self, factor: float) -> None:
-        self.attrs["grad_factor"] = factor
-
     def require(self, output: Output) -> None:
         """Have the encoder yield an output, this one and the one that it listens to."""
         super().require(output)
@@ -87,7 +78,7 @@ class SharedEncoder(Encoder):
             return copy_encoded(predicted) if is_train else predicted, _no_backprop
 
         def backprop(gradient: EncodedGradient) -> list[Doc]:
-            factor = self.grad_factor
+            factor = self.attrs["grad_factor"]
             scaled = {output: each * factor for output, each in gradient.items()}
             states.add_gradient(self, learning, scaled if factor else None)
             return []

@@ -130,9 +130,7 @@ def plan_grid(pieces: PieceBatch, tokenizer: PieceTokenizer, size: int, stride: 
     inside = np.where(is_prefix, column, layout.lengths[window] - (lengths[row] - column))
     inside[is_piece] = layout.find_columns(piece[is_piece], window[is_piece])
     ids = np.full((n_spans, int(lengths.max(initial=0))), pad_id, dtype=np.intp)
-    ids[row[is_piece], column[is_piece]] = pieces.ids
-    ids[row[is_prefix], column[is_prefix]] = np.tile(np.array(tokenizer.prefix_ids, dtype=np.intp), n_spans)
-    ids[row[is_suffix], column[is_suffix]] = np.tile(np.array(tokenizer.suffix_ids, dtype=np.intp), n_spans)
+    ids[row, column] = layout.pad(np.arange(len(windows.sequence)), pad_id).ids[window, inside]
     return SpanGrid(pieces, ids, lengths, layout, window, inside)
 
 

@@ -99,7 +99,7 @@ class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]
             backprop_encoded(encoded, gradient)
             # Like the stock listeners, leave out documents without tokens.
             learned = [(data, each) for data, each in zip(datas, states, strict=True) if each is not None]
-            backprop_datas([_wrap(data, each, self.grad_factor) for data, each in learned])
+            backprop_datas([_wrap(data, each, self.attrs["grad_factor"]) for data, each in learned])
             return []
 
         return encoded, backprop
