@@ -157,9 +157,8 @@ def load_weights(
         if weights[name].shape != own[name].shape
     ]
     if missing or misshapen:
-        parts = [
-            f"{kind}: {name_some(names)}" for kind, names in (("missing", missing), ("misshapen", misshapen)) if names
-        ]
+        problems = {"missing": missing, "misshapen": misshapen}
+        parts = [f"{problem}: {name_some(names)}" for problem, names in problems.items() if names]
         raise CheckpointError(f"The weights in {source} do not fit its configuration; {'; '.join(parts)}.")
     fitting = {name: _convert(weights[name], own[name].dtype) for name in own}
     broken = sorted(name for name, tensor in fitting.items() if tensor is None or not _is_finite(tensor))

@@ -63,7 +63,7 @@ class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
 
     def __init__(self, settings: EncoderSettings) -> None:
         mix = [TorchShim(_build_mix, _get_mix_lr_scale)] if settings.layers == "scalar_mix" else []
-        PretrainedModel.__init__(self, "bert_encoder", BertEncoder.encode, settings, mix, {"outputs": []})
+        PretrainedModel.__init__(self, "bert_encoder", BertEncoder.encode, settings, mix, outputs=[])
 
     @property
     def mix_shim(self) -> TorchShim | None:

@@ -103,14 +103,11 @@ class OnnxEncoder:
         Returns:
             `(W, P, F)` features.
         """
-        session = self._get_session(torch.get_num_threads())
+        n_threads = torch.get_num_threads()  # as many as torch would take; side by side one for each pass
+        session = make_once(self._sessions, n_threads, lambda: _start(self._content, n_threads))
         given = {"ids": ids, "mask": mask, "types": types}
         [states] = session.run(None, {each.name: given[each.name].numpy() for each in session.get_inputs()})
         return torch.from_numpy(states)
-
-    def _get_session(self, n_threads: int) -> Any:
-        """Return the session with as many threads as torch would take; side by side it is one for each pass."""
-        return make_once(self._sessions, n_threads, lambda: _start(self._content, n_threads))
 
 
 def make_onnx_encoder(module: BertModule, *, is_quantized: bool) -> OnnxEncoder:

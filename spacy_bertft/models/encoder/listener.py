@@ -46,7 +46,7 @@ class SharedEncoder(Encoder):
 
     def __init__(self, upstream_name: str, grad_factor: float = 1.0) -> None:
         kind = type(self)
-        Encoder.__init__(self, "shared_encoder", kind.listen, init=kind.copy_width, attrs={"grad_factor": grad_factor})
+        Encoder.__init__(self, "shared_encoder", kind.listen, init=kind.copy_width, grad_factor=grad_factor)
         self.upstream_name = upstream_name
         self.states: SharedStates | None = None
         self.component_name = ""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Optional, TypeVar
 
 import torch
@@ -77,7 +76,7 @@ class Encoder(TypedModel[list[Doc], EncodedDocs]):
         forward: thinc's forward function, from documents to `EncodedDocs`.
         init: What thinc calls to initialize the model.
         width: Width of the states, if it is known already.
-        attrs: What thinc stores with the model.
+        **attrs: What thinc stores with the model.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class Encoder(TypedModel[list[Doc], EncodedDocs]):
         *,
         init: Callable[..., Any] | None = None,
         width: int | None = None,
-        attrs: Mapping[str, Any] = MappingProxyType({}),
+        **attrs: Any,
     ) -> None:
         # Not `super()`: a subclass is also a listener of spacy-transformers.
         Model.__init__(self, name, forward, init=init, dims={"nO": width}, attrs={"outputs": [], **attrs})
@@ -134,7 +133,7 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
         forward: thinc's forward function.
         settings: The settings of the encoder.
         shims: Further torch modules.
-        attrs: What thinc stores with the model, or spaCy looks up.
+        **attrs: What thinc stores with the model, or spaCy looks up.
     """
 
     def __init__(
@@ -143,12 +142,12 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
         forward: Callable[..., Any],
         settings: EncoderSettings,
         shims: Sequence[Shim] = (),
-        attrs: Mapping[str, Any] = MappingProxyType({}),
+        **attrs: Any,
     ) -> None:
         export = _merge if settings.adapter and settings.adapter.save == "merged" else None
         shim = TorchShim(partial(_build_module, settings), partial(_get_lr_scale, settings), export)
         init = PretrainedModel.read_checkpoint
-        TorchModel.__init__(self, name, forward, init=init, shims=[shim, *shims], dims={"nO": None}, attrs=dict(attrs))
+        TorchModel.__init__(self, name, forward, init=init, shims=[shim, *shims], dims={"nO": None}, attrs=attrs)
         self.settings = settings
         share_with_forks(self, PretrainedModel.prepare_for_forks)
 

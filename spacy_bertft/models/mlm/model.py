@@ -75,7 +75,7 @@ class MaskedLanguageModel(torch.nn.Module):
         return output
 
 
-def load_masked_language_model(checkpoint: Checkpoint) -> tuple[MaskedLanguageModel, bool]:
+def load_masked_model(checkpoint: Checkpoint) -> tuple[MaskedLanguageModel, bool]:
     """Build the module of a checkpoint.
 
     Returns:
@@ -104,7 +104,7 @@ def load_masked_language_model(checkpoint: Checkpoint) -> tuple[MaskedLanguageMo
     return model, has_head
 
 
-def export_masked_language_model(model: MaskedLanguageModel, checkpoint: Checkpoint) -> Checkpoint:
+def export_masked_model(model: MaskedLanguageModel, checkpoint: Checkpoint) -> Checkpoint:
     """Give the module as a checkpoint of transformers.
 
     Args:

@@ -15,11 +15,7 @@ from tqdm import tqdm
 
 from spacy_bertft.checkpoints import Checkpoint
 from spacy_bertft.errors import DivergedError
-from spacy_bertft.models.mlm.model import (
-    MaskedLanguageModel,
-    export_masked_language_model,
-    load_masked_language_model,
-)
+from spacy_bertft.models.mlm.model import MaskedLanguageModel, export_masked_model, load_masked_model
 from spacy_bertft.models.mlm.texts import IGNORED, MaskedTexts, MaskedWindows
 from spacy_bertft.models.runtime.devices import Precision, check_gpu, find_training_dtype
 from spacy_bertft.training.optimizer import ScaledParameter, configure_adamw
@@ -97,7 +93,7 @@ def adapt_checkpoint(
     rng = np.random.default_rng(settings.seed)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
-        model, has_head = load_masked_language_model(checkpoint)
+        model, has_head = load_masked_model(checkpoint)
         model.to(device)
         exam = [] if held_out is None else [held_out.mask(each, rng) for each in held_out.cut(settings.batch_pieces)]
         steps = texts.plan_steps(settings.batch_pieces, epochs=settings.epochs, n_steps=settings.n_steps, rng=rng)
@@ -107,7 +103,7 @@ def adapt_checkpoint(
         after = measure_loss(model, exam, settings)
     if not all(parameter.isfinite().all() for parameter in model.parameters()):
         raise DivergedError(settings.learn_rate)
-    return Adapted(export_masked_language_model(model, checkpoint), has_head, len(steps), before, after)
+    return Adapted(export_masked_model(model, checkpoint), has_head, len(steps), before, after)
 
 
 def learn(

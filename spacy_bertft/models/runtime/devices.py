@@ -95,8 +95,7 @@ def check_gpu(gpu_id: int, *, needs_cupy: bool = True, device: str | None = None
     """
     if gpu_id < 0 or (needs_cupy and sys.platform == "darwin"):  # thinc uses Apple's GPU there, without CUDA
         return
-    problem = _find_problem(gpu_id, needs_cupy=needs_cupy)
-    if problem is not None:
+    if problem := _find_problem(gpu_id, needs_cupy=needs_cupy):
         raise _make_error(gpu_id, device, problem)
 
 

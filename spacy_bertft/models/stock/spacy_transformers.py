@@ -30,12 +30,7 @@ from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.encoder.pretrained import EncoderSettings, PretrainedModel
 from spacy_bertft.models.encoder.shared import Backprop, SharedStates
-from spacy_bertft.models.encoder.states import (
-    EncodedDocs,
-    EncodedGradient,
-    Output,
-    join_docs,
-)
+from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output, join_docs
 from spacy_bertft.models.stock.model import GetSpans, SpanGrid, encode_grid, plan_grid
 from spacy_bertft.tokens import PieceTokenizer, TokenBatch
 from spacy_bertft.tokens.alignment import find_overlaps, group_tokens
@@ -174,8 +169,8 @@ class StockTransformer(PretrainedModel[FullTransformerBatch]):
     """The model of a stock `transformer`; see `build_transformer_model`."""
 
     def __init__(self, settings: EncoderSettings, get_spans: GetSpans) -> None:
-        attrs = {"get_spans": get_spans, "replace_listener": _refuse_copy}  # the stock component looks these up
-        PretrainedModel.__init__(self, "transformer", _transform, settings, attrs=attrs)
+        looked_up: Any = {"get_spans": get_spans, "replace_listener": _refuse_copy}  # by the stock component
+        PretrainedModel.__init__(self, "transformer", _transform, settings, **looked_up)
 
 
 def take_weights(model: StockTransformer, stock: Any) -> None:
