@@ -18,9 +18,8 @@ from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_bertft.errors import CheckpointError, UnsupportedError, check_file, name_source, parse_message
-from spacy_bertft.models.encoder.build import build_bert_encoder
+from spacy_bertft.models.encoder.build import Encoder, build_bert_encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
-from spacy_bertft.models.encoder.pretrained import Encoder
 from spacy_bertft.models.encoder.trainable import keep_adapter_apart, read_adapter, write_adapter
 from spacy_bertft.models.heads.head import HeadModel, find_own_encoder
 from spacy_bertft.models.store.serialization import keep_on_error, read_model

@@ -16,7 +16,7 @@ from spacy.language import Language
 
 from spacy_bertft.components.pipelines import copy_pipeline_dir, find_pipeline_dir, load_pipeline
 from spacy_bertft.errors import DataError, SettingError
-from spacy_bertft.models.encoder.pretrained import PretrainedModel
+from spacy_bertft.models.encoder.build import PretrainedModel
 from spacy_bertft.models.encoder.trainable import keep_adapter_apart
 from spacy_bertft.models.heads.head import find_own_encoder
 from spacy_bertft.models.runtime.devices import DTYPES

@@ -22,8 +22,8 @@ from spacy_bertft.errors import DataError, MissingExtraError, SettingError, Unsu
 from spacy_bertft.explain import attribute, attribute_entities
 from spacy_bertft.explain.gradients import METHODS, weigh_tokens
 from spacy_bertft.explain.readout import CategoryTarget
+from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.module import BertModule
-from spacy_bertft.models.encoder.pretrained import Encoder
 from spacy_bertft.models.heads.text import build_text_classifier
 from spacy_bertft.training.optimizer import configure_adamw
 

@@ -2,49 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
 from inspect import signature
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import torch
+from spacy.language import Language
 from spacy.tokens import Doc
+from thinc.api import Model
+from thinc.shims import Shim
 
-from spacy_bertft.checkpoints import Checkpoint
-from spacy_bertft.errors import CheckpointError
+from spacy_bertft.checkpoints import Checkpoint, Weights, read_checkpoint
+from spacy_bertft.errors import CheckpointError, name_source
+from spacy_bertft.models.encoder import trainable
 from spacy_bertft.models.encoder.forward import encode_docs
-from spacy_bertft.models.encoder.module import BertModule, ScalarMix
-from spacy_bertft.models.encoder.pretrained import Encoder, EncoderSettings, PretrainedModel
-from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output, StateCache
-from spacy_bertft.models.store.shim import TorchShim
+from spacy_bertft.models.encoder.inference import make_inference_copy
+from spacy_bertft.models.encoder.loading import build_module, describe_bert, load_bert
+from spacy_bertft.models.encoder.module import BertModule, ScalarMix, WindowSize
+from spacy_bertft.models.encoder.settings import EncoderSettings
+from spacy_bertft.models.encoder.states import OUTPUTS, EncodedDocs, EncodedGradient, Output, StateCache
+from spacy_bertft.models.runtime.devices import find_training_dtype
+from spacy_bertft.models.runtime.processes import adapt_to_fork, share_with_forks
+from spacy_bertft.models.store.building import SizeLimit
+from spacy_bertft.models.store.shim import TorchModel, TorchShim, TypedModel
+from spacy_bertft.tokens import PieceTokenizer
 
+Encoded = TypeVar("Encoded")
+Output_ = TypeVar("Output_")
 # The weights of a mix go through a softmax: at the rate of a weight matrix they would hardly move.
 _MIX_LR_SCALE = 100.0
 
 
-def build_bert_encoder(*settings: Any, **named: Any) -> BertEncoder:  # noqa: D417 (those of `EncoderSettings`)
+def build_bert_encoder(*settings: Any, **named: Any) -> BertEncoder:
     """Build an encoder with weights of its own. Nothing is read before `initialize` or `from_disk`.
 
     Args:
-        name: Folder or hub id of the checkpoint to start from. A trained pipeline does not need it any more.
-        window: Most pieces of a window, special pieces included. By default as many as the model can number, at
-            most 512.
-        stride: Pieces from one window of a long text to the next; by default two windows share a quarter of their
-            pieces, at most 64.
-        max_pieces: Most pieces, padding included, of one forward pass.
-        precision: `"auto"` computes in bfloat16 where the hardware multiplies it natively, else in float32; `"fp32"`
-            and `"bf16"` insist. `"fp16"` and `"int8"`, 8-bit integers in the dense layers, are for predictions;
-            training is then as with `"auto"`.
-        backend: What predicts: `"torch"`, or `"onnx"`, ONNX Runtime, in float32 or `"int8"`.
-        frozen_layers: What does not learn: `"none"`, `"embeddings"`, a number of layers from the bottom (with the
-            embeddings), `"all_but_last"` layer, or `"all"`.
-        layer_lr_decay: Factor on the learning rate from each layer to the one below.
-        layers: Which hidden states make the features: `"last"`, `"second_to_last"`, `"sum_last_four"`,
-            `"concat_last_four"`, or `"scalar_mix"`, a learned mean over all layers and the embeddings.
-        cache_mb: Megabytes of states that an encoder of which nothing learns keeps over the epochs of a training run;
-            0 keeps none.
-        adapter: A low-rank adapter, `@misc = "spacy-bertft.LoRA.v1"`; the weights of the encoder then stay as they are.
+        *settings: Those of `EncoderSettings`.
+        **named: More of them.
 
     Raises:
         SettingError: A setting is outside what is allowed.
@@ -56,6 +52,147 @@ def build_bert_encoder(*settings: Any, **named: Any) -> BertEncoder:  # noqa: D4
 # What confection reads.
 build_bert_encoder.__signature__ = signature(EncoderSettings, eval_str=True)  # type: ignore[attr-defined]
 build_bert_encoder.__annotations__ = get_type_hints(EncoderSettings)
+
+
+class Encoder(TypedModel[list[Doc], EncodedDocs]):
+    """What a head knows of its encoder, whether that is its own or the one of another component.
+
+    Args:
+        name: thinc's name for the kind of model.
+        forward: thinc's forward function, from documents to `EncodedDocs`.
+        init: What thinc calls to initialize the model.
+        width: Width of the states, if it is known already.
+        **attrs: What thinc stores with the model.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        *,
+        init: Callable[..., Any] | None = None,
+        width: int | None = None,
+        **attrs: Any,
+    ) -> None:
+        # Not `super()`: a subclass is also a listener of spacy-transformers.
+        Model.__init__(self, name, forward, init=init, dims={"nO": width}, attrs={"outputs": [], **attrs})
+
+    @property
+    def outputs(self) -> list[Output]:
+        """What heads have required; thinc stores it with the model."""
+        return self.attrs["outputs"]
+
+    def require(self, output: Output) -> None:
+        """Have the encoder yield an output; what nobody requires is not computed."""
+        if output not in self.outputs:
+            self.outputs.append(output)
+
+    def check_stored(self) -> None:
+        """Raise unless the outputs are known.
+
+        Raises:
+            CheckpointError: What was stored requires something else.
+        """
+        if unknown := set(self.outputs) - set(OUTPUTS):
+            raise CheckpointError(f"It asks its encoder for {', '.join(sorted(unknown))}, which is not known.")
+
+    def check_link(self, nlp: Language | None = None) -> None:
+        """Raise unless there is an encoder: that of another component may be missing.
+
+        Args:
+            nlp: The pipeline, if it is known.
+
+        Raises:
+            MissingEncoderError: It is missing.
+        """
+
+    def find_source(self) -> BertEncoder | None:
+        """Return the encoder that computes the states; None if it is not one of ours, or not linked."""
+        return None
+
+
+class PretrainedModel(TorchModel[list[Doc], Output_]):
+    """A thinc model around an encoder of transformers.
+
+    Args:
+        name: thinc's name for the kind of model.
+        forward: thinc's forward function.
+        settings: The settings of the encoder.
+        shims: Further torch modules.
+        **attrs: What thinc stores with the model, or spaCy looks up.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        settings: EncoderSettings,
+        shims: Sequence[Shim] = (),
+        **attrs: Any,
+    ) -> None:
+        export = _merge if settings.adapter and settings.adapter.save == "merged" else None
+        shim = TorchShim(partial(build_module, settings), partial(_get_lr_scale, settings), export)
+        init = PretrainedModel.read_checkpoint
+        TorchModel.__init__(self, name, forward, init=init, shims=[shim, *shims], dims={"nO": None}, attrs=attrs)
+        self.settings = settings
+        share_with_forks(self, PretrainedModel.prepare_for_forks)
+
+    @property
+    def tokenizer(self) -> PieceTokenizer:
+        """What cuts texts into pieces."""
+        return self.module.tokenizer
+
+    @property
+    def window(self) -> WindowSize:
+        """The windows into which long texts are cut."""
+        return self.module.window
+
+    def read_checkpoint(self, X: Any = None, Y: Any = None) -> None:
+        """Read the checkpoint that the settings name; thinc calls this to initialize the model.
+
+        Raises:
+            CheckpointError: It cannot be read.
+        """
+        self.load_checkpoint(read_checkpoint(self.settings.name))
+
+    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Build the module from a checkpoint in memory.
+
+        Raises:
+            CheckpointError: Weights are missing or misshapen, or the configuration is not theirs.
+        """
+        adapter = self.settings.adapter
+        description = describe_bert(checkpoint, adapter.spec if adapter else None)
+        with name_source(checkpoint.name), SizeLimit(checkpoint.weights, checkpoint.name):
+            module: BertModule = self.shim.attach(description)
+        load_bert(module, checkpoint)
+        self.set_dim("nO", module.feature_width, force=True)
+
+    def run(self, is_train: bool, encode: Callable[[BertModule], Encoded]) -> Encoded:
+        """Run the module in the number format that is set, to learn where something learns, else to predict.
+
+        Args:
+            is_train: Whether the states are to be learned from.
+            encode: Makes states with a module.
+        """
+        adapt_to_fork()
+        module: BertModule = self.module
+        if is_train and module.learns:
+            module.train()
+            dtype = find_training_dtype(self.settings.precision, module.device)
+            with torch.autocast(module.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+                return encode(module)
+        # A head that learns over a frozen encoder keeps the states for its backward pass.
+        with torch.no_grad() if is_train else torch.inference_mode():
+            return encode(self.shim.derive("inference copy", self._make_inference_copy))
+
+    def _make_inference_copy(self, module: BertModule) -> Any:
+        return make_inference_copy(module, self.settings.precision, self.settings.backend)
+
+    def prepare_for_forks(self) -> None:
+        """Make what predicts, so that forked processes share its memory."""
+        if self.is_initialized and self.module.device.type == "cpu":
+            self.shim.derive("inference copy", self._make_inference_copy)
 
 
 class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
@@ -139,6 +276,15 @@ def backprop_encoded(encoded: EncodedDocs, gradient: EncodedGradient) -> None:
     used = [output for output, each in encoded.vectors.items() if output in gradient and each.requires_grad]
     if used:
         torch.autograd.backward([encoded.vectors[output] for output in used], [gradient[output] for output in used])
+
+
+def _get_lr_scale(settings: EncoderSettings, module: BertModule, name: str) -> float:
+    depth = trainable.find_depth(name, module.n_layers)
+    return trainable.find_lr_scale(depth, module.n_layers, settings.layer_lr_decay)
+
+
+def _merge(module: BertModule, spec: dict[str, Any]) -> tuple[dict[str, Any], Weights]:
+    return {**spec, "adapter": None}, trainable.merge_adapter(module)
 
 
 def _build_mix(spec: dict[str, Any]) -> ScalarMix:

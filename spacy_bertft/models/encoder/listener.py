@@ -12,8 +12,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_bertft.errors import MissingEncoderError
-from spacy_bertft.models.encoder.build import BertEncoder
-from spacy_bertft.models.encoder.pretrained import Encoder
+from spacy_bertft.models.encoder.build import BertEncoder, Encoder
 from spacy_bertft.models.encoder.shared import Backprop, SharedStates
 from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output, copy_encoded
 

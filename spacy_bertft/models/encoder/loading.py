@@ -8,12 +8,14 @@ from collections.abc import Collection
 from typing import Any
 
 from spacy_bertft.checkpoints import Checkpoint
-from spacy_bertft.checkpoints.checkpoint import check_padding, check_vocab_size, clean_config
+from spacy_bertft.checkpoints.checkpoint import check_padding, check_vocab_size, clean_config, find_window_size
 from spacy_bertft.checkpoints.weights import load_weights
-from spacy_bertft.errors import CheckpointError, wrap_errors
-from spacy_bertft.models.encoder.module import BertModule, Layers
-from spacy_bertft.models.encoder.trainable import add_adapter_names, inject_adapter, is_adapter
+from spacy_bertft.errors import CheckpointError, SettingError, wrap_errors
+from spacy_bertft.models.encoder.module import BertModule, Layers, WindowSize
+from spacy_bertft.models.encoder.settings import EncoderSettings
+from spacy_bertft.models.encoder.trainable import add_adapter_names, count_frozen, inject_adapter, is_adapter
 from spacy_bertft.tokens import PieceTokenizer
+from spacy_bertft.tokens.windows import choose_stride
 
 # Of a number of labels transformers would make a table, however large it is.
 _NOT_OF_THE_ENCODER = {"id2label", "label2id", "model_type", "num_labels", "problem_type"}
@@ -36,6 +38,23 @@ def build_bert(spec: dict[str, Any], layers: Layers = "last") -> BertModule:
     check_vocab_size("the encoder", known, tokenizer)
     if adapter := spec.get("adapter"):
         inject_adapter(module.bert, adapter)
+    return module
+
+
+def build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
+    """Build the module of an encoder from its settings and its description.
+
+    Raises:
+        SettingError: A setting does not fit the encoder.
+    """
+    module = build_bert(spec, settings.layers)
+    size = find_window_size(settings.name, spec["config"], settings.window, module.tokenizer.n_special)
+    stride = settings.stride or choose_stride(size)
+    if stride > size:
+        raise SettingError("stride", stride, f"at most {size}, or pieces between two windows would be lost")
+    module.window = WindowSize(size, stride)
+    module.always_frozen = count_frozen(settings.frozen_layers, module.n_layers)
+    module.freeze(module.always_frozen)
     return module
 
 

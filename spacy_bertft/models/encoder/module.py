@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from inspect import signature
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -17,7 +17,6 @@ from spacy_bertft.models.runtime.layers import FusedLayers
 from spacy_bertft.tokens import PieceTokenizer
 
 Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "scalar_mix"]
-LAYERS = get_args(Layers)
 
 
 def count_features(layers: Layers, width: int, n_layers: int) -> int:

@@ -16,8 +16,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_bertft.models.encoder.build import BertEncoder
-from spacy_bertft.models.encoder.pretrained import Encoder
+from spacy_bertft.models.encoder.build import BertEncoder, Encoder
 from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, make_key
 
 Backprop = Callable[[EncodedGradient], list[Doc]]

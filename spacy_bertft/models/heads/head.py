@@ -15,9 +15,9 @@ from spacy_bertft.checkpoints import Checkpoint, CheckpointHead, Task, Weights, 
 from spacy_bertft.checkpoints.heads import find_head_layout
 from spacy_bertft.checkpoints.weights import load_weights, name_some
 from spacy_bertft.errors import CheckpointError, SettingError, ShapeError, UnsupportedError
+from spacy_bertft.models.encoder.build import BertEncoder, Encoder, PretrainedModel
 from spacy_bertft.models.encoder.loading import find_unused
 from spacy_bertft.models.encoder.module import BertModule
-from spacy_bertft.models.encoder.pretrained import Encoder, PretrainedModel
 from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output
 from spacy_bertft.models.encoder.trainable import merge_adapter
 from spacy_bertft.models.store.shim import OutT, TorchModel, TorchShim
@@ -124,7 +124,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
                 f"Its head is for states of width {linear.in_features}; those of its encoder have {width}."
             )
 
-    def find_source(self) -> PretrainedModel[EncodedDocs] | None:
+    def find_source(self) -> BertEncoder | None:
         """Return the encoder that computes the states; None if it is not one of ours, or not linked."""
         return self.encoder.find_source()
 

@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 
 from spacy_bertft.checkpoints.heads import Activation
 from spacy_bertft.errors import NotInitializedError, SettingError
-from spacy_bertft.models.encoder.pretrained import Encoder
+from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.states import Output
 from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 

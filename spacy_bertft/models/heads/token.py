@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 
 from spacy_bertft.errors import CheckpointError, NotInitializedError, SettingError, TagError
+from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
-from spacy_bertft.models.encoder.pretrained import Encoder
 from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
 from spacy_bertft.tags.decoding import SpanBatch, best_paths, find_spans

@@ -18,7 +18,7 @@ from thinc.api import Model
 from spacy_bertft.errors import MissingExtraError, SettingError
 from spacy_bertft.models.encoder.forward import gather_states
 from spacy_bertft.models.encoder.module import BertModule
-from spacy_bertft.models.encoder.pretrained import EncoderSettings
+from spacy_bertft.models.encoder.settings import EncoderSettings
 from spacy_bertft.models.runtime.devices import Precision
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, WindowLayout, plan_windows
 from spacy_bertft.tokens.alignment import Ints

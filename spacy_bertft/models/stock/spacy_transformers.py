@@ -24,11 +24,11 @@ from transformers.modeling_outputs import BaseModelOutput
 from spacy_bertft.checkpoints import Checkpoint
 from spacy_bertft.checkpoints.checkpoint import clean_config
 from spacy_bertft.errors import NotInitializedError, UnsupportedError
-from spacy_bertft.models.encoder.build import backprop_encoded
+from spacy_bertft.models.encoder.build import PretrainedModel, backprop_encoded
 from spacy_bertft.models.encoder.forward import pool_windows
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.module import BertModule
-from spacy_bertft.models.encoder.pretrained import EncoderSettings, PretrainedModel
+from spacy_bertft.models.encoder.settings import EncoderSettings
 from spacy_bertft.models.encoder.shared import Backprop, SharedStates
 from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output, join_docs
 from spacy_bertft.models.stock.model import GetSpans, SpanGrid, encode_grid, plan_grid

@@ -5,7 +5,7 @@ from small_checkpoints import TEXTS
 from taught_pipelines import GOLD, make_taught_pipeline
 from tokenizers import Tokenizer
 
-from spacy_bertft.models.encoder.pretrained import Encoder
+from spacy_bertft.models.encoder.build import Encoder
 
 
 def test_the_tokenizer_and_the_window_of_an_encoder(checkpoint, tmp_path):
