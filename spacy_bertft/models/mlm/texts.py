@@ -120,7 +120,8 @@ class MaskedTexts:
 
     Attributes:
         layout: Their pieces and windows. Windows of a text do not overlap, but for the last one where it is full.
-        word_by_piece: `(P,)` number of the word that is chosen as a whole, for each piece; −1 for special pieces.
+        word_by_piece: `(P,)` number of the word that is chosen as a whole, another for each word of a text; −1 for
+            special pieces.
         rule: How they are masked.
         pad_id: The id of padding.
         windows: Indices of the windows with anything to predict.
