@@ -39,17 +39,17 @@ _LONGEST = 300  # characters of one part of a sentence
 _LONGEST_LINE = 900  # of a whole one about a checkpoint
 
 
-def shorten(text: str) -> str:
+def shorten(text: str, longest: int = _LONGEST) -> str:
     """Leave out the middle of a long part of a sentence, and keep its start, what it quotes, and its end, the advice.
 
     Example:
         >>> len(shorten("x" * 1_000_000))
         300
     """
-    if len(text) <= _LONGEST:
+    if len(text) <= longest:
         return text
-    n_end = _LONGEST // 2
-    return f"{text[: _LONGEST - n_end - 3]} … {text[-n_end:]}"
+    n_end = longest // 2
+    return f"{text[: longest - n_end - 3]} … {text[-n_end:]}"
 
 
 class BertftError(Exception):
@@ -119,9 +119,7 @@ class CheckpointError(BertftError, ValueError):
 
     def __init__(self, message: str, **data: object) -> None:
         line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-        if len(line) > _LONGEST_LINE:
-            line = f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
-        super().__init__(line, **data)
+        super().__init__(shorten(line, _LONGEST_LINE), **data)
 
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
@@ -201,15 +199,6 @@ class UnsupportedError(BertftError, NotImplementedError):
 
 class FixedLabelsError(UnsupportedError, ValueError):
     """A label cannot be added, since the component is initialized."""
-
-    def __init__(self, component: str, n_labels: int, label: str) -> None:
-        super().__init__(
-            f"{component} is initialized with {n_labels} labels; '{shorten(label)}' cannot be added. "
-            "Add labels before nlp.initialize(), or initialize again with data that has them.",
-            component=component,
-            n_labels=n_labels,
-            label=label,
-        )
 
 
 class MissingExtraError(BertftError, ImportError):

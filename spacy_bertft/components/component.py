@@ -18,7 +18,14 @@ from spacy_bertft.checkpoints import CheckpointHead, Task
 from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.components.predictions import Prediction, measure_calibration_error
 from spacy_bertft.components.training import warn_about_training
-from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, DataError, FixedLabelsError, SettingError
+from spacy_bertft.errors import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    DataError,
+    FixedLabelsError,
+    SettingError,
+    shorten,
+)
 from spacy_bertft.models.heads.head import find_pretrained_head, load_head
 
 Scorer = Callable[..., dict[str, Any]]
@@ -55,8 +62,9 @@ class BertComponent(BertPipe):
 
     stored: tuple[str, ...] = ("labels", "ignore_unknown")  # what of `cfg` is stored with the weights
     task: Task
+    score_prefix: str  # of the calibration error, where predictions have a temperature
 
-    def _set_outputs(self) -> None:
+    def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Tell the model its outputs, before it is initialized."""
         raise NotImplementedError
 
@@ -73,10 +81,6 @@ class BertComponent(BertPipe):
         """
         raise NotImplementedError
 
-    def measure_calibration_error(self, examples: Iterable[Example]) -> float | None:
-        """Measure the expected calibration error on annotated documents; None where nothing can be judged."""
-        return measure_calibration_error(each for example in examples for each in self.list_predictions(example))
-
     # spaCy's verbs, in spaCy's order.
 
     @property
@@ -84,10 +88,7 @@ class BertComponent(BertPipe):
         """The labels that the component can give."""
         return tuple(self.cfg["labels"])
 
-    @property
-    def label_data(self) -> tuple[str, ...]:
-        """The same, as `spacy init labels` writes it."""
-        return self.labels
+    label_data = labels  # as `spacy init labels` writes them
 
     def add_label(self, label: str) -> int:
         """Add a label, before the model is initialized.
@@ -100,7 +101,10 @@ class BertComponent(BertPipe):
             FixedLabelsError: The model has its outputs already.
         """
         if label not in self.labels and self.model.is_initialized:
-            raise FixedLabelsError(self.name, len(self.labels), label)
+            raise FixedLabelsError(
+                f"{self.name} is initialized with {len(self.labels)} labels; '{shorten(label)}' cannot be added. Add "
+                "labels before nlp.initialize(), or initialize again with data that has them."
+            )
         return self._add_label(label)
 
     def _add_label(self, label: str) -> int:
@@ -139,19 +143,29 @@ class BertComponent(BertPipe):
         if nlp is not None:
             warn_about_training(nlp, get_examples)
         with self._roll_back_on_error():
-            found = labels if labels is not None else sorted(self._find_labels(get_examples()))
-            for label in found:
-                self._add_label(label)
             self.cfg["ignore_unknown"] = labels is not None
+            if labels is None:
+                labels = sorted({label for example in get_examples() for label in self._read_labels(example)})
+            for label in labels:
+                self._add_label(label)
             if not self.labels:
                 self.take_head(self._find_head())
-            self._set_outputs()
+            self._set_outputs(get_examples)
             self.model.initialize()
             if "temperature" in self.cfg:
                 self.cfg["temperature"] = 1.0  # one that was fitted belongs to other weights
             if self._head is not None:
                 load_head(self.model, self._head)
                 self._head = None
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Score annotated examples: what the scorer gives, and the expected calibration error."""
+        examples = list(examples)
+        scores: dict[str, Any] = super().score(examples, **kwargs)
+        if scores and "temperature" in self.cfg:
+            predictions = (each for example in examples for each in self.list_predictions(example))
+            scores = scores | {f"{self.score_prefix}_calibration_error": measure_calibration_error(predictions)}
+        return scores
 
     def _find_head(self) -> CheckpointHead:
         advice = f"annotated examples, labels from `spacy init labels`, or a checkpoint with a head for {self.task}s"
@@ -183,9 +197,6 @@ class BertComponent(BertPipe):
     def _read_head_labels(self, head: CheckpointHead) -> Iterable[str]:
         """Read the labels of the component off the outputs of a head."""
         return head.predicted
-
-    def _find_labels(self, examples: Iterable[Example]) -> set[str]:
-        return {label for example in examples for label in self._read_labels(example)}
 
     def _set_stored(self, stored: dict[str, Any]) -> None:
         super()._set_stored(stored)

@@ -25,10 +25,6 @@ class BertTextcat(TextComponent):
     exclusive = True
     stored = (*TextComponent.stored, "positive_label")
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self.cfg["positive_label"] = None
-
     def initialize(
         self,
         get_examples: Callable[[], Iterable[Example]],
@@ -57,13 +53,13 @@ class BertTextcat(TextComponent):
                 raise SettingError("positive_label", positive_label, f"one of two labels, not of {labels_found}")
             self.cfg["positive_label"] = positive_label
 
-    def _set_outputs(self) -> None:
+    def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         if len(self.labels) < 2:
             raise DataError(
                 f"{self.name} has the single label '{self.labels[0]}'. Expected two or more; for a label that holds or "
                 "does not, use bert_textcat_multilabel."
             )
-        super()._set_outputs()
+        super()._set_outputs(get_examples)
 
     def _set_stored(self, stored: dict[str, Any]) -> None:
         super()._set_stored(stored)
@@ -109,16 +105,17 @@ def _register(factory: str, component: type[TextComponent], threshold: float) ->
             label_smoothing: Share of the target that is spread over all labels; for labels that may hold together,
                 that is moved to one half.
             scorer: Scores a batch of examples.
+
+        Raises:
+            SettingError: A setting is outside what is allowed.
         """
-        return component(
-            nlp.vocab,
-            model,
-            name,
-            threshold=threshold,
-            class_weights=class_weights,
-            label_smoothing=label_smoothing,
-            scorer=scorer,
-        )
+        if not 0 <= threshold <= 1:
+            raise SettingError("threshold", threshold, "a probability from 0 to 1")
+        if not 0 <= label_smoothing < 1:
+            raise SettingError("label_smoothing", label_smoothing, "a share from 0 up to, but not 1")
+        settings = {"threshold": threshold, "class_weights": class_weights, "label_smoothing": label_smoothing}
+        by_weights = {"label_weights": [], "temperature": 1.0, "positive_label": None}
+        return component(nlp.vocab, model, name, scorer=scorer, **settings, **by_weights)
 
     make.__name__ = make.__qualname__ = f"make_{factory}"  # as tracebacks and the documentation name it
     default_config = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +58,7 @@ class TokenComponent(BertComponent):
 
     # spaCy's verbs.
 
-    def _set_outputs(self) -> None:
+    def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         if self._head is None:
             self.model.set_tags(self._list_tags(), self.scheme)
         else:

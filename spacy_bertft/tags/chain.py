@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from spacy_bertft.errors import ShapeError, TagError
 from spacy_bertft.tags.forward_backward import (
+    DEEPEST_PRODUCT,
     Floats,
     ForwardBackward,
     LinearChain,
-    build_log_matrix,
-    find_deep_rows,
+    compute_factors,
     find_depth,
     finite_max,
     matmul,
@@ -52,19 +52,15 @@ def chain_loss(
     if allowed.shape != scores.shape:
         raise ShapeError("allowed", allowed.shape, f"{scores.shape}, as scores")
     everything = np.asarray(scores, dtype=np.float64)
-    gold = np.where(allowed, everything, -np.inf)
-    of_all, of_gold = (run_forward_backward(each, lengths, chain) for each in (everything, gold))
+    allowed_scores = np.where(allowed, everything, -np.inf)
+    of_all, of_gold = (run_forward_backward(each, lengths, chain) for each in (everything, allowed_scores))
     invalid = np.flatnonzero(np.isneginf(of_gold.log_partition))
     if len(invalid):
         raise TagError(int(invalid[0]), "?", "the gold tags of this sequence are not valid", "a valid sequence")
     loss = float((of_all.log_partition - of_gold.log_partition).sum())
     tags, steps = _count_expected(everything, of_all, lengths, chain)
-    gold_tags, gold_steps = _count_expected(gold, of_gold, lengths, chain)
-    gradient = LinearChain(
-        start=steps.start - gold_steps.start,
-        transitions=steps.transitions - gold_steps.transitions,
-        end=steps.end - gold_steps.end,
-    )
+    gold_tags, gold_steps = _count_expected(allowed_scores, of_gold, lengths, chain)
+    gradient = LinearChain(*(each - gold for each, gold in zip(steps, gold_steps, strict=True)))
     return loss, tags - gold_tags, gradient
 
 
@@ -135,13 +131,12 @@ def _count_steps(before: Floats, after: Floats, log_partition: Floats, chain: Li
         log_partition: `(n,)` of its sequence.
         chain: The scores of the chain.
     """
-    matrix = build_log_matrix(chain.transitions)
-    deep = find_deep_rows(find_depth(before) + find_depth(after) + matrix.depth)
+    factors, _, depth = compute_factors(chain.transitions)
+    deep = find_depth(before) + find_depth(after) + depth > DEEPEST_PRODUCT
     # The probability of a step, all factors taken one by one; for the other rows a matrix product does the same.
-    logs = before[deep][:, :, None] + matrix.logs + (after[deep] - log_partition[deep, None])[:, None, :]
+    logs = before[deep][:, :, None] + chain.transitions + (after[deep] - log_partition[deep, None])[:, None, :]
     steps: Floats = np.exp(logs).sum(axis=0)
-    before, after = (np.delete(each, deep, axis=0) for each in (before, after))
-    before, after = (np.exp(each - finite_max(each)) for each in (before, after))
-    totals = (matmul(before, matrix.factors) * after).sum(axis=1, keepdims=True)
-    steps += matrix.factors * matmul((before / totals).T, after)
+    before, after = (np.exp(each - finite_max(each)) for each in (before[~deep], after[~deep]))
+    totals = (matmul(before, factors) * after).sum(axis=1, keepdims=True)
+    steps += factors * matmul((before / totals).T, after)
     return steps

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from spacy_bertft.tags.forward_backward import (
     Floats,
     LinearChain,
-    build_log_matrix,
     log_matmul,
     order_by_step,
     run_forward_backward,
@@ -149,8 +148,8 @@ def _span_probs(
     entering, leaving = np.empty((2, len(start), len(grammar.tags)))
     entering[opens], leaving[closes] = chain.start, chain.end
     before, after = start[~opens] - 1, end[~closes]
-    entering[~opens] = log_matmul(sums.alpha[before], build_log_matrix(across))
-    leaving[~closes] = log_matmul(scores[after] + sums.beta[after], build_log_matrix(across.T))
+    entering[~opens] = log_matmul(sums.alpha[before], across)
+    leaving[~closes] = log_matmul(scores[after] + sums.beta[after], across.T)
     n_tokens = end - start
     last = np.cumsum(n_tokens) - 1
     first = last - n_tokens + 1

@@ -13,7 +13,7 @@ as the only one: these rare batches are summed in log space, exactly.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Number = TypeVar("Number", bound=np.generic)
 
 # `exp(-708)` is the smallest normal float. Rows of products that could come near it are summed in log space.
-_DEEPEST_PRODUCT = 600.0
+DEEPEST_PRODUCT = 600.0
 # Over many steps no product is lost while factors are above `exp(-100)` and sums above this.
 _DEEPEST_FACTOR = 100.0
 _LEAST_SUM = 1e-200
@@ -33,8 +33,7 @@ _LEAST_SUM = 1e-200
 _MOST_PRODUCTS = 65_536
 
 
-@dataclass(frozen=True)
-class LinearChain:
+class LinearChain(NamedTuple):
     """What a path of tags earns on top of the scores of its tokens; minus infinity forbids.
 
     Attributes:
@@ -47,13 +46,9 @@ class LinearChain:
     transitions: Floats
     end: Floats
 
-    def add(self, start: Floats, transitions: Floats, end: Floats) -> LinearChain:
-        """Add to all scores; what is forbidden stays so."""
-        return LinearChain(self.start + start, self.transitions + transitions, self.end + end)
-
     def scale_by_temperature(self, temperature: float) -> LinearChain:
         """Divide everything by a temperature above 0; what is forbidden stays so."""
-        return LinearChain(self.start / temperature, self.transitions / temperature, self.end / temperature)
+        return LinearChain(*(each / temperature for each in self))
 
 
 @dataclass(frozen=True)
@@ -100,10 +95,8 @@ def build_steps(lengths: NDArray[np.intp]) -> Steps:
 
 def build_chain(grammar: TagGrammar) -> LinearChain:
     """Build the chain that allows what the grammar allows and prefers nothing."""
-    start, transitions, end = (
-        np.where(allowed, 0.0, -np.inf) for allowed in (grammar.may_start, grammar.may_follow, grammar.may_end)
-    )
-    return LinearChain(start, transitions, end)
+    allowed = (grammar.may_start, grammar.may_follow, grammar.may_end)
+    return LinearChain(*(np.where(each, 0.0, -np.inf) for each in allowed))
 
 
 def build_free_chain(n_tags: int) -> LinearChain:
@@ -141,23 +134,6 @@ class ForwardBackward:
     log_partition: Floats
 
 
-@dataclass(frozen=True)
-class LogMatrix:
-    """A matrix of logarithms, ready for products; minus infinity stands for zero.
-
-    Attributes:
-        logs: `(L, L)` the logarithms.
-        factors: `(L, L)` the numbers themselves, divided by the largest.
-        shift: The logarithm of the largest.
-        depth: How far the smallest lies below the largest, zeros left out.
-    """
-
-    logs: Floats
-    factors: Floats
-    shift: float
-    depth: float
-
-
 def run_forward_backward(
     scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain
 ) -> ForwardBackward:
@@ -172,8 +148,7 @@ def run_forward_backward(
         ShapeError: The arrays do not fit each other.
     """
     scores, steps = order_by_step(scores, lengths, chain)
-    matrix = build_log_matrix(chain.transitions)
-    alpha, beta = _sum_scaled(scores, lengths, steps, chain, matrix) or _sum_logs(scores, steps, chain, matrix)
+    alpha, beta = _sum_scaled(scores, lengths, steps, chain) or _sum_logs(scores, steps, chain)
     alpha, beta = steps.unpack(alpha), steps.unpack(beta)
     filled = lengths > 0
     log_partition = np.zeros(len(lengths))
@@ -181,17 +156,18 @@ def run_forward_backward(
     return ForwardBackward(alpha, beta, log_partition)
 
 
-def _sum_logs(scores: Floats, steps: Steps, chain: LinearChain, matrix: LogMatrix) -> tuple[Floats, Floats]:
+def _sum_logs(scores: Floats, steps: Steps, chain: LinearChain) -> tuple[Floats, Floats]:
     """Sum over all paths in time-major order, `(T, L)` from each side, however far apart the numbers lie."""
     alpha, beta, before = scores.copy(), np.empty_like(scores), slice(0, 0)
     for rows in steps.slices:
-        alpha[rows] += log_matmul(alpha[_pick_first(before, rows)], matrix) if before.stop else chain.start
+        sums = log_matmul(alpha[_pick_first(before, rows)], chain.transitions) if before.stop else chain.start
+        alpha[rows] += sums
         before = rows
-    backward, after = build_log_matrix(chain.transitions.T), slice(0, 0)
+    after = slice(0, 0)
     for rows in reversed(steps.slices):
         beta[rows] = chain.end
         if after.stop:
-            beta[_pick_first(rows, after)] = log_matmul(scores[after] + beta[after], backward)
+            beta[_pick_first(rows, after)] = log_matmul(scores[after] + beta[after], chain.transitions.T)
         after = rows
     return alpha, beta
 
@@ -202,32 +178,33 @@ def _pick_first(rows: slice, other: slice) -> slice:
 
 
 def _sum_scaled(
-    scores: Floats, lengths: NDArray[np.integer], steps: Steps, chain: LinearChain, matrix: LogMatrix
+    scores: Floats, lengths: NDArray[np.integer], steps: Steps, chain: LinearChain
 ) -> tuple[Floats, Floats] | None:
     """Sum over all paths in time-major order, `(T, L)` from each side.
 
     Returns:
         The sums; None where numbers lie so far apart that some could be lost, or where a sequence has no valid path.
     """
+    matrix, shift, depth = compute_factors(chain.transitions)
     bounds = np.stack([chain.start, chain.end])
     top, (start_top, end_top) = finite_max(scores)[:, 0], finite_max(bounds)[:, 0]
     below = scores - top[:, None]
-    if max(_find_lowest(below).max(initial=0.0), find_depth(bounds).max()) + matrix.depth > _DEEPEST_FACTOR:
+    if max(_find_lowest(below).max(initial=0.0), find_depth(bounds).max()) + depth > _DEEPEST_FACTOR:
         return None
     factors = np.exp(below)
     with np.errstate(divide="ignore", invalid="ignore"):  # a sequence without a valid path is found below
-        forward, onward = _run_forward(factors, steps, np.exp(chain.start - start_top), matrix.factors)
-        backward, back = _run_backward(factors, steps, np.exp(chain.end - end_top), matrix.factors)
+        forward, onward = _run_forward(factors, steps, np.exp(chain.start - start_top), matrix)
+        backward, back = _run_backward(factors, steps, np.exp(chain.end - end_top), matrix)
     is_lost = any(each.min(initial=1.0, where=each > 0) < _LEAST_SUM for each in (forward, backward))
     if is_lost or any(each.min(initial=1.0) < _LEAST_SUM for each in (onward, back)):
         return None
-    onward, back = (steps.unpack(np.log(each) + matrix.shift) for each in (onward, back))
+    onward, back = (steps.unpack(np.log(each) + shift) for each in (onward, back))
     top = steps.unpack(top)
     lengths = lengths[lengths > 0]
     last = np.cumsum(lengths) - 1
     first = last - lengths + 1
     onward += top
-    onward[first] += start_top - matrix.shift
+    onward[first] += start_top - shift
     back[:-1] += top[1:]  # after the last token of a sequence comes its end instead
     back[last] = end_top
     with np.errstate(divide="ignore"):
@@ -273,28 +250,32 @@ def _accumulate(values: Floats, lengths: NDArray[np.integer]) -> Floats:
     return sums
 
 
-def build_log_matrix(logs: Floats) -> LogMatrix:
-    """Prepare a matrix of logarithms, `(L, L)`, for products."""
+def compute_factors(logs: Floats) -> tuple[Floats, float, float]:
+    """Take the numbers whose logarithms a matrix has, `(L, L)`, divided by the largest.
+
+    Returns:
+        They, the logarithm of the largest, and how far that of the smallest lies below it, zeros left out.
+    """
     flat = logs.reshape(1, -1)
     shift = finite_max(flat).item()
-    return LogMatrix(logs, np.exp(logs - shift), shift, find_depth(flat).item())
+    return np.exp(logs - shift), shift, find_depth(flat).item()
 
 
-def log_matmul(values: Floats, matrix: LogMatrix) -> Floats:
-    """Multiply `exp(values)` by a matrix and take the logarithm, `(n, L)`.
+def log_matmul(values: Floats, matrix: Floats) -> Floats:
+    """Multiply matrices of which the logarithms are given, `(n, L)` by `(L, L)`, and take the logarithm.
 
     Source: the log-sum-exp trick with one maximum per row, so that a matrix product does the work. Where numbers lie
     too far apart for that, with one maximum per sum.
     """
+    factors, shift, depth = compute_factors(matrix)
     top = finite_max(values)
     below = values - top
     with np.errstate(divide="ignore"):
-        logs: Floats = np.log(matmul(np.exp(below), matrix.factors)) + (top + matrix.shift)
-    deep = find_deep_rows(_find_lowest(below) + matrix.depth)
-    if len(deep):
-        n_tags = len(matrix.logs)
-        pairs = values[deep][:, None, :] + matrix.logs.T
-        logs[deep] = log_sum(pairs.reshape(-1, n_tags)).reshape(-1, n_tags)
+        logs: Floats = np.log(matmul(np.exp(below), factors)) + (top + shift)
+    deep = _find_lowest(below) + depth > DEEPEST_PRODUCT
+    if deep.any():
+        pairs = values[deep][:, None, :] + matrix.T  # (n, L, L)
+        logs[deep] = log_sum(pairs.reshape(-1, len(matrix))).reshape(-1, len(matrix))
     return logs
 
 
@@ -331,11 +312,6 @@ def finite_max(values: Floats) -> Floats:
 def find_depth(values: Floats) -> Floats:
     """Return how far the lowest of each row lies below the highest, minus infinity left out, `(n,)`."""
     return _find_lowest(values - finite_max(values))
-
-
-def find_deep_rows(depth: Floats) -> NDArray[np.intp]:
-    """Return the rows in which a product of factors could fall below what a float can hold."""
-    return np.flatnonzero(depth > _DEEPEST_PRODUCT)
 
 
 def _find_lowest(below: Floats) -> Floats:

@@ -34,14 +34,10 @@ def encode_pairs(
     owner = np.array([index for index, _ in halves], dtype=np.intp)
     kept, first_lengths = _fit_all(pieces.lengths, owner, len(texts), size)
     is_kept = _rank(pieces.lengths) < np.repeat(kept, pieces.lengths)
-    fitted = PieceBatch(
-        ids=pieces.ids[is_kept],
-        char_start=pieces.char_start[is_kept],
-        char_end=pieces.char_end[is_kept],
-        lengths=np.bincount(owner, kept, minlength=len(texts)).astype(np.intp),
+    lengths, n_lost = (
+        np.bincount(owner, each, minlength=len(texts)).astype(np.intp) for each in (kept, pieces.lengths - kept)
     )
-    n_lost = np.bincount(owner, pieces.lengths - kept, minlength=len(texts)).astype(np.intp)
-    return fitted, first_lengths, n_lost
+    return PieceBatch(*(each[is_kept] for each in pieces[:3]), lengths), first_lengths, n_lost
 
 
 def encode_ranges(tokenizer: PieceTokenizer, texts: Sequence[str], ranges: Sequence[tuple[int, Range]]) -> PieceBatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -41,9 +41,7 @@ class Batch:
 
 
 def add_noise(chain: LinearChain, rng: np.random.Generator, spread: float) -> LinearChain:
-    return LinearChain(
-        *(getattr(chain, f.name) + rng.normal(0, spread, getattr(chain, f.name).shape) for f in fields(chain))
-    )
+    return LinearChain(*(each + rng.normal(0, spread, each.shape) for each in chain))
 
 
 @st.composite

@@ -6,7 +6,7 @@ The forward pass over the windows of a batch: bucket by bucket, and back in orde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -96,7 +96,7 @@ def plan_encoding(
         cut = _cut_pairs(texts, pairs, tokenizer, size, has_tokens=has_tokens, has_texts=has_texts)
         aligned = take_texts(cut.pieces, np.arange(cut.n_aligned))
         lengths = np.bincount(cut.doc[: cut.n_aligned], aligned.lengths, minlength=len(docs)).astype(np.intp)
-        aligned = replace(aligned, lengths=lengths)
+        aligned = aligned._replace(lengths=lengths)
     else:
         none, doc = np.zeros(len(docs), dtype=np.intp), np.arange(len(docs))
         aligned = tokenizer.encode(texts)
@@ -107,7 +107,7 @@ def plan_encoding(
     by_doc = np.argsort(window_doc, kind="stable")
     token_index, token_end, token_piece = np.zeros((3, 0), dtype=np.intp)
     if has_tokens:
-        token_index, token_end, token_piece = group_tokens(align(aligned, read_tokens(docs)).piece_by_token)
+        token_index, token_end, token_piece = group_tokens(align(aligned, read_tokens(docs)))
     token_doc = np.repeat(np.arange(len(docs)), [len(doc) for doc in docs])
     return EncodingPlan(
         layout=WindowLayout(cut.pieces, windows, cut.first_lengths[windows.sequence], tokenizer),

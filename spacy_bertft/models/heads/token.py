@@ -20,7 +20,6 @@ from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_f
 from spacy_bertft.tags.grammar import TagGrammar, TagScheme, build_grammar
 
 Decoder = Literal["crf", "viterbi", "greedy"]
-_LEARNED = ("start", "transitions", "end")  # what a conditional random field learns of its chain
 
 
 @dataclass(frozen=True)
@@ -200,13 +199,14 @@ class TokenModel(HeadModel[TokenScores]):
             scores = head.linear(dropped)  # (A, L)
         chains = self._get_chains()
         if self.decoder == "crf":
-            learned = chains.chain.add(*(getattr(head, name).detach().cpu().double().numpy() for name in _LEARNED))
+            steps = (getattr(head, name).detach().cpu().double().numpy() for name in LinearChain._fields)
+            learned = LinearChain(*map(np.add, chains.chain, steps))
             chains = chains._replace(chain=learned, training_chain=learned)
 
         def backprop(gradient: TokenGradient) -> list[Doc]:
             torch.autograd.backward(scores, torch.from_numpy(gradient.scores).to(scores))
             if self.decoder == "crf":
-                for name in _LEARNED:
+                for name in LinearChain._fields:
                     parameter = getattr(head, name)
                     step = torch.from_numpy(getattr(gradient.chain, name)).to(parameter)
                     parameter.grad = step if parameter.grad is None else parameter.grad + step

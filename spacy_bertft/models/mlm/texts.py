@@ -173,7 +173,7 @@ class MaskedTexts:
         """Mask the windows of a bucket."""
         padded = self.layout.pad(bucket, self.pad_id)
         # The numbers of words are laid out as the ids are, and what that puts around them is never chosen.
-        words = replace(self.layout, pieces=replace(self.layout.pieces, ids=self.word_by_piece)).pad(bucket, -1).ids
+        words = replace(self.layout, pieces=self.layout.pieces._replace(ids=self.word_by_piece)).pad(bucket, -1).ids
         column, n_prefix = np.arange(words.shape[1]), len(self.layout.tokenizer.prefix_ids)
         end = padded.mask.sum(axis=1, keepdims=True) - len(self.layout.tokenizer.suffix_ids)
         is_text = (column >= n_prefix) & (column < end)
