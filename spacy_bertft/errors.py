@@ -21,8 +21,7 @@
 
 An error carries its data as attributes and builds its own sentence: where and what, what was expected, what to do next.
 What it quotes from a file is cut in the middle if it is long, so that its sentence can be read whatever the file holds.
-
-Content that may be damaged or hostile: whatever a library says about it becomes an error of ours.
+What a library says about damaged or hostile content becomes an error of ours.
 """
 
 from __future__ import annotations
@@ -182,11 +181,7 @@ class DivergedError(BertftError, ArithmeticError):
 
 
 class WorkerError(BertftError, RuntimeError):
-    """A worker process failed.
-
-    Args:
-        reason: What happened to it.
-    """
+    """A worker process failed."""
 
     def __init__(self, reason: str) -> None:
         message = f"A worker process failed: {reason}. Finished shards are kept; run the same command again to resume."
@@ -277,7 +272,7 @@ def read_reason(error: BaseException) -> str:
     """Return the first line of what another library says, shortened, or the kind of its error where it says nothing."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     reason = reason.encode("utf-8", "backslashreplace").decode("utf-8")
-    return reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]} …"
+    return shorten(reason)
 
 
 def check_file(path: Path) -> None:

@@ -17,6 +17,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
 from spacy_bertft.data.char_spans import CharSpanGroup, read_char_spans
+from spacy_bertft.tags.schemes import TagSpan, write_tags
 
 Scorer = Callable[..., dict[str, Any]]
 
@@ -161,15 +162,9 @@ def pair_token_tags(example: Example, gold: Sequence[Span], predicted: Sequence[
         gold: Entities of its reference.
         predicted: Entities of its predicted document.
     """
-    n_tokens = len(example.reference)
-    gold_tags, predicted_tags = (_spell(spans, n_tokens) for spans in (gold, example.get_aligned_spans_x2y(predicted)))
+    gold_tags, predicted_tags = (
+        write_tags([TagSpan(span.start, span.end, span.label_) for span in spans], len(example.reference))
+        for spans in (gold, example.get_aligned_spans_x2y(predicted))
+    )
     rows = zip(example.reference, gold_tags, predicted_tags, strict=True)
-    return [(left, right) for token, left, right in rows if token.ent_iob]
-
-
-def _spell(spans: Iterable[Span], n_tokens: int) -> list[str]:
-    tags = [""] * n_tokens
-    for span in spans:
-        tags[span.start : span.end] = [f"I-{span.label_}"] * (span.end - span.start)
-        tags[span.start] = f"B-{span.label_}"
-    return tags
+    return [(left.removeprefix("O"), right.removeprefix("O")) for token, left, right in rows if token.ent_iob]

@@ -232,11 +232,8 @@ def read_gold_entities(example: Example) -> GoldEntities:
     aligned, tags = example.get_aligned_ents_and_ner()
     spans = [TagSpan(ent.start, ent.end, ent.label_) for ent in aligned]
     is_known = np.array([tag is not None for tag in tags], dtype=np.bool_)
-    ents = example.reference.ents
-    if len(aligned) == len(ents):
-        return GoldEntities(spans, is_known, [])
     # One by one, since the characters of the two documents may be counted differently.
-    misaligned = [ent.text for ent in ents if not example.get_aligned_spans_y2x([ent])]
+    misaligned = [ent.text for ent in example.reference.ents if not example.get_aligned_spans_y2x([ent])]
     return GoldEntities(spans, is_known, misaligned)
 
 

@@ -51,7 +51,7 @@ def warn_about_training(nlp: Language, get_examples: GetExamples) -> None:
         nlp: The pipeline.
         get_examples: Gives the training data.
     """
-    training = read_training(nlp)
+    training = nlp.config.interpolate()["training"]
     if unknown := find_unknown_scores(nlp, training["score_weights"]):
         names = ", ".join(unknown)
         _warn(f"{_WEIGHTS}: no component gives {names}, so spaCy ignores the weight; see `spacy-bertft evaluate`.")
@@ -75,7 +75,7 @@ def check_training(nlp: Language) -> None:
         SettingError: A number of steps is below what is allowed, or a score with a weight is given by no component or
             is no number.
     """
-    training = read_training(nlp)
+    training = nlp.config.interpolate()["training"]
     for name, least, expected in (
         ("eval_frequency", 1, "a positive number of steps"),
         ("max_steps", 0, "a number of steps, or 0 for no limit"),
@@ -148,12 +148,6 @@ def list_scores(nlp: Language) -> dict[str, Any] | None:
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
                 return None
     return scores
-
-
-def read_training(nlp: Language) -> dict[str, Any]:
-    """Read the section `[training]` of the config of a pipeline."""
-    training: dict[str, Any] = nlp.config.interpolate()["training"]
-    return training
 
 
 def _may_be_number(name: str, score: Any) -> bool:

@@ -43,10 +43,8 @@ def keep_random_state() -> Iterator[None]:
 
 def get_torch_states() -> dict[str, torch.Tensor]:
     """Tell where torch's random numbers stand, by device."""
-    states = {"cpu": torch.get_rng_state()}
-    for index in range(torch.cuda.device_count()):
-        states[f"cuda:{index}"] = torch.cuda.get_rng_state(index)
-    return states
+    by_gpu = torch.cuda.get_rng_state_all()
+    return {"cpu": torch.get_rng_state()} | {f"cuda:{index}": state for index, state in enumerate(by_gpu)}
 
 
 def set_torch_states(states: dict[str, torch.Tensor]) -> None:

@@ -82,7 +82,7 @@ def best_legal_path(scores: Floats, grammar: TagGrammar) -> NDArray[np.intp]:
 def compute_loss(batch: Batch) -> tuple[float, dict[str, Floats]]:
     """Compute the loss and its gradients, by name."""
     loss, scores, chain = chain_loss(batch.scores, batch.lengths, batch.chain, batch.allowed)
-    return loss, {"scores": scores, **vars(chain)}
+    return loss, {"scores": scores, **chain._asdict()}
 
 
 def count_tags(paths: NDArray[np.intp], probs: Floats, n_tags: int) -> dict[str, Floats]:
