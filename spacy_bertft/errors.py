@@ -159,14 +159,13 @@ class MissingEncoderError(NotInitializedError):
         factory, wanted = '"bert_encoder"', "bert_encoder or transformer"
         if upstream != "*":
             factory, wanted = f'"bert_encoder", name="{upstream}"', f"component named '{upstream}'"
-        super().__init__(
+        message = (
             f"{component or 'A shared encoder'}: the encoder that it shares is missing, since no {wanted} is before "
             f'{name} in the pipeline. Add one with nlp.add_pipe({factory}, before="{name}"), with source=… if {name} '
             f"comes from another pipeline; or call nlp.replace_listeners in that pipeline, before {name} leaves it, to "
-            f"give {name} a copy of the encoder.",
-            component=component,
-            upstream=upstream,
+            f"give {name} a copy of the encoder."
         )
+        super().__init__(message, component=component, upstream=upstream)
 
 
 class DivergedError(BertftError, ArithmeticError):
@@ -272,7 +271,7 @@ def read_reason(error: BaseException) -> str:
     """Return the first line of what another library says, shortened, or the kind of its error where it says nothing."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     reason = reason.encode("utf-8", "backslashreplace").decode("utf-8")
-    return shorten(reason)
+    return reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]} …"
 
 
 def check_file(path: Path) -> None:

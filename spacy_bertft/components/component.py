@@ -15,6 +15,7 @@ from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
 
 from spacy_bertft.checkpoints import CheckpointHead, Task
+from spacy_bertft.components.entity_scores import Scorer
 from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.components.predictions import Prediction, measure_calibration_error
 from spacy_bertft.components.training import warn_about_training
@@ -27,8 +28,6 @@ from spacy_bertft.errors import (
     shorten,
 )
 from spacy_bertft.models.heads.head import find_pretrained_head, load_head
-
-Scorer = Callable[..., dict[str, Any]]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # which no string of spaCy may hold
 

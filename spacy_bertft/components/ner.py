@@ -14,8 +14,8 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from spacy_bertft.checkpoints import CheckpointHead
-from spacy_bertft.components.component import Scorer, check_known
-from spacy_bertft.components.entity_scores import read_entities, register_score, write_entities
+from spacy_bertft.components.component import check_known
+from spacy_bertft.components.entity_scores import Scorer, read_entities, register_score, write_entities
 from spacy_bertft.components.predictions import Prediction, is_entity_correct, list_entities, read_gold_entities
 from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError

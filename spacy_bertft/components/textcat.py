@@ -9,7 +9,7 @@ from spacy.language import Language
 from spacy.pipeline.textcat import textcat_score
 from spacy.training import Example
 
-from spacy_bertft.components.component import Scorer
+from spacy_bertft.components.entity_scores import Scorer
 from spacy_bertft.components.text_component import DEFAULT_MODEL, ClassWeights, TextComponent
 from spacy_bertft.errors import CheckpointError, DataError, SettingError
 from spacy_bertft.models.heads.text import TextModel

@@ -26,8 +26,7 @@ DEEPEST_PRODUCT = 600.0
 # Over many steps no product is lost while factors are above `exp(-100)` and sums above this.
 _DEEPEST_FACTOR = 100.0
 _LEAST_SUM = 1e-200
-# OpenBLAS takes a second thread from 262,144 products on.
-_MOST_PRODUCTS = 65_536
+_MOST_PRODUCTS = 65_536  # OpenBLAS takes a second thread from 262,144 products on
 
 
 class LinearChain(NamedTuple):
@@ -296,5 +295,6 @@ def finite_max(values: Floats) -> Floats:
 
 def find_depth(values: Floats) -> Floats:
     """Return how far the lowest of each row lies below the highest, minus infinity left out, `(n,)`."""
-    below = values - finite_max(values)
-    return -np.where(np.isfinite(below), below, 0.0).min(axis=1)
+    below = finite_max(values) - values
+    depth: Floats = np.where(np.isfinite(below), below, 0.0).max(axis=1)
+    return depth

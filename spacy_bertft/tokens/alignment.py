@@ -47,7 +47,7 @@ def take_texts(pieces: PieceBatch, texts: Ints) -> PieceBatch:
     lengths = pieces.lengths[texts]
     shift = (np.cumsum(pieces.lengths) - pieces.lengths)[texts] - (np.cumsum(lengths) - lengths)
     index = np.arange(lengths.sum()) + np.repeat(shift, lengths)
-    return PieceBatch(*(each[index] for each in pieces[:3]), lengths)
+    return PieceBatch(pieces.ids[index], pieces.char_start[index], pieces.char_end[index], lengths)
 
 
 class TokenBatch(NamedTuple):
