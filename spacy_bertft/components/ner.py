@@ -20,7 +20,7 @@ from spacy_bertft.components.predictions import Prediction, is_entity_correct, l
 from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.token import TokenModel, TokenScores
-from spacy_bertft.tags.decoding import SpanBatch
+from spacy_bertft.tags.chain import SpanBatch
 from spacy_bertft.tags.grammar import TagScheme, build_grammar, guess_tag_scheme, normalize_tags
 from spacy_bertft.tags.schemes import TagSpan, write_tags
 from spacy_bertft.training.calibration import CalibrationData

@@ -9,6 +9,7 @@ from typing import Any, Literal, Union
 
 import numpy as np
 from numpy.typing import NDArray
+from spacy.pipeline.textcat import textcat_score
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 
@@ -82,13 +83,14 @@ class TextComponent(BertComponent):
         """
         examples = list(examples)
         if unknown := count_unknown_labels(examples, self.labels):
-            note = format_unknown_labels(unknown)
-            message = f"{self.name}: texts have gold labels that no component of the pipeline has: {note}. "
-            warnings.warn(message + self._explain_unknown(), UnknownLabelsWarning, stacklevel=2)
+            effect = "They are left out of the scores."
+            if self.scorer is textcat_score:
+                effect = "spaCy's scorer counts such a text for another label; use spacy-bertft.textcat_scorer.v1."
+            elif self.exclusive:
+                effect = "A text that has no other label is scored as an error."
+            note = f"texts have gold labels that no component of the pipeline has: {format_unknown_labels(unknown)}"
+            warnings.warn(f"{self.name}: {note}. {effect}", UnknownLabelsWarning, stacklevel=2)
         return super().score(examples, **kwargs)
-
-    def _explain_unknown(self) -> str:
-        return "They are left out of the scores."
 
     # Predictions.
 

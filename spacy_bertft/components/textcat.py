@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Optional
 
 from spacy.language import Language
-from spacy.pipeline.textcat import textcat_score
 from spacy.training import Example
 
 from spacy_bertft.components.entity_scores import Scorer
@@ -66,11 +65,6 @@ class BertTextcat(TextComponent):
         positive_label = self.cfg["positive_label"]
         if positive_label is not None and positive_label not in self.labels:
             raise CheckpointError(f"The positive_label is {positive_label!r}. Expected nothing, or one of the labels.")
-
-    def _explain_unknown(self) -> str:
-        if self.scorer is textcat_score:
-            return "spaCy's scorer counts such a text for another label; use spacy-bertft.textcat_scorer.v1."
-        return "A text that has no other label is scored as an error."
 
 
 class BertTextcatMultilabel(TextComponent):

@@ -116,15 +116,12 @@ def find_unknown_scores(nlp: Language, weights: Mapping[str, float | None]) -> l
 
     A weight of 0 or null makes no difference, whatever it is for.
     """
-    weighted = {name for name, weight in weights.items() if weight}
     # `nlp.factory_names` lacks those that were registered after the language.
     factories = registry.factories.get_all()
     defaults = [nlp.get_factory_meta(factory).default_score_weights or {} for factory in factories]
     declared = {name for each in defaults for name in each}
-    if weighted <= declared:
-        return []
-    scores = list_scores(nlp)
-    return [] if scores is None else sorted(weighted - declared - scores.keys())
+    undeclared = {name: weight for name, weight in weights.items() if weight and name not in declared}
+    return find_missing_scores(nlp, undeclared) if undeclared else []
 
 
 def find_missing_scores(nlp: Language, weights: Mapping[str, float | None]) -> list[str]:

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spacy_bertft.errors import ShapeError, TagError
-from spacy_bertft.tags.chain import chain_loss, tag_probs
-from spacy_bertft.tags.decoding import best_paths
+from spacy_bertft.tags.chain import best_paths, chain_loss, tag_probs
 from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain, run_forward_backward
 from spacy_bertft.tags.grammar import TagGrammar, build_grammar
 

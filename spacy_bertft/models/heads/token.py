@@ -15,7 +15,7 @@ from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
-from spacy_bertft.tags.decoding import SpanBatch, best_paths, find_spans
+from spacy_bertft.tags.chain import SpanBatch, best_paths, find_spans
 from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain
 from spacy_bertft.tags.grammar import TagGrammar, TagScheme, build_grammar
 

@@ -16,7 +16,7 @@ from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder, build_bert_encoder
 from spacy_bertft.models.encoder.states import EncodedDocs
 from spacy_bertft.models.heads.token import build_token_classifier
-from spacy_bertft.tags.decoding import best_paths
+from spacy_bertft.tags.chain import best_paths
 from spacy_bertft.tags.forward_backward import build_free_chain
 
 nlp = spacy.blank("en")
