@@ -236,8 +236,7 @@ class BertNer(TokenComponent):
         if "O" not in head.predicted:
             found = ", ".join(head.predicted[:5])
             raise SettingError("head", head.name, f"a head with a tag O for what is no entity, but it has {found}")
-        scheme = self.head_scheme or guess_tag_scheme(head.predicted)
-        return sorted(set(build_grammar(head.predicted, scheme).labels) - {""})
+        return sorted(set(build_grammar(head.predicted, self.head_scheme).labels) - {""})
 
     def _list_tags(self) -> list[str]:
         return ["O", *(f"{prefix}-{label}" for label in self.labels for prefix in ("B", "I"))]

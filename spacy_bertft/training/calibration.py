@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 N_BINS = 10
 _LOWEST, _HIGHEST = 0.1, 10.0  # temperatures
-_N_GRID, _N_REFINED = 25, 24
+_N_GRID, _N_REFINED = 25, 30
 _GOLDEN = (np.sqrt(5) - 1) / 2
 # No single prediction may cost more than one that was held to be impossible up to this.
 _LEAST_PROB = 1e-9
@@ -73,13 +73,23 @@ def fit_temperature(data: CalibrationData) -> float:
     grid = np.linspace(np.log(_LOWEST), np.log(_HIGHEST), _N_GRID)
     best = int(np.argmin([cost(point) for point in grid]))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, _N_GRID - 1)]
-    for _ in range(_N_REFINED):  # by golden sections (Kiefer 1953)
-        step = _GOLDEN * (high - low)
-        if cost(high - step) < cost(low + step):
-            high = low + step
+    return float(np.exp(_find_minimum(cost, low, high)))
+
+
+def _find_minimum(cost: Callable[[float], float], low: float, high: float) -> float:
+    """Find the lowest point of a function between two points by golden sections (Kiefer 1953)."""
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    cost_left, cost_right = cost(left), cost(right)
+    for _ in range(_N_REFINED):
+        if cost_left < cost_right:
+            high, right, cost_right = right, left, cost_left
+            left = high - _GOLDEN * (high - low)
+            cost_left = cost(left)
         else:
-            low = high - step
-    return float(np.exp((low + high) / 2))
+            low, left, cost_left = left, right, cost_right
+            right = low + _GOLDEN * (high - low)
+            cost_right = cost(right)
+    return (low + high) / 2
 
 
 def log_loss(probs: Floats, is_correct: NDArray[np.bool_]) -> float:
