@@ -3,7 +3,6 @@
 # No `from __future__ import annotations`: spaCy reads the signature of `initialize` at run time.
 
 import math
-import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +16,7 @@ from spacy.vocab import Vocab
 from spacy_bertft.checkpoints import CheckpointHead, Task
 from spacy_bertft.components.entity_scores import Scorer
 from spacy_bertft.components.pipe import BertPipe
-from spacy_bertft.components.predictions import Prediction, measure_calibration_error
+from spacy_bertft.components.predictions import Prediction, stack_judged
 from spacy_bertft.components.training import warn_about_training
 from spacy_bertft.errors import (
     CheckpointError,
@@ -28,8 +27,7 @@ from spacy_bertft.errors import (
     shorten,
 )
 from spacy_bertft.models.heads.head import find_pretrained_head, load_head
-
-_SURROGATE = re.compile("[\ud800-\udfff]")  # which no string of spaCy may hold
+from spacy_bertft.training.calibration import measure_reliability
 
 
 class BertComponent(BertPipe):
@@ -158,12 +156,16 @@ class BertComponent(BertPipe):
                 self._head = None
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
-        """Score annotated examples: what the scorer gives, and the expected calibration error."""
+        """Score annotated examples: what the scorer gives, and the expected calibration error.
+
+        It is None where the gold annotation says nothing of any prediction.
+        """
         examples = list(examples)
         scores: dict[str, Any] = super().score(examples, **kwargs)
         if scores and "temperature" in self.cfg:
-            predictions = (each for example in examples for each in self.list_predictions(example))
-            scores = scores | {f"{self.score_prefix}_calibration_error": measure_calibration_error(predictions)}
+            probs, holds = stack_judged(each for example in examples for each in self.list_predictions(example))
+            error = measure_reliability(probs, holds).calibration_error if len(probs) else None
+            scores = scores | {f"{self.score_prefix}_calibration_error": error}
         return scores
 
     def _find_head(self) -> CheckpointHead:
@@ -199,14 +201,17 @@ class BertComponent(BertPipe):
 
     def _set_stored(self, stored: dict[str, Any]) -> None:
         super()._set_stored(stored)
-        check_labels(self.cfg["labels"])
+        labels = self.cfg["labels"]
+        is_named = isinstance(labels, list) and all(isinstance(label, str) and label for label in labels)
+        if not is_named or len(set(labels)) < len(labels):
+            raise CheckpointError("The labels are no list of different names. Expected what a component has stored.")
         if not isinstance(self.cfg["ignore_unknown"], bool):
             raise CheckpointError(f"ignore_unknown is {self.cfg['ignore_unknown']!r}. Expected true or false.")
         temperature = self.cfg.get("temperature", 1.0)
         if not isinstance(temperature, (int, float)) or not 0 < temperature < math.inf:
             raise CheckpointError(f"The temperature is {temperature!r}. Expected a number above 0.")
-        for label in self.labels:
-            self.vocab.strings.add(label)
+        for label in labels:
+            self.vocab.strings.add(label)  # raises where a label is no text that spaCy may hold
 
     def _has_labels_of_model(self) -> bool:
         """Tell whether the labels are those that the initialized model was made for."""
@@ -239,19 +244,6 @@ class BertComponent(BertPipe):
         if (about or message) not in self._warnings:
             self._warnings.add(about or message)
             warnings.warn(f"{self.name}: {message} This is reported once.", stacklevel=4)
-
-
-def check_labels(labels: Any) -> None:
-    """Raise unless labels that were read are a list of different names.
-
-    Raises:
-        CheckpointError: They are not.
-    """
-    is_named = isinstance(labels, list) and all(isinstance(label, str) and label for label in labels)
-    if not is_named or len(set(labels)) < len(labels) or _SURROGATE.search("".join(labels)):
-        raise CheckpointError(
-            "The labels are no list of different names. Expected what a component of ours has stored."
-        )
 
 
 def check_known(name: str, label: str, labels: Iterable[str]) -> None:

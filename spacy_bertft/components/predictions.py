@@ -24,7 +24,6 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from spacy_bertft.tags.schemes import TagSpan
-from spacy_bertft.training.calibration import measure_reliability
 
 Kind = Literal["entity", "tag", "category"]
 
@@ -187,12 +186,6 @@ def stack_judged(predictions: Iterable[Prediction]) -> Judged:
     """
     judged = [(each.prob, each.holds) for each in predictions if each.holds is not None and each.prob is not None]
     return np.array([prob for prob, _ in judged]), np.array([holds for _, holds in judged], dtype=np.bool_)
-
-
-def measure_calibration_error(predictions: Iterable[Prediction]) -> float | None:
-    """Measure the expected calibration error; None where the gold annotation says nothing of any prediction."""
-    probs, holds = stack_judged(predictions)
-    return measure_reliability(probs, holds).calibration_error if len(probs) else None
 
 
 def list_gold_labels(cats: Mapping[str, float], labels: Collection[str], *, exclusive: bool) -> list[str]:
