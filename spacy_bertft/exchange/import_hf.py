@@ -89,7 +89,9 @@ def import_hf(
     """
     output_dir = Path(output_dir)
     check_replaceable_pipeline(output_dir)
-    labels = _parse_labels(labels) if isinstance(labels, str) else labels
+    if isinstance(labels, str):
+        parts = [part.strip() for part in labels.split(",")]
+        labels = dict(part.split("=", 1) for part in parts) if all("=" in part for part in parts) else parts
     tag_scheme = None if scheme is None else parse_tag_scheme(scheme)
     nlp, report = _make_pipeline(checkpoint, output_dir, lang, factory, labels, tag_scheme)
     if pairs:
@@ -133,13 +135,6 @@ def _make_pipeline(
     outputs = tuple(pipe.model.tags) if head.task == "token" else head.labels
     never = tuple(label for label in head.labels if label in head.never)
     return nlp, ImportReport(checkpoint, output_dir, factory, outputs, pipe.labels, found, never)
-
-
-def _parse_labels(labels: str) -> dict[str, str] | list[str]:
-    parts = [part.strip() for part in labels.split(",")]
-    if all("=" in part for part in parts):
-        return {old: new for old, _, new in (part.partition("=") for part in parts)}
-    return parts
 
 
 def _read_head(checkpoint: str, factory: str | None) -> CheckpointHead:
