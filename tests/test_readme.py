@@ -105,6 +105,13 @@ def test_paths_exist(page):
     assert not [path for path in re.findall(r"\]\(([^)#:]+)\)", PAGES[page]) if not (folder / path).exists()]
 
 
+def test_files_that_are_named_exist():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    shown = {page.name: re.findall(r"`((?:[\w.-]+/)+[\w-]+\.[a-z]+)`", page.read_text(encoding="utf-8")) for page in pages}
+    assert len(shown["CONTRIBUTING.md"]) > 10  # what to open for a change
+    assert not [(page, path) for page, paths in shown.items() for path in paths if not (ROOT / path).exists()]
+
+
 def test_settings_exist():
     configs = [load_config(ROOT / "configs" / f"{name}.cfg") for name in ("ner", "textcat")]
     names = re.findall(r"^\| ((?:`[a-z_.]+`(?:, )?)+) \|", GUIDES["settings"], flags=re.MULTILINE)
