@@ -93,11 +93,19 @@ RUN_HERE = [block for block in RUN_HERE if block]
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory) -> Path:
-    """Make a folder with everything that examples start from."""
-    folder = tmp_path_factory.mktemp("shown")
+def encoders(tmp_path_factory) -> Path:
+    """Make a folder with the encoders that examples name, and the file that a callback wants to see."""
+    folder = tmp_path_factory.mktemp("encoders")
+    (folder / "dev.spacy").touch()
     for name in HUB:
         make_checkpoint(folder / name, max_position_embeddings=128)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shown(encoders, tmp_path_factory) -> Path:
+    """Make a folder with everything that examples start from."""
+    folder = shutil.copytree(encoders, tmp_path_factory.mktemp("shown"), dirs_exist_ok=True)
     names = {"id2label": dict(enumerate(["O", "B-PER", "I-PER"]))}
     make_checkpoint(folder / "dslim" / "bert-base-NER", "bert", 3, **names)
     make_checkpoint(folder / "my" / "checkpoint", "bert", 3)
@@ -213,8 +221,9 @@ def check_defaults(shown: dict, filled: dict) -> None:
 
 
 @pytest.mark.parametrize(("page", "block"), list(list_settings()))
-def test_settings(page, block, folder):
+def test_settings(page, block, encoders, monkeypatch):
     """What is shown is complete, and as it is where nothing is said."""
+    monkeypatch.chdir(encoders)
     config = read_config(block)
     if page == "components":
         [(name, section)] = config["components"].items()

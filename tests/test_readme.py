@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import spacy
-from planted_words import make_planted_pipeline
 from small_checkpoints import make_checkpoint
 from spacy.util import load_config
 from thinc.api import Config, fix_random_seed
@@ -41,6 +40,7 @@ def test_the_twenty_lines(encoder, tmp_path, monkeypatch, capsys):
     assert len(spacy.load("movie-ner")("show me films with drew barrymore from the 1980s").ents) == 2
 
 
+@pytest.mark.slow
 def test_pairs_of_texts(encoder, capsys):
     fix_random_seed(0)
     [code] = BLOCKS["texts"]
@@ -62,8 +62,8 @@ def test_every_code_block_is_known():
     assert BLOCKS["packages"] == ['nlp = spacy.load("en_bert_movie_ner")\n']
 
 
-def test_a_pipeline_in_use(checkpoint, monkeypatch, capsys):
-    nlp = make_planted_pipeline(checkpoint)
+def test_a_pipeline_in_use(planted, monkeypatch, capsys):
+    nlp = spacy.load(planted)
     monkeypatch.setattr(spacy, "load", {"en_bert_movie_ner": nlp}.__getitem__)
     exec(BLOCKS["README"][0], {})
     assert re.search(r"^barrymore ACTOR (0\.\d+|1\.0)$", capsys.readouterr().out, flags=re.MULTILINE)
@@ -78,10 +78,10 @@ def test_a_head_of_the_hub(tmp_path):
     assert nlp("who directed the godfather").has_annotation("ENT_IOB")
 
 
-def test_an_explanation(checkpoint):
+def test_an_explanation(planted):
     pytest.importorskip("captum", reason="the extra explain is not installed")
     [code] = BLOCKS["trust"]
-    names = {"nlp": make_planted_pipeline(checkpoint)}
+    names = {"nlp": spacy.load(planted)}
     exec(code, names)
     assert (names["found"].component, names["found"].target) == ("bert_ner", "ACTOR")
     assert "barrymore</span>" in names["html"]
@@ -107,7 +107,9 @@ def test_paths_exist(page):
 
 def test_files_that_are_named_exist():
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    shown = {page.name: re.findall(r"`((?:[\w.-]+/)+[\w-]+\.[a-z]+)`", page.read_text(encoding="utf-8")) for page in pages}
+    shown = {
+        page.name: re.findall(r"`((?:[\w.-]+/)+[\w-]+\.[a-z]+)`", page.read_text(encoding="utf-8")) for page in pages
+    }
     assert len(shown["CONTRIBUTING.md"]) > 10  # what to open for a change
     assert not [(page, path) for page, paths in shown.items() for path in paths if not (ROOT / path).exists()]
 
