@@ -33,18 +33,20 @@ _select_entry_points = cache(lambda group: catalogue.AVAILABLE_ENTRY_POINTS.sele
 catalogue.Registry._get_entry_points = lambda self: _select_entry_points(self.entry_point_namespace)
 
 TESTS = Path(__file__).parent
-# The markers of whole directories; others are set where the test is.
+# The markers of whole directories and files; others are set where the test is.
 MARKERS = {
     "concurrency": "process",
     "faults": "faults",
-    # What depends on the version of transformers, of which spacy-transformers needs an old one.
+    # What depends on the version of transformers or tokenizers, of which spacy-transformers needs old ones.
     "checkpoints": "stock",
+    "components/test_ner.py": "stock",
+    "components/test_tagger.py": "stock",
+    "components/test_textcat.py": "stock",
     "entry_points": "stock",
     "exchange": "stock",
-    "models/encoder": "stock",
-    "models/heads": "stock",
-    "models/stock": "stock",
-    "models/store": "stock",
+    "explain/test_explain.py": "stock",
+    "models": "stock",
+    "tokens": "stock",
 }
 # What `make test` leaves out.
 LEFT_OUT = ("process", "faults", "bench", "hostile", "cluster", "browser", "slow")
@@ -65,8 +67,9 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if not item.path.is_relative_to(TESTS):
             continue
-        for folder in item.path.relative_to(TESTS).parents:
-            if marker := MARKERS.get(folder.as_posix()):
+        path = item.path.relative_to(TESTS)
+        for place in (path, *path.parents):
+            if marker := MARKERS.get(place.as_posix()):
                 item.add_marker(marker)
         # Those that need the extra skip themselves where it is missing.
         if any("spacy-transformers" in mark.kwargs.get("reason", "") for mark in item.iter_markers("skipif")):
