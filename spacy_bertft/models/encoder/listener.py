@@ -74,7 +74,7 @@ class SharedEncoder(Encoder):
         learning = states.find_pass(docs) if is_train else None
         if learning is None:
             predicted = states.predict(docs)
-            return copy_encoded(predicted) if is_train else predicted, _no_backprop
+            return copy_encoded(predicted) if is_train else predicted, lambda gradient: []
 
         def backprop(gradient: EncodedGradient) -> list[Doc]:
             factor = self.attrs["grad_factor"]
@@ -137,7 +137,3 @@ class SharedEncoder(Encoder):
         if self.states is None:
             raise MissingEncoderError(self.component_name, self.upstream_name)
         return self.states
-
-
-def _no_backprop(gradient: EncodedGradient) -> list[Doc]:
-    return []

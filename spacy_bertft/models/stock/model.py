@@ -97,13 +97,6 @@ class SpanGrid:
         """The number of columns."""
         return int(self.ids.shape[1])
 
-    @property
-    def cells(self) -> Ints:
-        """`(C,)` the cells that are no padding, counted through the grid."""
-        row = np.repeat(np.arange(len(self.lengths)), self.lengths)
-        first = np.cumsum(self.lengths) - self.lengths
-        return row * self.width + np.arange(len(row)) - first[row]
-
 
 def plan_grid(pieces: PieceBatch, tokenizer: PieceTokenizer, size: int, stride: int, pad_id: int) -> SpanGrid:
     """Lay the pieces of spans out.
@@ -138,6 +131,7 @@ def encode_grid(module: BertModule, grid: SpanGrid, max_pieces: int) -> torch.Te
     """Return the states of a grid, `(S, P, H)` float32, 0 at padding."""
     states, _ = gather_states(module, grid.layout, max_pieces, grid.window, grid.column)
     n_spans = len(grid.lengths)
-    index = torch.from_numpy(grid.cells).to(states.device)
+    [cells] = np.nonzero((np.arange(grid.width) < grid.lengths[:, None]).reshape(-1))  # (C,), those without padding
+    index = torch.from_numpy(cells).to(states.device)
     flat = states.new_zeros(n_spans * grid.width, states.shape[1]).index_copy(0, index, states)
     return flat.view(n_spans, grid.width, states.shape[1])

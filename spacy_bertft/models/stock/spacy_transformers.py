@@ -10,7 +10,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from spacy.attrs import IDX, LENGTH
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy_transformers.data_classes import FullTransformerBatch, TransformerData, WordpieceBatch
@@ -25,7 +24,7 @@ from spacy_bertft.checkpoints import Checkpoint
 from spacy_bertft.checkpoints.checkpoint import clean_config
 from spacy_bertft.errors import NotInitializedError, UnsupportedError
 from spacy_bertft.models.encoder.build import PretrainedModel, backprop_encoded
-from spacy_bertft.models.encoder.forward import pool_windows
+from spacy_bertft.models.encoder.forward import pool_windows, read_tokens
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.encoder.settings import EncoderSettings
@@ -252,28 +251,21 @@ def _align_spans(spans: list[Span], grid: SpanGrid, n_prefix: int) -> tuple[NDAr
     Returns:
         The pieces, counted through the grid, and how many there are of each token of each document that has spans.
     """
-    owners: dict[int, tuple[int, NDArray[np.intp]]] = {}
-    position, char_start, char_end = [], [], []
-    n_tokens = 0
-    for span in spans:
-        if id(span.doc) not in owners:
-            owners[id(span.doc)] = n_tokens, span.doc.to_array([IDX, LENGTH]).reshape(-1, 2).astype(np.intp)
-            n_tokens += len(span.doc)
-        first, offsets = owners[id(span.doc)]
-        start = offsets[span.start : span.end, 0] - offsets[span.start, 0]
-        position.append(np.arange(first + span.start, first + span.end))
-        char_start.append(start)
-        char_end.append(start + offsets[span.start : span.end, 1])
-    tokens = TokenBatch(
-        np.concatenate(char_start), np.concatenate(char_end), np.array([len(each) for each in position], dtype=np.intp)
-    )
+    docs = {id(span.doc): span.doc for span in spans}
+    known = read_tokens(list(docs.values()))
+    first = dict(zip(docs, np.cumsum(known.lengths) - known.lengths, strict=True))
+    lengths = np.array([len(span) for span in spans], dtype=np.intp)
+    start = np.array([first[id(span.doc)] + span.start for span in spans], dtype=np.intp)
+    position = np.repeat(start - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+    offset = np.repeat(known.char_start[start], lengths)  # pieces are counted from the first character of their span
+    tokens = TokenBatch(known.char_start[position] - offset, known.char_end[position] - offset, lengths)
     token, piece = find_overlaps(grid.pieces, tokens)
     row = np.repeat(np.arange(len(spans)), grid.pieces.lengths)
     rank = np.arange(len(row)) - (np.cumsum(grid.pieces.lengths) - grid.pieces.lengths)[row]
     cell = row * grid.width + n_prefix + rank
-    owner = np.concatenate(position)[token]
+    owner = position[token]
     order = np.argsort(owner, kind="stable")
-    return cell[piece[order]].astype(np.int32), np.bincount(owner, minlength=n_tokens).astype(np.int32)
+    return cell[piece[order]].astype(np.int32), np.bincount(owner, minlength=len(known.char_start)).astype(np.int32)
 
 
 def _split(batch: FullTransformerBatch) -> list[TransformerData]:
