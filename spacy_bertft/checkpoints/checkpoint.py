@@ -166,8 +166,7 @@ def _describe_tokenizer(checkpoint: Checkpoint) -> dict[str, Any]:
     if "add_prefix_space" in before_words:
         # transformers 4 would take it to be false, whatever tokenizer.json says.
         described["add_prefix_space"] = before_words["add_prefix_space"]
-    max_positions = find_max_positions(checkpoint.config)
-    if max_positions is not None:
+    if (max_positions := find_max_positions(checkpoint.config)) is not None:
         described["model_max_length"] = max_positions
     return described | checkpoint.tokenizer.find_special_tokens(int(checkpoint.config.get("pad_token_id") or 0))
 

@@ -106,8 +106,7 @@ class CheckpointHead:
                 would have one name, or none would be left.
         """
         if isinstance(names, Mapping):
-            unknown = sorted(names.keys() - set(self.labels))
-            if unknown:
+            if unknown := sorted(names.keys() - set(self.labels)):
                 raise CheckpointError(f"{self.name} has no label {', '.join(unknown)}. It has {_join(self.labels)}.")
             new: Sequence[str | None] = [names.get(label) for label in self.labels]
         else:
@@ -189,8 +188,7 @@ def read_head(name: str, task: Task, *, is_chosen: bool = False) -> CheckpointHe
         return None
     if named is None and not is_chosen:
         _raise_unnamed(name, config, layout)
-    missing = [theirs for theirs in names.values() if theirs not in present]
-    if missing:
+    if missing := [theirs for theirs in names.values() if theirs not in present]:
         raise CheckpointError(f"{name} lacks weights of its head: {', '.join(missing)}.")
     found = read_weights(folder, set(names.values()))
     weights = {ours: found[theirs] for ours, theirs in names.items()}
@@ -255,8 +253,7 @@ def _read_labels(name: str, config: Mapping[str, Any], n_labels: int) -> tuple[s
 def _check_differ(name: str, labels: Sequence[str]) -> None:
     if any(_SURROGATE.search(label) for label in labels):
         raise CheckpointError(f"{name} has a label with half of a surrogate pair. Rename it.")
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if twice:
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise CheckpointError(f"{name} gives the label {', '.join(twice)} to two outputs. Rename one of them.")
 
 

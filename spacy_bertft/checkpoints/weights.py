@@ -161,8 +161,7 @@ def load_weights(
         parts = [f"{problem}: {name_some(names)}" for problem, names in problems.items() if names]
         raise CheckpointError(f"The weights in {source} do not fit its configuration; {'; '.join(parts)}.")
     fitting = {name: _convert(weights[name], own[name].dtype) for name in own}
-    broken = sorted(name for name, tensor in fitting.items() if tensor is None or not _is_finite(tensor))
-    if broken:
+    if broken := sorted(name for name, tensor in fitting.items() if tensor is None or not _is_finite(tensor)):
         raise CheckpointError(
             f"Weights in {source} are not usable numbers: {name_some(broken)}. Expected dense tensors of "
             "finite numbers; train or export the model again."

@@ -25,20 +25,16 @@ Backprop = Callable[[EncodedGradient], list[Doc]]
 class _Kept(local):
     """The states of the last batch of a thread, what they depend on, and how many heads have had them."""
 
-    def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        self.n_served = 0
-        self.key: Hashable = None
-        self.encoded: EncodedDocs | None = None
-        self.first_doc: ReferenceType[Doc] | None = None
+    n_served = 0
+    key: Hashable = None
+    encoded: EncodedDocs | None = None
+    first_doc: ReferenceType[Doc] | None = None
 
     def keep(self, key: Hashable, encoded: EncodedDocs, docs: list[Doc]) -> None:
         self.n_served, self.key, self.encoded = 0, key, encoded
         kept_by_thread = vars(self)
         # A head that is disabled never asks. So the states go with the documents at the latest.
-        self.first_doc = ref(docs[0], lambda _: kept_by_thread.update(key=None, encoded=None)) if docs else None
+        self.first_doc = ref(docs[0], lambda _: kept_by_thread.clear()) if docs else None
 
 
 @dataclass(eq=False)
@@ -120,7 +116,7 @@ class SharedStates:
             kept.keep(key, encoded, docs)
         kept.n_served += 1
         if kept.n_served >= len(self.listeners):
-            kept.forget()
+            vars(kept).clear()
         return encoded
 
     def begin_update(self, examples: Sequence[Example]) -> None:

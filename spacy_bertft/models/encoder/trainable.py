@@ -68,8 +68,7 @@ def find_depth(name: str, n_layers: int) -> int:
         >>> [find_depth(name, 12) for name in ("embeddings.word.weight", "layer.11.x.bias", "pooler.dense.bias")]
         [0, 12, 13]
     """
-    match = _LAYER.search(name)
-    if match:
+    if match := _LAYER.search(name):
         return int(match.group(1)) + 1
     return 0 if "embedding" in name else n_layers + 1
 

@@ -156,18 +156,15 @@ class MaskedTexts:
         """
         steps: list[Ints] = []
         while epochs > 0 if n_steps is None else len(steps) < n_steps:
-            steps.extend(self._shuffle(max_pieces, rng))
+            order = rng.permutation(self.windows)
+            buckets = [
+                chunk[bucket]
+                for chunk in np.split(order, range(_N_WINDOWS, len(order), _N_WINDOWS))
+                for bucket in cut_buckets(self.layout.lengths[chunk], max_pieces)
+            ]
+            steps.extend(buckets[index] for index in rng.permutation(len(buckets)))
             epochs -= 1
         return steps[:n_steps]
-
-    def _shuffle(self, max_pieces: int, rng: Generator) -> list[Ints]:
-        order, lengths = rng.permutation(self.windows), self.layout.lengths
-        buckets = [
-            chunk[bucket]
-            for chunk in np.split(order, range(_N_WINDOWS, len(order), _N_WINDOWS))
-            for bucket in cut_buckets(lengths[chunk], max_pieces)
-        ]
-        return [buckets[index] for index in rng.permutation(len(buckets))]
 
     def mask(self, bucket: Ints, rng: Generator) -> MaskedWindows:
         """Mask the windows of a bucket."""
