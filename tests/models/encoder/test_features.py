@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import spacy
@@ -12,12 +14,14 @@ from transformers import AutoModel
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.build import build_bert_encoder
-from spacy_bertft.models.encoder.module import LAYERS, ScalarMix, count_features, select_states
+from spacy_bertft.models.encoder.module import Layers, ScalarMix, count_features, select_states
 from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.text import build_text_classifier
 from spacy_bertft.models.heads.token import build_token_classifier
 from spacy_bertft.tags.forward_backward import build_free_chain
 from spacy_bertft.training.optimizer import configure_adamw
+
+LAYERS = get_args(Layers)
 
 nlp = spacy.blank("en")
 DEEP = {
