@@ -89,7 +89,10 @@ def package(
     output_dir = Path(output_dir)
     nlp = load_pipeline(pipeline)
     folder = find_pipeline_dir(nlp)
-    target = output_dir / _find_package_name(folder, name, version)
+    meta: dict[str, Any] = srsly.read_json(folder / "meta.json")
+    prefix = f"{meta['lang']}_"
+    # The folder that spaCy will make.
+    target = output_dir / f"{prefix}{(name or meta['name']).removeprefix(prefix)}-{version or meta['version']}"
     if target.exists() and not force:
         raise DataError(f"{target} exists already. Pass --force to replace it, or another --version.")
     with make_folder_beside(target) as working:
@@ -102,13 +105,6 @@ def package(
     files = tuple(sorted((target / "dist").glob("*")))
     before = _count_bytes(folder, components)
     return PackageReport(str(pipeline), target, files, components, precision, before, after)
-
-
-def _find_package_name(folder: Path, name: str | None, version: str | None) -> str:
-    """Return the name of the folder that spaCy will make."""
-    meta: dict[str, Any] = srsly.read_json(folder / "meta.json")
-    prefix = f"{meta['lang']}_"
-    return f"{prefix}{(name or meta['name']).removeprefix(prefix)}-{version or meta['version']}"
 
 
 def _write_encoders(nlp: Language, folder: Path, precision: StoredPrecision) -> tuple[str, ...]:
