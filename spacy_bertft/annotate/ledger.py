@@ -116,11 +116,11 @@ class Ledger:
 
     def __init__(self, output: OutputDir) -> None:
         self.output = output
-        if output.is_file():
+        if output.files.isfile(""):
             raise SettingError("output", output.url, "a directory; it is a file")
-        self._has_begun = output.exists(self.RUN) and not self._has_failed()
+        self._has_begun = output.files.exists(self.RUN) and not self._has_failed()
         # A run that was killed before it had begun has left nothing else.
-        if not output.exists(self.RUN) and output.list_names() not in ([], [OutputDir.TEMPORARY]):
+        if not output.files.exists(self.RUN) and output.list_names() not in ([], [OutputDir.TEMPORARY]):
             raise DataError(
                 f"{output.url} is not empty, and holds no run that could be resumed. Expected a new directory."
             )
@@ -150,7 +150,7 @@ class Ledger:
             self.output.remove(self.ERRORS)  # of a run that could annotate nothing
             self._write({**plan, "done": None})
             return None
-        earlier = json.loads(self.output.read(self.RUN))
+        earlier = json.loads(self.output.files.cat_file(self.RUN))
         for setting, value in _flatten(json.loads(json.dumps(plan))).items():
             if _flatten(earlier).get(setting) != value:
                 raise SettingError(
@@ -187,13 +187,13 @@ class Ledger:
         if counts["failed"]:
             with self.output.replace_when_done(self.ERRORS) as file:
                 file.writelines(_format_problems(self.read_reports()))
-        self._write({**json.loads(self.output.read(self.RUN)), "done": counts})
+        self._write({**json.loads(self.output.files.cat_file(self.RUN)), "done": counts})
         self.output.remove_temporary()
         return counts
 
     def _has_failed(self) -> bool:
         """Return whether a run is over that could annotate nothing: a mistake in the command, which is tried again."""
-        done = json.loads(self.output.read(self.RUN))["done"]
+        done = json.loads(self.output.files.cat_file(self.RUN))["done"]
         return done is not None and not done["written"]
 
     def _write(self, run: Mapping[str, Any]) -> None:

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from spacy_bertft.data.choices import read_number
 from spacy_bertft.data.files import check_is_file
-from spacy_bertft.data.texts.options import TextFormat, TextOptions
-from spacy_bertft.data.texts.rows import LabelledRow, TextTally, read_labelled_rows
+from spacy_bertft.data.texts.rows import LabelledRow, TextFormat, TextOptions, TextTally, read_labelled_rows
 from spacy_bertft.errors import DataError
 
 # From this value on a text counts as having a label.
