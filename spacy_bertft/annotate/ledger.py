@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -33,11 +34,6 @@ class ShardReport:
     n_empty: int
     weight: int
     problems: tuple[Problem, ...]
-
-    @property
-    def n_read(self) -> int:
-        """Rows of the chunk."""
-        return self.n_written + len(self.problems)
 
     def to_json(self) -> str:
         """Format the report."""
@@ -177,13 +173,11 @@ class Ledger:
         Returns:
             Counts of rows and shards.
         """
-        counts = dict.fromkeys(("read", "written", "failed", "empty_lines", "shards"), 0)
+        counts: Counter[str] = Counter(read=0, written=0, failed=0, empty_lines=0, shards=0)
         for report in self.read_reports():
-            counts["read"] += report.n_read
-            counts["written"] += report.n_written
-            counts["failed"] += len(report.problems)
-            counts["empty_lines"] += report.n_empty
-            counts["shards"] += report.n_written > 0
+            n_failed, n_written = len(report.problems), report.n_written
+            counts.update(read=n_written + n_failed, written=n_written, failed=n_failed)
+            counts.update(empty_lines=report.n_empty, shards=n_written > 0)
         if counts["failed"]:
             with self.output.replace_when_done(self.ERRORS) as file:
                 file.writelines(_format_problems(self.read_reports()))
@@ -208,5 +202,4 @@ def _format_problems(reports: Iterable[ShardReport]) -> Iterator[bytes]:
 
 
 def _flatten(plan: Mapping[str, Any]) -> dict[str, Any]:
-    settings = plan["settings"]
-    return {**settings, **{name: value for name, value in plan.items() if name not in ("settings", "done")}}
+    return {**plan["settings"], **{name: plan[name] for name in ("version", "pipeline", "inputs")}}
