@@ -57,7 +57,7 @@ def make_suggestion(
 
 def _list_spans(doc: Doc, components: Collection[BertComponent]) -> tuple[Span, ...] | None:
     if any(isinstance(component, BertNer) for component in components):
-        return doc.ents
+        return tuple(doc.ents)
     if any(isinstance(component, BertTagger) for component in components):
         return tuple(Span(doc, token.i, token.i + 1, token.tag) for token in doc if token.tag_ and not token.is_space)
     return None

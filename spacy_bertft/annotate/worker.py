@@ -9,7 +9,6 @@ from typing import Any
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training.batchers import minibatch_by_words
-from spacy.util import minibatch
 
 from spacy_bertft.annotate.chunks import Chunk, Problem
 from spacy_bertft.annotate.ledger import ShardReport
@@ -103,8 +102,8 @@ class Annotator:
 
     def _make_batches(self, rows: Sequence[TextRow]) -> Iterable[Sequence[TextRow]]:
         """Split rows into batches of about the same size, so that both short and long ones fill the passes of BERT."""
-        if self.worker.batch_size is not None:
-            return minibatch(rows, self.worker.batch_size)
+        if (n_rows := self.worker.batch_size) is not None:
+            return (rows[start : start + n_rows] for start in range(0, len(rows), n_rows))
         return minibatch_by_words(rows, _BATCH_CHARS, tolerance=0, get_length=attrgetter("n_chars"))
 
     def _run(self, rows: Sequence[TextRow], written: dict[int, object]) -> None:
