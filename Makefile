@@ -2,6 +2,7 @@
 PYTHON ?= python3
 
 DEFAULT := .venv
+QUICKSTART := .venv-quickstart
 STOCK := .venv-spacy-transformers
 DEMO := .venv-demo
 RELEASE := .venv-release
@@ -17,6 +18,8 @@ AUDIT ?=
 TEXTS ?= assets/movie/test.bio
 TRAIN ?= assets/movie/train.bio
 RESULTS := benchmarks/results
+# The wheel that the quickstart builds.
+PIPELINE := packages/en_bert_movie_ner-0.1.0/dist
 # Faults of each kind that every command meets, or all: one at every change on the disk.
 KILLS ?= all
 # How long each target is fuzzed.
@@ -28,11 +31,12 @@ PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist work
 # What `make test` leaves out; see the markers in pyproject.toml.
 LONG := process or faults or bench or hostile or cluster or browser or slow
 
-.PHONY: help environments quickstart textcat test test-all test-rest test-demo test-tracking test-spacy-transformers check docs browser benchmark \
+.PHONY: help environments quickstart smoke textcat test test-all test-rest test-demo test-tracking test-spacy-transformers check docs browser benchmark \
 	fuzz faults concurrency soak versions release clean
 
 help:
 	@echo "make quickstart               from BIO files to an installed pipeline, with the corpus in assets/"
+	@echo "make smoke                    the wheel of the quickstart in an empty environment, without network"
 	@echo "make textcat                  from labelled texts to a packaged classifier, with the corpus in assets/"
 	@echo "make test                     fast tests, at most three minutes on two cores; reports what it leaves out"
 	@echo "make test-all                 all tests, in the default environment"
@@ -57,10 +61,15 @@ help:
 	@echo "make clean                    remove the environments and all outputs"
 
 # Each takes one core, so `make --jobs` makes them sooner.
-environments: $(DEFAULT)/ready $(STOCK)/ready $(DEMO)/ready
+environments: $(DEFAULT)/ready $(STOCK)/ready $(DEMO)/ready $(QUICKSTART)/ready
 
-quickstart: $(DEFAULT)/ready
-	. $(DEFAULT)/bin/activate && python -m spacy project run all
+quickstart: $(QUICKSTART)/ready
+	. $(QUICKSTART)/bin/activate && python -m spacy project run all
+	$(QUICKSTART)/bin/python -m pip install --quiet --no-deps --force-reinstall $(PIPELINE)/*.whl
+	cd / && "$(CURDIR)/$(QUICKSTART)/bin/python" "$(CURDIR)/assets/try_pipeline.py" "$(CURDIR)/$(QUICKSTART)"
+
+smoke: quickstart
+	$(QUICKSTART)/bin/python tests/smoke.py $(PIPELINE) --constraints constraints/default.txt
 
 textcat: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && python -m spacy project run textcat
@@ -154,6 +163,13 @@ $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(DEFAULT)/bin/python $(COMPILE)
 	touch $@
 
+# What using the package takes. Modules are compiled when they are imported, and most never are.
+$(QUICKSTART)/ready: pyproject.toml constraints/default.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --no-compile -c constraints/default.txt --editable . build
+	$(@D)/bin/python -m pip install --quiet --no-compile --no-deps $(ENCODER)
+	touch $@
+
 $(STOCK)/ready: CONTENT := --editable '.[explain,onnx,peft,plot,spacy-transformers]' --group test
 $(STOCK)/ready: pyproject.toml constraints/spacy-transformers.txt
 	$(environment)
@@ -179,5 +195,5 @@ $(FUZZ)/ready: pyproject.toml constraints/default.txt
 	touch $@
 
 clean:
-	rm -rf $(DEFAULT) $(STOCK) $(DEMO) $(FUZZ) $(RELEASE) $(VERSIONS)
+	rm -rf $(DEFAULT) $(QUICKSTART) $(STOCK) $(DEMO) $(FUZZ) $(RELEASE) $(VERSIONS)
 	rm -rf build dist corpus encoder training metrics packages

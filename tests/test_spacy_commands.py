@@ -92,7 +92,7 @@ def test_a_student_of_few_labels_and_many_texts(folder):
     command = [
         "spacy",
         "train",
-        ROOT / "configs" / "ner_few.cfg",
+        ROOT / "configs" / "few.cfg",
         "--output",
         "student",
         "--paths.train",

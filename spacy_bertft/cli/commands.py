@@ -81,6 +81,8 @@ class Command:
 
 
 COMMANDS = (
+    Command("init-config", "Start", ["recipes:init_config"], uses_gpu=False, show=terminal.show_config),
+    Command("init-project", "Start", ["recipes:init_project"], uses_gpu=False, show=terminal.show_project),
     Command(
         "convert",
         "Data",

@@ -52,6 +52,19 @@ def show_report(report: Any, _: Given) -> None:
     print_notes(report.format_notes() if hasattr(report, "format_notes") else str(report))
 
 
+def show_config(text: str, given: Given) -> None:
+    """Print a config, or where it was written."""
+    if path := given.get("output_path"):
+        print_notes(f"Wrote {path}. Train with: python -m spacy train {path} --paths.train … --paths.dev …")
+    else:
+        typer.echo(text, nl=False)
+
+
+def show_project(folder: Path, _: Given) -> None:
+    """Print how the project is run."""
+    print_notes(f"Wrote {folder}. Run it with: cd {folder} && python -m spacy project run all")
+
+
 def show_evaluation(evaluation: Evaluation, _: Given) -> None:
     """Print scores, and then which classes were mistaken for which."""
     for rows in evaluation.format_tables():
