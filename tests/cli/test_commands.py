@@ -13,7 +13,7 @@ from spacy_bertft.cli.commands import COMMANDS
 from spacy_bertft.cli.declarations import read_declaration
 
 FUNCTIONS = sorted({function for command in COMMANDS for function in command.functions})
-PANELS = ["Data", "Train", "Evaluate", "Deploy", "Hugging Face"]
+PANELS = ["Start", "Data", "Train", "Evaluate", "Deploy", "Hugging Face"]
 
 
 @pytest.mark.parametrize("target", FUNCTIONS)
