@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 
 from spacy_bertft.checkpoints import find_checkpoint_dir, read_tokenizer
 from spacy_bertft.checkpoints.checkpoint import find_window_size, read_config
-from spacy_bertft.components.pipe import DEFAULT_ENCODER
+from spacy_bertft.entry_points.factories import ENCODER
 from spacy_bertft.models.encoder.forward import plan_encoding
 from spacy_bertft.tokens.windows import choose_stride, cut_buckets
 
@@ -37,7 +37,7 @@ class BareTorch:
     def cut(self, docs: Sequence[Doc]) -> list[Bucket]:
         """Cut documents into pieces, windows and buckets; all windows are sorted by length at once."""
         plan = plan_encoding(list(docs), self.tokenizer, self.window, choose_stride(self.window), has_tokens=False)
-        buckets = cut_buckets(plan.layout.lengths, DEFAULT_ENCODER["max_pieces"])
+        buckets = cut_buckets(plan.layout.lengths, ENCODER["max_pieces"])
         padded = [plan.layout.pad(bucket, 0) for bucket in buckets]
         return [
             {

@@ -14,24 +14,10 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Optimizer, set_dropout_rate
 
-from spacy_bertft.components.pipe import DEFAULT_ENCODER, BertPipe
+from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.models.encoder.build import BertEncoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.shared import SharedStates
-
-
-@Language.factory("bert_encoder", default_config={"model": DEFAULT_ENCODER})
-def make_bert_encoder(nlp: Language, name: str, model: BertEncoder) -> "BertEncoderPipe":
-    """Make the component.
-
-    Args:
-        nlp: The pipeline.
-        name: Name of the component, which `spacy-bertft.SharedEncoder.v1` may call for.
-        model: An encoder.
-    """
-    pipe = BertEncoderPipe(nlp.vocab, model, name)
-    pipe.states.pipeline = ref(nlp)
-    return pipe
 
 
 class BertEncoderPipe(BertPipe):
@@ -43,6 +29,9 @@ class BertEncoderPipe(BertPipe):
         states: What the heads share.
         listener_map: The layers that listen, by component; spaCy links them.
     """
+
+    model_type = BertEncoder
+    architecture = "spacy-bertft.BertEncoder.v1"
 
     def __init__(self, vocab: Vocab, model: BertEncoder, name: str) -> None:
         super().__init__(vocab, model, name)

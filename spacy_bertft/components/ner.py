@@ -4,67 +4,25 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Optional, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.attrs import ENT_IOB
-from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.components.component import check_known
-from spacy_bertft.components.entity_scores import Scorer, read_entities, register_score, write_entities
+from spacy_bertft.components.entity_scores import read_entities, write_entities
 from spacy_bertft.components.predictions import Prediction, is_entity_correct, list_entities, read_gold_entities
-from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
+from spacy_bertft.components.token_component import TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError
-from spacy_bertft.models.heads.token import TokenModel, TokenScores
+from spacy_bertft.models.heads.token import TokenScores
 from spacy_bertft.tags.chain import SpanBatch
 from spacy_bertft.tags.grammar import TagScheme, build_grammar, guess_tag_scheme, normalize_tags
 from spacy_bertft.tags.schemes import TagSpan, write_tags
 from spacy_bertft.training.calibration import CalibrationData
-
-
-@Language.factory(
-    "bert_ner",
-    assigns=["doc.ents", "token.ent_iob", "token.ent_type", "doc.spans"],
-    default_config={
-        "model": DEFAULT_MODEL,
-        "overwrite": False,
-        "min_score": 0.0,
-        "scorer": {"@scorers": "spacy-bertft.entity_scorer.v1"},
-    },
-    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None, "ents_token_f": 0.0},
-)
-def make_bert_ner(
-    nlp: Language,
-    name: str,
-    model: TokenModel,
-    overwrite: bool,
-    min_score: float,
-    scorer: Optional[Scorer],  # noqa: UP045 (confection reads this at run time)
-) -> "BertNer":
-    """Make the component.
-
-    Args:
-        nlp: The pipeline.
-        name: Name of the component; its entities and their scores are in `doc.spans[name]`.
-        model: A token classifier.
-        overwrite: Whether entities that are already on the document are replaced. If not, they stay, and the best
-            entities around them are predicted: none has a token of theirs, or one that is blocked. Those that the
-            component itself has written before are always replaced.
-        min_score: Entities below this probability are left out of `doc.ents` and `doc.spans`.
-        scorer: Scores a batch of examples.
-
-    Raises:
-        SettingError: `min_score` is no probability.
-    """
-    if not 0 <= min_score <= 1:
-        raise SettingError("min_score", min_score, "a probability from 0 to 1")
-    register_score()
-    settings = {"overwrite": overwrite, "min_score": min_score, "temperature": 1.0}
-    return BertNer(nlp.vocab, model, name, scorer=scorer, **settings)
 
 
 class BertNer(TokenComponent):

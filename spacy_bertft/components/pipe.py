@@ -3,7 +3,6 @@
 # No `from __future__ import annotations`: spaCy reads signatures at run time.
 
 import copy
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -17,8 +16,8 @@ from spacy.pipeline import TrainablePipe
 from spacy.training import Example
 from spacy.vocab import Vocab
 
-from spacy_bertft.errors import CheckpointError, UnsupportedError, check_file, name_source, parse_message
-from spacy_bertft.models.encoder.build import Encoder, build_bert_encoder
+from spacy_bertft.errors import CheckpointError, SettingError, UnsupportedError, check_file, name_source, parse_message
+from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.trainable import keep_adapter_apart, read_adapter, write_adapter
 from spacy_bertft.models.heads.head import HeadModel, find_own_encoder
@@ -30,22 +29,6 @@ Reader = Callable[[Any], Any]
 _ADVICE = "Take another copy, or store the pipeline again."
 
 
-def list_defaults(architecture: str, build: Callable[..., Any], **settings: Any) -> dict[str, Any]:
-    """List the settings of an architecture with their defaults, for the default config of a component.
-
-    Args:
-        architecture: Its registered name.
-        build: The function or class.
-        settings: Those without a default.
-    """
-    parameters = inspect.signature(build).parameters.values()
-    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-    return {"@architectures": f"spacy-bertft.{architecture}.v1", **settings, **defaults}
-
-
-DEFAULT_ENCODER = list_defaults("BertEncoder", build_bert_encoder, name="bert-base-uncased")
-
-
 class BertPipe(TrainablePipe):  # type: ignore[misc]
     """A component with a model.
 
@@ -54,11 +37,19 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         model: Its model.
         name: Name of the component in the pipeline.
         settings: The component's own settings; they come from the config, never from a stored pipeline.
+
+    Raises:
+        SettingError: The model is not of the architecture that the component needs.
     """
 
+    model_type: type = HeadModel
+    architecture: str  # what makes such a model
     stored: tuple[str, ...] = ()  # what of `cfg` belongs to the weights, and is stored with them
 
     def __init__(self, vocab: Vocab, model: Any, name: str, **settings: Any) -> None:
+        if not isinstance(model, self.model_type):
+            kind = getattr(model, "name", type(model).__name__)
+            raise SettingError("model", kind, f"a model of {self.architecture} in [components.{name}.model]")
         self.vocab = vocab
         self.model = model
         self.name = name

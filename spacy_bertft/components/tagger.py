@@ -1,52 +1,18 @@
 """`bert_tagger`: documents → `token.tag_`."""
 
-from collections.abc import Callable, Iterable
-from typing import Any, Optional
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.attrs import POS, TAG
-from spacy.language import Language
 from spacy.parts_of_speech import IDS as POS_IDS
 from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.components.predictions import Prediction, list_tags
-from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
+from spacy_bertft.components.token_component import TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError
-from spacy_bertft.models.heads.token import TokenModel, TokenScores
-
-
-@Language.factory(
-    "bert_tagger",
-    assigns=["token.tag", "token.pos"],
-    default_config={
-        "model": {**DEFAULT_MODEL, "decoder": "greedy"},
-        "overwrite": True,
-        "set_pos": False,
-        "scorer": {"@scorers": "spacy.tagger_scorer.v1"},
-    },
-    default_score_weights={"tag_acc": 1.0},
-)
-def make_bert_tagger(
-    nlp: Language,
-    name: str,
-    model: TokenModel,
-    overwrite: bool,
-    set_pos: bool,
-    scorer: Optional[Callable[..., dict[str, Any]]],  # noqa: UP045 (confection reads this at run time)
-) -> "BertTagger":
-    """Make the component.
-
-    Args:
-        nlp: The pipeline.
-        name: Name of the component.
-        model: A token classifier.
-        overwrite: Whether tags that are already on a token give way.
-        set_pos: Whether the tag is also written to `token.pos_`; all labels must then be universal parts of speech.
-        scorer: Scores a batch of examples.
-    """
-    return BertTagger(nlp.vocab, model, name, overwrite=overwrite, set_pos=set_pos, scorer=scorer)
+from spacy_bertft.models.heads.token import TokenScores
 
 
 class BertTagger(TokenComponent):

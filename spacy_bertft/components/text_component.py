@@ -17,7 +17,6 @@ from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.checkpoints.heads import NEVER
 from spacy_bertft.components.category_scores import UnknownLabelsWarning, count_unknown_labels, format_unknown_labels
 from spacy_bertft.components.component import BertComponent
-from spacy_bertft.components.pipe import DEFAULT_ENCODER, list_defaults
 from spacy_bertft.components.predictions import Prediction, list_categories, list_gold_labels
 from spacy_bertft.components.text_pair import CUT_PAIR, UNMARKED_PAIR, check_pairs
 from spacy_bertft.data.pairs import is_unmarked_pair
@@ -31,8 +30,6 @@ Floats = NDArray[np.float64]
 # confection reads this at run time.
 ClassWeights = Union[Literal["none", "balanced"], dict[str, float]]  # noqa: UP007
 
-DEFAULT_MODEL = list_defaults("TextClassifier", TextModel, encoder=DEFAULT_ENCODER)
-
 
 class TextComponent(BertComponent):
     """A component that gives every label of a document a probability."""
@@ -40,6 +37,8 @@ class TextComponent(BertComponent):
     stored: tuple[str, ...] = (*BertComponent.stored, "label_weights", "temperature")
     score_prefix = "cats"
     task = "text"
+    model_type = TextModel
+    architecture = "spacy-bertft.TextClassifier.v1"
     exclusive: bool  # whether exactly one label holds
 
     # spaCy's methods, in spaCy's order.

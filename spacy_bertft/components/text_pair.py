@@ -1,12 +1,10 @@
 """`text_pair`: texts with one U+001F → `doc.spans["text_pair"]`; and what happens where pairs are not marked."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from spacy.language import Language
-from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_bertft.data.pairs import SEGMENTS, mark_pair
+from spacy_bertft.data.pairs import SEGMENTS
 from spacy_bertft.errors import DataError
 
 _ADVICE = (
@@ -21,20 +19,6 @@ CUT_PAIR = (
     "a pair of texts does not fit one window of the encoder and loses the end of its longer text, as with Hugging "
     "Face's longest_first. Such pairs are counted in n_truncated."
 )
-
-
-@Language.factory("text_pair", assigns=["doc.spans"])
-def make_text_pair(nlp: Language, name: str) -> Callable[[Doc], Doc]:
-    """Make the component, which is first in a pipeline that reads pairs of texts.
-
-    spaCy's corpus reader and `nlp.pipe` make documents from texts; this component marks those whose text is two texts
-    around the only U+001F. In training it belongs to `training.annotating_components`.
-
-    Args:
-        nlp: The pipeline.
-        name: Name of the component.
-    """
-    return mark_pair
 
 
 def check_pairs(name: str, examples: Iterable[Example]) -> None:

@@ -11,13 +11,10 @@ from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 
 from spacy_bertft.components.component import BertComponent
-from spacy_bertft.components.pipe import DEFAULT_ENCODER, list_defaults
 from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.token import TokenModel, TokenScores
 from spacy_bertft.tags.grammar import TagScheme
-
-DEFAULT_MODEL = list_defaults("TokenClassifier", TokenModel, encoder=DEFAULT_ENCODER)
 
 
 class TokenRows(NamedTuple):
@@ -36,6 +33,8 @@ class TokenComponent(BertComponent):
     """A component that gives every token a tag."""
 
     task = "token"
+    model_type = TokenModel
+    architecture = "spacy-bertft.TokenClassifier.v1"
 
     # What a subclass says.
 

@@ -1,47 +1,243 @@
-"""The factories of the components; the module of each is imported when spaCy asks for it."""
+"""The factories of the components, and the defaults of their settings: those of the recipes in `configs/`.
 
+spaCy loads every factory for each pipeline, whether or not it is used. So these only name what they build; the module
+of a component, and with it torch, is imported when spaCy makes one.
+"""
+
+# No `from __future__ import annotations`: confection reads signatures at run time.
+
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, Optional, Union
+from weakref import ref
 
-from spacy_bertft.entry_points.requirements import find_unmet
-from spacy_bertft.errors import RequirementError
+from spacy.language import Language
+from spacy.tokens import Doc
+from thinc.api import Model
 
-_PREFIX = "make_bert_"  # `make_bert_ner` is in `components/ner.py`
+from spacy_bertft.errors import SettingError
+
+if TYPE_CHECKING:
+    from spacy_bertft.components.encoder import BertEncoderPipe
+    from spacy_bertft.components.ner import BertNer
+    from spacy_bertft.components.tagger import BertTagger
+    from spacy_bertft.components.text_component import TextComponent
+
+Scorer = Callable[..., dict[str, Any]]
+ClassWeights = Union[Literal["none", "balanced"], dict[str, float]]  # noqa: UP007
+
+# A test compares these with the signatures of the architectures, and with the recipes.
+ENCODER = {
+    "@architectures": "spacy-bertft.BertEncoder.v1",
+    "name": "bert-base-uncased",
+    "window": None,
+    "stride": None,
+    "max_pieces": 1024,
+    "precision": "auto",
+    "backend": "torch",
+    "frozen_layers": "none",
+    "layer_lr_decay": 1.0,
+    "layers": "last",
+    "cache_mb": 1024,
+    "adapter": None,
+}
+_TOKEN_MODEL = {
+    "@architectures": "spacy-bertft.TokenClassifier.v1",
+    "encoder": ENCODER,
+    "dropout": None,
+    "head_lr_scale": 10.0,
+    "consistency": 0.0,
+}
+ENTITY_MODEL = {**_TOKEN_MODEL, "decoder": "crf", "token_loss": 0.5, "label_smoothing": 0.1}
+TAG_MODEL = {**_TOKEN_MODEL, "decoder": "greedy", "token_loss": 0.0, "label_smoothing": 0.0}
+TEXT_MODEL = {
+    "@architectures": "spacy-bertft.TextClassifier.v1",
+    "encoder": ENCODER,
+    "pooling": "mean",
+    "windows": "mean",
+    "dropout": None,
+    "head_lr_scale": 10.0,
+}
+# Those of spaCy's own components: only the first has a weight.
+_CATEGORY_SCORES = (
+    "score",
+    "score_desc",
+    "micro_p",
+    "micro_r",
+    "micro_f",
+    "macro_p",
+    "macro_r",
+    "macro_f",
+    "macro_auc",
+)
+_CATEGORY_WEIGHTS = {f"cats_{each}": 1.0 if each == "score" else None for each in (*_CATEGORY_SCORES, "f_per_type")}
 
 
-def __getattr__(attribute: str) -> Any:
-    """Return the factory of a component; if its module cannot be imported, one that says why when it is used."""
-    component = attribute.removeprefix(_PREFIX)
-    if component == attribute:
-        raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
-    try:
-        module = component.removesuffix("_multilabel")  # both text classifiers are in `components/textcat.py`
-        factory = getattr(import_module(f"spacy_bertft.components.{module}"), attribute)
-    except Exception as error:  # noqa: BLE001 (spaCy has to work; it is raised when the component is used)
-        factory = _register_refusal(f"bert_{component}", error)
-    globals()[attribute] = factory  # spaCy asks again for each pipeline, and a failing import may take seconds
-    return factory
+@Language.factory(
+    "bert_ner",
+    assigns=["doc.ents", "token.ent_iob", "token.ent_type", "doc.spans"],
+    default_config={
+        "model": ENTITY_MODEL,
+        "overwrite": False,
+        "min_score": 0.0,
+        "scorer": {"@scorers": "spacy-bertft.entity_scorer.v1"},
+    },
+    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None, "ents_token_f": 0.0},
+)
+def make_bert_ner(
+    nlp: Language,
+    name: str,
+    model: Model,
+    overwrite: bool,
+    min_score: float,
+    scorer: Optional[Scorer],  # noqa: UP045
+) -> "BertNer":
+    """Make the component that recognizes entities.
 
+    Args:
+        nlp: The pipeline.
+        name: Name of the component; its entities and their scores are in `doc.spans[name]`.
+        model: A token classifier.
+        overwrite: Whether entities that are already on the document are replaced. If not, they stay, and the best
+            entities around them are predicted: none has a token of theirs, or one that is blocked. Those that the
+            component itself has written before are always replaced.
+        min_score: Entities below this probability are left out of `doc.ents` and `doc.spans`.
+        scorer: Scores a batch of examples.
 
-def _register_refusal(factory_name: str, cause: Exception) -> Any:
-    """Register a factory that raises.
-
-    It has the settings of all components, for spaCy would otherwise complain about settings before it calls it.
+    Raises:
+        SettingError: `min_score` is no probability, or `model` is no token classifier.
     """
-    from spacy.language import Language
+    _check_share("min_score", min_score)
+    _find("entity_scores", "register_score")()
+    settings = {"overwrite": overwrite, "min_score": min_score, "temperature": 1.0}
+    return _find("ner", "BertNer")(nlp.vocab, model, name, scorer=scorer, **settings)
 
-    def refuse(
+
+@Language.factory(
+    "bert_tagger",
+    assigns=["token.tag", "token.pos"],
+    default_config={
+        "model": TAG_MODEL,
+        "overwrite": True,
+        "set_pos": False,
+        "scorer": {"@scorers": "spacy.tagger_scorer.v1"},
+    },
+    default_score_weights={"tag_acc": 1.0},
+)
+def make_bert_tagger(
+    nlp: Language,
+    name: str,
+    model: Model,
+    overwrite: bool,
+    set_pos: bool,
+    scorer: Optional[Scorer],  # noqa: UP045
+) -> "BertTagger":
+    """Make the component that tags tokens.
+
+    Args:
+        nlp: The pipeline.
+        name: Name of the component.
+        model: A token classifier.
+        overwrite: Whether tags that are already on a token are replaced.
+        set_pos: Whether the tag is also written to `token.pos_`; all labels must then be universal parts of speech.
+        scorer: Scores a batch of examples.
+
+    Raises:
+        SettingError: `model` is no token classifier.
+    """
+    return _find("tagger", "BertTagger")(nlp.vocab, model, name, overwrite=overwrite, set_pos=set_pos, scorer=scorer)
+
+
+def _register_text_factory(factory: str, component: str, threshold: float) -> Callable[..., Any]:
+    """Register a component that classifies texts; both have the same settings."""
+
+    def make(
         nlp: Language,
         name: str,
-        model: Any = None,
-        scorer: Any = None,
-        overwrite: Any = None,
-        min_score: Any = None,
-        set_pos: Any = None,
-        threshold: Any = None,
-        class_weights: Any = None,
-        label_smoothing: Any = None,
-    ) -> Any:
-        raise RequirementError(f"The component {factory_name}", find_unmet(), cause) from cause
+        model: Model,
+        threshold: float,
+        class_weights: ClassWeights,
+        label_smoothing: float,
+        scorer: Optional[Scorer],  # noqa: UP045
+    ) -> "TextComponent":
+        """Make the component.
 
-    return Language.factory(factory_name, func=refuse)
+        Args:
+            nlp: The pipeline.
+            name: Name of the component.
+            model: A text classifier.
+            threshold: From this probability on the scorer takes a label to hold; `doc.cats` has the probabilities of
+                all labels in any case. Of exclusive labels, our scorer and spaCy's take the best, whatever its
+                probability.
+            class_weights: `"none"`, `"balanced"`, or a weight for each label; for labels that may hold together, where
+                it holds.
+            label_smoothing: Share of the target that is spread over all labels; for labels that may hold together,
+                that is moved to one half.
+            scorer: Scores a batch of examples.
+
+        Raises:
+            SettingError: A setting is outside what is allowed.
+        """
+        _check_share("threshold", threshold)
+        if not 0 <= label_smoothing < 1:
+            raise SettingError("label_smoothing", label_smoothing, "a share from 0 up to, but not 1")
+        settings = {"threshold": threshold, "class_weights": class_weights, "label_smoothing": label_smoothing}
+        by_weights = {"label_weights": [], "temperature": 1.0, "positive_label": None}
+        return _find("textcat", component)(nlp.vocab, model, name, scorer=scorer, **settings, **by_weights)
+
+    make.__name__ = make.__qualname__ = f"make_{factory}"  # as tracebacks and the documentation name it
+    default_config = {
+        "model": TEXT_MODEL,
+        "threshold": threshold,
+        "class_weights": "none",
+        "label_smoothing": 0.0,
+        "scorer": {"@scorers": f"spacy-bertft.{factory.removeprefix('bert_')}_scorer.v1"},
+    }
+    return Language.factory(
+        factory, assigns=["doc.cats"], default_config=default_config, default_score_weights=_CATEGORY_WEIGHTS, func=make
+    )
+
+
+make_bert_textcat = _register_text_factory("bert_textcat", "BertTextcat", threshold=0.0)
+make_bert_textcat_multilabel = _register_text_factory("bert_textcat_multilabel", "BertTextcatMultilabel", threshold=0.5)
+
+
+@Language.factory("bert_encoder", default_config={"model": ENCODER})
+def make_bert_encoder(nlp: Language, name: str, model: Model) -> "BertEncoderPipe":
+    """Make the component whose states the heads after it share.
+
+    Args:
+        nlp: The pipeline.
+        name: Name of the component, which `spacy-bertft.SharedEncoder.v1` may call for.
+        model: An encoder.
+
+    Raises:
+        SettingError: `model` is no encoder.
+    """
+    pipe: BertEncoderPipe = _find("encoder", "BertEncoderPipe")(nlp.vocab, model, name)
+    pipe.states.pipeline = ref(nlp)
+    return pipe
+
+
+@Language.factory("text_pair", assigns=["doc.spans"])
+def make_text_pair(nlp: Language, name: str) -> Callable[[Doc], Doc]:
+    """Make the component that is first in a pipeline that reads pairs of texts.
+
+    spaCy's corpus reader and `nlp.pipe` make documents from texts; this component marks those whose text is two texts
+    around the only U+001F. In training it belongs to `training.annotating_components`.
+
+    Args:
+        nlp: The pipeline.
+        name: Name of the component.
+    """
+    mark_pair: Callable[[Doc], Doc] = import_module("spacy_bertft.data.pairs").mark_pair
+    return mark_pair
+
+
+def _find(module: str, name: str) -> Any:
+    return getattr(import_module(f"spacy_bertft.components.{module}"), name)
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise SettingError(name, value, "a probability from 0 to 1")
