@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from browser import find_missing, open_browser, prefer
 
 from spacy_bertft.demo.server import open_demo
-from spacy_bertft.evaluate.report import report
-from spacy_bertft.explain.pipeline import explain
+from spacy_bertft.evaluation.report import report
+from spacy_bertft.explanation.pipeline import explain
 from spacy_bertft.output import replace_when_done
 
 if TYPE_CHECKING:

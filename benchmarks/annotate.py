@@ -31,7 +31,7 @@ from pipelines import TEST_BIO, TRAIN_BIO, build_ours, read_examples, read_texts
 from spacy.language import Language
 from transformers import AutoModel, AutoTokenizer
 
-from spacy_bertft.annotate.annotate import annotate
+from spacy_bertft.annotation.annotate import annotate
 from spacy_bertft.checkpoints import find_checkpoint_dir
 from spacy_bertft.training.optimizer import configure_adamw
 

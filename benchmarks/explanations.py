@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.data.docs import read_docs
-from spacy_bertft.explain import Attribution, Method, attribute
-from spacy_bertft.explain.gradients import METHODS
+from spacy_bertft.explanation import Attribution, Method, attribute
+from spacy_bertft.explanation.gradients import METHODS
 
 BOUND = 0.05
 

@@ -47,7 +47,7 @@ from spacy.language import Language
 from spacy.util import load_model_from_config
 from tqdm import tqdm
 
-from spacy_bertft.annotate.memory import give_back_memory
+from spacy_bertft.annotation.memory import give_back_memory
 
 N_PARTS = 10
 N_DOCS = 16

@@ -1,4 +1,54 @@
 """Fine-tuned BERT in a spaCy pipeline.
 
-Importing this package costs nothing: spaCy finds the components through the entry points in `pyproject.toml`.
+spaCy finds the components through the entry points in `pyproject.toml`; importing this package costs nothing. The
+functions behind the commands are here too, each imported when it is first used.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+# For type checkers the same names are in `__init__.pyi`.
+_MODULES = {
+    "accelerate": "exchange.accelerate",
+    "annotate": "annotation.annotate",
+    "attribute": "explanation.explain",
+    "calibrate": "evaluation.calibrate",
+    "configure_adamw": "training.optimizer",
+    "convert": "data.columns.convert",
+    "convert_texts": "data.texts.convert",
+    "evaluate": "evaluation.evaluate",
+    "explain": "explanation.pipeline",
+    "export_hf": "exchange.export_hf",
+    "import_hf": "exchange.import_hf",
+    "init_config": "recipes",
+    "init_project": "recipes",
+    "make_pair": "data.pairs",
+    "package": "exchange.package",
+    "pretrain": "exchange.pretrain",
+    "render": "explanation.attribution",
+    "report": "evaluation.report",
+    "resume": "resuming.run",
+    "suggest": "active.suggest",
+    "train": "resuming.run",
+}
+__all__ = [
+    "__version__",
+    *_MODULES,
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function, or read the version of the installed package."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("spacy-bertft")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

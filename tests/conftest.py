@@ -44,7 +44,7 @@ MARKERS = {
     "components/test_textcat.py": "stock",
     "entry_points": "stock",
     "exchange": "stock",
-    "explain/test_explain.py": "stock",
+    "explanation/test_explain.py": "stock",
     "models": "stock",
     "tokens": "stock",
 }

@@ -52,7 +52,7 @@ ELSEWHERE = {
     r"export MLFLOW_TRACKING_URI=": "test_tracking.py sets it",
     r"python -m spacy train my\.cfg ": "test_tracking.py runs it, with the extra tracking",
     r"spacy-bertft accelerate ": "tests/exchange/test_accelerate.py runs it, with spacy-transformers",
-    r"spacy-bertft resume ": "resumes an interrupted training; tests/resume interrupts it before",
+    r"spacy-bertft resume ": "resumes an interrupted training; tests/resuming interrupts it before",
     r"spacy-bertft demo ": "serves until it is stopped; tests/demo drives it in a browser",
     r"spacy-bertft annotate \S+ s3://": "needs a bucket and a cluster, that is a network",
 }

@@ -13,7 +13,7 @@ from commands import run_python
 from small_checkpoints import make_checkpoint
 from thinc.api import Config
 
-from spacy_bertft.evaluate.training_log import read_training_log
+from spacy_bertft.evaluation.training_log import read_training_log
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "configs" / "ner.cfg"

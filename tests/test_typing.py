@@ -27,13 +27,13 @@ from pathlib import Path
 
 import spacy
 
-from spacy_bertft.annotate.annotate import annotate
+from spacy_bertft.annotation.annotate import annotate
 from spacy_bertft.data import convert, convert_texts
 from spacy_bertft.errors import BertftError, ColumnFormatError
 from spacy_bertft.exchange.import_hf import import_hf
-from spacy_bertft.explain import attribute, attribute_entities, render
+from spacy_bertft.explanation import attribute, attribute_entities, render
 from spacy_bertft.data.pairs import make_pair
-from spacy_bertft.evaluate.evaluation import evaluate
+from spacy_bertft.evaluation.evaluate import evaluate
 from spacy_bertft.active.suggest import suggest
 from spacy_bertft.training.optimizer import configure_adamw
 

@@ -16,10 +16,10 @@ import srsly
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
-from spacy_bertft.annotate.chunks import cut_source
-from spacy_bertft.annotate.inputs import find_inputs
-from spacy_bertft.annotate.settings import AnnotateSettings, WorkerSettings
-from spacy_bertft.annotate.worker import Annotator
+from spacy_bertft.annotation.chunks import cut_source
+from spacy_bertft.annotation.inputs import find_inputs
+from spacy_bertft.annotation.settings import AnnotateSettings, WorkerSettings
+from spacy_bertft.annotation.worker import Annotator
 from spacy_bertft.data.docs import read_docs
 
 from .blanks import get_blank

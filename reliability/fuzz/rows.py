@@ -9,10 +9,10 @@ import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from spacy_bertft.annotate.chunks import Chunk, Problem, cut_source
-from spacy_bertft.annotate.inputs import find_inputs
-from spacy_bertft.annotate.rows import TextRow, parse_rows
-from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.annotation.chunks import Chunk, Problem, cut_source
+from spacy_bertft.annotation.inputs import find_inputs
+from spacy_bertft.annotation.rows import TextRow, parse_rows
+from spacy_bertft.annotation.settings import AnnotateSettings
 
 from .blanks import get_blank
 from .laws import LONGEST_ERROR, check

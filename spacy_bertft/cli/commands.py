@@ -64,7 +64,7 @@ class Command:
     Attributes:
         name: Its name.
         panel: The panel of `--help` that it is in.
-        functions: The function that it runs, such as `evaluate.evaluation:evaluate`, or several, of which it chooses.
+        functions: The function that it runs, such as `evaluation.evaluate:evaluate`, or several, of which it chooses.
         uses_gpu: Whether it has the option `--gpu-id`.
         show: Prints what the function returned, which may depend on the arguments.
         prepare: Changes the arguments that were given where needed, and returns which of the functions is to run.
@@ -97,12 +97,12 @@ COMMANDS = (
     Command("pretrain", "Train", ["exchange.pretrain:pretrain"]),
     Command("train", "Train", ["cli.functions:train"], show=lambda *_: None),
     Command("resume", "Train", ["cli.functions:resume"], show=lambda *_: None),
-    Command("evaluate", "Evaluate", ["evaluate.evaluation:evaluate"], show=terminal.show_evaluation),
-    Command("report", "Evaluate", ["evaluate.report:report"]),
-    Command("calibrate", "Evaluate", ["evaluate.calibrate:calibrate"]),
-    Command("explain", "Evaluate", ["explain.pipeline:explain"], show=terminal.show_explanations),
+    Command("evaluate", "Evaluate", ["evaluation.evaluate:evaluate"], show=terminal.show_evaluation),
+    Command("report", "Evaluate", ["evaluation.report:report"]),
+    Command("calibrate", "Evaluate", ["evaluation.calibrate:calibrate"]),
+    Command("explain", "Evaluate", ["explanation.pipeline:explain"], show=terminal.show_explanations),
     Command("demo", "Evaluate", ["demo.server:open_demo"], show=terminal.wait_for_demo),
-    Command("annotate", "Deploy", ["annotate.annotate:annotate"], prepare=_choose_device),
+    Command("annotate", "Deploy", ["annotation.annotate:annotate"], prepare=_choose_device),
     Command("accelerate", "Deploy", ["exchange.accelerate:accelerate"], uses_gpu=False),
     Command("package", "Deploy", ["exchange.package:package"], uses_gpu=False),
     Command("import-hf", "Hugging Face", ["exchange.import_hf:import_hf"], uses_gpu=False),

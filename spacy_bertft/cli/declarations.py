@@ -43,7 +43,7 @@ class Declaration:
     """A function whose docstring has Google's sections.
 
     Attributes:
-        target: Module and name, such as `evaluate.evaluation:evaluate`.
+        target: Module and name, such as `evaluation.evaluate:evaluate`.
         help: The docstring without its sections.
         parameters: By name, in order.
     """
@@ -62,7 +62,7 @@ def read_declaration(target: str) -> Declaration:
     """Read the declaration of a function without importing it.
 
     Args:
-        target: Its module within this package and its name, such as `evaluate.evaluation:evaluate`.
+        target: Its module within this package and its name, such as `evaluation.evaluate:evaluate`.
     """
     module, _, name = target.partition(":")
     tree = ast.parse((_PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))

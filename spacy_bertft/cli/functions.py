@@ -36,7 +36,7 @@ def train(
 
     from spacy_bertft.errors import DataError
     from spacy_bertft.models.runtime.devices import use_gpu
-    from spacy_bertft.resume import run
+    from spacy_bertft.resuming import run
 
     if not config_path.is_file():
         raise DataError(f"{config_path}: no such file. Expected a config of spaCy, such as configs/ner.cfg.")
@@ -61,7 +61,7 @@ def resume(output_dir: Path, *, code: Path | None = None, gpu_id: int = -1) -> N
     from spacy.cli._util import import_code
 
     from spacy_bertft.models.runtime.devices import use_gpu
-    from spacy_bertft.resume import run
+    from spacy_bertft.resuming import run
 
     import_code(code)
     use_gpu(gpu_id)

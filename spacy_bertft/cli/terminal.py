@@ -15,8 +15,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     from spacy_bertft.active.suggest import Suggestions
     from spacy_bertft.demo.server import Demo
-    from spacy_bertft.evaluate.evaluation import Evaluation
-    from spacy_bertft.explain.pipeline import Section
+    from spacy_bertft.evaluation.evaluate import Evaluation
+    from spacy_bertft.explanation.pipeline import Section
 
 Given = Mapping[str, Any]  # the arguments of a command that were given
 
@@ -83,7 +83,7 @@ def show_suggestions(suggestions: Suggestions, given: Given) -> None:
 
 def show_explanations(sections: Sequence[Section], given: Given) -> None:
     """Print words with their weights, unless there is a page of them; in a terminal the text too, shaded."""
-    from spacy_bertft.explain.attribution import shade_words
+    from spacy_bertft.explanation.attribution import shade_words
 
     console = Console()
     entries = [entry for section in sections for entry in section.entries]

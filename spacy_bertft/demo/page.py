@@ -12,9 +12,9 @@ from spacy.tokens import Doc
 from spacy_bertft.components.calibration import CalibratedComponent, find_calibrated
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.errors import BertftError, DataError
-from spacy_bertft.explain.explain import attribute_predictions
-from spacy_bertft.explain.gradients import METHODS, Method
-from spacy_bertft.explain.predictions import get_explained
+from spacy_bertft.explanation.explain import attribute_predictions
+from spacy_bertft.explanation.gradients import METHODS, Method
+from spacy_bertft.explanation.predictions import get_explained
 from spacy_bertft.pictures.page import Mark, render_template
 
 if TYPE_CHECKING:

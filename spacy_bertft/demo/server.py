@@ -14,7 +14,7 @@ from tqdm import tqdm
 from spacy_bertft.components.pipelines import load_pipeline, name_pipelines
 from spacy_bertft.demo.page import build_page
 from spacy_bertft.errors import MissingExtraError, SettingError
-from spacy_bertft.explain.predictions import get_explained
+from spacy_bertft.explanation.predictions import get_explained
 from spacy_bertft.pictures.page import render_template
 
 if TYPE_CHECKING:

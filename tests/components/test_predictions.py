@@ -20,7 +20,7 @@ from spacy_bertft.components.predictions import (
     read_gold_entities,
     stack_judged,
 )
-from spacy_bertft.explain.predictions import list_judged
+from spacy_bertft.explanation.predictions import list_judged
 from spacy_bertft.tags.schemes import TagSpan
 
 nlp = spacy.blank("en")

@@ -18,13 +18,13 @@ from spacy.tokens import Doc, DocBin, Span, SpanGroup
 from spacy.tokens.underscore import Underscore
 from spacy.training import Example
 
-from spacy_bertft.annotate.values import read_answers
+from spacy_bertft.annotation.values import read_answers
 from spacy_bertft.checkpoints import read_head
 from spacy_bertft.components.entity_scores import find_score, register_score, set_score, write_entities
 from spacy_bertft.components.predictions import list_entities, stack_judged
 from spacy_bertft.data.char_spans import CharSpanGroup
 from spacy_bertft.demo.page import Question, format_column
-from spacy_bertft.explain import attribute_entities
+from spacy_bertft.explanation import attribute_entities
 
 NLP = spacy.blank("en")
 # Neighbours of the same label, two labels for the same characters, and one entity at the end of the text.

@@ -22,7 +22,7 @@ from spacy_bertft.components.training import (
     warn_about_training,
 )
 from spacy_bertft.errors import SettingError
-from spacy_bertft.evaluate.evaluation import evaluate_examples
+from spacy_bertft.evaluation.evaluate import evaluate_examples
 
 FOREVER = {"max_steps": 0, "patience": 0, "max_epochs": 0, "eval_frequency": 10}
 

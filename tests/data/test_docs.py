@@ -10,10 +10,10 @@ import spacy
 from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
 
-from spacy_bertft.annotate.chunks import cut_source
-from spacy_bertft.annotate.inputs import find_inputs
-from spacy_bertft.annotate.rows import TextRow, parse_rows
-from spacy_bertft.annotate.settings import AnnotateSettings
+from spacy_bertft.annotation.chunks import cut_source
+from spacy_bertft.annotation.inputs import find_inputs
+from spacy_bertft.annotation.rows import TextRow, parse_rows
+from spacy_bertft.annotation.settings import AnnotateSettings
 from spacy_bertft.data.docs import parse_docs, read_docs, slice_docs, unpack_docs
 from spacy_bertft.errors import DataError
 

@@ -1,0 +1,110 @@
+"""Names of files and directories → the files to read, and their formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spacy_bertft.annotation.storage import find_file_system, make_absolute
+from spacy_bertft.data.files import FORMATS, Compression, FileFormat, find_format
+from spacy_bertft.errors import DataError, SettingError
+
+_EXPECTED = f"a name that ends in {', '.join(FORMATS)}; all but the last two may be compressed, as in texts.jsonl.gz"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of the input.
+
+    Attributes:
+        number: Its place in the input, from 0.
+        name: How it is called in messages.
+        url: Where it is, from anywhere.
+        format: What is in it.
+        compression: How that is compressed, if it is.
+        n_bytes: Its size.
+    """
+
+    number: int
+    name: str
+    url: str
+    format: FileFormat
+    compression: Compression | None
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The input.
+
+    Attributes:
+        sources: Its files, in order.
+        left_out: Files in directories whose names do not end in a known format.
+    """
+
+    sources: tuple[Source, ...]
+    left_out: tuple[str, ...]
+
+
+def find_inputs(names: Sequence[str]) -> Inputs:
+    """Find the files of the input: files as they are given, those of a directory by name.
+
+    Args:
+        names: Files and directories: paths, or URLs that fsspec knows.
+
+    Raises:
+        DataError: Something is not there, or there is no file at all.
+        SettingError: A name says nothing about what is in the file, or a file is given twice.
+    """
+    sources: list[Source] = []
+    left_out: list[str] = []
+    for name in names:
+        file_system, path = find_file_system(name, "inputs")
+        if file_system.isdir(path):
+            for file_path in sorted(file_system.find(path)):
+                inner = file_path.removeprefix(path).lstrip("/")
+                if _is_hidden(inner):
+                    continue
+                file_name = f"{name.rstrip('/')}/{inner}"
+                if _find_format(file_name) is None:
+                    left_out.append(file_name)
+                else:
+                    sources.append(_describe(len(sources), file_name, file_system, file_path))
+        elif file_system.exists(path):
+            sources.append(_describe(len(sources), name, file_system, path))
+        else:
+            raise DataError(f"{name}: no such file or directory. Expected texts to annotate.")
+    _check_sources(names, sources)
+    return Inputs(tuple(sources), tuple(left_out))
+
+
+def _describe(number: int, name: str, file_system: Any, path: str) -> Source:
+    found = _find_format(name)
+    if found is None:
+        raise SettingError("inputs", name, _EXPECTED)
+    file_format, compression = found
+    return Source(number, name, make_absolute(name), file_format, compression, int(file_system.size(path) or 0))
+
+
+def _find_format(name: str) -> tuple[FileFormat, Compression | None] | None:
+    """Find what a name says: a format that can be read, and perhaps how the file is compressed."""
+    file_format, compression = find_format(name)
+    if file_format is None or (compression and file_format in ("parquet", "docbin")):
+        return None
+    return file_format, compression
+
+
+def _is_hidden(inner: str) -> bool:
+    """Return whether a file was left next to the data by other programs, such as `_SUCCESS` or `.part.crc`."""
+    return any(part.startswith((".", "_")) for part in inner.split("/"))
+
+
+def _check_sources(names: Iterable[str], sources: Sequence[Source]) -> None:
+    if not sources:
+        raise DataError(f"{', '.join(names)}: there is no file to annotate. Expected {_EXPECTED}.")
+    seen: set[str] = set()
+    for source in sources:
+        if source.url in seen:
+            raise SettingError("inputs", source.name, "each file once")
+        seen.add(source.url)

@@ -1,0 +1,146 @@
+"""Calibration: temperature scaling on held-out data, stored in a trained pipeline (Guo et al. 2017)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import srsly
+
+from spacy_bertft.components.calibration import CalibratedComponent, collect_calibration_data, find_calibrated
+from spacy_bertft.components.calibration import calibrate as fit
+from spacy_bertft.components.pipelines import check_replaceable_pipeline, copy_pipeline_dir, find_pipeline_dir
+from spacy_bertft.errors import SettingError
+from spacy_bertft.evaluation.charts import draw_calibration
+from spacy_bertft.evaluation.inputs import check_data, read_examples, read_inputs
+from spacy_bertft.evaluation.reliability import Confidence, measure_confidence
+from spacy_bertft.evaluation.tables import Rows
+from spacy_bertft.output import link_or_copy, replace_folder_when_done
+from spacy_bertft.pictures.page import Page, Table
+from spacy_bertft.pictures.plot import check_plot, write_plot
+from spacy_bertft.training.calibration import may_fit
+
+
+@dataclass(frozen=True)
+class CalibrationReport:
+    """What was calibrated.
+
+    Attributes:
+        path: The pipeline.
+        figures: Of every component, on the documents that it was fitted on and on those given to test it.
+        not_fitted: Components whose predictions were all correct or all wrong, or that made none.
+    """
+
+    path: Path
+    figures: tuple[Confidence, ...]
+    not_fitted: tuple[str, ...]
+
+    def format_rows(self) -> Rows:
+        """Lay out the figures: expected calibration error (ECE) in percent and log loss in nats, before and after.
+
+        In parentheses is the error that chance would leave, on average, if all probabilities were exact.
+        """
+        head = ("", "count", "temperature", "ECE, % (chance)", "log loss")
+        return [head, *map(_format_row, self.figures)]
+
+    def __str__(self) -> str:
+        notes = [f"{self.path}: its probabilities are calibrated now; its predictions are the same."]
+        if self.not_fitted:
+            names = ", ".join(self.not_fitted)
+            notes.append(f"Left as trained, since not both correct and wrong predictions were found: {names}.")
+        return " ".join(notes)
+
+
+def calibrate(
+    pipeline: Path | str,
+    dev_path: Path | str,
+    output_dir: Path | str | None = None,
+    *,
+    test_path: Path | str | None = None,
+    plot_path: Path | str | None = None,
+) -> CalibrationReport:
+    """Calibrate probabilities: of predictions with 80 %, 80 in 100 should be correct.
+
+    Temperature scaling on held-out data (Guo et al. 2017): fits one number for each component, by which its scores
+    are divided, and stores it in the pipeline. The best prediction stays the same.
+
+    Args:
+        pipeline: A trained pipeline: its directory, or its name if it is installed.
+        dev_path: A .spacy file with gold annotation, not used for training.
+        output_dir: Write the pipeline to this directory; by default it is changed in place.
+        test_path: Measure on this .spacy file too.
+        plot_path: Draw reliability before and after, and precision and recall by min_score. An .html, .png or .svg
+            file.
+
+    Raises:
+        DataError: There is no such pipeline or file; or `output_dir` is something else than a pipeline.
+        SettingError: The pipeline has no component with probabilities, or an installed one is not to be changed.
+        MissingExtraError: A plot is wanted, and matplotlib is not installed.
+    """
+    plot_path = None if plot_path is None else Path(plot_path)
+    if plot_path is not None:
+        check_plot(plot_path)
+    if test_path is not None:
+        check_data(test_path)
+    if output_dir is not None:
+        check_replaceable_pipeline(Path(output_dir))
+    target = Path(pipeline if output_dir is None else output_dir)
+    if output_dir is None and not target.is_dir():
+        raise SettingError("output", None, f"a folder to write to, since {pipeline} is an installed pipeline")
+    nlp, examples = read_inputs(pipeline, dev_path)
+    pipes = find_calibrated(nlp)
+    if not pipes:
+        raise SettingError("pipeline", str(pipeline), "one with bert_ner, bert_textcat or bert_textcat_multilabel")
+    earlier = {name: pipe.cfg["temperature"] for name, pipe in pipes.items()}
+    by_path = {Path(dev_path): fit(nlp, examples)}
+    if test_path is not None:
+        by_path[Path(test_path)] = collect_calibration_data(nlp, read_examples(Path(test_path), nlp))
+    figures = tuple(
+        measure_confidence(name, path, answers, earlier[name], pipes[name].cfg["temperature"])
+        for path, by_name in by_path.items()
+        for name, answers in by_name.items()
+        if len(answers.is_correct)
+    )
+    _write(find_pipeline_dir(nlp), target, pipes)
+    not_fitted = tuple(name for name, answers in by_path[Path(dev_path)].items() if not may_fit(answers))
+    report = CalibrationReport(target, figures, not_fitted)
+    if plot_path is not None and figures:
+        tables = [Table(report.format_rows()), *(_tabulate(one) for one in figures)]
+        shown = "Reliability before and after; precision and recall by min_score"
+        page = Page(f"Calibration of {target.name}", str(report), shown, tables)
+        write_plot(partial(draw_calibration, figures), plot_path, page)
+    return report
+
+
+def _write(source: Path, target: Path, pipes: Mapping[str, CalibratedComponent]) -> None:
+    """Write what components store next to their weights; unchanged files are linked instead of copied."""
+    is_same = source.resolve() == target.resolve()
+    with replace_folder_when_done(target) as folder:
+        copy_pipeline_dir(source, folder, link_or_copy if is_same else shutil.copy2)
+        for name, pipe in pipes.items():
+            path = folder / name / "cfg"
+            path.unlink()  # it may be a link to the earlier one
+            srsly.write_json(path, pipe.list_stored())
+
+
+def _format_row(one: Confidence) -> tuple[str, ...]:
+    errors = " → ".join(f"{100 * each.calibration_error:.2f}" for each in (one.before, one.after))
+    errors += f" ({100 * one.after.chance_error:.2f})"
+    losses = " → ".join(f"{loss:.3f}" for loss in one.log_losses)
+    return (f"{one.component}, {one.data.stem}", f"{one.n_predictions:,}", f"{one.temperature:.3f}", errors, losses)
+
+
+def _tabulate(one: Confidence) -> Table:
+    """Lay out precision and recall for some values of `min_score`."""
+    rows: Rows = [("min_score", "kept", "precision", "recall")]
+    sweep = one.sweep
+    for min_score in np.arange(10) / 10:
+        index = int(np.searchsorted(sweep.min_score, min_score))
+        if n_kept := len(sweep.min_score) - index:
+            shares = (f"{100 * each[index]:.2f}" for each in (sweep.precision, sweep.recall))
+            rows.append((f"{min_score:.1f}", f"{n_kept:,}", *shares))
+    return Table(rows, f"{one.component} on {one.data.name}")

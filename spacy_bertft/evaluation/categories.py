@@ -1,0 +1,122 @@
+"""How good the categories of a component are, one of ours or of spaCy's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from spacy.language import Language
+from spacy.training import Example
+
+from spacy_bertft.components.category_scores import (
+    count_unknown_labels,
+    format_unknown_labels,
+    list_judged_categories,
+    score_textcat,
+    score_textcat_multilabel,
+)
+from spacy_bertft.components.predictions import Prediction, format_caption, stack_judged
+from spacy_bertft.errors import SettingError
+from spacy_bertft.evaluation.confusion import ConfusionMatrix
+from spacy_bertft.evaluation.counts import Pair, count_pairs, count_shares
+from spacy_bertft.evaluation.results import ComponentResult, Level, PredictionError, choose_errors, cut_excerpt
+from spacy_bertft.evaluation.tables import format_percent
+
+# The components that write `doc.cats`, and whether every document has exactly one of their labels.
+IS_EXCLUSIVE_BY_FACTORY = {
+    "bert_textcat": True,
+    "textcat": True,
+    "bert_textcat_multilabel": False,
+    "textcat_multilabel": False,
+}
+
+
+def override_threshold(nlp: Language, threshold: float) -> None:
+    """Set the threshold of every multi-label component.
+
+    Raises:
+        SettingError: The threshold is not between 0 and 1, or there is no such component.
+    """
+    if not 0 <= threshold <= 1:
+        raise SettingError("threshold", threshold, "a number from 0 to 1")
+    names = [name for name in nlp.pipe_names if IS_EXCLUSIVE_BY_FACTORY.get(nlp.get_pipe_meta(name).factory) is False]
+    if not names:
+        raise SettingError("threshold", threshold, "none, since the pipeline has no multi-label categories")
+    for name in names:
+        component: Any = nlp.get_pipe(name)
+        component.cfg["threshold"] = threshold
+
+
+def measure_categories(
+    name: str, factory: str, component: Any, examples: Sequence[Example], n_errors: int = 0
+) -> ComponentResult:
+    """Measure the categories that a component has predicted, whatever scorer it has.
+
+    Args:
+        name: Name of the component.
+        factory: Its factory, one of `IS_EXCLUSIVE_BY_FACTORY`.
+        component: The component, with `labels` and the settings in `cfg`.
+        examples: Annotated by the pipeline.
+        n_errors: How many errors to show.
+
+    Raises:
+        DataError: The component has predicted no class for a document that has one.
+    """
+    is_exclusive, all_labels = IS_EXCLUSIVE_BY_FACTORY[factory], sorted(component.labels)
+    threshold = 0.0 if is_exclusive else float(component.cfg["threshold"])
+    if is_exclusive:
+        scores = score_textcat(examples, labels=all_labels, positive_label=component.cfg.get("positive_label"))
+    else:
+        scores = score_textcat_multilabel(examples, labels=all_labels, threshold=threshold)
+    docs = list_judged_categories(examples, all_labels, exclusive=is_exclusive, threshold=threshold, component=name)
+    pairs: list[list[Pair] | None] = [
+        [(each.gold or None, each.label if each.is_predicted else None) for each in doc] or None for doc in docs
+    ]
+    is_correct = [[all(each.is_correct for each in doc)] if doc else None for doc in docs]
+    matrix = scores["cats_confusion"]
+    labels = matrix["labels"] if matrix else all_labels
+    accuracy_name = "texts with the correct class" if is_exclusive else "texts with all labels correct"
+    return ComponentResult(
+        component=name,
+        factory=factory,
+        kind="categories",
+        levels=(Level("categories", count_pairs(labels, pairs), count_shares(is_correct), accuracy_name),),
+        confusion=matrix and ConfusionMatrix(tuple(labels), np.array(matrix["matrix"], dtype=np.int64)),
+        judged=stack_judged(each for doc in docs for each in doc),
+        errors=choose_errors(map(_list_errors, examples, docs), n_errors),
+        notes=_list_notes(
+            scores, docs.count([]), count_unknown_labels(examples, all_labels), None if is_exclusive else threshold
+        ),
+        scores=scores,
+    )
+
+
+def _list_errors(example: Example, predictions: Sequence[Prediction]) -> list[PredictionError]:
+    excerpts = (cut_excerpt("text", example.reference.text, (), 0, 0),)
+    return [
+        PredictionError(each.confidence or 0.0, format_caption(each, example.predicted), excerpts)
+        for each in predictions
+        if not each.is_correct
+    ]
+
+
+def _list_notes(
+    scores: dict[str, Any], n_unlabelled: int, unknown_labels: dict[str, int], threshold: float | None
+) -> tuple[str, ...]:
+    accuracy, auc_by_label = scores["cats_accuracy"], scores["cats_auc_per_type"]
+    if accuracy is None:
+        notes = ["no document has a gold label" + " that it knows" * bool(unknown_labels)]
+    else:
+        share = f"{format_percent(accuracy)} %"
+        notes = [f"accuracy {share}"]
+        if threshold is not None:
+            notes = [f"all labels correct in {share} (threshold {threshold:g})"]
+        if n_unlabelled:
+            notes.append(f"{n_unlabelled:,} without a gold label left out")
+        if n_undefined := sum(auc is None for auc in auc_by_label.values()):
+            notes.append(f"{n_undefined:,} of {len(auc_by_label):,} labels without AUC, 0 in its average as in spaCy")
+    if unknown_labels:
+        counts = format_unknown_labels(unknown_labels)
+        notes.append(f"gold labels that the pipeline does not know: {counts}")
+    return tuple(notes)

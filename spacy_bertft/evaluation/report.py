@@ -1,0 +1,197 @@
+"""The page about how good a pipeline is: renders what `evaluation` measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+from spacy.language import Language
+
+from spacy_bertft.components.pipelines import name_pipelines
+from spacy_bertft.data.histogram import draw_histograms
+from spacy_bertft.data.stats import CorpusStats, StatsKind, measure_corpus
+from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.evaluation import charts, tables
+from spacy_bertft.evaluation.bootstrap import Resampling
+from spacy_bertft.evaluation.counts import compare_f1, measure_figures
+from spacy_bertft.evaluation.evaluate import Evaluation, evaluate_examples
+from spacy_bertft.evaluation.inputs import read_inputs
+from spacy_bertft.evaluation.results import ComponentResult
+from spacy_bertft.evaluation.training_log import find_log, read_training_log
+from spacy_bertft.models.heads.head import HeadModel
+from spacy_bertft.output import replace_when_done
+from spacy_bertft.pictures.page import render_template
+from spacy_bertft.pictures.plot import check_plot, render_element
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_STATS_KINDS: dict[str, StatsKind] = {"entities": "ents", "categories": "cats", "tags": "tags"}
+
+# A matrix of more classes cannot be read; a table lists their most frequent confusions.
+_MAX_CLASSES = 40
+
+
+@dataclass(frozen=True)
+class PipelineReport:
+    """What was reported.
+
+    Attributes:
+        path: The page.
+        evaluation: What was measured.
+        resampling: Which documents were drawn for the intervals.
+    """
+
+    path: Path
+    evaluation: Evaluation
+    resampling: Resampling
+
+    def format_rows(self) -> tables.Rows:
+        """Lay out the micro-averaged F1, in percent with its interval, for every component and level."""
+        return [
+            ("", "F1", "support"),
+            *(
+                (f"{result.component}, {level.name}", *tables.format_f1(measure_figures(level.counts, self.resampling)))
+                for result in self.evaluation.results
+                if result.has_gold
+                for level in result.levels
+            ),
+        ]
+
+    def __str__(self) -> str:
+        without = [result.component for result in self.evaluation.results if not result.has_gold]
+        note = f" Without gold annotation: {', '.join(without)}." if without else ""
+        return f"{self.evaluation.n_docs:,} documents; the page is {self.path}.{note}"
+
+
+def report(
+    pipeline: Path | str,
+    data_path: Path | str,
+    output_path: Path | str,
+    *,
+    against: Path | str | None = None,
+    log_path: Path | str | None = None,
+    n_errors: int = 20,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> PipelineReport:
+    """Write one page about how good a pipeline is.
+
+    Figures by label with bootstrap intervals, confusion matrix, error types, reliability, lengths, the learning curve
+    and the most confident errors, for every component of ours.
+
+    Args:
+        pipeline: A trained pipeline: its directory, or its name if it is installed.
+        data_path: A .spacy file with gold annotation, not used for training.
+        output_path: The .html page to write.
+        against: Compare with this pipeline on the same documents.
+        log_path: The output_file of spaCy's ConsoleLogger, for the learning curve; by default log.jsonl next to the
+            directory of the pipeline, if there is one.
+        n_errors: Show this many of the most confident errors of each component.
+        n_resamples: How often documents are drawn for intervals and p-values.
+        seed: Seed of these random numbers.
+
+    Raises:
+        DataError: There is no such pipeline, file or log; or no document has gold annotation that a component can be
+            measured by.
+        ColumnFormatError: A line of the log cannot be read.
+        SettingError: A setting is outside what is allowed, or a pipeline has no component to measure, or not the same.
+        MissingExtraError: matplotlib is not installed.
+    """
+    output = Path(output_path)
+    if output.suffix != ".html":
+        raise SettingError("output", str(output), "a name that ends in .html")
+    if output.is_dir():
+        raise SettingError("output", str(output), "the path of a file; this is a folder")
+    check_plot(output)
+    resampling = Resampling(n_resamples, seed)
+    if n_errors < 0:
+        raise SettingError("n_errors", n_errors, "0 or more")
+    found_log = find_log(pipeline, log_path)
+    log = None if found_log is None else read_training_log(found_log)
+    nlp, evaluation = _evaluate(pipeline, data_path, n_errors)
+    names = name_pipelines([pipeline] if against is None else [pipeline, against])
+    pairs = []
+    if against is not None:
+        pairs = match_results(evaluation.results, _evaluate(against, data_path, 0)[1].results, (names[0], names[1]))
+    lengths = _measure_lengths(nlp, Path(data_path), next(each for each in evaluation.results if each.has_gold))
+    title = f"{names[0]} on {Path(data_path).name}"
+    page = _render(resampling, title=title, names=names, evaluation=evaluation, pairs=pairs, lengths=lengths, log=log)
+    with replace_when_done(output) as path:
+        path.write_text(page, encoding="utf-8", newline="\n")
+    return PipelineReport(output, evaluation, resampling)
+
+
+def _render(resampling: Resampling, **values: Any) -> str:
+    """Render the page; the template gets what was measured, and functions that compute, format and draw figures."""
+    numbers = count(1)
+
+    def draw(function: Callable[..., Figure], shown: object, name: str) -> Markup:
+        return render_element(partial(function, shown), name, f"p{next(numbers)}-")  # each picture has its own ids
+
+    return render_template(
+        "evaluation/report.html.jinja",
+        is_wide=True,
+        max_classes=_MAX_CLASSES,
+        charts=charts,
+        tables=tables,
+        draw=draw,
+        draw_lengths=draw_histograms,
+        resampling=resampling,
+        measure=partial(measure_figures, resampling=resampling),
+        compare=partial(compare_f1, resampling=resampling),
+        **values,
+    )
+
+
+def match_results(
+    first: Sequence[ComponentResult], second: Sequence[ComponentResult], names: tuple[str, str]
+) -> list[tuple[ComponentResult, ComponentResult]]:
+    """Match every component of one pipeline with the one of the other that does the same: by its name, or the only one.
+
+    Args:
+        first: The results of one pipeline.
+        second: Those of the other.
+        names: Names of the two pipelines.
+
+    Raises:
+        SettingError: There is none, or several of other names.
+    """
+    pairs = []
+    for result in first:
+        alike = [each for each in second if each.factory == result.factory]
+        named = [each for each in alike if each.component == result.component] or alike
+        if len(named) != 1:
+            found = ", ".join(f"{each.component} ({each.factory})" for each in second)
+            expected = f"a pipeline with one {result.factory} named '{result.component}', as in {names[0]}"
+            raise SettingError("against", names[1], f"{expected}; it has {found}")
+        pairs.append((result, named[0]))
+    return pairs
+
+
+def _evaluate(pipeline: Path | str, data_path: Path | str, n_errors: int) -> tuple[Language, Evaluation]:
+    nlp, examples = read_inputs(pipeline, data_path)
+    evaluation = evaluate_examples(nlp, examples, n_errors)
+    if not evaluation.results:
+        expected = "a pipeline with bert_ner, bert_tagger, bert_textcat or bert_textcat_multilabel; this has none"
+        raise SettingError("pipeline", str(pipeline), expected)
+    if not any(result.has_gold for result in evaluation.results):
+        kinds = " or ".join(sorted({result.kind for result in evaluation.results}))
+        raise DataError(f"{data_path}: no document has gold {kinds}. Expected annotated documents, as convert writes.")
+    return nlp, evaluation
+
+
+def _measure_lengths(nlp: Language, data_path: Path, result: ComponentResult) -> CorpusStats:
+    """Measure the texts, also in the subword tokens of the encoder of a component where it has one of ours."""
+    component: Any = nlp.get_pipe(result.component)
+    kind = _STATS_KINDS[result.kind]
+    encoder = component.model.find_source() if isinstance(component.model, HeadModel) else None
+    if encoder is None:
+        return measure_corpus(data_path, kind=kind)
+    window = encoder.window.size + encoder.tokenizer.n_special
+    return measure_corpus(data_path, encoder.tokenizer.count_pieces, window, kind=kind)

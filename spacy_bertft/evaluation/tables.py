@@ -1,0 +1,103 @@
+"""Figures as rows of tables, for the terminal and for pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spacy_bertft.evaluation.bootstrap import Floats
+from spacy_bertft.evaluation.counts import F1, MEASURES, MICRO, Difference, Figures
+
+Rows = list[tuple[str, ...]]
+
+
+def format_percent(share: float | None) -> str:
+    """Format a share in percent; a dash where there is none."""
+    return "–" if share is None or np.isnan(share) else f"{100 * share:.2f}"
+
+
+def format_share(share: float, ends: Floats) -> str:
+    """Format a share and its interval in percent; a dash where there is none."""
+    low, high = map(format_percent, ends.tolist())
+    return format_percent(share) + f" ({low} to {high})" * (not np.isnan(share))
+
+
+def format_figures(figures: Figures, unit: str) -> Rows:
+    """Lay out precision, recall and F1 in percent, each with its interval.
+
+    Args:
+        figures: What was measured.
+        unit: What is counted, such as `entities`.
+    """
+    rows = zip(figures.names, figures.shares.tolist(), figures.intervals, figures.support.tolist(), strict=True)
+    return [
+        (unit, *MEASURES, "support"),
+        *((name, *map(format_share, shares, intervals), f"{support:,}") for name, shares, intervals, support in rows),
+    ]
+
+
+def format_f1(figures: Figures) -> tuple[str, str]:
+    """Format the micro-averaged F1 with its interval, and the support."""
+    return format_share(float(figures.shares[0, F1]), figures.intervals[0, F1]), f"{figures.support[0]:,}"
+
+
+def format_accuracy(figures: Figures) -> str:
+    """Format an accuracy, the precision of counts of shares, with its interval."""
+    return f"{format_share(float(figures.shares[0, 0]), figures.intervals[0, 0])} %"
+
+
+def format_error_types(types_by_label: Mapping[str, Mapping[str, int]]) -> Rows:
+    """Lay out how often each type of error occurs, over all labels and by label."""
+    [first, *_] = types_by_label.values()
+    totals = {each: sum(counts[each] for counts in types_by_label.values()) for each in first}
+    rows = [("all", totals), *types_by_label.items()]
+    return [("label", *first), *((label, *(f"{count:,}" for count in counts.values())) for label, counts in rows)]
+
+
+def format_differences(differences: Sequence[Difference], unit: str, names: tuple[str, str]) -> Rows:
+    """Lay out how two pipelines differ.
+
+    Args:
+        differences: Of each row.
+        unit: What is compared, such as the F1 of entities.
+        names: The two pipelines.
+    """
+    return [(unit, *names, "difference", "p"), *((each.name, *_format_difference(each)) for each in differences)]
+
+
+def _format_difference(one: Difference) -> tuple[str, ...]:
+    shares = tuple(map(format_percent, one.shares))
+    if np.isnan(one.difference):
+        return *shares, format_percent(None), format_percent(None)
+    low, high = (f"{100 * end:+.2f}" for end in one.interval)
+    return *shares, f"{100 * one.difference:+.2f} ({low} to {high})", f"{one.p_value:.3f}"
+
+
+def format_entity_scores(scores: Mapping[str, Any]) -> Rows:
+    """Lay out spaCy's precision, recall and F1 of entities, in percent: micro average, then by label."""
+    if scores.get("ents_f") is None:
+        return []
+    shares = {MICRO: {key: scores[f"ents_{key}"] for key in ("p", "r", "f")}}
+    shares |= dict(sorted((scores.get("ents_per_type") or {}).items()))
+    rows = [(label, *(format_percent(each[key]) for key in ("p", "r", "f"))) for label, each in shares.items()]
+    return [("entities, strict", *MEASURES), *rows]
+
+
+def format_category_scores(component: str, scores: Mapping[str, Any]) -> Rows:
+    """Lay out the scores of categories by label and their averages. Empty where no document has a gold label."""
+    if scores["cats_accuracy"] is None:
+        return []
+    support: Mapping[str, int] = scores["cats_support"]
+    per_type, auc = scores["cats_f_per_type"], scores["cats_auc_per_type"]
+    figures = [
+        (label, *map(per_type.get(label, {}).get, ("p", "r", "f")), auc.get(label), count)
+        for label, count in support.items()
+    ]
+    # spaCy has no micro average of the AUC.
+    for kind in ("macro", "micro"):
+        averages = [scores.get(f"cats_{kind}_{key}") for key in ("p", "r", "f", "auc")]
+        figures.append((f"{kind} average", *averages, sum(support.values())))
+    rows = [(name, *map(format_percent, shares), f"{count:,}") for name, *shares, count in figures]
+    return [(component, *MEASURES, "AUC", "support"), *rows]

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import spacy
+from small_checkpoints import TEXTS
+from spacy.tokens import Doc, Span
+from spacy.training import Example
+
+from spacy_bertft.annotation.values import list_answers, read_answers
+
+
+def test_what_a_pipeline_finds(pipeline, ruler, checkpoint):
+    assert list_answers(spacy.load(pipeline)) == ("ents", "cats")
+    assert list_answers(spacy.load(ruler)) == ("ents",)
+    assert list_answers(spacy.load(pipeline, exclude=["bert_ner"])) == ("cats",)
+    assert list_answers(spacy.load(pipeline, disable=["bert_textcat", "bert_textcat_multilabel"])) == ("ents",)
+    assert list_answers(spacy.blank("en")) == ()
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    assert list_answers(nlp) == ()
+    nlp.add_pipe("tagger")
+    nlp.add_pipe("bert_textcat", config={"model": {"encoder": {"name": checkpoint}}})
+    nlp.add_pipe("future_entity_ruler")
+    assert list_answers(nlp) == ("ents", "cats", "tags")
+
+
+def test_entities_are_those_of_the_pipeline(pipeline):
+    nlp = spacy.load(pipeline)
+    n_ents = 0
+    for text in TEXTS:
+        doc = nlp(f"  {text}")
+        found = read_answers(doc, {"ents": "e", "cats": "c"})
+        assert [(ent["start"], ent["end"], ent["label"]) for ent in found["e"]] == [
+            (ent.start_char, ent.end_char, ent.label_) for ent in doc.ents
+        ]
+        assert [ent["score"] for ent in found["e"]] == [round(ent._.bertft_score, 6) for ent in doc.ents]
+        assert found["c"] == {label: round(score, 6) for label, score in doc.cats.items()}
+        n_ents += len(doc.ents)
+    assert n_ents
+
+
+def test_entities_of_a_rule_beside_those_of_a_head(pipeline):
+    nlp = spacy.load(pipeline)
+    ruler = nlp.add_pipe("entity_ruler", before="bert_ner")
+    ruler.add_patterns([{"label": "RULE", "pattern": "show me"}])
+    doc = nlp(TEXTS[0])
+    scores = {ent["label"]: ent["score"] for ent in read_answers(doc, {"ents": "ents"})["ents"]}
+    assert scores.pop("RULE", None) is None
+    assert scores
+    assert all(0 < score <= 1 for score in scores.values())
+
+
+def test_characters_and_not_bytes_or_tokens():
+    doc = Doc(spacy.blank("en").vocab, words=["naïve", "😀", "café"], spaces=[True, False, False])
+    doc.ents = [Span(doc, 2, 3, "PLACE")]
+    assert read_answers(doc, {"ents": "ents"}) == {"ents": [{"start": 7, "end": 11, "label": "PLACE", "score": None}]}
+
+
+def test_tags_of_words(checkpoint):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bert_tagger", config={"model": {"encoder": {"name": checkpoint, "precision": "fp32"}}})
+    nlp.initialize(lambda: [Example.from_dict(nlp.make_doc("a b"), {"tags": ["X", "Y"]})])
+    assert list_answers(nlp) == ("tags",)
+    doc = nlp("show  me\nnow")
+    tags = read_answers(doc, {"tags": "tags"})["tags"]
+    assert [(tag["start"], tag["end"]) for tag in tags] == [(0, 4), (6, 8), (9, 12)]
+    assert {tag["tag"] for tag in tags} <= {"X", "Y"}
+    assert read_answers(nlp.make_doc("show"), {"tags": "tags"}) == {"tags": []}
+
+
+def test_a_document_of_nothing(pipeline):
+    nlp = spacy.load(pipeline)
+    found = read_answers(nlp(""), {"ents": "ents", "cats": "cats"})
+    assert found["ents"] == []
+    assert all(math.isfinite(score) for score in found["cats"].values())
+
+
+@pytest.mark.parametrize("answers", [{}, {"cats": "x_cats"}])
+def test_only_what_is_wanted(pipeline, answers):
+    assert list(read_answers(spacy.load(pipeline)(TEXTS[0]), answers)) == list(answers.values())

@@ -1,0 +1,225 @@
+"""A whole report: its figures against spaCy's, its page, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import spacy
+from small_checkpoints import TEXTS, make_checkpoint
+from spacy.tokens import DocBin
+from taught_pipelines import GOLD, make_examples, make_taught_pipeline
+
+from spacy_bertft.errors import DataError, MissingExtraError, SettingError
+from spacy_bertft.evaluation.counts import measure_figures
+from spacy_bertft.evaluation.evaluate import evaluate
+from spacy_bertft.evaluation.report import report
+
+TAGS = {"bert_tagger": [{"tags": [("NOUN", "VERB")[len(word) % 2] for word in text.split()]} for text in TEXTS[:1]]}
+# Other answers than those that were taught: a wrong label, a wrong boundary, a spurious one, a missed one.
+OTHER = {
+    "bert_ner": [
+        {"entities": [(19, 33, "TITLE"), (43, 48, "YEAR")]},
+        {"entities": [(17, 26, "TITLE")]},
+        {"entities": [(4, 12, "<b>NEW</b>")]},
+        {"entities": []},
+    ],
+    "bert_textcat": [*GOLD["bert_textcat"][:3], {"cats": {"film": 1.0, "other": 0.0}}],
+    "bert_textcat_multilabel": [{"cats": {"me": 1.0, "the": 0.0}}] * 4,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, checkpoint):
+    """A pipeline with four heads, another one with the same heads that knows less, and a log next to them."""
+    pytest.importorskip("matplotlib")
+    folder = tmp_path_factory.mktemp("report")
+    make_taught_pipeline(checkpoint, GOLD | TAGS).to_disk(folder / "model-best")
+    less = {name: gold[:3] for name, gold in GOLD.items()} | TAGS
+    make_taught_pipeline(str(make_checkpoint(folder / "encoder")), less).to_disk(folder / "other")
+    nlp = spacy.blank("en")
+    docs = [example.reference for example in make_examples(nlp, OTHER["bert_ner"])]
+    for doc, *golds in zip(docs, OTHER["bert_textcat"], OTHER["bert_textcat_multilabel"], strict=True):
+        doc.cats = {label: value for gold in golds for label, value in gold["cats"].items()}
+    DocBin(docs=docs, store_user_data=True).to_disk(folder / "dev.spacy")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(folder):
+    row = {"epoch": 0, "step": 7, "losses": {"bert_ner": 2.5}, "scores": {"ents_f": 12.25}, "score": 0.1225}
+    (folder / "log.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    found = report(folder / "model-best", folder / "dev.spacy", folder / "out.html", against=folder / "other")
+    (folder / "log.jsonl").unlink()
+    return found
+
+
+def test_figures_are_those_of_evaluate(folder, written):
+    scores = evaluate(folder / "model-best", folder / "dev.spacy").scores
+    by_name = {result.component: result for result in written.evaluation.results}
+    assert list(by_name) == ["bert_ner", "bert_textcat", "bert_textcat_multilabel", "bert_tagger"]
+    entities, tokens = by_name["bert_ner"].levels
+    figures = measure_figures(entities.counts, written.resampling)
+    np.testing.assert_allclose(figures.shares[0], [scores[f"ents_{key}"] for key in "prf"])
+    assert 0 < figures.shares[0, 2] < 1
+    for row, label in enumerate(figures.names[2:], start=2):
+        per_type = scores["ents_per_type"][label]
+        np.testing.assert_allclose(np.nan_to_num(figures.shares[row]), [per_type[key] for key in "prf"])
+    accuracy = measure_figures(tokens.accuracy, written.resampling)
+    assert accuracy.shares[0, 0] == pytest.approx(scores["ents_token_f"])
+    for name in ("bert_textcat", "bert_textcat_multilabel"):
+        [level] = by_name[name].levels
+        figures, theirs = measure_figures(level.counts, written.resampling), scores["cats_by_component"][name]
+        np.testing.assert_allclose(figures.shares[0], [theirs[f"cats_micro_{key}"] for key in "prf"])
+        np.testing.assert_allclose(figures.shares[1], [theirs[f"cats_macro_{key}"] for key in "prf"])
+        accuracy = measure_figures(level.accuracy, written.resampling)
+        assert accuracy.shares[0, 0] == pytest.approx(theirs["cats_accuracy"])
+    assert not by_name["bert_tagger"].has_gold
+    assert str(written).endswith("Without gold annotation: bert_tagger.")
+
+
+def test_every_error_type_is_counted(written):
+    types = written.evaluation.results[0].error_types
+    assert types["TITLE"] == {
+        "correct": 0,
+        "label": 1,
+        "boundary": 1,
+        "label and boundary": 0,
+        "missed": 0,
+        "spurious": 1,
+    }
+    assert types["YEAR"]["correct"] == 1
+    assert types["<b>NEW</b>"]["missed"] == 1
+
+
+def test_the_page_holds_everything_and_needs_nothing(written):
+    page = written.path.read_text(encoding="utf-8")
+    for heading in (
+        "model-best on dev.spacy",
+        "model-best and other",
+        "bert_ner: entities",
+        "Entities",
+        "Tokens",
+        "Categories",
+        "Confusion matrix",
+        "Error types",
+        "Reliability",
+        "Most confident errors",
+        "Lengths of the texts",
+        "Learning curve",
+    ):
+        assert re.search(rf"<h[123]>{heading}</h[123]>", page), heading
+    assert 'per text</th><th scope="col">words</th><th scope="col">pieces' in page
+    assert re.search(r"<p>Tokens with the correct BIO tag, [a-z ]+: [\d.]+ \([\d.]+ to [\d.]+\) %\.</p>", page)
+    assert re.search(r"<p>Texts with all labels correct: [\d.]+ \([\d.]+ to [\d.]+\) %\.</p>", page)
+    assert "No document has gold tags, so there is nothing to measure." in page
+    assert '<th scope="row">7</th><td>12.25</td><td>12.25</td><td>2.50</td>' in page
+    assert "<script" not in page
+    assert not re.search(r"(?:src|href)=\"(?!#)|@import|url\((?!#)|javascript:| on\w+=", page)
+    assert "prefers-color-scheme: dark" in page
+    assert "<b>NEW" not in page
+    assert "&lt;b&gt;NEW&lt;/b&gt;" in page
+
+
+class Nesting(HTMLParser):
+    """Checks that every element is closed where it should be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_elements_are_closed(written):
+    nesting = Nesting()
+    nesting.feed(written.path.read_text(encoding="utf-8"))
+    nesting.close()
+    assert nesting.open == []
+
+
+def test_pictures_have_ids_of_their_own_and_follow_the_theme(written):
+    page = written.path.read_text(encoding="utf-8")
+    svgs = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert len(svgs) >= 9
+    ids = [each for svg in svgs for each in set(re.findall(r' id="([^"]+)"', svg))]
+    assert len(ids) == len(set(ids))
+    for svg in svgs:
+        ElementTree.fromstring(svg)
+        assert not re.search(r"#[0-9a-f]{6}\b", svg)
+        own = set(re.findall(r' id="([^"]+)"', svg))
+        assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg)) <= own
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_page(folder):
+    pages = []
+    for seed in (1, 1, 2):
+        report(folder / "model-best", folder / "dev.spacy", folder / "b.html", seed=seed, n_resamples=20, n_errors=1)
+        pages.append((folder / "b.html").read_text(encoding="utf-8"))
+    assert pages[0] == pages[1] != pages[2]
+    assert "There is no log of the training run." in pages[0]
+    assert pages[0].count("<li>") == 3  # one error of each component with probabilities and gold annotation
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"output_path": "a.pdf"}, SettingError, "Expected a name that ends in .html"),
+        ({"output_path": "."}, SettingError, "Expected a name that ends in .html"),
+        ({"n_errors": -1}, SettingError, "n_errors = -1. Expected 0 or more"),
+        ({"n_resamples": 1}, SettingError, "resamples = 1. Expected at least 2"),
+        ({"seed": -1}, SettingError, "seed = -1"),
+        ({"log_path": "missing.jsonl"}, DataError, "missing.jsonl is no file"),
+        ({"data_path": "missing.spacy"}, DataError, "missing.spacy is no file"),
+        ({"pipeline": "missing"}, DataError, "missing is no pipeline"),
+        ({"against": "missing"}, DataError, "missing is no pipeline"),
+    ],
+)
+def test_what_is_refused(folder, tmp_path, changes, error, message):
+    given = {
+        "pipeline": folder / "model-best",
+        "data_path": folder / "dev.spacy",
+        "output_path": tmp_path / "a.html",
+    }
+    with pytest.raises(error, match=re.escape(message)):
+        report(**(given | changes))
+    assert not (tmp_path / "a.html").exists()
+
+
+def test_a_pipeline_without_our_components(folder, tmp_path):
+    spacy.blank("en").to_disk(tmp_path / "blank")
+    for given in ({"pipeline": tmp_path / "blank"}, {"pipeline": folder / "other", "against": tmp_path / "blank"}):
+        with pytest.raises(SettingError, match=r"Expected a pipeline with bert_ner, .*; this has none"):
+            report(data_path=folder / "dev.spacy", output_path=tmp_path / "a.html", **given)
+
+
+def test_another_pipeline_without_such_a_component(folder, tmp_path, checkpoint):
+    nlp = make_taught_pipeline(checkpoint, {"bert_ner": GOLD["bert_ner"]})
+    nlp.to_disk(tmp_path / "ner")
+    with pytest.raises(SettingError, match="Expected a pipeline with one bert_textcat named 'bert_textcat'"):
+        report(folder / "model-best", folder / "dev.spacy", tmp_path / "a.html", against=tmp_path / "ner")
+
+
+def test_documents_without_gold_annotation(folder, tmp_path):
+    nlp = spacy.blank("en")
+    DocBin(docs=[nlp(text) for text in TEXTS]).to_disk(tmp_path / "plain.spacy")
+    with pytest.raises(DataError, match=r"no document has gold categories or entities or tags\. Expected annotated"):
+        report(folder / "model-best", tmp_path / "plain.spacy", tmp_path / "a.html")
+
+
+def test_without_matplotlib_the_extra_is_named(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError) as caught:
+        report(folder / "model-best", folder / "dev.spacy", tmp_path / "a.html")
+    assert caught.value.extra == "plot"
