@@ -5,7 +5,8 @@ are read from the function's source (`declarations`), so that they are written o
 nor torch; `terminal` prints what the function returns. All three ways lead here through `entry_points`.
 """
 
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -32,10 +33,23 @@ class OneLineErrors(TyperGroup):
 
 app = typer.Typer(
     name="spacy-bertft",
-    help="Fine-tuned BERT in a spaCy pipeline.",
     cls=OneLineErrors,
     no_args_is_help=True,
-    add_completion=False,
 )
 for command in COMMANDS:
     add_command(app, command)
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"spacy-bertft {version('spacy-bertft')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    is_wanted: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Fine-tuned BERT in a spaCy pipeline."""

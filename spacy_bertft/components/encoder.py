@@ -129,6 +129,7 @@ class BertEncoderPipe(BertPipe):
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Let the optimizer use what the heads send back, once all of them have been updated."""
+        self._check_learn_rate(sgd)
         self.states.finish_update(partial(self.model.finish_update, sgd))
 
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:

@@ -8,11 +8,13 @@ of a component, and with it torch, is imported when spaCy makes one.
 
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 from weakref import ref
 
 from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.util import get_minor_version_range
 from thinc.api import Model
 
 from spacy_bertft.errors import SettingError
@@ -108,9 +110,9 @@ def make_bert_ner(
         SettingError: `min_score` is no probability, or `model` is no token classifier.
     """
     _check_share("min_score", min_score)
-    _find("entity_scores", "register_score")()
+    import_module("spacy_bertft.components.entity_scores").register_score()
     settings = {"overwrite": overwrite, "min_score": min_score, "temperature": 1.0}
-    return _find("ner", "BertNer")(nlp.vocab, model, name, scorer=scorer, **settings)
+    return _make(nlp, name, model, "ner:BertNer", scorer=scorer, **settings)
 
 
 @Language.factory(
@@ -145,7 +147,7 @@ def make_bert_tagger(
     Raises:
         SettingError: `model` is no token classifier.
     """
-    return _find("tagger", "BertTagger")(nlp.vocab, model, name, overwrite=overwrite, set_pos=set_pos, scorer=scorer)
+    return _make(nlp, name, model, "tagger:BertTagger", overwrite=overwrite, set_pos=set_pos, scorer=scorer)
 
 
 def _register_text_factory(factory: str, component: str, threshold: float) -> Callable[..., Any]:
@@ -183,7 +185,7 @@ def _register_text_factory(factory: str, component: str, threshold: float) -> Ca
             raise SettingError("label_smoothing", label_smoothing, "a share from 0 up to, but not 1")
         settings = {"threshold": threshold, "class_weights": class_weights, "label_smoothing": label_smoothing}
         by_weights = {"label_weights": [], "temperature": 1.0, "positive_label": None}
-        return _find("textcat", component)(nlp.vocab, model, name, scorer=scorer, **settings, **by_weights)
+        return _make(nlp, name, model, f"textcat:{component}", scorer=scorer, **settings, **by_weights)
 
     make.__name__ = make.__qualname__ = f"make_{factory}"  # as tracebacks and the documentation name it
     default_config = {
@@ -214,7 +216,7 @@ def make_bert_encoder(nlp: Language, name: str, model: Model) -> "BertEncoderPip
     Raises:
         SettingError: `model` is no encoder.
     """
-    pipe: BertEncoderPipe = _find("encoder", "BertEncoderPipe")(nlp.vocab, model, name)
+    pipe: BertEncoderPipe = _make(nlp, name, model, "encoder:BertEncoderPipe")
     pipe.states.pipeline = ref(nlp)
     return pipe
 
@@ -234,8 +236,18 @@ def make_text_pair(nlp: Language, name: str) -> Callable[[Doc], Doc]:
     return mark_pair
 
 
-def _find(module: str, name: str) -> Any:
-    return getattr(import_module(f"spacy_bertft.components.{module}"), name)
+def _make(nlp: Language, name: str, model: Model, target: str, **settings: Any) -> Any:
+    """Make a component, and let a package of the pipeline require the extras that its encoder needs."""
+    module, _, component = target.partition(":")
+    pipe = getattr(import_module(f"spacy_bertft.components.{module}"), component)(nlp.vocab, model, name, **settings)
+    encoder = getattr(pipe.encoder, "settings", None)
+    extras = {"onnx": encoder and encoder.backend == "onnx", "peft": encoder and encoder.adapter is not None}
+    for extra in (extra for extra, is_needed in extras.items() if is_needed):
+        requirement = f"spacy-bertft[{extra}]{get_minor_version_range(version('spacy-bertft'))}"
+        requirements = nlp.meta.setdefault("requirements", [])
+        if requirement not in requirements:
+            requirements.append(requirement)
+    return pipe
 
 
 def _check_share(name: str, value: float) -> None:

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import inspect
 import json
-from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+import spacy
 from installed import run_python, write_metadata
-from spacy.language import Language
+from spacy.util import get_minor_version_range, load_config, registry
 
-from spacy_bertft.entry_points import factories
+from spacy_bertft import __version__
+from spacy_bertft.entry_points import architectures, factories
+from spacy_bertft.errors import SettingError
 
-COMPONENTS = ["encoder", "ner", "tagger", "textcat", "textcat_multilabel"]
+ROOT = Path(__file__).parent.parent.parent
 BROKEN = 'raise ImportError("libcudart.so.12: cannot open shared object file")\n'
 USE = """
 import json, spacy
@@ -26,6 +29,9 @@ for name, config in (("bert_ner", {}), ("bert_tagger", {"overwrite": False}), ("
 print(json.dumps(errors))
 """
 MODEL = {"@architectures": "spacy-bertft.TokenClassifier.v1"}
+# Of a recipe: the factory, and where its settings are.
+RECIPES = {"ner": "bert_ner", "tagger": "bert_tagger", "textcat": "bert_textcat"}
+RECIPES["textcat_multilabel"] = "bert_textcat_multilabel"
 
 
 @pytest.fixture
@@ -44,13 +50,13 @@ def folder(tmp_path: Path) -> Path:
 def test_spacy_works_with_a_broken_torch_and_our_components_say_what_is_broken(folder: Path) -> None:
     done = run_python("-c", f"MODEL = {MODEL}{USE}", folder=folder)
     assert (done.returncode, done.stderr) == (0, "")
-    refusal = "The component bert_{} cannot be used: ImportError: libcudart.so.12: cannot open shared object file. {}"
-    advice = "Run `pip check`, or install again what is broken."
-    assert json.loads(done.stdout) == {
-        "bert_ner []": ["RequirementError", refusal.format("ner", advice)],
-        "bert_tagger ['overwrite']": ["RequirementError", refusal.format("tagger", advice)],
-        "bert_ner ['model']": ["ImportError", "libcudart.so.12: cannot open shared object file"],
-    }
+    found = json.loads(done.stdout)
+    assert list(found) == ["bert_ner []", "bert_tagger ['overwrite']", "bert_ner ['model']"]
+    for kind, message in found.values():
+        assert kind == "RequirementError"
+        assert message.startswith("The architecture build_")
+        assert "cannot be used: ImportError: libcudart.so.12: cannot open shared object file." in message
+        assert message.endswith("Run `pip check`, or install again what is broken.")
 
 
 @pytest.mark.process
@@ -60,21 +66,52 @@ def test_commands_of_spacy_work_with_a_broken_torch(folder: Path) -> None:
     assert "spaCy version" in done.stdout
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
-def test_each_factory_is_that_of_its_component(name: str) -> None:
-    factory = f"make_bert_{name}"
-    module = import_module(f"spacy_bertft.components.{name.removesuffix('_multilabel')}")
-    assert getattr(factories, factory) is getattr(module, factory)
-
-
-@pytest.mark.parametrize("name", COMPONENTS)
-def test_a_refusal_accepts_the_settings_of_each_component(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Language, "factory", lambda name, func: func)
-    refuse = factories._register_refusal("any", ImportError())
-    factory = getattr(factories, f"make_bert_{name}")
-    assert inspect.signature(factory).parameters.keys() <= inspect.signature(refuse).parameters.keys()
-
-
 def test_other_names_are_unknown() -> None:
-    with pytest.raises(AttributeError, match="has no attribute 'make_ner'"):
-        _ = factories.make_ner
+    with pytest.raises(AttributeError, match="has no attribute 'build_ner'"):
+        _ = architectures.build_ner
+
+
+@pytest.mark.parametrize("model", ["ENTITY_MODEL", "TAG_MODEL", "TEXT_MODEL", "ENCODER"])
+def test_a_default_model_has_every_setting(model: str) -> None:
+    """Those of the encoder and all that no recipe changes are the defaults of the architecture."""
+    settings: dict[str, Any] = getattr(factories, model)
+    build = registry.architectures.get(settings["@architectures"])
+    parameters = inspect.signature(build).parameters
+    assert settings.keys() - {"@architectures"} == parameters.keys()
+    if model == "ENCODER":
+        assert settings == {"@architectures": settings["@architectures"], "name": "bert-base-uncased"} | {
+            name: each.default for name, each in parameters.items() if name != "name"
+        }
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_defaults_are_those_of_the_recipe(recipe: str) -> None:
+    """But for the encoder's window, which goes with the joined sentences of `configs/ner.cfg`."""
+    nlp = spacy.blank("en")
+    nlp.add_pipe(RECIPES[recipe], name="head")
+    defaults = nlp.get_pipe_config("head")
+    sections = load_config(ROOT / "configs" / f"{recipe}.cfg")["components"].values()
+    [section] = [section for section in sections if section["factory"] == RECIPES[recipe]]
+    for settings in (section, defaults):
+        settings["model"]["encoder"] |= {"name": None, "window": None}
+    assert {name: defaults[name] for name in section} == section
+
+
+@pytest.mark.parametrize("factory", ["bert_encoder", "bert_ner", "bert_tagger", "bert_textcat"])
+def test_a_model_of_another_kind_is_an_error(factory: str) -> None:
+    model = factories.TEXT_MODEL if factory != "bert_textcat" else factories.ENTITY_MODEL
+    with pytest.raises(
+        SettingError, match=rf"Expected a model of spacy-bertft\.\w+\.v1 in \[components\.{factory}\.model\]"
+    ):
+        spacy.blank("en").add_pipe(factory, config={"model": model})
+
+
+@pytest.mark.parametrize(("backend", "extras"), [("torch", []), ("onnx", ["onnx"])])
+def test_a_package_requires_the_extras_of_its_encoders(backend: str, extras: list[str]) -> None:
+    if backend == "onnx":
+        pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    nlp = spacy.blank("en")
+    for name in ("one", "two"):
+        nlp.add_pipe("bert_ner", name=name, config={"model": {"encoder": {"backend": backend}}})
+    wanted = [f"spacy-bertft[{extra}]{get_minor_version_range(__version__)}" for extra in extras]
+    assert nlp.meta.get("requirements", []) == wanted
