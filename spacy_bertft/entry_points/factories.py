@@ -55,7 +55,8 @@ TAG_MODEL = {**_TOKEN_MODEL, "decoder": "greedy", "token_loss": 0.0, "label_smoo
 TEXT_MODEL = {
     "@architectures": "spacy-bertft.TextClassifier.v1",
     "encoder": ENCODER,
-    "pooling": "mean",
+    # Not mean, as in the recipes: so a component without labels can take the head of its checkpoint.
+    "pooling": "cls",
     "windows": "mean",
     "dropout": None,
     "head_lr_scale": 10.0,

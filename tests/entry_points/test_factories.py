@@ -86,7 +86,7 @@ def test_a_default_model_has_every_setting(model: str) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_defaults_are_those_of_the_recipe(recipe: str) -> None:
-    """But for the encoder's window, which goes with the joined sentences of `configs/ner.cfg`."""
+    """But for the window, which goes with the joined sentences of `configs/ner.cfg`, and the pooling of texts."""
     nlp = spacy.blank("en")
     nlp.add_pipe(RECIPES[recipe], name="head")
     defaults = nlp.get_pipe_config("head")
@@ -94,6 +94,7 @@ def test_the_defaults_are_those_of_the_recipe(recipe: str) -> None:
     [section] = [section for section in sections if section["factory"] == RECIPES[recipe]]
     for settings in (section, defaults):
         settings["model"]["encoder"] |= {"name": None, "window": None}
+        settings["model"].pop("pooling", None)
     assert {name: defaults[name] for name in section} == section
 
 
