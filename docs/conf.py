@@ -61,8 +61,8 @@ def fill_in(app: Sphinx, page: str, source: list[str]) -> None:
 def name_files(app: Sphinx, page: document) -> None:
     """Name the files of the repository that a page links to, which are on no page; a link to nothing is an error."""
     for link in list(page.findall(pending_xref)):
-        folder = (DOCS / link["refdoc"]).parent
-        target = link["reftarget"].partition("#")[0]  # without .md where that is taken for a page
+        folder = (DOCS / app.env.docname).parent
+        target = link.get("reftarget", "").partition("#")[0]  # without .md where that is taken for a page
         for suffix in ("", ".md"):
             found = (folder / f"{target}{suffix}").resolve()
             if target and found.is_file() and (DOCS not in found.parents or found.suffix != ".md"):
