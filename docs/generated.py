@@ -162,7 +162,10 @@ def _document(kind: str, name: str, options: str) -> str:
         target = f"{function.__module__}.{function.__qualname__}"
     directive = "autoclass" if isinstance(function, type) else "autofunction"
     lines = [f".. {directive}:: {target}", ""]
-    if (returned := find_returned(function)) is not None:
+    returned = find_returned(function)
+    if named := re.match(r":class: (\w+)\n", options):  # where the factory names only what several have in common
+        returned, options = getattr(sys.modules[function.__module__], named[1]), options[named.end() :]
+    if returned is not None:
         lines += [f".. autoclass:: {returned.__module__}.{returned.__qualname__}"]
         lines += [f"   {option}" for option in options.splitlines()]
     return "\n".join(["```{eval-rst}", *lines, "", "```"])
