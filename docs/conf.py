@@ -15,7 +15,7 @@ ROOT = DOCS.parent
 # The package of this checkout, wherever it is installed from, and what is next to this file.
 sys.path[:0] = [str(ROOT), str(DOCS)]
 
-import generated
+import generated  # noqa: E402
 
 project = "spacy-bertft"
 author = "The spacy-bertft authors"

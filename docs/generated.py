@@ -77,8 +77,8 @@ def write_commands(docs: Path) -> None:
         _write(path, page)
     commands = get_command(app).commands.values()  # type: ignore[attr-defined]
     rows = [
-        f"| {command.rich_help_panel} | [{command.name}](commands/{command.name}.md) | {_first_sentence(command.help)} |"
-        for command in commands
+        f"| {each.rich_help_panel} | [{each.name}](commands/{each.name}.md) | {_first_sentence(each.help)} |"
+        for each in commands
     ]
     table = "\n".join(["| | command | what it does |", "|---|---|---|", *rows])
     _write(docs / "_generated" / "commands.md", f"{table}\n")
@@ -96,7 +96,9 @@ def write_settings(docs: Path) -> None:
                 lines.append("It has no settings.")
                 continue
             lines += ["| setting | default | meaning |", "|---|---|---|"]
-            lines += [f"| `{key}` | {_format_default(value)} | {_escape(meaning)} |" for key, value, meaning in settings]
+            lines += [
+                f"| `{key}` | {_format_default(value)} | {_escape(meaning)} |" for key, value, meaning in settings
+            ]
     _write(docs / "_generated" / "settings.md", "\n".join(lines) + "\n")
 
 

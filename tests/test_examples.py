@@ -386,14 +386,14 @@ def test_every_setting_is_in_the_reference(tmp_path):
             for parameter in inspect.signature(function).parameters.values():
                 if parameter.name not in ("nlp", "name") or "architectures" in name:
                     assert re.search(rf"^\| `{parameter.name}` \| \S.* \| \S.* \|$", section, flags=re.MULTILINE)
-    assert "| `model.encoder.frozen_layers` | `\"none\"` |" in table
+    assert '| `model.encoder.frozen_layers` | `"none"` |' in table
 
 
 def test_every_public_name_has_its_place():
     generated = load_generated()
     text = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE)
     for name in (name for functions in generated.list_registered().values() for name in functions):
-        [place] = [found.start() for found in re.finditer(rf"^```{{registered}} {re.escape(name)}$", text, re.MULTILINE)]
+        [place] = [each.start() for each in re.finditer(rf"^```{{registered}} {re.escape(name)}$", text, re.MULTILINE)]
         assert f"`{name}`" in text[:place].rsplit("\n## ", 1)[-1].splitlines()[0]
 
 
@@ -407,7 +407,7 @@ def test_every_function_has_its_place():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page):
-    links = [link for link in re.findall(r"\]\(([^)#:\s]+)[^):\s]*\)", page.read_text(encoding="utf-8"))]
+    links = re.findall(r"\]\(([^)#:\s]+)[^):\s]*\)", page.read_text(encoding="utf-8"))
     base = ROOT if page.parent == ROOT else page.parent
     missing = [link for link in links if not (base / link).exists() and not link.startswith("commands/")]
     assert not missing
