@@ -22,7 +22,6 @@ from typing import Any
 import pytest
 import spacy
 import srsly
-from docs import generated
 from planted_words import make_example, make_planted_pipeline, plant
 from small_checkpoints import make_checkpoint
 from spacy.cli import app as spacy_app
@@ -31,6 +30,7 @@ from spacy.util import load_config, load_model_from_config
 from thinc.api import Config, fix_random_seed
 from typer.testing import CliRunner
 
+from docs import generated
 from spacy_bertft.cli import app as our_app
 
 # spaCy's own `package` leaves files to be closed by whoever collects them.
