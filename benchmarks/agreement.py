@@ -25,7 +25,7 @@ from transformers import pipeline as make_hf_pipeline
 
 from spacy_bertft.exchange.export_hf import export_hf
 from spacy_bertft.exchange.import_hf import import_hf
-from spacy_bertft.tags.decoding import best_paths
+from spacy_bertft.tags.chain import best_paths
 from spacy_bertft.tags.forward_backward import build_chain, build_free_chain
 
 Entity = tuple[int, int, str]

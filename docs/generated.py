@@ -2,7 +2,8 @@
 
 - `write_commands`: a page for each command, from what `--help` shows.
 - `write_settings`: a table for each registered function with its settings, their defaults and their meaning.
-- `replace_names`: a block `{registered} NAME` or `{function} NAME` in a page becomes the documentation of that name.
+- `replace_names`: a block `{registered} NAME` or `{function} NAME` in a page becomes the documentation of that name, a
+  block `{config} FACTORY` the section of a config with all defaults.
 
 A setting without a meaning in its docstring is an error.
 """
@@ -22,6 +23,7 @@ from typing import Any
 
 import spacy
 from spacy.language import Language
+from thinc.api import Config
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,7 +44,7 @@ HEADINGS = {
     "spacy_scorers": "Scorers",
 }
 Setting = tuple[str, Any, str]  # name, default, meaning
-_BLOCK = re.compile(r"^```\{(registered|function)\} (\S+)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^```\{(registered|function|config)\} (\S+)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
 
 def list_registered() -> dict[str, dict[str, Any]]:
@@ -125,13 +127,20 @@ def _walk(prefix: str, function: Callable[..., Any], given: Mapping[str, Any], s
 
 
 def read_meanings(function: Callable[..., Any]) -> dict[str, str]:
-    """Read what the docstring of a function, or of the class of what it returns, says about each parameter."""
-    for documented in (function, find_returned(function)):
-        found = re.search(r"^Args:\n((?: {4}.*\n|\n)+)", f"{inspect.getdoc(documented) or ''}\n", flags=re.MULTILINE)
-        if found:
-            pairs = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", found[1], flags=re.MULTILINE)
-            return {name: " ".join(text.split()) for name, text in pairs}
-    return {}
+    """Read what docstrings say about each parameter: the function's own, or those of classes that it leads to."""
+    meanings: dict[str, str] = {}
+    for documented in (function, find_settings(function), find_returned(function)):
+        text = f"{inspect.getdoc(documented) or ''}\n" if documented is not None else ""
+        for section in re.findall(r"^(?:Args|Attributes):\n((?: {4}.*\n|\n)+)", text, flags=re.MULTILINE):
+            pairs = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", section, flags=re.MULTILINE)
+            meanings = {name: " ".join(words.split()) for name, words in pairs} | meanings
+    return meanings
+
+
+def find_settings(function: Callable[..., Any]) -> type | None:
+    """Find the class that has the settings of a function, where its docstring says `Those of NAME`."""
+    named = re.search(r"Those of `(\w+)`", inspect.getdoc(function) or "")
+    return vars(sys.modules[function.__module__]).get(named[1]) if named else None
 
 
 def find_returned(function: Callable[..., Any]) -> type | None:
@@ -153,6 +162,8 @@ def replace_names(text: str) -> str:
 
 def _document(kind: str, name: str, options: str) -> str:
     """Write the directives for a name; options such as `:members: predict` are those of the class that it returns."""
+    if kind == "config":
+        return f"```ini\n{_format_config(name)}\n```"
     if kind == "function":
         import spacy_bertft
 
@@ -164,13 +175,28 @@ def _document(kind: str, name: str, options: str) -> str:
         target = f"{function.__module__}.{function.__qualname__}"
     directive = "autoclass" if isinstance(function, type) else "autofunction"
     lines = [f".. {directive}:: {target}", ""]
-    returned = find_returned(function)
-    if named := re.match(r":class: (\w+)\n", options):  # where the factory names only what several have in common
-        returned, options = getattr(sys.modules[function.__module__], named[1]), options[named.end() :]
-    if returned is not None:
+    if (settings := find_settings(function)) is not None:
+        lines += [f".. autoclass:: {settings.__module__}.{settings.__qualname__}", ""]
+    if (returned := _find_component(name) or find_returned(function)) is not None:
         lines += [f".. autoclass:: {returned.__module__}.{returned.__qualname__}"]
         lines += [f"   {option}" for option in options.splitlines()]
     return "\n".join(["```{eval-rst}", *lines, "", "```"])
+
+
+def _find_component(name: str) -> type | None:
+    """Find the class of the component that a factory makes, for which nothing is read from disk."""
+    if not Language.has_factory(name):
+        return None
+    component = type(spacy.blank("en").add_pipe(name))
+    return component if component.__module__.startswith("spacy_bertft.") else None
+
+
+def _format_config(factory: str) -> str:
+    nlp = spacy.blank("en")
+    name = factory if factory == "bert_encoder" else factory.removeprefix("bert_")
+    nlp.add_pipe(factory, name=name)
+    config = Config({"components": {name: nlp.config["components"][name]}})
+    return config.to_str().removeprefix("[components]\n\n").replace("1e-08", "0.00000001").strip()
 
 
 def _find_reference(value: object) -> tuple[str, str] | None:

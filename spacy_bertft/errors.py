@@ -21,8 +21,7 @@
 
 An error carries its data as attributes and builds its own sentence: where and what, what was expected, what to do next.
 What it quotes from a file is cut in the middle if it is long, so that its sentence can be read whatever the file holds.
-
-Content that may be damaged or hostile: whatever a library says about it becomes an error of ours.
+What a library says about damaged or hostile content becomes an error of ours.
 """
 
 from __future__ import annotations
@@ -39,17 +38,17 @@ _LONGEST = 300  # characters of one part of a sentence
 _LONGEST_LINE = 900  # of a whole one about a checkpoint
 
 
-def shorten(text: str) -> str:
+def shorten(text: str, longest: int = _LONGEST) -> str:
     """Leave out the middle of a long part of a sentence, and keep its start, what it quotes, and its end, the advice.
 
     Example:
         >>> len(shorten("x" * 1_000_000))
         300
     """
-    if len(text) <= _LONGEST:
+    if len(text) <= longest:
         return text
-    n_end = _LONGEST // 2
-    return f"{text[: _LONGEST - n_end - 3]} … {text[-n_end:]}"
+    n_end = longest // 2
+    return f"{text[: longest - n_end - 3]} … {text[-n_end:]}"
 
 
 class BertftError(Exception):
@@ -119,9 +118,7 @@ class CheckpointError(BertftError, ValueError):
 
     def __init__(self, message: str, **data: object) -> None:
         line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
-        if len(line) > _LONGEST_LINE:
-            line = f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
-        super().__init__(line, **data)
+        super().__init__(shorten(line, _LONGEST_LINE), **data)
 
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
@@ -162,14 +159,13 @@ class MissingEncoderError(NotInitializedError):
         factory, wanted = '"bert_encoder"', "bert_encoder or transformer"
         if upstream != "*":
             factory, wanted = f'"bert_encoder", name="{upstream}"', f"component named '{upstream}'"
-        super().__init__(
+        message = (
             f"{component or 'A shared encoder'}: the encoder that it shares is missing, since no {wanted} is before "
             f'{name} in the pipeline. Add one with nlp.add_pipe({factory}, before="{name}"), with source=… if {name} '
             f"comes from another pipeline; or call nlp.replace_listeners in that pipeline, before {name} leaves it, to "
-            f"give {name} a copy of the encoder.",
-            component=component,
-            upstream=upstream,
+            f"give {name} a copy of the encoder."
         )
+        super().__init__(message, component=component, upstream=upstream)
 
 
 class DivergedError(BertftError, ArithmeticError):
@@ -184,11 +180,7 @@ class DivergedError(BertftError, ArithmeticError):
 
 
 class WorkerError(BertftError, RuntimeError):
-    """A worker process failed.
-
-    Args:
-        reason: What happened to it.
-    """
+    """A worker process failed."""
 
     def __init__(self, reason: str) -> None:
         message = f"A worker process failed: {reason}. Finished shards are kept; run the same command again to resume."
@@ -201,15 +193,6 @@ class UnsupportedError(BertftError, NotImplementedError):
 
 class FixedLabelsError(UnsupportedError, ValueError):
     """A label cannot be added, since the component is initialized."""
-
-    def __init__(self, component: str, n_labels: int, label: str) -> None:
-        super().__init__(
-            f"{component} is initialized with {n_labels} labels; '{shorten(label)}' cannot be added. "
-            "Add labels before nlp.initialize(), or initialize again with data that has them.",
-            component=component,
-            n_labels=n_labels,
-            label=label,
-        )
 
 
 class MissingExtraError(BertftError, ImportError):

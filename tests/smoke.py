@@ -52,7 +52,8 @@ def main() -> None:
         run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, ROOT)
         venv.create(environment, with_pip=True)
         python = environment / "bin" / "python"
-        run(python, "-m", "pip", "install", "--quiet", *constraints, *wheels.glob("*.whl"), wheel.resolve())
+        install = ["-m", "pip", "install", "--quiet", "--no-compile", *constraints]
+        run(python, *install, *wheels.glob("*.whl"), wheel.resolve())
         pipeline = wheel.name.split("-")[0]
         home = Path(folder) / "home"
         home.mkdir(mode=0o555)  # nothing can be fetched into a cache, and nothing has to be

@@ -41,3 +41,12 @@ def test_words_per_second_are_those_of_the_benchmark():
     figures = re.findall(r"\b\d+,\d{3}\b", table)
     assert len(figures) == 6
     assert all(f"| {figure} |" in RESULTS for figure in figures)
+
+
+def test_files_that_are_named_exist():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    shown = {
+        page.name: re.findall(r"`((?:[\w.-]+/)+[\w-]+\.[a-z]+)`", page.read_text(encoding="utf-8")) for page in pages
+    }
+    assert len(shown["CONTRIBUTING.md"]) > 10  # what to open for a change
+    assert not [(page, path) for page, paths in shown.items() for path in paths if not (ROOT / path).exists()]

@@ -48,5 +48,6 @@ def test_another_answer_is_noticed(kind, saved, tmp_path):
     answers = srsly.read_json(tmp_path / "answers.json")
     answers[0][kind] = [score + 1e-4 for score in answers[0][kind]] if kind == "scores" else answers[0][kind][:-1]
     srsly.write_json(tmp_path / "answers.json", answers)
-    with pytest.raises(AssertionError):
+    noticed = "Not equal to tolerance" if kind == "scores" else rf"\('{ASKED[0]}', '{kind}'\)"
+    with pytest.raises(AssertionError, match=noticed):
         check(tmp_path)

@@ -74,6 +74,7 @@ def test_train_a_tagger(folder):
     same = ["--paths.train", "tags.spacy", "--paths.dev", "tags.spacy", "--paths.encoder", "encoder"]
     command = ["train", ROOT / "configs" / "tagger.cfg", "--output", "tagger", *same]
     settings = [setting.replace("components.ner", "components.tagger") for setting in small()]
+    settings += ["--training.optimizer.learn_rate.total_steps=60", "--training.eval_frequency=30"]
     run("spacy", *command, *settings, "--components.tagger.set_pos=true", cwd=folder)
     doc = spacy.load(folder / "tagger" / "model-best")("find the plot")
     assert [token.pos_ for token in doc] == [token.tag_ for token in doc] == ["VERB", "DET", "NOUN"]
@@ -180,6 +181,7 @@ def test_our_configs_are_complete(folder, config):
     assert spacy.util.load_config(folder / "same.cfg") == ours
 
 
+@pytest.mark.slow
 def test_benchmark_speed(folder):
     command = [
         "benchmark",

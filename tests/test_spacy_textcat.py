@@ -17,8 +17,8 @@ CONFIGS = ROOT / "configs"
 COLOURS, ANIMALS = ("red", "green", "blue"), ("cat", "dog", "bird")
 
 SMALL = [
-    "--training.optimizer.learn_rate.total_steps=120",
-    "--training.eval_frequency=60",
+    "--training.optimizer.learn_rate.total_steps=80",
+    "--training.eval_frequency=40",
     "--training.optimizer.learn_rate.warmup_steps=5",
     "--training.optimizer.learn_rate.initial_rate=0.005",
     "--components.textcat.model.head_lr_scale=1.0",
@@ -94,6 +94,7 @@ def test_package(folder):
     assert spacy.load(meta.parent / "en_colours" / meta.parent.name)("red bird").cats.keys() == set(COLOURS)
 
 
+@pytest.mark.slow  # components/test_textcat.py trains both by spaCy's functions
 def test_one_pipeline_finds_entities_and_categories(folder):
     """Both are trained by one `spacy train`, scored by one `spacy evaluate`, and answer together."""
     nlp = spacy.blank("en")

@@ -137,7 +137,7 @@ def _check_pieces(pieces: PieceBatch, texts: list[str]) -> None:
 
 def _check_alignment(plan: EncodingPlan, tokens: TokenBatch) -> None:
     pieces = plan.pieces
-    piece_by_token = align(pieces, tokens).piece_by_token
+    piece_by_token = align(pieces, tokens)
     rows = [piece_by_token[start:end] for start, end in zip(plan.token_index, plan.token_end, strict=True)]
     with_piece = [int(piece) for row in rows for piece in row if piece >= 0]
     check(with_piece == piece_by_token[piece_by_token >= 0].tolist(), "the plan has all tokens with pieces, in order")

@@ -14,7 +14,7 @@ from spacy.vocab import Vocab
 
 from spacy_bertft.data import convert_texts
 from spacy_bertft.data.conversion import ConversionReport
-from spacy_bertft.data.texts.options import TextFormat
+from spacy_bertft.data.texts.rows import TextFormat
 
 from .blanks import remember_blanks
 from .laws import check, expect_clear_errors

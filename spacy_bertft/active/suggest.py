@@ -11,8 +11,7 @@ import numpy as np
 from spacy.language import Language
 
 from spacy_bertft.active.diversity import pick_diverse
-from spacy_bertft.active.formats import FORMATS, Suggestion, format_suggestion
-from spacy_bertft.active.preannotation import read_preannotation
+from spacy_bertft.active.formats import FORMATS, Suggestion, format_suggestion, make_suggestion
 from spacy_bertft.active.survey import Candidate, SuggestReport, Survey, find_measured
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import load_pipeline
@@ -83,9 +82,8 @@ def suggest(
     _check_output(output, source)
     nlp = load_pipeline(pipeline)
     measured = find_measured(nlp, component)
-    survey = Survey(nlp, measured, n_texts * candidates, has_vectors=diversity > 0)
-    survey.read(source, text_column)
-    chosen = _choose(survey.pool.list_sorted(), n_texts, diversity)
+    survey = Survey(nlp, measured, has_vectors=diversity > 0)
+    chosen = _choose(survey.read(source, text_column, n_texts * candidates), n_texts, diversity)
     lines = tuple(
         json.dumps(format_suggestion(each, layout), ensure_ascii=False) for each in _annotate(nlp, measured, chosen)
     )
@@ -111,13 +109,7 @@ def _annotate(
     name = f"{nlp.meta['lang']}_{nlp.meta['name']}-{nlp.meta['version']}"
     docs = nlp.pipe(candidate.text.text for candidate in chosen)
     for candidate, doc in zip(chosen, docs, strict=True):
-        yield Suggestion(
-            text=candidate.text.text,
-            uncertainty=candidate.uncertainty,
-            meta=candidate.text.meta,
-            answer=read_preannotation(doc, measured.values()),
-            pipeline=name,
-        )
+        yield make_suggestion(doc, candidate.uncertainty, candidate.text.meta, name, measured.values())
 
 
 def _check_output(output: Path | None, source: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from heapq import nlargest
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -39,28 +40,6 @@ class Candidate:
     text: UnlabelledText
     uncertainty: float
     vector: NDArray[np.float32] | None = None
-
-
-class CandidatePool:
-    """Keeps the most uncertain of the texts that come by, in memory that does not grow with their number.
-
-    Args:
-        n_kept: How many are kept.
-    """
-
-    def __init__(self, n_kept: int) -> None:
-        self.n_kept = n_kept
-        self._candidates: list[Candidate] = []
-
-    def add(self, candidates: Iterable[Candidate]) -> None:
-        """Add texts; the least uncertain of all may have to go."""
-        self._candidates.extend(candidates)
-        if len(self._candidates) > 2 * self.n_kept:
-            self._candidates = self.list_sorted()
-
-    def list_sorted(self) -> list[Candidate]:
-        """List what is kept, the most uncertain first; among equals the one that came first."""
-        return sorted(self._candidates, key=lambda candidate: -candidate.uncertainty)[: self.n_kept]
 
 
 def find_measured(nlp: Language, component: str | None = None) -> dict[str, BertComponent]:
@@ -157,17 +136,10 @@ class Survey:
     Args:
         nlp: The pipeline.
         measured: Its components whose uncertainty counts.
-        n_candidates: How many texts are kept.
-        has_vectors: Whether their vectors are kept too.
-
-    Attributes:
-        pool: The texts that are kept.
+        has_vectors: Whether the vectors of texts are kept too.
     """
 
-    def __init__(
-        self, nlp: Language, measured: Mapping[str, BertComponent], n_candidates: int, *, has_vectors: bool
-    ) -> None:
-        self.pool = CandidatePool(n_candidates)
+    def __init__(self, nlp: Language, measured: Mapping[str, BertComponent], *, has_vectors: bool) -> None:
         self._nlp = nlp
         self._measured = measured
         self._has_vectors = has_vectors
@@ -175,22 +147,22 @@ class Survey:
         self._n_measured = 0
         self._total = 0.0
 
-    def read(self, path: Path, text_column: str) -> None:
+    def read(self, path: Path, text_column: str, n_candidates: int) -> list[Candidate]:
         """Measure the texts of a file, each of several copies once.
+
+        Returns:
+            The most uncertain ones first, in memory that does not grow with the file; among equals the earlier one.
 
         Raises:
             DataError: There is no such file, or no text in it.
             ColumnFormatError: A line cannot be read, or its text is longer than the pipeline takes.
             UnsupportedError: Vectors are wanted, and the encoder gives none.
         """
-        texts = iter(tqdm(self._read_distinct(path, text_column), desc="Measuring", unit=" texts", disable=None))
-        while batch := list(islice(texts, self._nlp.batch_size)):
-            candidates = measure_texts(self._nlp, self._measured, batch, has_vectors=self._has_vectors)
-            self._n_measured += len(candidates)
-            self._total += sum(candidate.uncertainty for candidate in candidates)
-            self.pool.add(candidates)
-        if not self._n_measured:
+        candidates = self._measure(self._read_distinct(path, text_column))
+        kept = nlargest(n_candidates, candidates, key=lambda candidate: candidate.uncertainty)
+        if not kept:
             raise DataError(f"{path}: there is no text in it. Expected texts to choose from.")
+        return kept
 
     def report(self, chosen: Sequence[Candidate]) -> SuggestReport:
         """Report what was read and left out, and what was chosen of it."""
@@ -203,6 +175,14 @@ class Survey:
             mean_measured=self._total / self._n_measured,
             mean_suggested=sum(candidate.uncertainty for candidate in chosen) / len(chosen),
         )
+
+    def _measure(self, distinct: Iterator[UnlabelledText]) -> Iterator[Candidate]:
+        texts = iter(tqdm(distinct, desc="Measuring", unit=" texts", disable=None))
+        while batch := list(islice(texts, self._nlp.batch_size)):
+            for candidate in measure_texts(self._nlp, self._measured, batch, has_vectors=self._has_vectors):
+                self._n_measured += 1
+                self._total += candidate.uncertainty
+                yield candidate
 
     def _read_distinct(self, path: Path, text_column: str) -> Iterator[UnlabelledText]:
         seen: set[bytes] = set()
@@ -244,11 +224,11 @@ def watch_encoder(model: HeadModel[Any]) -> Iterator[ReadVectors]:
 
 
 def _combine_means(seen: list[EncodedDocs]) -> NDArray[np.float32]:
-    if not seen or "mean" not in seen[-1].window_vectors:
+    if not seen or "mean" not in seen[-1].vectors:
         raise UnsupportedError("The encoder gives no mean of its states, so there are no vectors to compare texts by.")
     encoded = seen[-1]
     means = combine_windows(
-        encoded.window_vectors["mean"], encoded.window_doc, encoded.window_lengths, len(encoded.lengths), "mean"
+        encoded.vectors["mean"], encoded.window_doc, encoded.window_lengths, len(encoded.lengths), "mean"
     )
     vectors: NDArray[np.float32] = means.detach().float().cpu().numpy()
     return vectors

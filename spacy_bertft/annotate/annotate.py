@@ -110,7 +110,7 @@ def annotate(
             chunks = cut_unfinished(found.sources, settings, before)
             reports = run_local(Annotator(settings, worker, nlp), chunks, n_process or 1)
         with closing(reports):
-            _follow(reports, found.n_bytes, sum(before.values()), is_strict=strict)
+            _follow(reports, sum(source.n_bytes for source in found.sources), sum(before.values()), is_strict=strict)
         counts = ledger.finish()
     report = AnnotateReport(
         output=str(output),

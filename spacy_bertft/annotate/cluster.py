@@ -9,7 +9,7 @@ import logging
 import os
 import warnings
 from collections.abc import Collection, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from spacy_bertft.annotate.chunks import Chunk, cut_unfinished
@@ -47,46 +47,37 @@ def run_on_ray(
         WorkerError: A file could not be read any more; an actor could not load the pipeline, or not write.
     """
     ray = _import_ray()
-    with _connect(ray, n_process, address):
-        if worker.find_gpu() is not None and not address and not ray.cluster_resources().get("GPU"):
-            raise SettingError("device", worker.device, "cpu: Ray finds no GPU on this machine")
-        yield from _stream(ray, settings, worker, sources, frozenset(finished), n_process)
+    done = frozenset(finished)
+    files = [{"number": number} for number in range(len(sources))]
 
-
-def _stream(
-    ray: Any,
-    settings: AnnotateSettings,
-    worker: WorkerSettings,
-    sources: Sequence[Source],
-    finished: frozenset[str],
-    n_process: int | None,
-) -> Generator[ShardReport]:
     def read(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         try:
-            for chunk in cut_unfinished([sources[row["number"]]], settings, finished):
+            for chunk in cut_unfinished([sources[row["number"]]], settings, done):
                 yield {"chunk": chunk.to_bytes(), "error": ""}
         except (BertftError, OSError) as error:
             yield {"chunk": b"", "error": str(error)}
 
-    files = [{"number": number} for number in range(len(sources))]
-    pool = {"size": n_process} if n_process else {"min_size": 1}
-    reports = (
-        ray.data.from_items(files, override_num_blocks=len(files))
-        # Without a CPU of its own a reader never waits for the annotators, and is not made one with them.
-        .flat_map(read, num_cpus=0, concurrency=min(_N_READERS, len(files)))
-        .map_batches(
-            RayAnnotator,
-            fn_constructor_args=(settings, worker),
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(**pool),
-            num_cpus=1,
-            num_gpus=0 if worker.find_gpu() is None else 1,
+    with _connect(ray, n_process, address):
+        gpu = worker.find_gpu()
+        if gpu is not None and not address and not ray.cluster_resources().get("GPU"):
+            raise SettingError("device", worker.device, "cpu: Ray finds no GPU on this machine")
+        reports = (
+            ray.data.from_items(files, override_num_blocks=len(files))
+            # Without a CPU of its own a reader never waits for the annotators, and is not made one with them.
+            .flat_map(read, num_cpus=0, concurrency=min(_N_READERS, len(files)))
+            .map_batches(
+                RayAnnotator,
+                fn_constructor_args=(settings, worker),
+                batch_size=1,
+                compute=ray.data.ActorPoolStrategy(**{"size": n_process} if n_process else {"min_size": 1}),
+                num_cpus=1,
+                num_gpus=0 if gpu is None else 1,
+            )
         )
-    )
-    for row in reports.iter_rows():
-        if row["error"]:
-            raise WorkerError(row["error"].rstrip("."))
-        yield ShardReport.from_json(row["report"])
+        for row in reports.iter_rows():
+            if row["error"]:
+                raise WorkerError(row["error"].rstrip("."))
+            yield ShardReport.from_json(row["report"])
 
 
 def _import_ray() -> Any:
@@ -117,33 +108,30 @@ class RayAnnotator:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Annotate a chunk, which is a row for Ray, unless it could not be read."""
-        failure = self._failure or batch["error"][0]
-        if failure:
-            return {"report": [""], "error": [failure]}
-        try:
-            report = self._annotator(Chunk.from_bytes(batch["chunk"][0]))
-        except (BertftError, OSError) as error:
-            return {"report": [""], "error": [str(error)]}
-        return {"report": [report.to_json()], "error": [""]}
+        report, failure = "", self._failure or batch["error"][0]
+        if not failure:
+            try:
+                report = self._annotator(Chunk.from_bytes(batch["chunk"][0])).to_json()
+            except (BertftError, OSError) as error:
+                failure = str(error)
+        return {"report": [report], "error": [failure]}
 
 
 @contextmanager
 def _connect(ray: Any, n_process: int | None, address: str | None) -> Iterator[None]:
     """Use the Ray of this process, that of a cluster, or a new one on this machine."""
-    if ray.is_initialized():
-        with _quiet(ray):
-            yield
-        return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-    # Ray logs what its own processes do to its own files, whatever the level here.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    options: dict[str, Any] = {"address": address} if address else {"num_cpus": n_process, "include_dashboard": False}
-    ray.init(**options, logging_level="error", log_to_driver=False)
-    try:
-        with _quiet(ray):
-            yield
-    finally:
-        ray.shutdown()
+    with ExitStack() as stack:
+        if not ray.is_initialized():
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+            # Ray logs what its own processes do to its own files, whatever the level here.
+            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+            place: dict[str, Any] = (
+                {"address": address} if address else {"num_cpus": n_process, "include_dashboard": False}
+            )
+            ray.init(**place, logging_level="error", log_to_driver=False)
+            stack.callback(ray.shutdown)
+        stack.enter_context(_quiet(ray))
+        yield
 
 
 @contextmanager

@@ -46,11 +46,6 @@ class Inputs:
     sources: tuple[Source, ...]
     left_out: tuple[str, ...]
 
-    @property
-    def n_bytes(self) -> int:
-        """The size of all files."""
-        return sum(source.n_bytes for source in self.sources)
-
 
 def find_inputs(names: Sequence[str]) -> Inputs:
     """Find the files of the input: files as they are given, those of a directory by name.

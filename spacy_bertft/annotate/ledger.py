@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -33,11 +34,6 @@ class ShardReport:
     n_empty: int
     weight: int
     problems: tuple[Problem, ...]
-
-    @property
-    def n_read(self) -> int:
-        """Rows of the chunk."""
-        return self.n_written + len(self.problems)
 
     def to_json(self) -> str:
         """Format the report."""
@@ -116,11 +112,11 @@ class Ledger:
 
     def __init__(self, output: OutputDir) -> None:
         self.output = output
-        if output.is_file():
+        if output.files.isfile(""):
             raise SettingError("output", output.url, "a directory; it is a file")
-        self._has_begun = output.exists(self.RUN) and not self._has_failed()
+        self._has_begun = output.files.exists(self.RUN) and not self._has_failed()
         # A run that was killed before it had begun has left nothing else.
-        if not output.exists(self.RUN) and output.list_names() not in ([], [OutputDir.TEMPORARY]):
+        if not output.files.exists(self.RUN) and output.list_names() not in ([], [OutputDir.TEMPORARY]):
             raise DataError(
                 f"{output.url} is not empty, and holds no run that could be resumed. Expected a new directory."
             )
@@ -150,7 +146,7 @@ class Ledger:
             self.output.remove(self.ERRORS)  # of a run that could annotate nothing
             self._write({**plan, "done": None})
             return None
-        earlier = json.loads(self.output.read(self.RUN))
+        earlier = json.loads(self.output.files.cat_file(self.RUN))
         for setting, value in _flatten(json.loads(json.dumps(plan))).items():
             if _flatten(earlier).get(setting) != value:
                 raise SettingError(
@@ -177,23 +173,21 @@ class Ledger:
         Returns:
             Counts of rows and shards.
         """
-        counts = dict.fromkeys(("read", "written", "failed", "empty_lines", "shards"), 0)
+        counts: Counter[str] = Counter(read=0, written=0, failed=0, empty_lines=0, shards=0)
         for report in self.read_reports():
-            counts["read"] += report.n_read
-            counts["written"] += report.n_written
-            counts["failed"] += len(report.problems)
-            counts["empty_lines"] += report.n_empty
-            counts["shards"] += report.n_written > 0
+            n_failed, n_written = len(report.problems), report.n_written
+            counts.update(read=n_written + n_failed, written=n_written, failed=n_failed)
+            counts.update(empty_lines=report.n_empty, shards=n_written > 0)
         if counts["failed"]:
             with self.output.replace_when_done(self.ERRORS) as file:
                 file.writelines(_format_problems(self.read_reports()))
-        self._write({**json.loads(self.output.read(self.RUN)), "done": counts})
+        self._write({**json.loads(self.output.files.cat_file(self.RUN)), "done": counts})
         self.output.remove_temporary()
         return counts
 
     def _has_failed(self) -> bool:
         """Return whether a run is over that could annotate nothing: a mistake in the command, which is tried again."""
-        done = json.loads(self.output.read(self.RUN))["done"]
+        done = json.loads(self.output.files.cat_file(self.RUN))["done"]
         return done is not None and not done["written"]
 
     def _write(self, run: Mapping[str, Any]) -> None:
@@ -208,5 +202,4 @@ def _format_problems(reports: Iterable[ShardReport]) -> Iterator[bytes]:
 
 
 def _flatten(plan: Mapping[str, Any]) -> dict[str, Any]:
-    settings = plan["settings"]
-    return {**settings, **{name: value for name, value in plan.items() if name not in ("settings", "done")}}
+    return {**plan["settings"], **{name: plan[name] for name in ("version", "pipeline", "inputs")}}

@@ -69,6 +69,7 @@ class OutputDir:
 
     Attributes:
         url: The same, from anywhere.
+        files: Its file system, where names are relative to the directory.
 
     Raises:
         SettingError: fsspec cannot open it.
@@ -79,31 +80,18 @@ class OutputDir:
     def __init__(self, url: str) -> None:
         self.url = make_absolute(url)
         file_system, path = find_file_system(self.url, "output")
-        self._files = DirFileSystem(path.rstrip("/"), file_system)  # names are relative to the directory
+        self.files = DirFileSystem(path.rstrip("/"), file_system)
 
     def list_names(self, folder: str = "") -> list[str]:
         """List the names of what is in a directory of it; none if it does not exist."""
-        if not self._files.isdir(folder):
+        if not self.files.isdir(folder):
             return []
-        self._files.invalidate_cache(folder)
-        return sorted(each.rstrip("/").rpartition("/")[2] for each in self._files.ls(folder, detail=False))
-
-    def exists(self, name: str) -> bool:
-        """Return whether something has that name in it."""
-        return bool(self._files.exists(name))
-
-    def is_file(self) -> bool:
-        """Return whether a file has the name of the directory."""
-        return bool(self._files.isfile(""))
-
-    def read(self, name: str) -> bytes:
-        """Read a file."""
-        content: bytes = self._files.cat_file(name)
-        return content
+        self.files.invalidate_cache(folder)
+        return sorted(each.rstrip("/").rpartition("/")[2] for each in self.files.ls(folder, detail=False))
 
     def read_all(self, names: Sequence[str]) -> list[bytes]:
         """Read many small files, at the same time where the file system can."""
-        contents = self._files.cat(list(names)) if names else {}
+        contents = self.files.cat(list(names)) if names else {}
         if isinstance(contents, bytes):  # of one file
             return [contents]
         return [contents[key] for key in sorted(contents)]
@@ -116,10 +104,10 @@ class OutputDir:
             name: Of the file in the directory.
         """
         temporary = f"{self.TEMPORARY}/.{Path(name).name}.{uuid4().hex}"
-        self._files.makedirs(self.TEMPORARY, exist_ok=True)
-        with self._files.open(temporary, "wb") as file:
+        self.files.makedirs(self.TEMPORARY, exist_ok=True)
+        with self.files.open(temporary, "wb") as file:
             yield file
-        self._files.mv(temporary, name)
+        self.files.mv(temporary, name)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file that is either complete or absent."""
@@ -128,10 +116,10 @@ class OutputDir:
 
     def remove(self, name: str) -> None:
         """Remove a file, if there is one."""
-        if self.exists(name):
-            self._files.rm_file(name)
+        if self.files.exists(name):
+            self.files.rm_file(name)
 
     def remove_temporary(self) -> None:
         """Remove the temporary files."""
-        if self.exists(self.TEMPORARY):
-            self._files.rm(self.TEMPORARY, recursive=True)
+        if self.files.exists(self.TEMPORARY):
+            self.files.rm(self.TEMPORARY, recursive=True)

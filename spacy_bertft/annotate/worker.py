@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc
+from spacy.training.batchers import minibatch_by_words
 
 from spacy_bertft.annotate.chunks import Chunk, Problem
 from spacy_bertft.annotate.ledger import ShardReport
@@ -98,18 +100,11 @@ class Annotator:
                     problems.append(Problem(row.line, self._failure))
         return written, problems
 
-    def _make_batches(self, rows: Sequence[TextRow]) -> Iterator[Sequence[TextRow]]:
+    def _make_batches(self, rows: Sequence[TextRow]) -> Iterable[Sequence[TextRow]]:
         """Split rows into batches of about the same size, so that both short and long ones fill the passes of BERT."""
-        n_rows = self.worker.batch_size
-        if n_rows is not None:
-            yield from (rows[start : start + n_rows] for start in range(0, len(rows), n_rows))
-            return
-        start = n_chars = 0
-        for end, row in enumerate(rows, start=1):
-            n_chars += row.n_chars
-            if n_chars >= _BATCH_CHARS or end == len(rows):
-                yield rows[start:end]
-                start, n_chars = end, 0
+        if (n_rows := self.worker.batch_size) is not None:
+            return (rows[start : start + n_rows] for start in range(0, len(rows), n_rows))
+        return minibatch_by_words(rows, _BATCH_CHARS, tolerance=0, get_length=attrgetter("n_chars"))
 
     def _run(self, rows: Sequence[TextRow], written: dict[int, object]) -> None:
         docs = (doc for row in rows if (doc := self._make_doc(row)) is not None)

@@ -59,22 +59,16 @@ def clean_config(config: Mapping[str, Any]) -> dict[str, Any]:
         {'model_type': 'bert'}
     """
     return {
-        key: _keep_labels(value) if key == "label2id" else _clean(value)
-        for key, value in config.items()
-        if not key.startswith("_") and key not in CODE_FIELDS
+        key: _clean(value, key) for key, value in config.items() if not key.startswith("_") and key not in CODE_FIELDS
     }
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Any, key: str = "") -> Any:
+    if isinstance(value, Mapping) and key == "label2id":
+        return {label: index for label, index in value.items() if isinstance(index, int)}
     if isinstance(value, Mapping):
         return clean_config(value)
     return [_clean(item) for item in value] if isinstance(value, list) else value
-
-
-def _keep_labels(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {label: index for label, index in value.items() if isinstance(index, int)}
-    return _clean(value)
 
 
 def find_max_positions(config: Mapping[str, Any]) -> int | None:
@@ -166,15 +160,13 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
 def _describe_tokenizer(checkpoint: Checkpoint) -> dict[str, Any]:
     """Describe what transformers cannot tell from a `tokenizer.json`: the roles of special pieces."""
     described: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-    described["model_input_names"] = ["input_ids", "attention_mask"]
-    if checkpoint.config.get("type_vocab_size", 0) > 1:
-        described["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
+    types = ["token_type_ids"] if checkpoint.config.get("type_vocab_size", 0) > 1 else []
+    described["model_input_names"] = ["input_ids", *types, "attention_mask"]
     before_words = json.loads(checkpoint.tokenizer.json).get("pre_tokenizer") or {}
     if "add_prefix_space" in before_words:
         # transformers 4 would take it to be false, whatever tokenizer.json says.
         described["add_prefix_space"] = before_words["add_prefix_space"]
-    max_positions = find_max_positions(checkpoint.config)
-    if max_positions is not None:
+    if (max_positions := find_max_positions(checkpoint.config)) is not None:
         described["model_max_length"] = max_positions
     return described | checkpoint.tokenizer.find_special_tokens(int(checkpoint.config.get("pad_token_id") or 0))
 

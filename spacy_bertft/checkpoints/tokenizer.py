@@ -32,20 +32,19 @@ def read_tokenizer_dir(folder: Path) -> PieceTokenizer:
     """
     path = folder / "tokenizer.json"
     settings = [name for name in SETTINGS if (folder / name).exists()]
-    if not path.exists():
-        problem, advice = f"{folder} holds no tokenizer.json, and none could be made", ""
-        if not any(path for pattern in VOCABULARIES for path in folder.glob(pattern)):
-            # Without one transformers may make a tokenizer to which every word is unknown.
-            raise CheckpointError(f"{problem}: there is none of {', '.join(VOCABULARIES)}.")
-        content = _make_with_transformers(folder, problem, advice)
-    elif settings:
-        problem = f"The tokenizer of {folder} cannot be made with its {' and '.join(settings)}"
-        advice = "Correct the files, or remove them to use tokenizer.json as it is."
-        content = _make_with_transformers(folder, problem, advice)
-    else:
+    problem, advice = f"{folder} holds no tokenizer.json, and none could be made", ""
+    if not path.exists() and not any(path for pattern in VOCABULARIES for path in folder.glob(pattern)):
+        # Without one transformers may make a tokenizer to which every word is unknown.
+        raise CheckpointError(f"{problem}: there is none of {', '.join(VOCABULARIES)}.")
+    if path.exists() and not settings:
         check_file(path)
         with wrap_errors(f"{path} is not text in UTF-8"):
             content = path.read_text(encoding="utf-8")
+    else:
+        if path.exists():
+            problem = f"The tokenizer of {folder} cannot be made with its {' and '.join(settings)}"
+            advice = "Correct the files, or remove them to use tokenizer.json as it is."
+        content = _make_with_transformers(folder, problem, advice)
     with name_source(str(folder)):
         return PieceTokenizer(content)
 

@@ -44,10 +44,7 @@ def read_weights(folder: Path, names: Collection[str] | None = None) -> Weights:
     Raises:
         CheckpointError: The folder has no weights, or they cannot be read.
     """
-    weights: Weights = {}
-    for path in _find_files(folder):
-        weights.update(read_weight_file(path, names))
-    return weights
+    return {name: tensor for path in _find_files(folder) for name, tensor in read_weight_file(path, names).items()}
 
 
 def read_weight_file(path: Path, names: Collection[str] | None = None) -> Weights:
@@ -124,8 +121,7 @@ def weights_to_bytes(weights: Mapping[str, torch.Tensor]) -> bytes:
         memory = tensor.untyped_storage().data_ptr()
         tensors[name] = tensor.clone() if memory in seen else tensor
         seen.add(memory)
-    content: bytes = safetensors.save(tensors)
-    return content
+    return safetensors.save(tensors)
 
 
 def weights_from_bytes(content: bytes) -> Weights:
@@ -161,13 +157,11 @@ def load_weights(
         if weights[name].shape != own[name].shape
     ]
     if missing or misshapen:
-        parts = [
-            f"{kind}: {name_some(names)}" for kind, names in (("missing", missing), ("misshapen", misshapen)) if names
-        ]
+        problems = {"missing": missing, "misshapen": misshapen}
+        parts = [f"{problem}: {name_some(names)}" for problem, names in problems.items() if names]
         raise CheckpointError(f"The weights in {source} do not fit its configuration; {'; '.join(parts)}.")
     fitting = {name: _convert(weights[name], own[name].dtype) for name in own}
-    broken = sorted(name for name, tensor in fitting.items() if tensor is None or not _is_finite(tensor))
-    if broken:
+    if broken := sorted(name for name, tensor in fitting.items() if tensor is None or not _is_finite(tensor)):
         raise CheckpointError(
             f"Weights in {source} are not usable numbers: {name_some(broken)}. Expected dense tensors of "
             "finite numbers; train or export the model again."
@@ -195,13 +189,19 @@ def _is_finite(tensor: torch.Tensor) -> bool:
     return not tensor.numel() or not tensor.is_floating_point() or bool(torch.stack(tensor.aminmax()).isfinite().all())
 
 
-def _keep_weights(module: torch.nn.Module, weights: Weights) -> None:
-    """Make tensors the weights of a module; tied weights stay tied."""
+def list_tied(module: torch.nn.Module) -> list[list[str]]:
+    """List the names of every parameter; tied ones have several."""
     names: dict[torch.nn.Parameter, list[str]] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
         names.setdefault(parameter, []).append(name)
+    return list(names.values())
+
+
+def _keep_weights(module: torch.nn.Module, weights: Weights) -> None:
+    """Make tensors the weights of a module; tied weights stay tied."""
+    tied = list_tied(module)
     module.load_state_dict(weights, assign=True)
-    for first, *others in names.values():
+    for first, *others in tied:
         for other in others:
             parent, _, key = other.rpartition(".")
             setattr(module.get_submodule(parent), key, module.get_parameter(first))
@@ -221,12 +221,8 @@ def _find_files(folder: Path) -> list[Path]:
 
 
 def _list_shards(folder: Path, index: Path) -> list[Path]:
-    names = _read_index(index)
+    with wrap_errors(f"{index} cannot be read as an index of shards", _ADVICE):
+        names = set(srsly.read_json(index)["weight_map"].values())
     if any(not isinstance(name, str) or name in ("", "..") or Path(name).name != name for name in names):
         raise CheckpointError(f"{index} names files outside its folder.")
     return [folder / name for name in sorted(names)]
-
-
-def _read_index(path: Path) -> set[str]:
-    with wrap_errors(f"{path} cannot be read as an index of shards", _ADVICE):
-        return set(srsly.read_json(path)["weight_map"].values())

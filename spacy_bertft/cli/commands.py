@@ -12,17 +12,9 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from spacy_bertft.cli import terminal
 from spacy_bertft.cli.declarations import REQUIRED, Declaration, Parameter, read_declaration
 from spacy_bertft.cli.shutdown import end_at_once_when_terminated
-from spacy_bertft.cli.terminal import (
-    Given,
-    show_evaluation,
-    show_explanations,
-    show_files,
-    show_report,
-    show_suggestions,
-    wait_for_demo,
-)
 from spacy_bertft.errors import SettingError
 
 _GPU = Parameter("gpu_id", "int", -1, is_keyword=True, help="Number of the GPU, -1 for the CPU.")
@@ -83,7 +75,7 @@ class Command:
     panel: str
     functions: Sequence[str]
     uses_gpu: bool = True
-    show: Callable[[Any, Given], None] = show_report
+    show: Callable[[Any, terminal.Given], None] = terminal.show_report
     prepare: Callable[[dict[str, Any]], int] = lambda _: 0
     panels: Sequence[str] = ()
 
@@ -98,16 +90,16 @@ COMMANDS = (
         panels=["Column files (--as ents or tags)", "Labelled texts (--as cats)"],
     ),
     Command("stats", "Data", ["cli.functions:stats"], uses_gpu=False),
-    Command("suggest", "Data", ["active.suggest:suggest"], show=show_suggestions),
-    Command("fetch", "Train", ["checkpoints.source:copy_checkpoint"], uses_gpu=False, show=show_files),
+    Command("suggest", "Data", ["active.suggest:suggest"], show=terminal.show_suggestions),
+    Command("fetch", "Train", ["checkpoints.source:copy_checkpoint"], uses_gpu=False, show=terminal.show_files),
     Command("pretrain", "Train", ["exchange.pretrain:pretrain"]),
     Command("train", "Train", ["cli.functions:train"], show=lambda *_: None),
     Command("resume", "Train", ["cli.functions:resume"], show=lambda *_: None),
-    Command("evaluate", "Evaluate", ["evaluate.evaluation:evaluate"], show=show_evaluation),
+    Command("evaluate", "Evaluate", ["evaluate.evaluation:evaluate"], show=terminal.show_evaluation),
     Command("report", "Evaluate", ["evaluate.report:report"]),
     Command("calibrate", "Evaluate", ["evaluate.calibrate:calibrate"]),
-    Command("explain", "Evaluate", ["explain.pipeline:explain"], show=show_explanations),
-    Command("demo", "Evaluate", ["demo.server:open_demo"], show=wait_for_demo),
+    Command("explain", "Evaluate", ["explain.pipeline:explain"], show=terminal.show_explanations),
+    Command("demo", "Evaluate", ["demo.server:open_demo"], show=terminal.wait_for_demo),
     Command("annotate", "Deploy", ["annotate.annotate:annotate"], prepare=_choose_device),
     Command("accelerate", "Deploy", ["exchange.accelerate:accelerate"], uses_gpu=False),
     Command("package", "Deploy", ["exchange.package:package"], uses_gpu=False),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,21 +21,6 @@ from spacy_bertft.errors import DataError, shorten
 
 class UnknownLabelsWarning(UserWarning):
     """Texts that are scored have gold labels that no component of the pipeline has."""
-
-
-@dataclass(frozen=True, eq=False)
-class CategoryScores:
-    """The scores of one component.
-
-    Attributes:
-        scores: By name: spaCy's, `cats_accuracy`, `cats_confusion` and `cats_support`.
-        n_unlabelled: Texts without a gold label, which are left out.
-        unknown_labels: Texts by gold label that no component of the pipeline has.
-    """
-
-    scores: dict[str, Any]
-    n_unlabelled: int
-    unknown_labels: Mapping[str, int]
 
 
 def configure_textcat_scorer() -> ScorerFunction:
@@ -70,7 +54,34 @@ def score_textcat(
     Raises:
         DataError: A text has a gold class and no predicted one.
     """
-    return measure_classes(list(examples), labels, positive_label).scores
+    examples = list(examples)
+    judged = list_judged_categories(examples, labels, exclusive=True)
+    pairs = [(each.gold or "", each.label) for doc in judged for each in doc]
+    classes = [*labels, *sorted({gold for gold, _ in pairs} - set(labels))]
+    row = {label: index for index, label in enumerate(classes)}
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)  # (gold, predicted)
+    for gold, predicted in pairs:
+        counts[row[gold], row[predicted]] += 1
+    n_right, n_predicted, n_gold = (each.tolist() for each in (counts.diagonal(), counts.sum(0), counts.sum(1)))
+    by_class = {
+        label: PRFScore(tp=right, fp=predicted - right, fn=gold - right)
+        for label, right, predicted, gold in zip(classes, n_right, n_predicted, n_gold, strict=True)
+    }
+    known = [example for example, doc in zip(examples, judged, strict=True) if doc]
+    # Of spaCy's scores, the AUC is kept: it depends on no decision. An unknown class has none.
+    scores: dict[str, Any] = Scorer.score_cats(known, "cats", labels=labels, multi_label=False)
+    total = sum(by_class.values(), PRFScore())
+    scores |= {f"cats_micro_{key}": share for key, share in total.to_dict().items()}
+    for key in ("p", "r", "f"):
+        scores[f"cats_macro_{key}"] = sum(each.to_dict()[key] for each in by_class.values()) / max(1, len(classes))
+    scores["cats_f_per_type"] = {label: score.to_dict() for label, score in by_class.items()}
+    scores["cats_score"], scores["cats_score_desc"] = scores["cats_macro_f"], "macro F"
+    if positive_label is not None and len(labels) == 2:
+        scores["cats_score"], scores["cats_score_desc"] = by_class[positive_label].fscore, f"F ({positive_label})"
+    scores["cats_accuracy"] = sum(n_right) / len(pairs) if pairs else None
+    scores["cats_confusion"] = {"labels": classes, "matrix": counts.tolist()}
+    scores["cats_support"] = dict(zip(classes, n_gold, strict=True))
+    return scores
 
 
 def score_textcat_multilabel(
@@ -90,50 +101,15 @@ def score_textcat_multilabel(
         What spaCy's scorer returns, and: `cats_accuracy`, the share of texts of which all labels are right;
         `cats_support`, the texts by gold label; `cats_confusion`, which is None.
     """
-    return measure_labels(list(examples), labels, threshold).scores
-
-
-def measure_classes(
-    examples: Sequence[Example], labels: Sequence[str], positive_label: str | None = None
-) -> CategoryScores:
-    """Score labels that exclude each other; see `score_textcat`."""
-    judged = list_judged_categories(examples, labels, exclusive=True)
-    pairs = [(each.gold or "", each.label) for doc in judged for each in doc]
-    classes = [*labels, *sorted({gold for gold, _ in pairs} - set(labels))]
-    row = {label: index for index, label in enumerate(classes)}
-    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)  # (gold, predicted)
-    for gold, predicted in pairs:
-        counts[row[gold], row[predicted]] += 1
-    n_right, n_predicted, n_gold = (each.tolist() for each in (counts.diagonal(), counts.sum(0), counts.sum(1)))
-    by_class = {
-        label: PRFScore(tp=right, fp=predicted - right, fn=gold - right)
-        for label, right, predicted, gold in zip(classes, n_right, n_predicted, n_gold, strict=True)
-    }
-    known = [example for example, doc in zip(examples, judged, strict=True) if doc]
-    # Of spaCy's scores, the AUC is kept: it depends on no decision. An unknown class has none.
-    scores = Scorer.score_cats(known, "cats", labels=labels, multi_label=False)
-    scores |= _average(list(by_class.values()))
-    scores["cats_f_per_type"] = {label: score.to_dict() for label, score in by_class.items()}
-    scores["cats_score"], scores["cats_score_desc"] = scores["cats_macro_f"], "macro F"
-    if positive_label is not None and len(labels) == 2:
-        scores["cats_score"], scores["cats_score_desc"] = by_class[positive_label].fscore, f"F ({positive_label})"
-    scores["cats_accuracy"] = sum(n_right) / len(pairs) if pairs else None
-    scores["cats_confusion"] = {"labels": classes, "matrix": counts.tolist()}
-    scores["cats_support"] = dict(zip(classes, n_gold, strict=True))
-    return CategoryScores(scores, len(examples) - len(pairs), count_unknown_labels(examples, labels))
-
-
-def measure_labels(examples: Sequence[Example], labels: Sequence[str], threshold: float) -> CategoryScores:
-    """Score labels that may hold together; see `score_textcat_multilabel`."""
-    unknown = count_unknown_labels(examples, labels)
+    examples = list(examples)
     judged = [doc for doc in list_judged_categories(examples, labels, exclusive=False, threshold=threshold) if doc]
     held = Counter(each.label for doc in judged for each in doc if each.holds)
     is_correct = [all(each.is_correct for each in doc) for doc in judged]
-    scores = Scorer.score_cats(examples, "cats", labels=labels, multi_label=True, threshold=threshold)
+    scores: dict[str, Any] = Scorer.score_cats(examples, "cats", labels=labels, multi_label=True, threshold=threshold)
     scores["cats_accuracy"] = sum(is_correct) / len(is_correct) if is_correct else None
     scores["cats_confusion"] = None
-    scores["cats_support"] = {label: held[label] for label in labels} | unknown
-    return CategoryScores(scores, len(examples) - len(judged), unknown)
+    scores["cats_support"] = {label: held[label] for label in labels} | count_unknown_labels(examples, labels)
+    return scores
 
 
 def list_judged_categories(
@@ -188,14 +164,3 @@ def format_unknown_labels(counts: Mapping[str, int]) -> str:
         'news (1,200), other (1)'
     """
     return ", ".join(f"{label} ({count:,})" for label, count in counts.items())
-
-
-def _average(scores: Sequence[PRFScore]) -> dict[str, float]:
-    """Average precision, recall and F1 over classes (macro) and over texts (micro), under the names of spaCy."""
-    total = PRFScore()
-    for score in scores:
-        total += score
-    averages = {f"cats_micro_{key}": share for key, share in total.to_dict().items()}
-    for key in ("p", "r", "f"):
-        averages[f"cats_macro_{key}"] = sum(score.to_dict()[key] for score in scores) / max(1, len(scores))
-    return averages

@@ -3,7 +3,6 @@
 # No `from __future__ import annotations`: spaCy reads the signature of `initialize` at run time.
 
 import math
-import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -15,15 +14,20 @@ from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
 
 from spacy_bertft.checkpoints import CheckpointHead, Task
+from spacy_bertft.components.entity_scores import Scorer
 from spacy_bertft.components.pipe import BertPipe
-from spacy_bertft.components.predictions import Prediction, measure_calibration_error
+from spacy_bertft.components.predictions import Prediction, stack_judged
 from spacy_bertft.components.training import warn_about_training
-from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, DataError, FixedLabelsError, SettingError
+from spacy_bertft.errors import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    DataError,
+    FixedLabelsError,
+    SettingError,
+    shorten,
+)
 from spacy_bertft.models.heads.head import find_pretrained_head, load_head
-
-Scorer = Callable[..., dict[str, Any]]
-
-_SURROGATE = re.compile("[\ud800-\udfff]")  # which no string of spaCy may hold
+from spacy_bertft.training.calibration import measure_reliability
 
 
 class BertComponent(BertPipe):
@@ -55,8 +59,9 @@ class BertComponent(BertPipe):
 
     stored: tuple[str, ...] = ("labels", "ignore_unknown")  # what of `cfg` is stored with the weights
     task: Task
+    score_prefix: str  # of the calibration error, where predictions have a temperature
 
-    def _set_outputs(self) -> None:
+    def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Tell the model its outputs, before it is initialized."""
         raise NotImplementedError
 
@@ -73,10 +78,6 @@ class BertComponent(BertPipe):
         """
         raise NotImplementedError
 
-    def measure_calibration_error(self, examples: Iterable[Example]) -> float | None:
-        """Measure the expected calibration error on annotated documents; None where nothing can be judged."""
-        return measure_calibration_error(each for example in examples for each in self.list_predictions(example))
-
     # spaCy's verbs, in spaCy's order.
 
     @property
@@ -84,10 +85,7 @@ class BertComponent(BertPipe):
         """The labels that the component can give."""
         return tuple(self.cfg["labels"])
 
-    @property
-    def label_data(self) -> tuple[str, ...]:
-        """The same, as `spacy init labels` writes it."""
-        return self.labels
+    label_data = labels  # as `spacy init labels` writes them
 
     def add_label(self, label: str) -> int:
         """Add a label, before the model is initialized.
@@ -100,7 +98,10 @@ class BertComponent(BertPipe):
             FixedLabelsError: The model has its outputs already.
         """
         if label not in self.labels and self.model.is_initialized:
-            raise FixedLabelsError(self.name, len(self.labels), label)
+            raise FixedLabelsError(
+                f"{self.name} is initialized with {len(self.labels)} labels; '{shorten(label)}' cannot be added. Add "
+                "labels before nlp.initialize(), or initialize again with data that has them."
+            )
         return self._add_label(label)
 
     def _add_label(self, label: str) -> int:
@@ -139,19 +140,33 @@ class BertComponent(BertPipe):
         if nlp is not None:
             warn_about_training(nlp, get_examples)
         with self._roll_back_on_error():
-            found = labels if labels is not None else sorted(self._find_labels(get_examples()))
-            for label in found:
-                self._add_label(label)
             self.cfg["ignore_unknown"] = labels is not None
+            if labels is None:
+                labels = sorted({label for example in get_examples() for label in self._read_labels(example)})
+            for label in labels:
+                self._add_label(label)
             if not self.labels:
                 self.take_head(self._find_head())
-            self._set_outputs()
+            self._set_outputs(get_examples)
             self.model.initialize()
             if "temperature" in self.cfg:
                 self.cfg["temperature"] = 1.0  # one that was fitted belongs to other weights
             if self._head is not None:
                 load_head(self.model, self._head)
                 self._head = None
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Score annotated examples: what the scorer gives, and the expected calibration error.
+
+        It is None where the gold annotation says nothing of any prediction.
+        """
+        examples = list(examples)
+        scores: dict[str, Any] = super().score(examples, **kwargs)
+        if scores and "temperature" in self.cfg:
+            probs, holds = stack_judged(each for example in examples for each in self.list_predictions(example))
+            error = measure_reliability(probs, holds).calibration_error if len(probs) else None
+            scores = scores | {f"{self.score_prefix}_calibration_error": error}
+        return scores
 
     def _find_head(self) -> CheckpointHead:
         advice = f"annotated examples, labels from `spacy init labels`, or a checkpoint with a head for {self.task}s"
@@ -184,19 +199,19 @@ class BertComponent(BertPipe):
         """Read the labels of the component off the outputs of a head."""
         return head.predicted
 
-    def _find_labels(self, examples: Iterable[Example]) -> set[str]:
-        return {label for example in examples for label in self._read_labels(example)}
-
     def _set_stored(self, stored: dict[str, Any]) -> None:
         super()._set_stored(stored)
-        check_labels(self.cfg["labels"])
+        labels = self.cfg["labels"]
+        is_named = isinstance(labels, list) and all(isinstance(label, str) and label for label in labels)
+        if not is_named or len(set(labels)) < len(labels):
+            raise CheckpointError("The labels are no list of different names. Expected what a component has stored.")
         if not isinstance(self.cfg["ignore_unknown"], bool):
             raise CheckpointError(f"ignore_unknown is {self.cfg['ignore_unknown']!r}. Expected true or false.")
         temperature = self.cfg.get("temperature", 1.0)
         if not isinstance(temperature, (int, float)) or not 0 < temperature < math.inf:
             raise CheckpointError(f"The temperature is {temperature!r}. Expected a number above 0.")
-        for label in self.labels:
-            self.vocab.strings.add(label)
+        for label in labels:
+            self.vocab.strings.add(label)  # raises where a label is no text that spaCy may hold
 
     def _has_labels_of_model(self) -> bool:
         """Tell whether the labels are those that the initialized model was made for."""
@@ -229,19 +244,6 @@ class BertComponent(BertPipe):
         if (about or message) not in self._warnings:
             self._warnings.add(about or message)
             warnings.warn(f"{self.name}: {message} This is reported once.", stacklevel=4)
-
-
-def check_labels(labels: Any) -> None:
-    """Raise unless labels that were read are a list of different names.
-
-    Raises:
-        CheckpointError: They are not.
-    """
-    is_named = isinstance(labels, list) and all(isinstance(label, str) and label for label in labels)
-    if not is_named or len(set(labels)) < len(labels) or _SURROGATE.search("".join(labels)):
-        raise CheckpointError(
-            "The labels are no list of different names. Expected what a component of ours has stored."
-        )
 
 
 def check_known(name: str, label: str, labels: Iterable[str]) -> None:

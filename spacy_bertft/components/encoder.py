@@ -5,7 +5,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, Optional
 from weakref import ref
 
@@ -150,15 +149,8 @@ class BertEncoderPipe(BertPipe):
 
     # Storage.
 
-    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """Write the component."""
+    def _prepare_to_store(self) -> None:
         self.states.end_update()
-        return super().to_bytes(exclude=exclude)
-
-    def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Write the component into a folder."""
-        self.states.end_update()
-        super().to_disk(path, exclude=exclude)
 
     @contextmanager
     def _roll_back_on_error(self) -> Iterator[None]:

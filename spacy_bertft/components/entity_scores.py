@@ -17,6 +17,7 @@ from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
 from spacy_bertft.data.char_spans import CharSpanGroup, read_char_spans
+from spacy_bertft.tags.schemes import TagSpan, write_tags
 
 Scorer = Callable[..., dict[str, Any]]
 
@@ -50,7 +51,12 @@ def find_score(span: Span) -> float | None:
     if isinstance(by_label, dict) and span.label_ in by_label:
         score: float | None = by_label[span.label_]
         return score
-    return _find_in_groups(span)
+    wanted = span.start_char, span.end_char, span.label
+    for group in filter(_is_ours, span.doc.spans.values()):
+        for found, prob in zip(read_char_spans(group), group.attrs["scores"], strict=False):
+            if (found.char_start, found.char_end, found.label) == wanted:
+                return float(prob)
+    return None
 
 
 def set_score(span: Span, score: float | Mapping[str, float] | None) -> None:
@@ -103,16 +109,6 @@ def _remove_scores(doc: Doc, name: str) -> None:
             doc.user_data.pop(key, None)
 
 
-def _find_in_groups(span: Span) -> float | None:
-    wanted = span.start_char, span.end_char, span.label
-    for group in span.doc.spans.values():
-        if _is_ours(group):
-            for found, score in zip(read_char_spans(group), group.attrs["scores"], strict=False):
-                if (found.char_start, found.char_end, found.label) == wanted:
-                    return float(score)
-    return None
-
-
 def _is_ours(group: SpanGroup) -> bool:
     return group.attrs.get("source") == _SOURCE and isinstance(group.attrs.get("scores"), list)
 
@@ -137,18 +133,14 @@ def score_entities(examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]
     """
     examples = list(examples)
     scores: dict[str, Any] = get_ner_prf(examples, **kwargs)
-    scores["ents_token_f"] = _score_tokens(examples)
+    is_right = [
+        gold == predicted
+        for example in examples
+        if example.reference.has_annotation("ENT_IOB")
+        for gold, predicted in pair_token_tags(example, example.reference.ents, example.predicted.ents)
+    ]
+    scores["ents_token_f"] = sum(is_right) / len(is_right) if is_right else None
     return scores
-
-
-def _score_tokens(examples: list[Example]) -> float | None:
-    n_right = n_known = 0
-    for example in examples:
-        if example.reference.has_annotation("ENT_IOB"):
-            tags = pair_token_tags(example, example.reference.ents, example.predicted.ents)
-            n_right += sum(gold == predicted for gold, predicted in tags)
-            n_known += len(tags)
-    return n_right / n_known if n_known else None
 
 
 def pair_token_tags(example: Example, gold: Sequence[Span], predicted: Sequence[Span]) -> list[tuple[str, str]]:
@@ -161,15 +153,9 @@ def pair_token_tags(example: Example, gold: Sequence[Span], predicted: Sequence[
         gold: Entities of its reference.
         predicted: Entities of its predicted document.
     """
-    n_tokens = len(example.reference)
-    gold_tags, predicted_tags = (_spell(spans, n_tokens) for spans in (gold, example.get_aligned_spans_x2y(predicted)))
+    gold_tags, predicted_tags = (
+        write_tags([TagSpan(span.start, span.end, span.label_) for span in spans], len(example.reference))
+        for spans in (gold, example.get_aligned_spans_x2y(predicted))
+    )
     rows = zip(example.reference, gold_tags, predicted_tags, strict=True)
-    return [(left, right) for token, left, right in rows if token.ent_iob]
-
-
-def _spell(spans: Iterable[Span], n_tokens: int) -> list[str]:
-    tags = [""] * n_tokens
-    for span in spans:
-        tags[span.start : span.end] = [f"I-{span.label_}"] * (span.end - span.start)
-        tags[span.start] = f"B-{span.label_}"
-    return tags
+    return [(left.removeprefix("O"), right.removeprefix("O")) for token, left, right in rows if token.ent_iob]

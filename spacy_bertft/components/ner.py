@@ -4,7 +4,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Optional, cast
+from typing import Optional, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +12,15 @@ from spacy.attrs import ENT_IOB
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
-from spacy.vocab import Vocab
 
 from spacy_bertft.checkpoints import CheckpointHead
-from spacy_bertft.components.component import Scorer, check_known
-from spacy_bertft.components.entity_scores import read_entities, register_score, write_entities
+from spacy_bertft.components.component import check_known
+from spacy_bertft.components.entity_scores import Scorer, read_entities, register_score, write_entities
 from spacy_bertft.components.predictions import Prediction, is_entity_correct, list_entities, read_gold_entities
 from spacy_bertft.components.token_component import DEFAULT_MODEL, TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.token import TokenModel, TokenScores
-from spacy_bertft.tags.decoding import SpanBatch
+from spacy_bertft.tags.chain import SpanBatch
 from spacy_bertft.tags.grammar import TagScheme, build_grammar, guess_tag_scheme, normalize_tags
 from spacy_bertft.tags.schemes import TagSpan, write_tags
 from spacy_bertft.training.calibration import CalibrationData
@@ -57,25 +56,24 @@ def make_bert_ner(
             component itself has written before are always replaced.
         min_score: Entities below this probability are left out of `doc.ents` and `doc.spans`.
         scorer: Scores a batch of examples.
+
+    Raises:
+        SettingError: `min_score` is no probability.
     """
-    return BertNer(nlp.vocab, model, name, overwrite=overwrite, min_score=min_score, scorer=scorer)
+    if not 0 <= min_score <= 1:
+        raise SettingError("min_score", min_score, "a probability from 0 to 1")
+    register_score()
+    settings = {"overwrite": overwrite, "min_score": min_score, "temperature": 1.0}
+    return BertNer(nlp.vocab, model, name, scorer=scorer, **settings)
 
 
 class BertNer(TokenComponent):
     """Recognize entities with a token classifier; what it predicts is always a valid sequence."""
 
     stored = (*TokenComponent.stored, "temperature")
+    score_prefix = "ents"
     scheme = "bio"
-
-    def __init__(
-        self, vocab: Vocab, model: TokenModel, name: str, *, overwrite: bool, min_score: float, scorer: Scorer | None
-    ) -> None:
-        if not 0 <= min_score <= 1:
-            raise SettingError("min_score", min_score, "a probability from 0 to 1")
-        settings = {"overwrite": overwrite, "min_score": min_score}
-        super().__init__(vocab, model, name, scorer=scorer, temperature=1.0, **settings)
-        self.n_misaligned = 0
-        register_score()
+    n_misaligned = 0  # gold entities that do not fit the tokens
 
     # spaCy's methods, in spaCy's order.
 
@@ -96,12 +94,6 @@ class BertNer(TokenComponent):
                 outside = [doc[token : token + 1] for token in np.flatnonzero(~is_used).tolist()]
                 doc.set_ents(found, outside=outside, default="unmodified")
             write_entities(doc, self.name, kept)
-
-    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
-        """Score annotated examples: what the scorer gives, and `ents_calibration_error`."""
-        examples = list(examples)
-        scores: dict[str, Any] = super().score(examples, **kwargs)
-        return scores and scores | {"ents_calibration_error": self.measure_calibration_error(examples)}
 
     # Predictions.
 
@@ -244,8 +236,7 @@ class BertNer(TokenComponent):
         if "O" not in head.predicted:
             found = ", ".join(head.predicted[:5])
             raise SettingError("head", head.name, f"a head with a tag O for what is no entity, but it has {found}")
-        scheme = self.head_scheme or guess_tag_scheme(head.predicted)
-        return sorted(set(build_grammar(head.predicted, scheme).labels) - {""})
+        return sorted(set(build_grammar(head.predicted, self.head_scheme).labels) - {""})
 
     def _list_tags(self) -> list[str]:
         return ["O", *(f"{prefix}-{label}" for label in self.labels for prefix in ("B", "I"))]

@@ -25,6 +25,8 @@ from spacy_bertft.models.heads.head import HeadModel, find_own_encoder
 from spacy_bertft.models.store.serialization import keep_on_error, read_model
 from spacy_bertft.output import update_folder_when_done
 
+Reader = Callable[[Any], Any]
+
 _ADVICE = "Take another copy, or store the pipeline again."
 
 
@@ -94,7 +96,7 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         Raises:
             MissingEncoderError: It shares an encoder that is not in the pipeline.
         """
-        self.encoder.check_link()
+        self._prepare_to_store()
         parts = {
             "cfg": lambda: srsly.json_dumps(self.list_stored()),
             "vocab": lambda: self.vocab.to_bytes(exclude=exclude),
@@ -109,17 +111,16 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         Raises:
             CheckpointError: The bytes are damaged, or of another component.
         """
-        parts: dict[str, Callable[[Any], Any]] = {
+        readers: dict[str, Reader] = {
             "cfg": lambda content: self._set_stored(srsly.json_loads(content)),
             "model": lambda content: read_model(self.model, content),
             "vocab": lambda content: self._read_vocab("from_bytes", content, exclude),
         }
         with self._name_part("its bytes"):
             stored = parse_message(bytes_data)
-            if not stored.keys() <= parts.keys():
-                raise CheckpointError(f"There is {', '.join(stored)}. Expected {', '.join(parts)}. {_ADVICE}")
-        with self._read_or_roll_back(exclude):
-            util.from_dict(stored, self._name_parts(parts, lambda part, _: f"'{part}' in its bytes"), exclude)
+            if not stored.keys() <= readers.keys():
+                raise CheckpointError(f"There is {', '.join(stored)}. Expected {', '.join(readers)}. {_ADVICE}")
+        self._read_parts(readers, {part: (f"'{part}' in its bytes", stored[part]) for part in stored}, exclude)
         return self
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
@@ -131,14 +132,16 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         Raises:
             MissingEncoderError: It shares an encoder that is not in the pipeline.
         """
-        self.encoder.check_link()
-        parts = {
+        self._prepare_to_store()
+        own = find_own_encoder(self.model)
+        parts: dict[str, Callable[[Path], Any]] = {
             "cfg": lambda p: srsly.write_json(p, self.list_stored()),
             "vocab": lambda p: self.vocab.to_disk(p, exclude=exclude),
-            "model": self._write_model,
-            "adapter": self._write_adapter,
+            "model": self.model.to_disk,
         }
-        with update_folder_when_done(Path(path)) as folder:
+        if own:
+            parts["adapter"] = partial(write_adapter, own.shim)
+        with keep_adapter_apart(own.shim if own else None), update_folder_when_done(Path(path)) as folder:
             util.to_disk(folder, parts, exclude)
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> "BertPipe":
@@ -147,28 +150,19 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         Raises:
             CheckpointError: A file is missing or damaged, or of another component.
         """
-        parts: dict[str, Callable[[Any], Any]] = {
+        own = find_own_encoder(self.model)
+        readers: dict[str, Reader] = {
             "cfg": self._read_cfg,
             "model": self._read_model,
-            "adapter": self._read_adapter,
             "vocab": lambda p: self._read_vocab("from_disk", p, exclude),
         }
-        with self._read_or_roll_back(exclude):
-            util.from_disk(path, self._name_parts(parts, lambda _, path: str(path)), exclude)
+        if own:
+            readers["adapter"] = partial(read_adapter, own.shim)
+        self._read_parts(readers, {part: (str(each := Path(path, part)), each) for part in readers}, exclude)
         return self
 
-    def _write_model(self, path: Path) -> None:
-        own = find_own_encoder(self.model)
-        with keep_adapter_apart(own.shim if own else None):
-            self.model.to_disk(path)
-
-    def _write_adapter(self, path: Path) -> None:
-        if own := find_own_encoder(self.model):
-            write_adapter(own.shim, path)
-
-    def _read_adapter(self, path: Path) -> None:
-        if own := find_own_encoder(self.model):
-            read_adapter(own.shim, path)
+    def _prepare_to_store(self) -> None:
+        self.encoder.check_link()
 
     def _read_cfg(self, path: Path) -> None:
         check_file(path)
@@ -176,8 +170,6 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
 
     def _read_model(self, path: Path) -> None:
         check_file(path)
-        if not path.stat().st_size:
-            raise CheckpointError(f"It is empty. {_ADVICE}")
         # The file is looked at where the system keeps it; read into memory, it would be there once more.
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
             read_model(self.model, content)
@@ -199,25 +191,28 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
                 present.update(before)
             raise
 
-    @contextmanager
-    def _read_or_roll_back(self, exclude: Iterable[str]) -> Iterator[None]:
-        """Read parts, see whether they fit each other, and go back to what was there if they cannot be read."""
+    def _read_parts(
+        self,
+        readers: Mapping[str, Reader],
+        sources: Mapping[str, tuple[str, Any]],
+        exclude: Iterable[str],
+    ) -> None:
+        """Read parts, see whether they fit each other, and go back to what was there if they cannot be read.
+
+        Args:
+            readers: What reads each part, in order.
+            sources: Of each that was stored, what an error calls it, and what its reader gets.
+            exclude: Those to leave out.
+        """
         with self._roll_back_on_error():
-            yield
+            for part, read in readers.items():
+                if part in sources and part not in exclude:
+                    where, source = sources[part]
+                    with self._name_part(where):
+                        read(source)
             if not {"cfg", "model"} & set(exclude):
                 with self._name_part("what was stored"):
                     self._check_stored()
-
-    def _name_parts(
-        self, readers: Mapping[str, Callable[[Any], Any]], name: Callable[[str, Any], str]
-    ) -> dict[str, Callable[[Any], Any]]:
-        """Let errors name the component and what was read, which `name` makes of a part and its source."""
-
-        def read(part: str, source: Any) -> None:
-            with self._name_part(name(part, source)):
-                readers[part](source)
-
-        return {part: partial(read, part) for part in readers}
 
     def _name_part(self, where: str) -> AbstractContextManager[None]:
         return name_source(f"{self.name}: {where}", _ADVICE)

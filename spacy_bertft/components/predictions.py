@@ -24,7 +24,6 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from spacy_bertft.tags.schemes import TagSpan
-from spacy_bertft.training.calibration import measure_reliability
 
 Kind = Literal["entity", "tag", "category"]
 
@@ -189,12 +188,6 @@ def stack_judged(predictions: Iterable[Prediction]) -> Judged:
     return np.array([prob for prob, _ in judged]), np.array([holds for _, holds in judged], dtype=np.bool_)
 
 
-def measure_calibration_error(predictions: Iterable[Prediction]) -> float | None:
-    """Measure the expected calibration error; None where the gold annotation says nothing of any prediction."""
-    probs, holds = stack_judged(predictions)
-    return measure_reliability(probs, holds).calibration_error if len(probs) else None
-
-
 def list_gold_labels(cats: Mapping[str, float], labels: Collection[str], *, exclusive: bool) -> list[str]:
     """List which labels hold, as spaCy's scorer takes gold values.
 
@@ -232,11 +225,8 @@ def read_gold_entities(example: Example) -> GoldEntities:
     aligned, tags = example.get_aligned_ents_and_ner()
     spans = [TagSpan(ent.start, ent.end, ent.label_) for ent in aligned]
     is_known = np.array([tag is not None for tag in tags], dtype=np.bool_)
-    ents = example.reference.ents
-    if len(aligned) == len(ents):
-        return GoldEntities(spans, is_known, [])
     # One by one, since the characters of the two documents may be counted differently.
-    misaligned = [ent.text for ent in ents if not example.get_aligned_spans_y2x([ent])]
+    misaligned = [ent.text for ent in example.reference.ents if not example.get_aligned_spans_y2x([ent])]
     return GoldEntities(spans, is_known, misaligned)
 
 

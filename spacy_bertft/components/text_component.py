@@ -5,19 +5,18 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Optional, Union
+from typing import Any, Literal, Union
 
 import numpy as np
 from numpy.typing import NDArray
-from spacy.language import Language
+from spacy.pipeline.textcat import textcat_score
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
-from spacy.vocab import Vocab
 
 from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.checkpoints.heads import NEVER
 from spacy_bertft.components.category_scores import UnknownLabelsWarning, count_unknown_labels, format_unknown_labels
-from spacy_bertft.components.component import BertComponent, Scorer
+from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipe import DEFAULT_ENCODER, list_defaults
 from spacy_bertft.components.predictions import Prediction, list_categories, list_gold_labels
 from spacy_bertft.components.text_pair import CUT_PAIR, UNMARKED_PAIR, check_pairs
@@ -36,43 +35,12 @@ DEFAULT_MODEL = list_defaults("TextClassifier", TextModel, encoder=DEFAULT_ENCOD
 
 
 class TextComponent(BertComponent):
-    """A component that gives every label of a document a probability.
-
-    Args:
-        vocab: The vocabulary of the pipeline.
-        model: A text classifier.
-        name: Name of the component in the pipeline.
-        threshold: From which probability on the scorer takes a label to hold.
-        class_weights: How much each label counts in the loss.
-        label_smoothing: Share of the target that is spread.
-        scorer: Scores a batch of examples.
-
-    Raises:
-        SettingError: A setting is outside what is allowed.
-    """
+    """A component that gives every label of a document a probability."""
 
     stored: tuple[str, ...] = (*BertComponent.stored, "label_weights", "temperature")
+    score_prefix = "cats"
     task = "text"
     exclusive: bool  # whether exactly one label holds
-
-    def __init__(
-        self,
-        vocab: Vocab,
-        model: TextModel,
-        name: str,
-        *,
-        threshold: float,
-        class_weights: ClassWeights,
-        label_smoothing: float,
-        scorer: Scorer | None,
-    ) -> None:
-        if not 0 <= threshold <= 1:
-            raise SettingError("threshold", threshold, "a probability from 0 to 1")
-        if not 0 <= label_smoothing < 1:
-            raise SettingError("label_smoothing", label_smoothing, "a share from 0 up to, but not 1")
-        super().__init__(vocab, model, name, scorer=scorer, threshold=threshold, label_weights=[], temperature=1.0)
-        self.class_weights = class_weights
-        self.label_smoothing = label_smoothing
 
     # spaCy's methods, in spaCy's order.
 
@@ -105,31 +73,8 @@ class TextComponent(BertComponent):
         targets, is_known = self._read_targets(examples)
         weights = np.array(self.cfg["label_weights"], dtype=np.float64)
         if self.exclusive:
-            return compute_exclusive_loss(scores, targets, weights, self.label_smoothing)
-        return compute_multilabel_loss(scores, targets, is_known, weights, self.label_smoothing)
-
-    def initialize(
-        self,
-        get_examples: Callable[[], Iterable[Example]],
-        *,
-        nlp: Optional[Language] = None,  # noqa: UP045
-        labels: Optional[Sequence[str]] = None,  # noqa: UP045
-    ) -> None:
-        """Find the labels and their weights, and load the encoder.
-
-        Args:
-            get_examples: Gives examples; all are read.
-            nlp: The pipeline.
-            labels: The labels, as `spacy init labels` wrote them.
-
-        Raises:
-            DataError: There are no labels, or gold annotation makes no sense.
-            SettingError: `class_weights` does not fit the labels.
-            CheckpointError: The encoder cannot be loaded.
-        """
-        with self._roll_back_on_error():
-            super().initialize(get_examples, nlp=nlp, labels=labels)
-            self.cfg["label_weights"] = self._compute_weights(get_examples())
+            return compute_exclusive_loss(scores, targets, weights, self.cfg["label_smoothing"])
+        return compute_multilabel_loss(scores, targets, is_known, weights, self.cfg["label_smoothing"])
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Score annotated examples: what the scorer gives, and `cats_calibration_error`.
@@ -138,14 +83,14 @@ class TextComponent(BertComponent):
         """
         examples = list(examples)
         if unknown := count_unknown_labels(examples, self.labels):
-            note = format_unknown_labels(unknown)
-            message = f"{self.name}: texts have gold labels that no component of the pipeline has: {note}. "
-            warnings.warn(message + self._explain_unknown(), UnknownLabelsWarning, stacklevel=2)
-        scores: dict[str, Any] = super().score(examples, **kwargs)
-        return scores and scores | {"cats_calibration_error": self.measure_calibration_error(examples)}
-
-    def _explain_unknown(self) -> str:
-        return "They are left out of the scores."
+            effect = "They are left out of the scores."
+            if self.scorer is textcat_score:
+                effect = "spaCy's scorer counts such a text for another label; use spacy-bertft.textcat_scorer.v1."
+            elif self.exclusive:
+                effect = "A text that has no other label is scored as an error."
+            note = f"texts have gold labels that no component of the pipeline has: {format_unknown_labels(unknown)}"
+            warnings.warn(f"{self.name}: {note}. {effect}", UnknownLabelsWarning, stacklevel=2)
+        return super().score(examples, **kwargs)
 
     # Predictions.
 
@@ -228,25 +173,21 @@ class TextComponent(BertComponent):
 
     def _compute_weights(self, examples: Iterable[Example]) -> list[float]:
         """Compute how much each label counts in the loss."""
-        counts: Counter[str] = Counter()
-        known: Counter[str] = Counter()
-        lowest: dict[str, float] = {}
-        if self.class_weights == "balanced" or not self.exclusive:
-            for example in examples:
-                cats = example.reference.cats
-                known.update(cats.keys())
-                counts.update(list_gold_labels(cats, self.labels, exclusive=self.exclusive))
-                lowest.update({label: min(value, lowest.get(label, value)) for label, value in cats.items()})
-        always = [label for label in self.labels if lowest.get(label, 0.0) >= 0.5]
-        if always and not self.exclusive:
+        exclusive, setting = self.exclusive, self.cfg["class_weights"]
+        cats = [] if exclusive and setting != "balanced" else [each.reference.cats for each in examples]
+        counts = Counter(label for each in cats for label in list_gold_labels(each, self.labels, exclusive=exclusive))
+        known = Counter(label for each in cats for label in each)
+        may_lack = {label for each in cats for label, value in each.items() if value < 0.5}
+        always = [label for label in self.labels if known[label] and label not in may_lack]
+        if always and not exclusive:
             warnings.warn(
                 f"{self.name}: in the examples, these labels always hold: {', '.join(always[:5])} ({len(always)} of "
                 f"{len(self.labels)}). A label without a value is unknown, not 0: the component would learn to predict "
                 "them for every text. Expected doc.cats with 0.0 for labels that do not hold.",
                 stacklevel=2,
             )
-        by_label = ([counts[label] for label in self.labels], [known[label] for label in self.labels])
-        return compute_class_weights(self.class_weights, self.labels, *by_label, exclusive=self.exclusive)
+        by_label = ([each[label] for label in self.labels] for each in (counts, known))
+        return compute_class_weights(setting, self.labels, *by_label, exclusive=exclusive)
 
     # What belongs to the weights, and the head of a checkpoint.
 
@@ -258,8 +199,9 @@ class TextComponent(BertComponent):
             raise SettingError("labels", NEVER, f"a name for every category of {head.name}; only tags can be left out")
         return head.labels
 
-    def _set_outputs(self) -> None:
+    def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         self.model.n_labels = len(self.labels)
+        self.cfg["label_weights"] = self._compute_weights(get_examples())
 
     def _has_labels_of_model(self) -> bool:
         return bool(len(self.labels) == self.model.n_labels)

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Optional
 
 from spacy.language import Language
-from spacy.pipeline.textcat import textcat_score
 from spacy.training import Example
 
-from spacy_bertft.components.component import Scorer
+from spacy_bertft.components.entity_scores import Scorer
 from spacy_bertft.components.text_component import DEFAULT_MODEL, ClassWeights, TextComponent
 from spacy_bertft.errors import CheckpointError, DataError, SettingError
 from spacy_bertft.models.heads.text import TextModel
@@ -24,10 +23,6 @@ class BertTextcat(TextComponent):
 
     exclusive = True
     stored = (*TextComponent.stored, "positive_label")
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self.cfg["positive_label"] = None
 
     def initialize(
         self,
@@ -57,24 +52,19 @@ class BertTextcat(TextComponent):
                 raise SettingError("positive_label", positive_label, f"one of two labels, not of {labels_found}")
             self.cfg["positive_label"] = positive_label
 
-    def _set_outputs(self) -> None:
+    def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         if len(self.labels) < 2:
             raise DataError(
                 f"{self.name} has the single label '{self.labels[0]}'. Expected two or more; for a label that holds or "
                 "does not, use bert_textcat_multilabel."
             )
-        super()._set_outputs()
+        super()._set_outputs(get_examples)
 
     def _set_stored(self, stored: dict[str, Any]) -> None:
         super()._set_stored(stored)
         positive_label = self.cfg["positive_label"]
         if positive_label is not None and positive_label not in self.labels:
             raise CheckpointError(f"The positive_label is {positive_label!r}. Expected nothing, or one of the labels.")
-
-    def _explain_unknown(self) -> str:
-        if self.scorer is textcat_score:
-            return "spaCy's scorer counts such a text for another label; use spacy-bertft.textcat_scorer.v1."
-        return "A text that has no other label is scored as an error."
 
 
 class BertTextcatMultilabel(TextComponent):
@@ -109,16 +99,17 @@ def _register(factory: str, component: type[TextComponent], threshold: float) ->
             label_smoothing: Share of the target that is spread over all labels; for labels that may hold together,
                 that is moved to one half.
             scorer: Scores a batch of examples.
+
+        Raises:
+            SettingError: A setting is outside what is allowed.
         """
-        return component(
-            nlp.vocab,
-            model,
-            name,
-            threshold=threshold,
-            class_weights=class_weights,
-            label_smoothing=label_smoothing,
-            scorer=scorer,
-        )
+        if not 0 <= threshold <= 1:
+            raise SettingError("threshold", threshold, "a probability from 0 to 1")
+        if not 0 <= label_smoothing < 1:
+            raise SettingError("label_smoothing", label_smoothing, "a share from 0 up to, but not 1")
+        settings = {"threshold": threshold, "class_weights": class_weights, "label_smoothing": label_smoothing}
+        by_weights = {"label_weights": [], "temperature": 1.0, "positive_label": None}
+        return component(nlp.vocab, model, name, scorer=scorer, **settings, **by_weights)
 
     make.__name__ = make.__qualname__ = f"make_{factory}"  # as tracebacks and the documentation name it
     default_config = {

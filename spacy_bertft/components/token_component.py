@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +58,7 @@ class TokenComponent(BertComponent):
 
     # spaCy's verbs.
 
-    def _set_outputs(self) -> None:
+    def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         if self._head is None:
             self.model.set_tags(self._list_tags(), self.scheme)
         else:
@@ -78,19 +78,15 @@ class TokenComponent(BertComponent):
             )
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
-        return scores.compute_loss(self._find_allowed(examples, scores))
-
-    def _find_allowed(self, examples: list[Example], scores: TokenScores) -> NDArray[np.bool_]:
-        """Find the tags that the gold annotation allows each token of one pass."""
         lengths = scores.lengths[: len(examples)].tolist()
-        allowed = np.ones((sum(lengths), scores.scores.shape[1]), dtype=np.bool_)
+        allowed = np.ones((sum(lengths), scores.scores.shape[1]), dtype=np.bool_)  # (A, L) of one pass
         row, first_token = 0, 0
         for example, length in zip(examples, lengths, strict=True):
             here = slice(row, row + length)
             rows = TokenRows(scores.token_index[here] - first_token, scores.token_end[here] - first_token)
             self._allow(example, rows, allowed[here])
             row, first_token = here.stop, first_token + len(example.predicted)
-        return allowed
+        return scores.compute_loss(allowed)
 
     def predict(self, docs: Iterable[Doc]) -> Any:
         """Predict for a batch, without touching the documents."""

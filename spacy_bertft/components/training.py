@@ -51,7 +51,7 @@ def warn_about_training(nlp: Language, get_examples: GetExamples) -> None:
         nlp: The pipeline.
         get_examples: Gives the training data.
     """
-    training = read_training(nlp)
+    training = nlp.config.interpolate()["training"]
     if unknown := find_unknown_scores(nlp, training["score_weights"]):
         names = ", ".join(unknown)
         _warn(f"{_WEIGHTS}: no component gives {names}, so spaCy ignores the weight; see `spacy-bertft evaluate`.")
@@ -75,7 +75,7 @@ def check_training(nlp: Language) -> None:
         SettingError: A number of steps is below what is allowed, or a score with a weight is given by no component or
             is no number.
     """
-    training = read_training(nlp)
+    training = nlp.config.interpolate()["training"]
     for name, least, expected in (
         ("eval_frequency", 1, "a positive number of steps"),
         ("max_steps", 0, "a number of steps, or 0 for no limit"),
@@ -116,15 +116,12 @@ def find_unknown_scores(nlp: Language, weights: Mapping[str, float | None]) -> l
 
     A weight of 0 or null makes no difference, whatever it is for.
     """
-    weighted = {name for name, weight in weights.items() if weight}
     # `nlp.factory_names` lacks those that were registered after the language.
     factories = registry.factories.get_all()
     defaults = [nlp.get_factory_meta(factory).default_score_weights or {} for factory in factories]
     declared = {name for each in defaults for name in each}
-    if weighted <= declared:
-        return []
-    scores = list_scores(nlp)
-    return [] if scores is None else sorted(weighted - declared - scores.keys())
+    undeclared = {name: weight for name, weight in weights.items() if weight and name not in declared}
+    return find_missing_scores(nlp, undeclared) if undeclared else []
 
 
 def find_missing_scores(nlp: Language, weights: Mapping[str, float | None]) -> list[str]:
@@ -148,12 +145,6 @@ def list_scores(nlp: Language) -> dict[str, Any] | None:
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
                 return None
     return scores
-
-
-def read_training(nlp: Language) -> dict[str, Any]:
-    """Read the section `[training]` of the config of a pipeline."""
-    training: dict[str, Any] = nlp.config.interpolate()["training"]
-    return training
 
 
 def _may_be_number(name: str, score: Any) -> bool:

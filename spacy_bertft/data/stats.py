@@ -18,6 +18,7 @@ from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.columns.convert import list_annotations, make_gold_doc
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, join_columns
 from spacy_bertft.data.columns.layout import ColumnOptions
+from spacy_bertft.data.conversion import list_paths
 from spacy_bertft.data.docs import read_docs
 from spacy_bertft.data.texts.labels import list_present
 from spacy_bertft.errors import DataError, SettingError
@@ -164,7 +165,7 @@ def measure_corpus(
     """
     if window <= _N_SPECIAL:
         raise SettingError("window", window, f"more than {_N_SPECIAL} pieces")
-    sources = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
+    sources = list_paths(paths)
     counted, tally = parse_choice("kind", kind, _KINDS), ColumnTally()
     columns: dict[Path, str] = {}
     options = ColumnOptions(None, tag_column, "repair", "tags" if counted == "tags" else "ents", word_column)

@@ -50,23 +50,21 @@ def build_page(pipelines: Mapping[str, Language]) -> Blocks:
         question = Question(text, method, target or None)
         return [format_column(name, nlp, question) for name, nlp in pipelines.items()]
 
+    pipes = [pipe for nlp in pipelines.values() for pipe in find_calibrated(nlp).values()]
+    labels = dict.fromkeys(label for pipe in pipes for label in pipe.labels)
+    targets = [_EVERYTHING, *((label, label) for label in labels)]
     page: Blocks = gradio.Blocks(title=", ".join(pipelines), analytics_enabled=False)
     with page:
         text = gradio.Textbox(label="Text", lines=2, max_lines=12, autofocus=True)
         with gradio.Row():
             method = gradio.Radio(list(METHODS), value=METHODS[0], label="Explain by")
-            target = gradio.Dropdown(_list_targets(pipelines), value="", label="Explain")
+            target = gradio.Dropdown(targets, value="", label="Explain")
         button = gradio.Button("Predict", variant="primary")
         with gradio.Row():
             columns = [gradio.HTML(format_column(name, nlp), min_width=320) for name, nlp in pipelines.items()]
         # A text of several lines is submitted with Shift + Enter.
         gradio.on([button.click, text.submit], predict, [text, method, target], columns, api_visibility="private")
     return page
-
-
-def format_page_style() -> str:
-    """Format the style sheet: that of our other pages, for a theme that Gradio chooses."""
-    return render_template("demo/style.css.jinja")
 
 
 def format_column(name: str, nlp: Language, question: Question | None = None) -> str:
@@ -122,9 +120,3 @@ def _explain(nlp: Language, doc: Doc, name: str, pipe: CalibratedComponent, ques
 
 def _format_error(error: BertftError) -> str:
     return " ".join(str(error).split())
-
-
-def _list_targets(pipelines: Mapping[str, Language]) -> list[tuple[str, str]]:
-    pipes = [pipe for nlp in pipelines.values() for pipe in find_calibrated(nlp).values()]
-    labels = dict.fromkeys(label for pipe in pipes for label in pipe.labels)
-    return [_EVERYTHING, *((label, label) for label in labels)]

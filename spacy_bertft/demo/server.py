@@ -12,9 +12,10 @@ from spacy.language import Language
 from tqdm import tqdm
 
 from spacy_bertft.components.pipelines import load_pipeline, name_pipelines
-from spacy_bertft.demo.page import build_page, format_page_style
+from spacy_bertft.demo.page import build_page
 from spacy_bertft.errors import MissingExtraError, SettingError
 from spacy_bertft.explain.predictions import get_explained
+from spacy_bertft.pictures.page import render_template
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -67,7 +68,11 @@ def open_demo(pipelines: Sequence[Path | str], port: int = DEFAULT_PORT, *, open
         SettingError: A pipeline has no component to show, one is named twice, or the port cannot be used.
         MissingExtraError: Gradio is not installed.
     """
-    _check_gradio()
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported
+    try:
+        import gradio  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("The demo", "demo") from error
     _check_port(port)
     page = build_page(_load(pipelines))
     from gradio.themes import Base
@@ -87,7 +92,7 @@ def open_demo(pipelines: Sequence[Path | str], port: int = DEFAULT_PORT, *, open
         mcp_server=False,
         # Gradio's own fonts come from a host of Google's.
         theme=Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-        css=format_page_style(),
+        css=render_template("demo/style.css.jinja"),
         app_kwargs={"middleware": [Middleware(_LocalOnly)]},
     )
     return Demo(page, f"http://{_HOST}:{port}")
@@ -106,14 +111,6 @@ class _LocalOnly:
             await send(message)
 
         await self._app(scope, receive, send_with_policy)
-
-
-def _check_gradio() -> None:
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when it is imported
-    try:
-        import gradio  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("The demo", "demo") from error
 
 
 def _check_port(port: int) -> None:

@@ -88,7 +88,9 @@ def calibrate(
         check_data(test_path)
     if output_dir is not None:
         check_replaceable_pipeline(Path(output_dir))
-    target = _get_target(pipeline, output_dir)
+    target = Path(pipeline if output_dir is None else output_dir)
+    if output_dir is None and not target.is_dir():
+        raise SettingError("output", None, f"a folder to write to, since {pipeline} is an installed pipeline")
     nlp, examples = read_inputs(pipeline, dev_path)
     pipes = find_calibrated(nlp)
     if not pipes:
@@ -107,16 +109,11 @@ def calibrate(
     not_fitted = tuple(name for name, answers in by_path[Path(dev_path)].items() if not may_fit(answers))
     report = CalibrationReport(target, figures, not_fitted)
     if plot_path is not None and figures:
-        write_plot(partial(draw_calibration, figures), plot_path, _make_page(report))
+        tables = [Table(report.format_rows()), *(_tabulate(one) for one in figures)]
+        shown = "Reliability before and after; precision and recall by min_score"
+        page = Page(f"Calibration of {target.name}", str(report), shown, tables)
+        write_plot(partial(draw_calibration, figures), plot_path, page)
     return report
-
-
-def _get_target(pipeline: Path | str, output_dir: Path | str | None) -> Path:
-    if output_dir is not None:
-        return Path(output_dir)
-    if not Path(pipeline).is_dir():
-        raise SettingError("output", None, f"a folder to write to, since {pipeline} is an installed pipeline")
-    return Path(pipeline)
 
 
 def _write(source: Path, target: Path, pipes: Mapping[str, CalibratedComponent]) -> None:
@@ -137,19 +134,13 @@ def _format_row(one: Confidence) -> tuple[str, ...]:
     return (f"{one.component}, {one.data.stem}", f"{one.n_predictions:,}", f"{one.temperature:.3f}", errors, losses)
 
 
-def _make_page(report: CalibrationReport) -> Page:
-    title = f"Calibration of {report.path.name}"
-    tables = [Table(report.format_rows()), *(_tabulate(one) for one in report.figures)]
-    return Page(title, str(report), "Reliability before and after; precision and recall by min_score", tables)
-
-
 def _tabulate(one: Confidence) -> Table:
     """Lay out precision and recall for some values of `min_score`."""
     rows: Rows = [("min_score", "kept", "precision", "recall")]
+    sweep = one.sweep
     for min_score in np.arange(10) / 10:
-        index = int(np.searchsorted(one.sweep.min_score, min_score))
-        n_kept = one.n_predictions - index
-        if n_kept:
-            shares = (f"{100 * each[index]:.2f}" for each in (one.sweep.precision, one.sweep.recall))
+        index = int(np.searchsorted(sweep.min_score, min_score))
+        if n_kept := len(sweep.min_score) - index:
+            shares = (f"{100 * each[index]:.2f}" for each in (sweep.precision, sweep.recall))
             rows.append((f"{min_score:.1f}", f"{n_kept:,}", *shares))
     return Table(rows, f"{one.component} on {one.data.name}")

@@ -10,11 +10,11 @@ from spacy.language import Language
 from spacy.training import Example
 
 from spacy_bertft.components.category_scores import (
-    CategoryScores,
+    count_unknown_labels,
     format_unknown_labels,
     list_judged_categories,
-    measure_classes,
-    measure_labels,
+    score_textcat,
+    score_textcat_multilabel,
 )
 from spacy_bertft.components.predictions import Prediction, format_caption, stack_judged
 from spacy_bertft.errors import SettingError
@@ -66,15 +66,15 @@ def measure_categories(
     is_exclusive, all_labels = IS_EXCLUSIVE_BY_FACTORY[factory], sorted(component.labels)
     threshold = 0.0 if is_exclusive else float(component.cfg["threshold"])
     if is_exclusive:
-        measured = measure_classes(examples, all_labels, component.cfg.get("positive_label"))
+        scores = score_textcat(examples, labels=all_labels, positive_label=component.cfg.get("positive_label"))
     else:
-        measured = measure_labels(examples, all_labels, threshold)
+        scores = score_textcat_multilabel(examples, labels=all_labels, threshold=threshold)
     docs = list_judged_categories(examples, all_labels, exclusive=is_exclusive, threshold=threshold, component=name)
     pairs: list[list[Pair] | None] = [
         [(each.gold or None, each.label if each.is_predicted else None) for each in doc] or None for doc in docs
     ]
     is_correct = [[all(each.is_correct for each in doc)] if doc else None for doc in docs]
-    matrix = measured.scores["cats_confusion"]
+    matrix = scores["cats_confusion"]
     labels = matrix["labels"] if matrix else all_labels
     accuracy_name = "texts with the correct class" if is_exclusive else "texts with all labels correct"
     return ComponentResult(
@@ -85,8 +85,10 @@ def measure_categories(
         confusion=matrix and ConfusionMatrix(tuple(labels), np.array(matrix["matrix"], dtype=np.int64)),
         judged=stack_judged(each for doc in docs for each in doc),
         errors=choose_errors(map(_list_errors, examples, docs), n_errors),
-        notes=_list_notes(measured, None if is_exclusive else threshold),
-        scores=measured.scores,
+        notes=_list_notes(
+            scores, docs.count([]), count_unknown_labels(examples, all_labels), None if is_exclusive else threshold
+        ),
+        scores=scores,
     )
 
 
@@ -99,20 +101,22 @@ def _list_errors(example: Example, predictions: Sequence[Prediction]) -> list[Pr
     ]
 
 
-def _list_notes(measured: CategoryScores, threshold: float | None) -> tuple[str, ...]:
-    accuracy, auc_by_label = measured.scores["cats_accuracy"], measured.scores["cats_auc_per_type"]
+def _list_notes(
+    scores: dict[str, Any], n_unlabelled: int, unknown_labels: dict[str, int], threshold: float | None
+) -> tuple[str, ...]:
+    accuracy, auc_by_label = scores["cats_accuracy"], scores["cats_auc_per_type"]
     if accuracy is None:
-        notes = ["no document has a gold label" + " that it knows" * bool(measured.unknown_labels)]
+        notes = ["no document has a gold label" + " that it knows" * bool(unknown_labels)]
     else:
         share = f"{format_percent(accuracy)} %"
         notes = [f"accuracy {share}"]
         if threshold is not None:
             notes = [f"all labels correct in {share} (threshold {threshold:g})"]
-        if measured.n_unlabelled:
-            notes.append(f"{measured.n_unlabelled:,} without a gold label left out")
+        if n_unlabelled:
+            notes.append(f"{n_unlabelled:,} without a gold label left out")
         if n_undefined := sum(auc is None for auc in auc_by_label.values()):
             notes.append(f"{n_undefined:,} of {len(auc_by_label):,} labels without AUC, 0 in its average as in spaCy")
-    if measured.unknown_labels:
-        counts = format_unknown_labels(measured.unknown_labels)
+    if unknown_labels:
+        counts = format_unknown_labels(unknown_labels)
         notes.append(f"gold labels that the pipeline does not know: {counts}")
     return tuple(notes)

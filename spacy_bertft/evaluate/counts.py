@@ -120,11 +120,8 @@ def _stack_rows(totals: NDArray[np.int64] | Floats, is_never: NDArray[np.bool_])
     """Compute all rows, `(…, 2 + L, 3)`, from `(…, 3, L)` counts."""
     by_label = _divide(totals)
     overall = _divide(totals.sum(axis=-1, keepdims=True))
-    counted = np.where(is_never, 0.0, by_label)
-    is_defined = ~np.isnan(counted)
-    n_defined = is_defined.sum(axis=-2, keepdims=True)
-    sums = np.where(is_defined, counted, 0.0).sum(axis=-2, keepdims=True)
-    mean = np.where(n_defined, sums / np.maximum(n_defined, 1), np.nan)
+    counted = np.ma.masked_invalid(np.where(is_never, 0.0, by_label))
+    mean = np.ma.filled(counted.mean(axis=-2, keepdims=True), np.nan)
     return np.concatenate([overall, mean, by_label], axis=-2)
 
 
@@ -174,14 +171,11 @@ def compare_f1(first: Counts, second: Counts, resampling: Resampling) -> list[Di
     places = {name: place for place, name in enumerate(other.names)}
     # The averages come first; a label may have the name of one.
     rows = [(row, row if row < 2 else places.get(name)) for row, name in enumerate(one.names)]
-    found = [_compare(one, other, row, place) for row, place in rows if place is not None and (row < 2) == (place < 2)]
+    found = []
+    for row, place in rows:
+        if place is not None and (row < 2) == (place < 2):
+            shares = (float(one.shares[row, F1]), float(other.shares[place, F1]))
+            samples, difference = one.samples[:, row, F1] - other.samples[:, place, F1], shares[0] - shares[1]
+            interval, p_value = compute_interval(samples), compute_p_value(difference, samples)
+            found.append(Difference(one.names[row], shares, difference, interval, p_value))
     return found if first.labels != _SHARES else [replace(found[0], name="accuracy")]
-
-
-def _compare(one: Figures, other: Figures, row: int, place: int) -> Difference:
-    shares = (float(one.shares[row, F1]), float(other.shares[place, F1]))
-    samples = one.samples[:, row, F1] - other.samples[:, place, F1]
-    difference = float(np.subtract(*shares))
-    return Difference(
-        one.names[row], shares, difference, compute_interval(samples), compute_p_value(difference, samples)
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -120,22 +120,14 @@ def report(
     if against is not None:
         pairs = match_results(evaluation.results, _evaluate(against, data_path, 0)[1].results, (names[0], names[1]))
     lengths = _measure_lengths(nlp, Path(data_path), next(each for each in evaluation.results if each.has_gold))
-    values = {
-        "title": f"{names[0]} on {Path(data_path).name}",
-        "names": names,
-        "n_docs": evaluation.n_docs,
-        "results": evaluation.results,
-        "pairs": pairs,
-        "lengths": lengths,
-        "log": log,
-        "resampling": resampling,
-    }
+    title = f"{names[0]} on {Path(data_path).name}"
+    page = _render(resampling, title=title, names=names, evaluation=evaluation, pairs=pairs, lengths=lengths, log=log)
     with replace_when_done(output) as path:
-        path.write_text(_render(values, resampling), encoding="utf-8", newline="\n")
+        path.write_text(page, encoding="utf-8", newline="\n")
     return PipelineReport(output, evaluation, resampling)
 
 
-def _render(values: Mapping[str, Any], resampling: Resampling) -> str:
+def _render(resampling: Resampling, **values: Any) -> str:
     """Render the page; the template gets what was measured, and functions that compute, format and draw figures."""
     numbers = count(1)
 
@@ -150,8 +142,9 @@ def _render(values: Mapping[str, Any], resampling: Resampling) -> str:
         tables=tables,
         draw=draw,
         draw_lengths=draw_histograms,
-        measure=lambda counts: measure_figures(counts, resampling),
-        compare=lambda first, second: compare_f1(first, second, resampling),
+        resampling=resampling,
+        measure=partial(measure_figures, resampling=resampling),
+        compare=partial(compare_f1, resampling=resampling),
         **values,
     )
 

@@ -95,12 +95,8 @@ def read_training_log(path: Path) -> TrainingLog:
 def _read_row(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         row: dict[str, Any] = json.loads(line)
-    except ValueError as error:
-        raise ColumnFormatError(path, number, "this is no JSON", _EXPECTED) from error
-    try:
-        values = [row["step"], row["score"], *row["losses"].values(), *row["scores"].values()]
-    except (AttributeError, KeyError, TypeError):
-        values = [None]
-    if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
-        raise ColumnFormatError(path, number, "this is no evaluation with numbers", _EXPECTED)
+        sum([row["step"], row["score"], *row["losses"].values(), *row["scores"].values()])  # only numbers have a sum
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        problem = "this is no JSON" if isinstance(error, ValueError) else "this is no evaluation with numbers"
+        raise ColumnFormatError(path, number, problem, _EXPECTED) from error
     return row

@@ -7,15 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from spacy.language import Language
 from spacy.util import load_config, registry
 
-from spacy_bertft.components.pipelines import (
-    check_replaceable_pipeline,
-    copy_pipeline_dir,
-    find_pipeline_dir,
-    load_pipeline,
-)
+from spacy_bertft.components import pipelines
 from spacy_bertft.errors import DataError, MissingExtraError, SettingError
 from spacy_bertft.models.runtime.devices import Precision, check_precision
 from spacy_bertft.output import replace_folder_when_done
@@ -60,47 +54,32 @@ def accelerate(pipeline: Path | str, output_dir: Path | str, *, precision: Preci
     check_precision(precision)
     if find_spec("spacy_transformers") is None:
         raise MissingExtraError("accelerate", "spacy-transformers")
+    from spacy_bertft.models.stock.spacy_transformers import take_weights
+
     output_dir = Path(output_dir)
-    check_replaceable_pipeline(output_dir)
-    nlp = load_pipeline(pipeline)
-    folder = _get_folder(nlp, output_dir)
-    names = _find_stock(nlp)
-    if not names:
-        raise SettingError("pipeline", str(pipeline), f"a component whose model is {_STOCK}v1, v2 or v3")
-    config = load_config(folder / "config.cfg")
-    sections = config.interpolate()["components"]
-    with replace_folder_when_done(output_dir) as temporary_dir:
-        copy_pipeline_dir(folder, temporary_dir)
-        for name in names:
-            changes = {"@architectures": _OURS, "precision": precision}
-            config["components"][name]["model"] |= changes
-            content = _convert(nlp.get_pipe(name), sections[name]["model"] | changes)
-            (temporary_dir / name / "model").write_bytes(content)
-        config.to_disk(temporary_dir / "config.cfg")
-    return AccelerationReport(str(pipeline), output_dir, tuple(names))
-
-
-def _get_folder(nlp: Language, output_dir: Path) -> Path:
-    folder = find_pipeline_dir(nlp)
+    pipelines.check_replaceable_pipeline(output_dir)
+    nlp = pipelines.load_pipeline(pipeline)
+    folder = pipelines.find_pipeline_dir(nlp)
     if folder.resolve() == output_dir.resolve():
         raise DataError(f"{output_dir} is the pipeline itself. Expected another directory to write to.")
-    return folder
-
-
-def _find_stock(nlp: Language) -> list[str]:
-    return [
+    names = [
         name
         for name in nlp.component_names
         if nlp.get_pipe_meta(name).factory == "transformer"
         and nlp.get_pipe_config(name)["model"]["@architectures"].startswith(_STOCK)
     ]
-
-
-def _convert(component: Any, section: dict[str, Any]) -> bytes:
-    """Return the bytes of the model that a section describes, with the weights of the one that a component has."""
-    from spacy_bertft.models.stock.spacy_transformers import take_weights
-
-    model = registry.resolve({"model": section})["model"]
-    take_weights(model, component.model)
-    content: bytes = model.to_bytes()
-    return content
+    if not names:
+        raise SettingError("pipeline", str(pipeline), f"a component whose model is {_STOCK}v1, v2 or v3")
+    config = load_config(folder / "config.cfg")
+    sections = config.interpolate()["components"]
+    with replace_folder_when_done(output_dir) as temporary_dir:
+        pipelines.copy_pipeline_dir(folder, temporary_dir)
+        for name in names:
+            changes = {"@architectures": _OURS, "precision": precision}
+            config["components"][name]["model"] |= changes
+            model = registry.resolve({"model": sections[name]["model"] | changes})["model"]
+            component: Any = nlp.get_pipe(name)
+            take_weights(model, component.model)
+            (temporary_dir / name / "model").write_bytes(model.to_bytes())
+        config.to_disk(temporary_dir / "config.cfg")
+    return AccelerationReport(str(pipeline), output_dir, tuple(names))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from spacy.language import Language
 
 from spacy_bertft.checkpoints import Checkpoint, write_checkpoint
@@ -20,6 +19,7 @@ from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.head import export_checkpoint
 from spacy_bertft.models.heads.token import TokenModel
 from spacy_bertft.output import replace_folder_when_done
+from spacy_bertft.pictures.page import render_template
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,11 @@ def export_hf(pipeline: Path | str, output_dir: Path | str, component: str | Non
     output_dir = Path(output_dir)
     check_replaceable(output_dir)
     nlp = load_pipeline(pipeline)
-    name, pipe = _find_component(nlp, component)
+    ours = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, BertComponent)}
+    name = next(iter(ours)) if component is None and len(ours) == 1 else component
+    if name not in ours:
+        raise SettingError("component", component, f"one of {', '.join(ours) or 'no component: the pipeline has none'}")
+    pipe = ours[name]
     checkpoint = export_checkpoint(pipe.model, pipe.task, name)
     outputs: Sequence[str] = pipe.model.tags if isinstance(pipe.model, TokenModel) else pipe.labels
     is_multilabel = isinstance(pipe, BertTextcatMultilabel)
@@ -72,14 +76,6 @@ def export_hf(pipeline: Path | str, output_dir: Path | str, component: str | Non
         values = {"component": name, "task": pipe.task, "outputs": outputs, "notes": notes}
         write_model_card(temporary_dir, "component_card", nlp=nlp, **values)
     return ExportReport(name, output_dir, tuple(outputs), tuple(notes))
-
-
-def _find_component(nlp: Language, component: str | None) -> tuple[str, BertComponent]:
-    ours = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, BertComponent)}
-    name = next(iter(ours)) if component is None and len(ours) == 1 else component
-    if name not in ours:
-        raise SettingError("component", component, f"one of {', '.join(ours) or 'no component: the pipeline has none'}")
-    return name, ours[name]
 
 
 def _list_notes(nlp: Language, name: str, pipe: BertComponent) -> list[str]:
@@ -104,7 +100,5 @@ def write_model_card(folder: Path, name: str, **values: Any) -> None:
 
     Source: Mitchell et al. (2019); the fields in front as the hub defines them.
     """
-    loader = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True)
-    card = environment.get_template(f"{name}.md.jinja").render(values)
+    card = render_template(f"exchange/{name}.md.jinja", **values)
     (folder / MODEL_CARD).write_text(f"{card.strip()}\n", encoding="utf-8")

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spacy.language import Language
-
 from spacy_bertft.checkpoints import CheckpointHead, Task, find_checkpoint_dir, read_head
 from spacy_bertft.checkpoints.checkpoint import read_config
 from spacy_bertft.checkpoints.heads import NEVER, find_task
@@ -16,7 +14,7 @@ from spacy_bertft.components.pipelines import check_replaceable_pipeline
 from spacy_bertft.data.conversion import make_blank
 from spacy_bertft.errors import CheckpointError, SettingError, TagError
 from spacy_bertft.output import replace_folder_when_done
-from spacy_bertft.tags.grammar import TagScheme, normalize_tags, parse_tag_scheme
+from spacy_bertft.tags.grammar import normalize_tags, parse_tag_scheme
 
 # What each factory classifies, and how its component is called.
 _FACTORIES: dict[str, tuple[Task, str]] = {
@@ -89,31 +87,15 @@ def import_hf(
     """
     output_dir = Path(output_dir)
     check_replaceable_pipeline(output_dir)
-    labels = _parse_labels(labels) if isinstance(labels, str) else labels
+    if isinstance(labels, str):
+        parts = [part.strip() for part in labels.split(",")]
+        labels = dict(part.split("=", 1) for part in parts) if all("=" in part for part in parts) else parts
     tag_scheme = None if scheme is None else parse_tag_scheme(scheme)
-    nlp, report = _make_pipeline(checkpoint, output_dir, lang, factory, labels, tag_scheme)
-    if pairs:
-        if _FACTORIES[report.factory][0] != "text":
-            raise SettingError("pairs", pairs, f"a head that classifies texts, but this is one for {report.factory}")
-        nlp.add_pipe("text_pair", first=True)
-    with replace_folder_when_done(output_dir) as temporary_dir:
-        nlp.to_disk(temporary_dir)
-    return report
-
-
-def _make_pipeline(
-    checkpoint: str,
-    output_dir: Path,
-    lang: str,
-    factory: str | None,
-    labels: Mapping[str, str] | Sequence[str] | None,
-    scheme: TagScheme | None,
-) -> tuple[Language, ImportReport]:
     head = _read_head(checkpoint, factory)
     if labels is not None:
         head = head.rename(labels)
     factory = factory or _choose_factory(head)
-    if scheme is not None and factory != "bert_ner":
+    if tag_scheme is not None and factory != "bert_ner":
         raise SettingError("scheme", scheme, f"none, since {factory} does not read its outputs as spans")
     nlp = make_blank(lang)
     model: dict[str, Any] = {"encoder": {"name": checkpoint}}
@@ -121,7 +103,7 @@ def _make_pipeline(
         model["decoder"] = "viterbi"  # an imported head has no transitions
     pipe: Any = nlp.add_pipe(factory, _FACTORIES[factory][1], config={"model": model})
     try:
-        pipe.take_head(head, scheme) if scheme else pipe.take_head(head)
+        pipe.take_head(head, tag_scheme) if tag_scheme else pipe.take_head(head)
     except TagError as error:
         raise SettingError(
             "labels",
@@ -129,17 +111,16 @@ def _make_pipeline(
             f"tags of one scheme, or --labels '{error.tag}={NEVER}' for a tag that is never to be predicted: {error}",
         ) from error
     nlp.initialize()
+    if pairs:
+        if head.task != "text":
+            raise SettingError("pairs", pairs, f"a head that classifies texts, but this is one for {factory}")
+        nlp.add_pipe("text_pair", first=True)
+    with replace_folder_when_done(output_dir) as temporary_dir:
+        nlp.to_disk(temporary_dir)
     found = pipe.head_scheme if factory == "bert_ner" else None
     outputs = tuple(pipe.model.tags) if head.task == "token" else head.labels
     never = tuple(label for label in head.labels if label in head.never)
-    return nlp, ImportReport(checkpoint, output_dir, factory, outputs, pipe.labels, found, never)
-
-
-def _parse_labels(labels: str) -> dict[str, str] | list[str]:
-    parts = [part.strip() for part in labels.split(",")]
-    if all("=" in part for part in parts):
-        return {old: new for old, _, new in (part.partition("=") for part in parts)}
-    return parts
+    return ImportReport(checkpoint, output_dir, factory, outputs, pipe.labels, found, never)
 
 
 def _read_head(checkpoint: str, factory: str | None) -> CheckpointHead:

@@ -15,6 +15,7 @@ from spacy.cli.package import package as package_folder
 from spacy.language import Language
 
 from spacy_bertft.components.pipelines import copy_pipeline_dir, find_pipeline_dir, load_pipeline
+from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.models.encoder.build import PretrainedModel
 from spacy_bertft.models.encoder.trainable import keep_adapter_apart
@@ -81,17 +82,17 @@ def package(
         SettingError: A setting is outside what is allowed, or a weight is larger than the format can hold.
         DataError: There is no such pipeline, or an earlier package is there, or spaCy cannot package it.
     """
-    check_stored_precision(precision)
-    builds = [each.strip() for each in build.split(",")]
-    for each in builds:
-        if each not in BUILDS:
-            raise SettingError("build", each, f"one of {', '.join(BUILDS)}")
+    parse_choice("precision", precision, list(DTYPES))
+    builds = [parse_choice("build", each.strip(), BUILDS) for each in build.split(",")]
     if name is not None and not name.isidentifier():
         raise SettingError("name", name, "what can be imported, such as movie_ner")
     output_dir = Path(output_dir)
     nlp = load_pipeline(pipeline)
     folder = find_pipeline_dir(nlp)
-    target = output_dir / _find_package_name(folder, name, version)
+    meta: dict[str, Any] = srsly.read_json(folder / "meta.json")
+    prefix = f"{meta['lang']}_"
+    # The folder that spaCy will make.
+    target = output_dir / f"{prefix}{(name or meta['name']).removeprefix(prefix)}-{version or meta['version']}"
     if target.exists() and not force:
         raise DataError(f"{target} exists already. Pass --force to replace it, or another --version.")
     with make_folder_beside(target) as working:
@@ -104,13 +105,6 @@ def package(
     files = tuple(sorted((target / "dist").glob("*")))
     before = _count_bytes(folder, components)
     return PackageReport(str(pipeline), target, files, components, precision, before, after)
-
-
-def _find_package_name(folder: Path, name: str | None, version: str | None) -> str:
-    """Return the name of the folder that spaCy will make."""
-    meta: dict[str, Any] = srsly.read_json(folder / "meta.json")
-    prefix = f"{meta['lang']}_"
-    return f"{prefix}{(name or meta['name']).removeprefix(prefix)}-{version or meta['version']}"
 
 
 def _write_encoders(nlp: Language, folder: Path, precision: StoredPrecision) -> tuple[str, ...]:
@@ -144,16 +138,6 @@ def _count_bytes(folder: Path, components: Collection[str]) -> int:
 StoredPrecision = Literal["fp32", "bf16", "fp16"]
 
 
-def check_stored_precision(precision: str) -> None:
-    """Raise unless weights can be written in a format.
-
-    Raises:
-        SettingError: They cannot.
-    """
-    if precision not in DTYPES:
-        raise SettingError("precision", precision, f"one of {', '.join(DTYPES)}")
-
-
 @contextmanager
 def store_encoder(encoder: PretrainedModel[Any], precision: StoredPrecision) -> Iterator[None]:
     """Write the weights of an encoder in a format for a while.
@@ -166,9 +150,9 @@ def store_encoder(encoder: PretrainedModel[Any], precision: StoredPrecision) -> 
         precision: The format.
 
     Raises:
-        SettingError: Weights are larger than the format can hold.
+        SettingError: There is no such format, or weights are larger than it can hold.
     """
-    check_stored_precision(precision)
+    parse_choice("precision", precision, list(DTYPES))
     dtype = DTYPES[precision]
     largest = max(float(parameter.detach().abs().max()) for parameter in encoder.module.parameters())
     if largest > torch.finfo(dtype).max:

@@ -10,11 +10,11 @@ from spacy.tokens import Doc, Span
 from spacy_bertft.components.entity_scores import find_score
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import MissingExtraError, SettingError
 from spacy_bertft.explain.attribution import Attribution
-from spacy_bertft.explain.gradients import METHODS, Method, check_method, weigh_tokens
+from spacy_bertft.explain.gradients import METHODS, Method, weigh_tokens
 from spacy_bertft.explain.predictions import get_explained, list_entities
-from spacy_bertft.explain.readout import CategoryTarget, EntityTarget
+from spacy_bertft.explain.readout import EntityTarget
 
 DEFAULT_STEPS = 64
 
@@ -51,7 +51,7 @@ def attribute(
     name, pipe = get_explained(nlp, target, component)
     entity: tuple[int, int] | None = None
     prob: float | None
-    read: CategoryTarget | EntityTarget
+    read: int | EntityTarget
     if isinstance(pipe, BertNer):
         span = target if isinstance(target, Span) else list_entities(doc, name, target)[0]
         if span.doc is not doc:
@@ -61,20 +61,17 @@ def attribute(
     else:
         [probs] = pipe.predict([doc])
         column = int(probs.argmax()) if target is None else pipe.labels.index(target)
-        label, prob, read = pipe.labels[column], float(probs[column]), CategoryTarget(column)
+        label, prob, read = pipe.labels[column], float(probs[column]), column
     found = weigh_tokens(pipe.model, doc, read, method, n_steps)
     return Attribution(
         words=tuple(token.text for token in doc),
         spaces=tuple(token.whitespace_ for token in doc),
-        weights=found.weights,
         target=label,
         entity=entity,
         component=name,
         method=method,
         prob=prob,
-        score=found.score,
-        baseline_score=found.baseline_score,
-        outside=found.outside,
+        **found._asdict(),
     )
 
 
@@ -97,7 +94,7 @@ def attribute_entities(
     name, pipe = get_explained(nlp, label, component)
     if not isinstance(pipe, BertNer):
         raise SettingError("component", name, "a component that finds entities, such as bert_ner")
-    return [attribute(nlp, doc, entity, method, name, n_steps) for entity in list_entities(doc, name, label)]
+    return attribute_predictions(nlp, doc, label, method, name, n_steps)
 
 
 def attribute_predictions(
@@ -112,9 +109,8 @@ def attribute_predictions(
         MissingExtraError: Captum is not installed.
     """
     name, pipe = get_explained(nlp, label, component)
-    if isinstance(pipe, BertNer):
-        return attribute_entities(nlp, doc, label, method, name, n_steps)
-    return [attribute(nlp, doc, label, method, name, n_steps)]
+    targets = list_entities(doc, name, label) if isinstance(pipe, BertNer) else [label]
+    return [attribute(nlp, doc, target, method, name, n_steps) for target in targets]
 
 
 def check_explaining(method: Method, n_steps: int = DEFAULT_STEPS) -> None:
@@ -127,4 +123,8 @@ def check_explaining(method: Method, n_steps: int = DEFAULT_STEPS) -> None:
     parse_choice("method", method, METHODS)
     if n_steps < 1:
         raise SettingError("n_steps", n_steps, "a number from 1 on")
-    check_method(method)
+    if method == "gradients":
+        try:
+            import captum.attr  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError("The method gradients", "explain") from error

@@ -6,31 +6,20 @@ of a long text is explained by itself, and the weights are added up as the windo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 
-from spacy_bertft.errors import MissingExtraError, UnsupportedError
-from spacy_bertft.explain.readout import (
-    CategoryTarget,
-    EntityTarget,
-    Readout,
-    find_encoder,
-    read_category,
-    read_entity,
-)
+from spacy_bertft.errors import UnsupportedError
+from spacy_bertft.explain.readout import EntityTarget, Readout, find_encoder, read_category, read_entity
 from spacy_bertft.models.encoder.forward import EncodingPlan, plan_encoding, read_tokens
 from spacy_bertft.models.encoder.inference import copy_bert
 from spacy_bertft.models.encoder.module import BertModule
-from spacy_bertft.models.heads.head import HeadModel
-from spacy_bertft.models.heads.text import TextModel
-from spacy_bertft.models.heads.token import TokenModel
 from spacy_bertft.tokens.alignment import Ints, sum_by_token
 
 Method = Literal["attention", "rollout", "gradients"]
@@ -39,8 +28,7 @@ METHODS: tuple[Method, ...] = ("attention", "rollout", "gradients")
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class TokenWeights:
+class TokenWeights(NamedTuple):
     """How much each token of a document weighs in a prediction.
 
     Attributes:
@@ -56,22 +44,7 @@ class TokenWeights:
     baseline_score: float | None
 
 
-def check_method(method: Method) -> None:
-    """Check that a method can be used, before any work is done for it.
-
-    Raises:
-        MissingExtraError: Captum is not installed.
-    """
-    if method == "gradients":
-        try:
-            import captum.attr  # noqa: F401
-        except ImportError as error:
-            raise MissingExtraError("The method gradients", "explain") from error
-
-
-def weigh_tokens(
-    model: HeadModel[Any], doc: Doc, target: CategoryTarget | EntityTarget, method: Method, n_steps: int
-) -> TokenWeights:
+def weigh_tokens(model: Any, doc: Doc, target: int | EntityTarget, method: Method, n_steps: int) -> TokenWeights:
     """Weigh the tokens of a document.
 
     A piece counts to the token that it is in, one that reaches into several in equal parts.
@@ -88,28 +61,29 @@ def weigh_tokens(
     Args:
         model: A text classifier or a token classifier.
         doc: The document.
-        target: What is to be explained.
+        target: What is to be explained: an output of a text classifier, or the entity of a token classifier.
         method: How to weigh.
         n_steps: For gradients, at how many points of the path they are taken.
 
     Raises:
         DataError: An entity is to be explained of which no token has a piece.
         UnsupportedError: The encoder is not one of ours, or does not return its attention.
-        MissingExtraError: Captum is not installed.
 
     Source: Abnar & Zuidema (2020), eq. 1 and section 3 for rollout; Sundararajan et al. (2017), eq. 1 and 3.
     """
-    check_method(method)
     encoder = find_encoder(model)
     with torch.inference_mode(False):
         module: BertModule = encoder.shim.derive("eager copy", _make_eager_copy)
         is_entity = isinstance(target, EntityTarget)
         plan = plan_encoding([doc], module.tokenizer, *module.window, has_tokens=is_entity, has_texts=not is_entity)
-        readouts = _list_readouts(
-            model, target, plan, module, encoder.mix_shim.module if encoder.mix_shim else torch.nn.Identity()
-        )
+        mix = encoder.mix_shim.module if encoder.mix_shim else torch.nn.Identity()
+        run = torch.no_grad()(partial(_run, module, plan))
+        if isinstance(target, EntityTarget):
+            readouts = read_entity(model, target, plan, mix)
+        else:
+            readouts = read_category(model, target, plan, run, mix)
         with torch.no_grad():
-            score = sum(float(each.score(_run(module, plan, each.window))) for each in readouts)
+            score = sum(float(each.score(run(each.window))) for each in readouts)
         if method == "gradients":
             explained = [_integrate(module, plan, each, n_steps, encoder.settings.max_pieces) for each in readouts]
         else:
@@ -117,36 +91,20 @@ def weigh_tokens(
     by_piece, baseline_score, total = np.zeros(len(plan.pieces.ids)), 0.0, 0.0
     for readout, part in zip(readouts, explained, strict=True):
         piece = _list_pieces(plan, readout.window)
-        by_piece[piece] += part.weights[plan.layout.find_columns(piece, np.full(len(piece), readout.window))]
-        total += float(part.weights.sum())
-        baseline_score += part.baseline_score
+        by_piece[piece] += part[0][plan.layout.find_columns(piece, np.full(len(piece), readout.window))]
+        total += float(part[0].sum())
+        baseline_score += part[1]
     weights = sum_by_token(by_piece, plan.pieces, read_tokens([doc]))
     return TokenWeights(weights, total - float(weights.sum()), score, baseline_score if method == "gradients" else None)
 
 
-@dataclass(frozen=True)
-class _WindowWeights:
-    weights: Floats  # `(P,)` special pieces included
-    baseline_score: float = 0.0
+_WindowWeights = tuple[Floats, float]  # `(P,)` weights, special pieces included, and the score of the baseline
 
 
 def _make_eager_copy(module: BertModule) -> BertModule:
     copied = copy_bert(module, torch.float32)
     copied.bert.config._attn_implementation = "eager"  # the others do not give their weights
     return copied
-
-
-def _list_readouts(
-    model: HeadModel[Any],
-    target: CategoryTarget | EntityTarget,
-    plan: EncodingPlan,
-    module: BertModule,
-    mix: Callable[[torch.Tensor], torch.Tensor],
-) -> list[Readout]:
-    if isinstance(target, EntityTarget):
-        return read_entity(cast(TokenModel, model), target, plan, mix)
-    with torch.no_grad():
-        return read_category(cast(TextModel, model), target, plan, partial(_run, module, plan), mix)
 
 
 def _list_pieces(plan: EncodingPlan, window: int) -> Ints:
@@ -175,7 +133,7 @@ def _attend(module: BertModule, plan: EncodingPlan, readout: Readout, *, is_roll
         )
     by_layer = [layer[0].double().mean(dim=0).cpu().numpy() for layer in layers]
     reached = roll_out(by_layer) if is_rollout else by_layer[-1]
-    return _WindowWeights(reached[readout.columns].mean(axis=0) * readout.share)
+    return reached[readout.columns].mean(axis=0) * readout.share, 0.0
 
 
 def roll_out(layers: Sequence[Floats]) -> Floats:
@@ -212,15 +170,12 @@ def _integrate(
         return readout.score(module.run_embedded(vectors, types.expand(len(vectors), -1)))
 
     with torch.enable_grad():
+        batch_size = max(1, max_pieces // ids.shape[1])
         by_feature = IntegratedGradients(score).attribute(
-            vectors,
-            baselines=baseline,
-            n_steps=n_steps,
-            internal_batch_size=max(1, max_pieces // ids.shape[1]),
+            vectors, baseline, n_steps=n_steps, internal_batch_size=batch_size
         )
     with torch.no_grad():
-        baseline_score = float(score(baseline))
-    return _WindowWeights(by_feature[0].double().sum(dim=1).cpu().numpy(), baseline_score)
+        return by_feature[0].double().sum(dim=1).cpu().numpy(), float(score(baseline))
 
 
 def _hide(module: BertModule, plan: EncodingPlan, window: int, ids: torch.Tensor) -> torch.Tensor:

@@ -95,17 +95,17 @@ def explain(
         found = attribute_predictions(nlp, nlp(text), target, method, name, n_steps)
         sections = [Section("", [("", each) for each in found])]
     if html_path is not None:
-        _write_page(html_path, title, notes, sections, method)
+        values = {"title": title, "is_wide": False, "notes": notes, "has_against": method == "gradients"}
+        page = render_template(
+            "explain/page.html.jinja", sections=[each for each in sections if each.entries], **values
+        )
+        with replace_when_done(html_path) as temporary_path:
+            temporary_path.write_text(page, encoding="utf-8")
     return sections
 
 
 def _explain_judged(
-    nlp: Language,
-    judged: Sequence[DocPrediction],
-    limit: int,
-    label: str | None,
-    method: Method,
-    n_steps: int,
+    nlp: Language, judged: Sequence[DocPrediction], limit: int, label: str | None, method: Method, n_steps: int
 ) -> list[Section]:
     incorrect, correct = choose_predictions(judged, limit)
     entries = []
@@ -118,11 +118,3 @@ def _explain_judged(
         Section("Incorrect predictions", entries[: len(incorrect)]),
         Section("Correct predictions", entries[len(incorrect) :]),
     ]
-
-
-def _write_page(path: Path, title: str, notes: str, sections: Sequence[Section], method: Method) -> None:
-    shown = [section for section in sections if section.entries]
-    values = {"title": title, "is_wide": False, "notes": notes, "sections": shown}
-    page = render_template("explain/page.html.jinja", has_against=method == "gradients", **values)
-    with replace_when_done(path) as temporary_path:
-        temporary_path.write_text(page, encoding="utf-8")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,19 +20,7 @@ from spacy_bertft.tokens.alignment import Ints
 Mix = Callable[[torch.Tensor], torch.Tensor]
 
 
-@dataclass(frozen=True)
-class CategoryTarget:
-    """The score of a label of a text.
-
-    Attributes:
-        column: The output of the model.
-    """
-
-    column: int
-
-
-@dataclass(frozen=True)
-class EntityTarget:
+class EntityTarget(NamedTuple):
     """The scores of the tags of an entity, added up.
 
     Attributes:
@@ -47,8 +34,7 @@ class EntityTarget:
     spell: Callable[[int], Sequence[int]]
 
 
-@dataclass(frozen=True)
-class Readout:
+class Readout(NamedTuple):
     """The part of a prediction that comes from one window.
 
     Attributes:
@@ -72,7 +58,7 @@ def find_encoder(model: HeadModel[Any]) -> BertEncoder:
         MissingEncoderError: The head listens to none.
     """
     encoder = model.find_source()
-    if encoder is None:
+    if not isinstance(encoder, BertEncoder):
         model.encoder.check_link()
         raise UnsupportedError(
             f"An encoder of the kind '{model.encoder.name}' cannot be explained. Expected spacy-bertft.BertEncoder.v1, "
@@ -81,8 +67,9 @@ def find_encoder(model: HeadModel[Any]) -> BertEncoder:
     return encoder
 
 
+@torch.no_grad()
 def read_category(
-    model: TextModel, target: CategoryTarget, plan: EncodingPlan, run: Callable[[int], torch.Tensor], mix: Mix
+    model: TextModel, column: int, plan: EncodingPlan, run: Callable[[int], torch.Tensor], mix: Mix
 ) -> list[Readout]:
     """Find what the score of a label is read off.
 
@@ -91,7 +78,7 @@ def read_category(
 
     Args:
         model: A text classifier.
-        target: The label.
+        column: The output of the label.
         plan: The windows of one document.
         run: Gives the features of a window, `(1, P, F)`.
         mix: Makes states of features.
@@ -102,7 +89,7 @@ def read_category(
     def score(share: float, features: torch.Tensor) -> torch.Tensor:
         mask = torch.ones(features.shape[:2], dtype=torch.long, device=features.device)
         logits: torch.Tensor = head(mix(pool_windows(features, mask, model.vector)), 0.0)
-        return logits[:, target.column] * share
+        return logits[:, column] * share
 
     shares = lengths / lengths.sum()
     if model.windows != "mean" and len(lengths) > 1:

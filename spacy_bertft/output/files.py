@@ -6,9 +6,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
-from spacy_bertft.output.hidden import flush, flush_folder, make_beside, name_temporary, remove_file
+from spacy_bertft.output.hidden import flush, flush_folder, make_beside, name_temporary, remove
 
 
 @contextmanager
@@ -77,23 +78,15 @@ def _make_file(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path
         return
-    with make_beside(path.resolve(), _create, remove_file) as temporary_path:
+    with make_beside(path.resolve(), partial(Path.touch, exist_ok=False)) as temporary_path:
         yield temporary_path
 
 
-def _keep(target: Path, stack: ExitStack) -> Callable[[], None]:
+def _keep(target: Path, stack: ExitStack) -> Callable[[], object]:
     """Keep a copy of a file until a stack is left, and return a function that restores it."""
     if not target.exists():
         return lambda: target.unlink(missing_ok=True)
     kept = name_temporary(target)
-    stack.callback(remove_file, kept)
+    stack.callback(remove, kept)
     link_or_copy(target, kept)
-
-    def put_back() -> None:
-        kept.replace(target)
-
-    return put_back
-
-
-def _create(path: Path) -> None:
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    return lambda: kept.replace(target)

@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from spacy_bertft.output.files import replace_all_when_done
-from spacy_bertft.output.hidden import flush, flush_folder, make_beside, remove_folder, settle
+from spacy_bertft.output.hidden import flush, flush_folder, make_beside, remove, settle
 
 
 @contextmanager
@@ -74,8 +74,7 @@ def make_folder_beside(folder: Path) -> Iterator[Path]:
     Raises:
         OSError: It cannot be written; the error names `folder`.
     """
-    target = folder.resolve()
-    with make_beside(target, Path.mkdir, remove_folder) as temporary_dir:
+    with make_beside(folder.resolve(), Path.mkdir) as temporary_dir:
         yield temporary_dir
 
 
@@ -93,9 +92,14 @@ def replace_folder(folder: Path, new: Path) -> None:
     flush(new)
     if target.exists() or not _move(new, target):
         if exchange(new, target):
-            remove_folder(new)
+            remove(new)
         else:
-            _replace_in_two_steps(target, new)
+            old = target.with_name(f".{target.name}.{uuid4().hex}.old")
+            try:
+                target.rename(old)
+                new.rename(target)
+            finally:
+                settle(old, target)
     flush_folder(target.parent)
 
 
@@ -108,15 +112,6 @@ def _move(new: Path, target: Path) -> bool:
             return False
         raise
     return True
-
-
-def _replace_in_two_steps(target: Path, new: Path) -> None:
-    old = target.with_name(f".{target.name}.{uuid4().hex}.old")
-    try:
-        target.rename(old)
-        new.rename(target)
-    finally:
-        settle(old, target)
 
 
 _CANNOT = (ENOSYS, EINVAL, ENOTSUP)  # errors of a system or a file system that does not support it

@@ -17,7 +17,7 @@ if sys.platform != "win32":
 
 
 @contextmanager
-def make_beside(target: Path, make: Callable[[Path], object], remove: Callable[[Path], object]) -> Iterator[Path]:
+def make_beside(target: Path, make: Callable[[Path], object]) -> Iterator[Path]:
     """Make a temporary file or directory, locked while it is in use, and remove what is left of it."""
     with name_path(target), ExitStack() as stack:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,30 +63,26 @@ def name_temporary(target: Path) -> Path:
 
 def settle(old: Path, target: Path) -> None:
     """Remove a directory that was replaced, or put it back if nothing replaced it."""
-    if not old.exists():
-        return
     if target.exists():
-        remove_folder(old)
-    else:
+        remove(old)
+    elif old.exists():
         old.rename(target)
 
 
-def remove_file(path: Path) -> None:
-    """Remove a file, if that is possible."""
-    with suppress(OSError):
-        try:
-            path.unlink(missing_ok=True)
-        finally:
-            path.unlink(missing_ok=True)  # a signal may have broken the first try
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a directory with its content, as far as possible."""
+def remove(path: Path) -> None:
+    """Remove a file, or a directory with its content, as far as possible."""
     try:
-        shutil.rmtree(folder, ignore_errors=True)
+        _try_to_remove(path)
     finally:
-        if folder.exists():  # a signal may have broken the first try
-            shutil.rmtree(folder, ignore_errors=True)
+        _try_to_remove(path)  # a signal may have broken the first try
+
+
+def _try_to_remove(path: Path) -> None:
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.exists():
+            path.unlink()
 
 
 def _is_taken(temporary: Path, stack: ExitStack) -> bool:
@@ -108,10 +104,8 @@ def _clear(target: Path) -> None:
             _lock(path, stack)
             if path.suffix == ".old":
                 settle(path, target)
-            elif path.is_dir():
-                remove_folder(path)
             else:
-                remove_file(path)
+                remove(path)
 
 
 def _lock(path: Path, stack: ExitStack) -> None:

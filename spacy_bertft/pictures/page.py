@@ -54,13 +54,13 @@ class Mark(NamedTuple):
 
 @cache
 def get_environment() -> Environment:
-    """Return the environment of all templates, which lie next to the code that renders them and escape what they show.
+    """Return the environment of all templates, which lie next to the code that renders them; those of HTML escape.
 
     Names of templates are paths in this package, such as `pictures/templates/layout.html.jinja`.
     """
     environment = Environment(
         loader=PackageLoader("spacy_bertft", ""),
-        autoescape=True,
+        autoescape=lambda name: not (name or "").endswith(".md.jinja"),  # Markdown stays as it is
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import Any
 
@@ -65,6 +65,7 @@ Scores = tuple[float, dict[str, Any]]
 Evaluate = Callable[[], Scores]
 
 
+@dataclass(eq=False)
 class Replay:
     """Bring spaCy's loop to where a snapshot was made, with empty batches and the past scores.
 
@@ -83,22 +84,16 @@ class Replay:
         is_over: Whether the past is over, so that the next batches are trained on.
     """
 
-    def __init__(
-        self,
-        snapshot: Snapshot | None,
-        nlp: Language,
-        optimizer: Optimizer,
-        batches: DataOrder,
-        accumulate_gradient: int,
-    ) -> None:
-        self.evaluations: list[Evaluation] = []
-        self.is_over = snapshot is None
-        self._snapshot = snapshot
-        self._nlp = nlp
-        self._optimizer = optimizer
-        self._batches = batches
-        self._accumulate_gradient = accumulate_gradient
-        self._past = snapshot.progress.evaluations if snapshot else []
+    snapshot: Snapshot | None
+    nlp: Language
+    optimizer: Optimizer
+    batches: DataOrder
+    accumulate_gradient: int
+    evaluations: list[Evaluation] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.is_over = self.snapshot is None
+        self._past = self.snapshot.progress.evaluations if self.snapshot else []
 
     def draw(self) -> Iterator[tuple[int, Batch]]:
         """Draw batches: empty ones up to the snapshot, then those that come next.
@@ -108,12 +103,12 @@ class Replay:
         """
         if self._past:
             n_steps = self._past[-1].step + 1
-            past = islice(self._batches, n_steps)
+            past = islice(self.batches, n_steps)
             for epoch, batch in tqdm(past, desc="Replaying", total=n_steps, leave=False, disable=None):
                 self._fill_caches(batch)
                 yield epoch, []
             self.end()
-        yield from self._batches
+        yield from self.batches
 
     def end(self) -> None:
         """End the past, if it has not ended yet, and put everything back as it was.
@@ -121,14 +116,14 @@ class Replay:
         Raises:
             DataError: The training data have changed.
         """
-        if self._snapshot is None or self.is_over:
+        if self.snapshot is None or self.is_over:
             return
-        if self._batches.fingerprint != self._snapshot.progress.fingerprint:
+        if self.batches.fingerprint != self.snapshot.progress.fingerprint:
             raise DataError(
                 "The training data are not those that the training was started with. Put them back, or start it again "
                 "with --overwrite."
             )
-        self._snapshot.put_state(self._nlp, self._optimizer)
+        self.snapshot.put_state(self.nlp, self.optimizer)
         self.is_over = True
 
     def evaluate(self, evaluate: Evaluate) -> Scores:
@@ -153,13 +148,11 @@ class Replay:
         return info
 
     def _fill_caches(self, batch: Batch) -> None:
-        models = self._list_cached()
-        if models:
-            for part in subdivide_batch(batch, self._accumulate_gradient):  # type: ignore[no-untyped-call]
-                for model in models:
-                    model.begin_update([example.predicted for example in part])
+        for part in subdivide_batch(batch, self.accumulate_gradient):  # type: ignore[no-untyped-call]
+            for model in self._list_cached():
+                model.begin_update([example.predicted for example in part])
 
     def _list_cached(self) -> list[BertEncoder]:
-        models = [getattr(pipe, "model", None) for _, pipe in self._nlp.pipeline]
+        models = [getattr(pipe, "model", None) for _, pipe in self.nlp.pipeline]
         encoders = [find_own_encoder(model) for model in models]
         return [encoder for encoder in encoders if isinstance(encoder, BertEncoder) and encoder.keeps_states]

@@ -17,12 +17,7 @@ from thinc.api import Config, Optimizer, fix_random_seed
 from wasabi import msg
 
 from spacy_bertft.components.pipelines import copy_pipeline_dir
-from spacy_bertft.components.training import (
-    TrainingConfigWarning,
-    check_training,
-    find_end,
-    find_missing_scores,
-)
+from spacy_bertft.components.training import TrainingConfigWarning, check_training, find_end, find_missing_scores
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.resume.replay import DataOrder, Replay

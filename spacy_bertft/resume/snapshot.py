@@ -20,22 +20,12 @@ from spacy_bertft.models.encoder.trainable import keep_adapters
 from spacy_bertft.models.heads.head import find_own_encoder
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.resume.optimizer_state import put_optimizer, read_optimizer
-from spacy_bertft.training.randomness import (
-    RandomState,
-    get_random_state,
-    get_torch_states,
-    set_random_state,
-    set_torch_states,
-)
+from spacy_bertft.training import randomness
 
 FORMAT = 1
 FOLDER = "snapshot"
-_PIPELINE, _OPTIMIZER, _RANDOM, _PROGRESS = (
-    "pipeline",
-    "optimizer.safetensors",
-    "torch_random.safetensors",
-    "progress.json",
-)
+_PIPELINE, _PROGRESS = "pipeline", "progress.json"
+_OPTIMIZER, _RANDOM = "optimizer.safetensors", "torch_random.safetensors"
 
 
 @dataclass(frozen=True)
@@ -70,7 +60,7 @@ class Progress:
         versions: What `list_versions` gave.
     """
 
-    data_start: RandomState
+    data_start: randomness.RandomState
     fingerprint: int
     evaluations: list[Evaluation]
     versions: dict[str, str]
@@ -96,11 +86,11 @@ def write_snapshot(folder: Path, config: Config, nlp: Language, optimizer: Optim
         with keep_adapters(encoder.shim for encoder in encoders if encoder):
             nlp.to_disk(new / _PIPELINE)
         write_weight_file(new / _OPTIMIZER, read_optimizer(optimizer, nlp))
-        write_weight_file(new / _RANDOM, get_torch_states())
+        write_weight_file(new / _RANDOM, randomness.get_torch_states())
         content = {
             "format": FORMAT,
             "config": config.to_str(interpolate=False),
-            "random": get_random_state(),
+            "random": randomness.get_random_state(),
             "progress": asdict(progress),
         }
         # Python's own: srsly rounds, and a score that is not the same to the bit may not be the best any more. Scores
@@ -161,8 +151,8 @@ class Snapshot:
     def put_state(self, nlp: Language, optimizer: Optimizer) -> None:
         """Give the optimizer its moments, and the generators their places in the order of random numbers."""
         put_optimizer(optimizer, nlp, read_weight_file(self._folder / _OPTIMIZER))
-        set_torch_states(read_weight_file(self._folder / _RANDOM))
-        set_random_state(self._random)
+        randomness.set_torch_states(read_weight_file(self._folder / _RANDOM))
+        randomness.set_random_state(self._random)
 
 
 def list_versions() -> dict[str, str]:

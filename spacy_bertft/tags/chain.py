@@ -1,25 +1,173 @@
-"""What a linear chain says of tags: the likelihood of gold tags and its gradient, marginals, probabilities of paths.
+"""What a linear chain says of tags: the best paths, their spans and probabilities, and the likelihood of gold tags.
 
-Source: Lafferty, McCallum & Pereira (2001).
+No loop over tokens: all sequences take a step at once.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spacy_bertft.errors import ShapeError, TagError
 from spacy_bertft.tags.forward_backward import (
+    DEEPEST_PRODUCT,
     Floats,
     ForwardBackward,
     LinearChain,
-    build_log_matrix,
-    find_deep_rows,
+    compute_factors,
     find_depth,
     finite_max,
+    log_matmul,
     matmul,
+    order_by_step,
     run_forward_backward,
 )
+from spacy_bertft.tags.grammar import TagGrammar
+
+
+@dataclass(frozen=True)
+class SpanBatch:
+    """The spans of a batch of sequences, in order.
+
+    Attributes:
+        sequence: `(S,)` the sequence of each span.
+        token_start: `(S,)` first token, counted in its sequence.
+        token_end: `(S,)` one past the last token, counted in its sequence.
+        tag: `(S,)` tag of the first token; it names the label.
+        probs: `(S,)` probability of the whole span, between 0 and 1: of its label and of both its bounds.
+    """
+
+    sequence: NDArray[np.intp]
+    token_start: NDArray[np.intp]
+    token_end: NDArray[np.intp]
+    tag: NDArray[np.intp]
+    probs: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+
+def best_paths(scores: NDArray[np.floating], lengths: NDArray[np.integer], chain: LinearChain) -> NDArray[np.intp]:
+    """Find the best path of every sequence of a batch.
+
+    The best tag of each token on its own may spell `O I-PER`, which names no entity; the chain of a grammar forbids it.
+
+    Args:
+        scores: `(T, L)` tag scores of all tokens, sequence after sequence.
+        lengths: `(B,)` tokens per sequence.
+        chain: The scores of the chain.
+
+    Returns:
+        `(T,)` tags. Among equals the tag with the lowest index wins.
+
+    Raises:
+        ShapeError: The arrays do not fit each other.
+
+    Source: Viterbi (1967); constraints as in Lample et al. (2016), eq. 2.
+    """
+    scores, steps = order_by_step(scores, lengths, chain)
+    best = scores.copy()
+    transitions = chain.transitions[:, None, :]
+    sums = np.empty((len(chain.start), len(lengths), len(chain.start)))
+    before = slice(0, 0)
+    for rows in steps.slices:
+        if not before.stop:
+            best[rows] += chain.start
+        else:
+            n_rows = rows.stop - rows.start
+            going = best[before.start : before.start + n_rows]  # of the sequences that are not over
+            # Tags of the token before go first: the maximum then runs over whole blocks of memory.
+            np.add(going.T[:, :, None], transitions, out=sums[:, :n_rows])
+            best[rows] += sums[:, :n_rows].max(axis=0)
+        before = rows
+    path, after = np.empty(len(scores), dtype=np.intp), slice(0, 0)
+    for rows in reversed(steps.slices):
+        first_ending = rows.start + after.stop - after.start
+        going, ending = slice(rows.start, first_ending), slice(first_ending, rows.stop)
+        path[ending] = (best[ending] + chain.end).argmax(axis=1)
+        path[going] = (best[going] + chain.transitions.T[path[after]]).argmax(axis=1)
+        after = rows
+    return steps.unpack(path)
+
+
+def find_spans(
+    path: NDArray[np.intp],
+    scores: NDArray[np.floating],
+    lengths: NDArray[np.integer],
+    grammar: TagGrammar,
+    chain: LinearChain,
+) -> SpanBatch:
+    """Find the spans that a batch of paths spells, each with its probability.
+
+    A tag that continues nothing opens a span, whatever its prefix, so that no path loses one.
+
+    Args:
+        path: `(T,)` tags of all tokens, sequence after sequence.
+        scores: `(T, L)` tag scores of all tokens.
+        lengths: `(B,)` tokens per sequence.
+        grammar: What continues what.
+        chain: The chain over which probabilities are summed.
+    """
+    n_tokens = len(path)
+    bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
+    opens_sequence = np.zeros(n_tokens + 1, dtype=np.bool_)
+    opens_sequence[bounds] = True
+    in_span = np.array([label != "" for label in grammar.labels], dtype=np.bool_)[path]
+    goes_on = np.zeros(n_tokens + 1, dtype=np.bool_)
+    goes_on[1:n_tokens] = grammar.continues[path[:-1], path[1:]]
+    goes_on &= ~opens_sequence
+    start = np.flatnonzero(in_span & ~goes_on[:-1])
+    end = np.flatnonzero(in_span & ~goes_on[1:]) + 1
+    sequence = np.searchsorted(bounds, start, side="right") - 1
+    return SpanBatch(
+        sequence=sequence,
+        token_start=start - bounds[sequence],
+        token_end=end - bounds[sequence],
+        tag=path[start],
+        probs=_span_probs(path[start], scores, lengths, grammar, chain, start, end),
+    )
+
+
+def _span_probs(
+    tag: NDArray[np.intp],
+    scores: NDArray[np.floating],
+    lengths: NDArray[np.integer],
+    grammar: TagGrammar,
+    chain: LinearChain,
+    start: NDArray[np.intp],
+    end: NDArray[np.intp],
+) -> Floats:
+    """Sum the probability of all paths that hold each span, from `start` to `end` and not beyond.
+
+    Each span is a short sequence with a chain of its own: its first token comes from the start of the text or from a
+    tag that it does not continue, its last token goes to the end or to a tag that does not continue it, and in
+    between every tag continues the one before. A span may be spelled in several ways (IOB1); the sum is over all.
+    """
+    if not len(start):
+        return np.zeros(0)
+    sums = run_forward_backward(scores, lengths, chain)
+    inside = np.where(grammar.continues, chain.transitions, -np.inf)
+    across = np.where(grammar.continues, -np.inf, chain.transitions)
+    ends = np.cumsum(lengths)
+    opens, closes = np.isin(start, ends - lengths), np.isin(end, ends)
+    entering, leaving = np.empty((2, len(start), len(grammar.tags)))
+    entering[opens], leaving[closes] = chain.start, chain.end
+    before, after = start[~opens] - 1, end[~closes]
+    entering[~opens] = log_matmul(sums.alpha[before], across)
+    leaving[~closes] = log_matmul(scores[after] + sums.beta[after], across.T)
+    n_tokens = end - start
+    last = np.cumsum(n_tokens) - 1
+    first = last - n_tokens + 1
+    own = scores[np.repeat(start - first, n_tokens) + np.arange(last[-1] + 1)].astype(np.float64)
+    labels = np.unique(grammar.labels, return_inverse=True)[1]
+    own[first] += np.where(labels == labels[tag][:, None], entering, -np.inf)
+    own[last] += leaving
+    nothing = np.zeros(len(grammar.tags))
+    log_sums = run_forward_backward(own, n_tokens, LinearChain(nothing, inside, nothing)).log_partition
+    probs: Floats = np.exp(np.minimum(log_sums - np.repeat(sums.log_partition, lengths)[start], 0.0))
+    return probs
 
 
 def chain_loss(
@@ -52,19 +200,15 @@ def chain_loss(
     if allowed.shape != scores.shape:
         raise ShapeError("allowed", allowed.shape, f"{scores.shape}, as scores")
     everything = np.asarray(scores, dtype=np.float64)
-    gold = np.where(allowed, everything, -np.inf)
-    of_all, of_gold = (run_forward_backward(each, lengths, chain) for each in (everything, gold))
+    allowed_scores = np.where(allowed, everything, -np.inf)
+    of_all, of_gold = (run_forward_backward(each, lengths, chain) for each in (everything, allowed_scores))
     invalid = np.flatnonzero(np.isneginf(of_gold.log_partition))
     if len(invalid):
         raise TagError(int(invalid[0]), "?", "the gold tags of this sequence are not valid", "a valid sequence")
     loss = float((of_all.log_partition - of_gold.log_partition).sum())
     tags, steps = _count_expected(everything, of_all, lengths, chain)
-    gold_tags, gold_steps = _count_expected(gold, of_gold, lengths, chain)
-    gradient = LinearChain(
-        start=steps.start - gold_steps.start,
-        transitions=steps.transitions - gold_steps.transitions,
-        end=steps.end - gold_steps.end,
-    )
+    gold_tags, gold_steps = _count_expected(allowed_scores, of_gold, lengths, chain)
+    gradient = LinearChain(*(each - gold for each, gold in zip(steps, gold_steps, strict=True)))
     return loss, tags - gold_tags, gradient
 
 
@@ -135,13 +279,12 @@ def _count_steps(before: Floats, after: Floats, log_partition: Floats, chain: Li
         log_partition: `(n,)` of its sequence.
         chain: The scores of the chain.
     """
-    matrix = build_log_matrix(chain.transitions)
-    deep = find_deep_rows(find_depth(before) + find_depth(after) + matrix.depth)
+    factors, _, depth = compute_factors(chain.transitions)
+    deep = find_depth(before) + find_depth(after) + depth > DEEPEST_PRODUCT
     # The probability of a step, all factors taken one by one; for the other rows a matrix product does the same.
-    logs = before[deep][:, :, None] + matrix.logs + (after[deep] - log_partition[deep, None])[:, None, :]
+    logs = before[deep][:, :, None] + chain.transitions + (after[deep] - log_partition[deep, None])[:, None, :]
     steps: Floats = np.exp(logs).sum(axis=0)
-    before, after = (np.delete(each, deep, axis=0) for each in (before, after))
-    before, after = (np.exp(each - finite_max(each)) for each in (before, after))
-    totals = (matmul(before, matrix.factors) * after).sum(axis=1, keepdims=True)
-    steps += matrix.factors * matmul((before / totals).T, after)
+    before, after = (np.exp(each - finite_max(each)) for each in (before[~deep], after[~deep]))
+    totals = (matmul(before, factors) * after).sum(axis=1, keepdims=True)
+    steps += factors * matmul((before / totals).T, after)
     return steps

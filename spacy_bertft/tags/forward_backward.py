@@ -1,8 +1,7 @@
 """A linear chain over tags, and sums over all its paths: for the loss, marginals and the probabilities of spans.
 
-One chain serves every decoder. A conditional random field learns its scores; a constrained search has scores of zero
-and minus infinity; with zeros everywhere the loss is the cross-entropy of each token on its own, the best path the
-tag-wise maximum. Sequences of different lengths are walked through together.
+One chain serves every decoder: the scores of a conditional random field are learned, those of a constrained search are
+zero and minus infinity; with zeros everywhere each token is on its own. All sequences take a step together.
 
 Each step is a matrix product of numbers that are divided by their sum (Rabiner 1989, section V.A). On one document of
 2,000 words with 25 tags that takes a third of the time of the same sums in log space; on queries both are as fast.
@@ -12,8 +11,7 @@ as the only one: these rare batches are summed in log space, exactly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +20,16 @@ from spacy_bertft.errors import ShapeError
 from spacy_bertft.tags.grammar import TagGrammar
 
 Floats = NDArray[np.float64]
-Number = TypeVar("Number", bound=np.generic)
 
 # `exp(-708)` is the smallest normal float. Rows of products that could come near it are summed in log space.
-_DEEPEST_PRODUCT = 600.0
+DEEPEST_PRODUCT = 600.0
 # Over many steps no product is lost while factors are above `exp(-100)` and sums above this.
 _DEEPEST_FACTOR = 100.0
 _LEAST_SUM = 1e-200
-# OpenBLAS takes a second thread from 262,144 products on.
-_MOST_PRODUCTS = 65_536
+_MOST_PRODUCTS = 65_536  # OpenBLAS takes a second thread from 262,144 products on
 
 
-@dataclass(frozen=True)
-class LinearChain:
+class LinearChain(NamedTuple):
     """What a path of tags earns on top of the scores of its tokens; minus infinity forbids.
 
     Attributes:
@@ -47,17 +42,12 @@ class LinearChain:
     transitions: Floats
     end: Floats
 
-    def add(self, start: Floats, transitions: Floats, end: Floats) -> LinearChain:
-        """Add to all scores; what is forbidden stays so."""
-        return LinearChain(self.start + start, self.transitions + transitions, self.end + end)
-
     def scale_by_temperature(self, temperature: float) -> LinearChain:
         """Divide everything by a temperature above 0; what is forbidden stays so."""
-        return LinearChain(self.start / temperature, self.transitions / temperature, self.end / temperature)
+        return LinearChain(*(each / temperature for each in self))
 
 
-@dataclass(frozen=True)
-class Steps:
+class Steps(NamedTuple):
     """A batch of flat sequences in time-major order, without padding.
 
     Step `t` holds token `t` of every sequence longer than `t`, longest sequence first, so the rows of a step are
@@ -71,7 +61,7 @@ class Steps:
     order: NDArray[np.intp]
     slices: list[slice]
 
-    def unpack(self, values: NDArray[Number]) -> NDArray[Number]:
+    def unpack(self, values: NDArray[Any]) -> NDArray[Any]:
         """Put time-major rows back in the order of the flat sequences, `(T, …)`."""
         flat = np.empty_like(values)
         flat[self.order] = values
@@ -100,10 +90,8 @@ def build_steps(lengths: NDArray[np.intp]) -> Steps:
 
 def build_chain(grammar: TagGrammar) -> LinearChain:
     """Build the chain that allows what the grammar allows and prefers nothing."""
-    start, transitions, end = (
-        np.where(allowed, 0.0, -np.inf) for allowed in (grammar.may_start, grammar.may_follow, grammar.may_end)
-    )
-    return LinearChain(start, transitions, end)
+    allowed = (grammar.may_start, grammar.may_follow, grammar.may_end)
+    return LinearChain(*(np.where(each, 0.0, -np.inf) for each in allowed))
 
 
 def build_free_chain(n_tags: int) -> LinearChain:
@@ -126,8 +114,7 @@ def order_by_step(
     return np.asarray(scores, dtype=np.float64)[steps.order], steps
 
 
-@dataclass(frozen=True)
-class ForwardBackward:
+class ForwardBackward(NamedTuple):
     """Log sums over all valid paths.
 
     Attributes:
@@ -139,23 +126,6 @@ class ForwardBackward:
     alpha: Floats
     beta: Floats
     log_partition: Floats
-
-
-@dataclass(frozen=True)
-class LogMatrix:
-    """A matrix of logarithms, ready for products; minus infinity stands for zero.
-
-    Attributes:
-        logs: `(L, L)` the logarithms.
-        factors: `(L, L)` the numbers themselves, divided by the largest.
-        shift: The logarithm of the largest.
-        depth: How far the smallest lies below the largest, zeros left out.
-    """
-
-    logs: Floats
-    factors: Floats
-    shift: float
-    depth: float
 
 
 def run_forward_backward(
@@ -172,8 +142,7 @@ def run_forward_backward(
         ShapeError: The arrays do not fit each other.
     """
     scores, steps = order_by_step(scores, lengths, chain)
-    matrix = build_log_matrix(chain.transitions)
-    alpha, beta = _sum_scaled(scores, lengths, steps, chain, matrix) or _sum_logs(scores, steps, chain, matrix)
+    alpha, beta = _sum_scaled(scores, lengths, steps, chain) or _sum_logs(scores, steps, chain)
     alpha, beta = steps.unpack(alpha), steps.unpack(beta)
     filled = lengths > 0
     log_partition = np.zeros(len(lengths))
@@ -181,53 +150,49 @@ def run_forward_backward(
     return ForwardBackward(alpha, beta, log_partition)
 
 
-def _sum_logs(scores: Floats, steps: Steps, chain: LinearChain, matrix: LogMatrix) -> tuple[Floats, Floats]:
+def _sum_logs(scores: Floats, steps: Steps, chain: LinearChain) -> tuple[Floats, Floats]:
     """Sum over all paths in time-major order, `(T, L)` from each side, however far apart the numbers lie."""
     alpha, beta, before = scores.copy(), np.empty_like(scores), slice(0, 0)
     for rows in steps.slices:
-        alpha[rows] += log_matmul(alpha[_pick_first(before, rows)], matrix) if before.stop else chain.start
+        n_rows = rows.stop - rows.start  # as many of the rows before go on
+        alpha[rows] += log_matmul(alpha[before][:n_rows], chain.transitions) if before.stop else chain.start
         before = rows
-    backward, after = build_log_matrix(chain.transitions.T), slice(0, 0)
+    after = slice(0, 0)
     for rows in reversed(steps.slices):
         beta[rows] = chain.end
         if after.stop:
-            beta[_pick_first(rows, after)] = log_matmul(scores[after] + beta[after], backward)
+            beta[rows][: after.stop - after.start] = log_matmul(scores[after] + beta[after], chain.transitions.T)
         after = rows
     return alpha, beta
 
 
-def _pick_first(rows: slice, other: slice) -> slice:
-    """Return as many of the first rows of a step as another step has."""
-    return slice(rows.start, rows.start + other.stop - other.start)
-
-
 def _sum_scaled(
-    scores: Floats, lengths: NDArray[np.integer], steps: Steps, chain: LinearChain, matrix: LogMatrix
+    scores: Floats, lengths: NDArray[np.integer], steps: Steps, chain: LinearChain
 ) -> tuple[Floats, Floats] | None:
     """Sum over all paths in time-major order, `(T, L)` from each side.
 
     Returns:
         The sums; None where numbers lie so far apart that some could be lost, or where a sequence has no valid path.
     """
+    matrix, shift, depth = compute_factors(chain.transitions)
     bounds = np.stack([chain.start, chain.end])
     top, (start_top, end_top) = finite_max(scores)[:, 0], finite_max(bounds)[:, 0]
-    below = scores - top[:, None]
-    if max(_find_lowest(below).max(initial=0.0), find_depth(bounds).max()) + matrix.depth > _DEEPEST_FACTOR:
+    if max(find_depth(scores).max(initial=0.0), find_depth(bounds).max()) + depth > _DEEPEST_FACTOR:
         return None
-    factors = np.exp(below)
+    factors = np.exp(scores - top[:, None])
     with np.errstate(divide="ignore", invalid="ignore"):  # a sequence without a valid path is found below
-        forward, onward = _run_forward(factors, steps, np.exp(chain.start - start_top), matrix.factors)
-        backward, back = _run_backward(factors, steps, np.exp(chain.end - end_top), matrix.factors)
+        forward, onward = _run_forward(factors, steps, np.exp(chain.start - start_top), matrix)
+        backward, back = _run_backward(factors, steps, np.exp(chain.end - end_top), matrix)
     is_lost = any(each.min(initial=1.0, where=each > 0) < _LEAST_SUM for each in (forward, backward))
     if is_lost or any(each.min(initial=1.0) < _LEAST_SUM for each in (onward, back)):
         return None
-    onward, back = (steps.unpack(np.log(each) + matrix.shift) for each in (onward, back))
+    onward, back = (steps.unpack(np.log(each) + shift) for each in (onward, back))
     top = steps.unpack(top)
     lengths = lengths[lengths > 0]
     last = np.cumsum(lengths) - 1
     first = last - lengths + 1
     onward += top
-    onward[first] += start_top - matrix.shift
+    onward[first] += start_top - shift
     back[:-1] += top[1:]  # after the last token of a sequence comes its end instead
     back[last] = end_top
     with np.errstate(divide="ignore"):
@@ -242,7 +207,7 @@ def _run_forward(factors: Floats, steps: Steps, start: Floats, matrix: Floats) -
     before = slice(0, 0)
     for rows in steps.slices:
         here = sums[rows]
-        here *= matmul(sums[_pick_first(before, rows)], matrix) if before.stop else start
+        here *= matmul(sums[before][: len(here)], matrix) if before.stop else start
         scale = np.add.reduce(here, axis=1, keepdims=True, out=scales[rows])
         here /= scale
         before = rows
@@ -255,12 +220,12 @@ def _run_backward(factors: Floats, steps: Steps, end: Floats, matrix: Floats) ->
     sums, scales = np.empty_like(factors), np.ones((len(factors), 1))
     after = slice(0, 0)
     for rows in reversed(steps.slices):
-        going = _pick_first(rows, after)
-        sums[going.stop : rows.stop] = end
-        if after.stop:
+        n_going = after.stop - after.start
+        sums[rows][n_going:] = end
+        if n_going:
             here = matmul(factors[after] * sums[after], matrix)
-            scale = np.add.reduce(here, axis=1, keepdims=True, out=scales[going])
-            np.divide(here, scale, out=sums[going])
+            scale = np.add.reduce(here, axis=1, keepdims=True, out=scales[rows][:n_going])
+            np.divide(here, scale, out=sums[rows][:n_going])
         after = rows
     return sums, scales[:, 0]
 
@@ -273,28 +238,31 @@ def _accumulate(values: Floats, lengths: NDArray[np.integer]) -> Floats:
     return sums
 
 
-def build_log_matrix(logs: Floats) -> LogMatrix:
-    """Prepare a matrix of logarithms, `(L, L)`, for products."""
+def compute_factors(logs: Floats) -> tuple[Floats, float, float]:
+    """Take the numbers whose logarithms a matrix has, `(L, L)`, divided by the largest.
+
+    Returns:
+        They, the logarithm of the largest, and how far that of the smallest lies below it, zeros left out.
+    """
     flat = logs.reshape(1, -1)
     shift = finite_max(flat).item()
-    return LogMatrix(logs, np.exp(logs - shift), shift, find_depth(flat).item())
+    return np.exp(logs - shift), shift, find_depth(flat).item()
 
 
-def log_matmul(values: Floats, matrix: LogMatrix) -> Floats:
-    """Multiply `exp(values)` by a matrix and take the logarithm, `(n, L)`.
+def log_matmul(values: Floats, matrix: Floats) -> Floats:
+    """Multiply matrices of which the logarithms are given, `(n, L)` by `(L, L)`, and take the logarithm.
 
     Source: the log-sum-exp trick with one maximum per row, so that a matrix product does the work. Where numbers lie
     too far apart for that, with one maximum per sum.
     """
+    factors, shift, depth = compute_factors(matrix)
     top = finite_max(values)
-    below = values - top
     with np.errstate(divide="ignore"):
-        logs: Floats = np.log(matmul(np.exp(below), matrix.factors)) + (top + matrix.shift)
-    deep = find_deep_rows(_find_lowest(below) + matrix.depth)
-    if len(deep):
-        n_tags = len(matrix.logs)
-        pairs = values[deep][:, None, :] + matrix.logs.T
-        logs[deep] = log_sum(pairs.reshape(-1, n_tags)).reshape(-1, n_tags)
+        logs: Floats = np.log(matmul(np.exp(values - top), factors)) + (top + shift)
+    deep = find_depth(values) + depth > DEEPEST_PRODUCT
+    if deep.any():
+        pairs = values[deep][:, None, :] + matrix.T  # (n, L, L)
+        logs[deep] = log_sum(pairs.reshape(-1, len(matrix))).reshape(-1, len(matrix))
     return logs
 
 
@@ -308,10 +276,7 @@ def matmul(left: Floats, right: Floats) -> Floats:
     if n_rows == 0:
         product: Floats = np.einsum("ij,jk->ik", left, right)
         return product
-    if len(left) <= n_rows:
-        product = left @ right
-        return product
-    return np.concatenate([left[first : first + n_rows] @ right for first in range(0, len(left), n_rows)])
+    return np.concatenate([left[first : first + n_rows] @ right for first in range(0, len(left) or 1, n_rows)])
 
 
 def log_sum(values: Floats) -> Floats:
@@ -330,15 +295,6 @@ def finite_max(values: Floats) -> Floats:
 
 def find_depth(values: Floats) -> Floats:
     """Return how far the lowest of each row lies below the highest, minus infinity left out, `(n,)`."""
-    return _find_lowest(values - finite_max(values))
-
-
-def find_deep_rows(depth: Floats) -> NDArray[np.intp]:
-    """Return the rows in which a product of factors could fall below what a float can hold."""
-    return np.flatnonzero(depth > _DEEPEST_PRODUCT)
-
-
-def _find_lowest(below: Floats) -> Floats:
-    """Return how far the lowest of each row lies below zero, minus infinity left out, `(n,)`."""
-    lowest: Floats = np.where(np.isfinite(below), below, 0.0).min(axis=1)
-    return -lowest
+    below = finite_max(values) - values
+    depth: Floats = np.where(np.isfinite(below), below, 0.0).max(axis=1)
+    return depth

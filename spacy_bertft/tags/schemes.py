@@ -130,17 +130,13 @@ def _read_leniently(sequence: Sequence[TagParts]) -> list[TagSpan]:
     spans = []
     start, previous = 0, OUTSIDE
     for index, current in enumerate([*sequence, OUTSIDE]):
-        if current == OUTSIDE or _is_start(previous, current):
+        # Tags of one span have one label; `O`, whose label is empty, starts what is no span.
+        if current.prefix in "BUS" or previous.prefix in "OLUES" or previous.label != current.label:
             if previous != OUTSIDE:
                 spans.append(TagSpan(start, index, previous.label))
             start = index
         previous = current
     return spans
-
-
-def _is_start(previous: TagParts, current: TagParts) -> bool:
-    is_first, is_after_last = current.prefix in "BUS", previous.prefix in "OLUES"
-    return is_first or is_after_last or previous.label != current.label
 
 
 def _check_span(span: TagSpan, previous: TagSpan, n_tokens: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.intp]
 
 
-@dataclass(frozen=True)
-class PieceBatch:
+class PieceBatch(NamedTuple):
     """The pieces of a batch of texts, text after text, without special pieces.
 
     Attributes:
@@ -27,14 +26,9 @@ class PieceBatch:
     lengths: Ints
 
 
-def join_pieces(first: PieceBatch, second: PieceBatch) -> PieceBatch:
-    """Concatenate two batches of pieces."""
-    return PieceBatch(
-        ids=np.concatenate([first.ids, second.ids]),
-        char_start=np.concatenate([first.char_start, second.char_start]),
-        char_end=np.concatenate([first.char_end, second.char_end]),
-        lengths=np.concatenate([first.lengths, second.lengths]),
-    )
+def join_pieces(*batches: PieceBatch) -> PieceBatch:
+    """Concatenate batches of pieces, at least one."""
+    return PieceBatch(*map(np.concatenate, zip(*batches, strict=True)))
 
 
 def take_texts(pieces: PieceBatch, texts: Ints) -> PieceBatch:
@@ -56,8 +50,7 @@ def take_texts(pieces: PieceBatch, texts: Ints) -> PieceBatch:
     return PieceBatch(pieces.ids[index], pieces.char_start[index], pieces.char_end[index], lengths)
 
 
-@dataclass(frozen=True)
-class TokenBatch:
+class TokenBatch(NamedTuple):
     """The tokens of a batch of texts, text after text.
 
     Attributes:
@@ -71,18 +64,7 @@ class TokenBatch:
     lengths: Ints
 
 
-@dataclass(frozen=True)
-class Alignment:
-    """Which piece represents which token.
-
-    Attributes:
-        piece_by_token: `(T,)` flat index of the first piece of each token, −1 where it has none.
-    """
-
-    piece_by_token: Ints
-
-
-def align(pieces: PieceBatch, tokens: TokenBatch) -> Alignment:
+def align(pieces: PieceBatch, tokens: TokenBatch) -> Ints:
     """Find the piece that represents each token.
 
     It is the first piece that starts inside the token. If none does, because a piece crosses the boundary
@@ -93,16 +75,19 @@ def align(pieces: PieceBatch, tokens: TokenBatch) -> Alignment:
         pieces: The pieces of a batch of texts.
         tokens: The tokens of the same texts.
 
+    Returns:
+        `(T,)` flat index of the piece of each token, −1 where it has none.
+
     Example:
         >>> pieces = PieceBatch(*(np.array(a) for a in ([7, 8, 9], [0, 5, 9], [4, 9, 14], [3])))
         >>> tokens = TokenBatch(*(np.array(a) for a in ([0, 4, 5], [4, 5, 14], [3])))  # "drew", " ", "barrymore"
-        >>> align(pieces, tokens).piece_by_token.tolist()
+        >>> align(pieces, tokens).tolist()
         [0, -1, 1]
     """
     is_visible = pieces.char_end > pieces.char_start  # (P,)
     index = np.flatnonzero(is_visible)
     if not len(index):
-        return Alignment(np.full(len(tokens.char_start), -1, dtype=np.intp))
+        return np.full(len(tokens.char_start), -1, dtype=np.intp)
     base = _text_bases(pieces, tokens)  # (B,) so that one search serves all texts
     piece_base = np.repeat(base, pieces.lengths)[index]
     token_base = np.repeat(base, tokens.lengths)
@@ -118,7 +103,7 @@ def align(pieces: PieceBatch, tokens: TokenBatch) -> Alignment:
     # The first piece that ends after the start of the token, even if there are shorter ones in between.
     across = np.searchsorted(np.maximum.accumulate(piece_end), token_start, side="right")
     chosen = np.where(starts_inside, inside, np.where(across < inside, across, -1))
-    return Alignment(np.where(chosen >= 0, _take(index, chosen, default=-1), -1))
+    return np.where(chosen >= 0, _take(index, chosen, default=-1), -1)
 
 
 def group_tokens(piece_by_token: Ints) -> tuple[Ints, Ints, Ints]:

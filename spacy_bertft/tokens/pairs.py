@@ -32,15 +32,18 @@ def encode_pairs(
     halves = [(index, half) for index, text in enumerate(texts) for half in pairs[index] or [(0, len(text))]]
     pieces = encode_ranges(tokenizer, texts, halves)
     owner = np.array([index for index, _ in halves], dtype=np.intp)
-    kept, first_lengths = _fit_all(pieces.lengths, owner, len(texts), size)
-    is_kept = _rank(pieces.lengths) < np.repeat(kept, pieces.lengths)
-    fitted = PieceBatch(
-        ids=pieces.ids[is_kept],
-        char_start=pieces.char_start[is_kept],
-        char_end=pieces.char_end[is_kept],
-        lengths=np.bincount(owner, kept, minlength=len(texts)).astype(np.intp),
+    second = np.flatnonzero(owner[1:] == owner[:-1]) + 1  # second halves
+    kept = pieces.lengths.copy()
+    kept[second - 1], kept[second] = fit_pair(kept[second - 1], kept[second], size)
+    first_lengths = np.full(len(texts), -1, dtype=np.intp)
+    first_lengths[owner[second]] = kept[second - 1]
+    starts = np.cumsum(pieces.lengths) - pieces.lengths
+    rank = np.arange(len(pieces.ids)) - np.repeat(starts, pieces.lengths)  # (P,) in its half
+    is_kept = rank < np.repeat(kept, pieces.lengths)
+    lengths, n_lost = (
+        np.bincount(owner, each, minlength=len(texts)).astype(np.intp) for each in (kept, pieces.lengths - kept)
     )
-    n_lost = np.bincount(owner, pieces.lengths - kept, minlength=len(texts)).astype(np.intp)
+    fitted = PieceBatch(pieces.ids[is_kept], pieces.char_start[is_kept], pieces.char_end[is_kept], lengths)
     return fitted, first_lengths, n_lost
 
 
@@ -91,19 +94,3 @@ def fit_pair(first: Ints, second: Ints, size: int) -> tuple[Ints, Ints]:
     long = np.minimum(np.maximum(first, second), size - short)
     is_first_longer = first > second
     return np.where(is_first_longer, long, short), np.where(is_first_longer, short, long)
-
-
-def _fit_all(lengths: Ints, owner: Ints, n_texts: int, size: int) -> tuple[Ints, Ints]:
-    """Return the pieces to keep of each half or single text, and those of each first half."""
-    second = np.flatnonzero(owner[1:] == owner[:-1]) + 1
-    kept = lengths.copy()
-    kept[second - 1], kept[second] = fit_pair(lengths[second - 1], lengths[second], size)
-    first_lengths = np.full(n_texts, -1, dtype=np.intp)
-    first_lengths[owner[second]] = kept[second - 1]
-    return kept, first_lengths
-
-
-def _rank(lengths: Ints) -> Ints:
-    """Count the pieces of each text from 0."""
-    starts: Ints = np.cumsum(lengths) - lengths
-    return np.arange(lengths.sum()) - np.repeat(starts, lengths)

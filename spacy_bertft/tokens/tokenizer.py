@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # Halves of a UTF-16 pair. Python strings can hold one alone, the tokenizers cannot.
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_LAST_SPACE = 0x3000  # the highest character that `str.isspace` knows
+# For each character whether it is whitespace, up to the one after the last that is.
+_IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)], dtype=np.bool_)
 
 
 class PieceTokenizer:
@@ -81,7 +82,8 @@ class PieceTokenizer:
         lengths = np.array([len(encoding) for encoding in encodings], dtype=np.intp)
         n_pieces = int(lengths.sum())
         ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.intp, count=n_pieces)
-        offsets = _read_offsets(encodings, n_pieces)
+        bounds = chain.from_iterable(chain.from_iterable(e.offsets for e in encodings))
+        offsets = np.fromiter(bounds, np.intp, count=2 * n_pieces).reshape(n_pieces, 2)
         if not keep_whitespace:
             offsets = _trim(offsets, texts, lengths)
         return PieceBatch(ids=ids, char_start=offsets[:, 0], char_end=offsets[:, 1], lengths=lengths)
@@ -199,18 +201,12 @@ def _run(encode_batch: Callable[..., list[Encoding]], texts: Sequence[str]) -> l
         raise
 
 
-def _read_offsets(encodings: Sequence[Encoding], n_pieces: int) -> Ints:
-    pairs = chain.from_iterable(e.offsets for e in encodings)
-    flat = np.fromiter(chain.from_iterable(pairs), np.intp, count=2 * n_pieces)
-    return flat.reshape(n_pieces, 2)
-
-
 def _trim(offsets: Ints, texts: Sequence[str], lengths: Ints) -> Ints:
     """Move offsets past the whitespace around a piece, which byte-level tokenizers include."""
     text_lengths = np.array([len(text) for text in texts], dtype=np.intp)
     base = np.repeat(np.cumsum(text_lengths) - text_lengths, lengths)[:, None]  # (P, 1)
     codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype="<u4")  # one number per character
-    is_text = ~_list_spaces()[np.minimum(codes, _LAST_SPACE + 1)]
+    is_text = ~_IS_SPACE[np.minimum(codes, len(_IS_SPACE) - 1)]
     n_chars = len(is_text)
     # For every character, the next one and the last one that is not whitespace.
     position = np.arange(n_chars)
@@ -221,9 +217,3 @@ def _trim(offsets: Ints, texts: Sequence[str], lengths: Ints) -> Ints:
     start = np.minimum(following[start], end)
     end = np.maximum(before[end] + 1, start)
     return np.stack([start, end], axis=1) - base
-
-
-@cache
-def _list_spaces() -> NDArray[np.bool_]:
-    """Return for each character up to one past the last whitespace whether it is whitespace."""
-    return np.array([chr(code).isspace() for code in range(_LAST_SPACE + 2)], dtype=np.bool_)

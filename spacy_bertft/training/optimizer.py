@@ -83,7 +83,7 @@ class AdamW(Optimizer):
         """Update one parameter of a thinc model, as other components of the pipeline ask for."""
         if weights.ndim > 1:
             weights *= 1 - lr_scale * self.learn_rate * self.weight_decay
-        return super().__call__(key, weights, gradient, lr_scale=lr_scale)  # type: ignore[no-any-return]
+        return super().__call__(key, weights, gradient, lr_scale=lr_scale)
 
     def step_torch(self, model_id: int, parameters: Iterable[ScaledParameter]) -> None:
         """Update all parameters of a torch model that have a gradient, and clear their gradients.
@@ -134,18 +134,15 @@ class AdamW(Optimizer):
 
     def _get_stepper(self, model_id: int, scaled: list[ScaledParameter]) -> torch.optim.AdamW:
         stepper = self._steppers.get(model_id)
-        known: set[int] = set()
-        if stepper is not None:
-            known = {id(parameter) for group in stepper.param_groups for parameter in group["params"]}
-        new = [item for item in scaled if id(item.parameter) not in known]
+        known = {parameter for group in stepper.param_groups for parameter in group["params"]} if stepper else set()
+        new = [item for item in scaled if item.parameter not in known]
         if stepper is None:
             stepper = self._steppers[model_id] = torch.optim.AdamW(_group(new), lr=0.0, fused=True)
         else:
             for group in _group(new):
                 stepper.add_param_group(group)
         for item in new:
-            moments = self._waiting.pop((model_id, item.name), None)
-            if moments is not None:
+            if moments := self._waiting.pop((model_id, item.name), None):
                 device = item.parameter.device
                 stepper.state[item.parameter] = {kind: tensor.to(device) for kind, tensor in moments.items()}
         return stepper

@@ -15,20 +15,15 @@ RandomState = dict[str, Any]  # what JSON can hold
 
 def get_random_state() -> RandomState:
     """Tell where Python's and NumPy's random numbers stand."""
-    version, numbers, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state()
-    return {
-        "python": [version, list(numbers), gauss],
-        "numpy": [name, np.asarray(keys).tolist(), position, has_gauss, cached],
-    }
+    name, keys, *rest = np.random.get_state()
+    return {"python": list(random.getstate()), "numpy": [name, np.asarray(keys).tolist(), *rest]}
 
 
 def set_random_state(state: RandomState) -> None:
     """Let Python's and NumPy's random numbers go on from where they stood."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
+    np.random.set_state(tuple(state["numpy"]))
 
 
 @contextmanager
@@ -43,10 +38,8 @@ def keep_random_state() -> Iterator[None]:
 
 def get_torch_states() -> dict[str, torch.Tensor]:
     """Tell where torch's random numbers stand, by device."""
-    states = {"cpu": torch.get_rng_state()}
-    for index in range(torch.cuda.device_count()):
-        states[f"cuda:{index}"] = torch.cuda.get_rng_state(index)
-    return states
+    by_gpu = torch.cuda.get_rng_state_all()
+    return {"cpu": torch.get_rng_state()} | {f"cuda:{index}": state for index, state in enumerate(by_gpu)}
 
 
 def set_torch_states(states: dict[str, torch.Tensor]) -> None:

@@ -43,7 +43,7 @@ class SwapEntities:
     Source: Dai & Adel (2020), "mention replacement".
     """
 
-    def __init__(self, level: float) -> None:
+    def __init__(self, level: float = 0.3) -> None:
         if not 0 <= level <= 1:
             raise SettingError("level", level, "a share from 0 to 1")
         self.level = level
@@ -79,9 +79,7 @@ class SwapEntities:
         return may_change
 
 
-def configure_swap_entities(level: float = 0.3) -> SwapEntities:
-    """Configure `spacy-bertft.swap_entities.v1`; see `SwapEntities` for the setting."""
-    return SwapEntities(level)
+configure_swap_entities = SwapEntities  # the name under which the config finds the class
 
 
 def _find_entities(example: Example) -> list[tuple[Span, Span]]:

@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
 
 from spacy_bertft.active.formats import Suggestion, format_suggestion
-from spacy_bertft.active.preannotation import LabelledSpan, Preannotation, Token
+from spacy_bertft.components.entity_scores import set_score
 
-TOKENS = (Token("in", 0, 2, True), Token("new", 3, 6, True), Token("york", 7, 11, False))
-SPANS = (LabelledSpan(3, 11, 1, 3, "CITY", 0.75),)
+DOC = Doc(Vocab(), words=["in", "new", "york"], spaces=[True, True, False])
+CITY = Span(DOC, 1, 3, "CITY")
+set_score(CITY, 0.75)
 PROBS = {"trip": 0.7, "food": 0.6, "film": 0.1}
-BOTH = Preannotation(TOKENS, SPANS, PROBS, ("trip", "food"))
+BOTH = Suggestion(DOC, 0.25, {"id": 7}, "en_trips-1.0", (CITY,), PROBS, ("trip", "food"))
 ENTITIES = replace(BOTH, probs=None, chosen=())
 CATEGORIES = replace(BOTH, spans=None)
-
-
-def format_answer(answer: Preannotation, file_format) -> dict:
-    return format_suggestion(Suggestion("in new york", 0.25, {"id": 7}, answer, "en_trips-1.0"), file_format)
 
 
 def test_prodigy():
@@ -36,13 +35,13 @@ def test_prodigy():
         "options": [{"id": label, "text": label} for label in PROBS],
         "accept": ["trip", "food"],
     }
-    assert format_answer(ENTITIES, "prodigy") == {"text": "in new york", **entities, **ends}
-    assert format_answer(CATEGORIES, "prodigy") == {"text": "in new york", **categories, **ends}
-    assert format_answer(BOTH, "prodigy") == {"text": "in new york", **entities, **categories, **ends}
+    assert format_suggestion(ENTITIES, "prodigy") == {"text": "in new york", **entities, **ends}
+    assert format_suggestion(CATEGORIES, "prodigy") == {"text": "in new york", **categories, **ends}
+    assert format_suggestion(BOTH, "prodigy") == {"text": "in new york", **entities, **categories, **ends}
 
 
 def test_label_studio():
-    task = format_answer(BOTH, "label-studio")
+    task = format_suggestion(BOTH, "label-studio")
     assert task["data"] == {"text": "in new york", "uncertainty": 0.25, "meta": {"id": 7}}
     [prediction] = task["predictions"]
     assert (prediction["model_version"], prediction["score"]) == ("en_trips-1.0", 0.75)
@@ -76,4 +75,4 @@ def test_label_studio():
 )
 def test_doccano(answer, labels):
     expected = {"text": "in new york", **labels, "uncertainty": 0.25, "meta": {"id": 7}}
-    assert format_answer(answer, "doccano") == expected
+    assert format_suggestion(answer, "doccano") == expected

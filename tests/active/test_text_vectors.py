@@ -46,7 +46,7 @@ def compute_means(checkpoint: str, nlp, texts: list[str]) -> np.ndarray:
     encoder = build_bert_encoder(checkpoint, precision="fp32")
     encoder.initialize()
     encoder.require("mean")
-    return encoder.predict([nlp.make_doc(text) for text in texts]).window_vectors["mean"].numpy()
+    return encoder.predict([nlp.make_doc(text) for text in texts]).vectors["mean"].numpy()
 
 
 @pytest.mark.parametrize("factory", ["bert_ner", "bert_textcat"])
@@ -88,7 +88,7 @@ def test_two_threads_see_their_own_states(checkpoint):
 def test_an_encoder_without_means_is_one_clear_error():
     def encode(model, docs, is_train):
         vectors, lengths = torch.zeros(1, 2), np.array([1])
-        return EncodedDocs(vectors, lengths - 1, lengths, lengths, {}, lengths - 1, lengths), None
+        return EncodedDocs({"tokens": vectors}, lengths - 1, lengths, lengths, lengths - 1, lengths), None
 
     head = build_token_classifier(Encoder("fake", encode, width=2), decoder="greedy")
     head.set_tags(["O", "X"], None)

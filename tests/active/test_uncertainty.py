@@ -15,8 +15,7 @@ from spacy_bertft.active.uncertainty import (
     measure_uncertainty,
 )
 from spacy_bertft.errors import UnsupportedError
-from spacy_bertft.tags.chain import chain_loss
-from spacy_bertft.tags.decoding import best_paths
+from spacy_bertft.tags.chain import best_paths, chain_loss
 
 logits = arrays(np.float64, (3, 4), elements=st.floats(-50, 50))
 

@@ -34,8 +34,8 @@ def write_half(output: OutputDir) -> None:
 
 def test_a_folder_that_does_not_exist(output):
     assert output.list_names() == []
-    assert not output.exists("a")
-    assert not output.is_file()
+    assert not output.files.exists("a")
+    assert not output.files.isfile("")
     output.remove("a")
     output.remove_temporary()
     assert output.read_all([]) == []
@@ -44,13 +44,13 @@ def test_a_folder_that_does_not_exist(output):
 def test_a_file_is_whole_or_not_there(output):
     with pytest.raises(RuntimeError):
         write_half(output)
-    assert not output.exists("a")
+    assert not output.files.exists("a")
     output.write("a", b"old")
     with pytest.raises(RuntimeError):
         write_half(output)
-    assert output.read("a") == b"old"
+    assert output.files.cat_file("a") == b"old"
     output.write("a", b"new")
-    assert output.read("a") == b"new"
+    assert output.files.cat_file("a") == b"new"
     assert output.list_names() == [output.TEMPORARY, "a"]
     output.remove_temporary()
     assert output.list_names() == ["a"]
@@ -71,8 +71,8 @@ def test_many_files_at_once(output):
 def test_a_file_in_the_place_of_the_folder(tmp_path, memory):
     (tmp_path / "out").write_text("a")
     memory.pipe("/out", b"a")
-    assert OutputDir(str(tmp_path / "out")).is_file()
-    assert OutputDir("memory://out").is_file()
+    assert OutputDir(str(tmp_path / "out")).files.isfile("")
+    assert OutputDir("memory://out").files.isfile("")
 
 
 def test_a_place_that_cannot_be_reached():

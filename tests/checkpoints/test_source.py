@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -89,8 +88,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_bytes(b"{}")
-    packaged = replace(source.PACKAGED[MINILM], sha256={"config.json": hashlib.sha256(b"{}").hexdigest()})
-    monkeypatch.setitem(source.PACKAGED, MINILM, packaged)
+    monkeypatch.setattr(source, "_SHA256", {"config.json": hashlib.sha256(b"{}").hexdigest()})
     monkeypatch.setattr(source, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(tmp_path)]))
     return folder
 

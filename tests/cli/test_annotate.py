@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import spacy
-from commands import run
+from commands import run, run_python
 from row_files import read_errors, read_objects, read_shards, write_rows
 from typer.testing import CliRunner
 
@@ -74,12 +74,20 @@ def test_a_missing_extra_is_one_line(ruler, tmp_path, monkeypatch):
     assert done.stderr == "Error: Parquet needs an extra. Install it with: pip install 'spacy-bertft[arrow]'\n"
 
 
+TOLD = "2 rows read, 1 written to 1 shards; 1 failed (see out/errors.jsonl).\n"
+
+
+@pytest.mark.process
+def test_a_pipe_of_a_process_is_quiet(ruler, tmp_path):
+    write_rows(tmp_path / "a.jsonl", [{"text": "a film"}, {"body": "a"}])
+    assert run_python("-m", "spacy_bertft", "annotate", ruler, "a.jsonl", "out", cwd=tmp_path) == TOLD
+
+
 def test_a_pipe_is_quiet_and_a_second_run_goes_on(ruler, tmp_path):
     write_rows(tmp_path / "a.jsonl", [{"text": "a film"}, {"body": "a"}])
     command = ["spacy_bertft", "annotate", ruler, "a.jsonl", "out"]
-    told = "2 rows read, 1 written to 1 shards; 1 failed (see out/errors.jsonl).\n"
-    assert run(*command, cwd=tmp_path) == told
-    assert run(*command, cwd=tmp_path) == told
+    assert run(*command, cwd=tmp_path) == TOLD
+    assert run(*command, cwd=tmp_path) == TOLD
     assert json.loads((tmp_path / "out" / "run.json").read_text())["inputs"] == [
         ["a.jsonl", (tmp_path / "a.jsonl").stat().st_size]
     ]

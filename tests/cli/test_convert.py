@@ -215,6 +215,15 @@ def test_labelled_texts_are_quiet_in_a_pipe(tmp_path: Path) -> None:
     assert "3 lines of 1 file read" in result.stdout
 
 
+@pytest.mark.process
+def test_labelled_texts_are_quiet_in_a_pipe_of_a_process(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("text,label\na,x\nb,y\n")
+    result = run_python("-m", "spacy_bertft", "convert", "--as", "cats", str(source), str(tmp_path / "b.spacy"))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "3 lines of 1 file read" in result.stdout
+
+
 def test_a_folder_that_is_no_folder_is_one_line(tmp_path):
     source = tmp_path / "source.bio"
     source.write_text("O\ta\n", encoding="utf-8")

@@ -78,7 +78,7 @@ def test_what_was_collected_is_what_the_pipeline_gives(nlp: Language) -> None:
     collected = collect_calibration_data(nlp, examples)["bert_ner"]
     evaluated = [Example(nlp(example.text), example.reference) for example in examples]
     error = measure_reliability(collected.compute_probs(1.7), collected.is_correct).calibration_error
-    assert nlp.get_pipe("bert_ner").measure_calibration_error(evaluated) == pytest.approx(error, abs=1e-5)
+    assert nlp.get_pipe("bert_ner").score(evaluated)["ents_calibration_error"] == pytest.approx(error, abs=1e-5)
 
 
 def test_entities_on_unknown_tokens_do_not_count(nlp: Language) -> None:

@@ -114,7 +114,7 @@ def test_also_if_it_fails_at_its_end(setting, folder, tmp_path):
     pipe = nlp.get_pipe("bert_textcat")
     expected, content = [read(nlp, text) for text in TEXTS], store(nlp, "bert_textcat")
     if setting == "class_weights":
-        pipe.class_weights = {"nobody": 2.0}
+        pipe.cfg["class_weights"] = {"nobody": 2.0}
     with pytest.raises(SettingError, match=f"{setting}.*nobody"):
         pipe.initialize(lambda: make_examples(nlp, OTHER_GOLD), nlp=nlp, positive_label="nobody")
     check_unchanged(nlp, "bert_textcat", expected, content, tmp_path)

@@ -57,7 +57,7 @@ def test_class_weights_in_a_section_of_a_config(checkpoint):
     nlp.initialize(lambda: make_examples(nlp, CATS["bert_textcat"]))
     assert find_weights(nlp) == [2.5, 0.0, 1.0]
     again = spacy.util.load_model_from_config(Config().from_str(nlp.config.to_str()))
-    assert again.get_pipe("textcat").class_weights == {"film": 2.5, "other": 0.0}
+    assert again.get_pipe("textcat").cfg["class_weights"] == {"film": 2.5, "other": 0.0}
 
 
 @pytest.mark.parametrize("factory", BOTH)

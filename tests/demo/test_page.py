@@ -3,8 +3,8 @@ from __future__ import annotations
 import re
 
 import pytest
+import spacy
 from markupsafe import escape
-from planted_words import make_planted_pipeline
 from taught_pipelines import make_taught_pipeline
 
 from spacy_bertft.demo.page import Question, format_column
@@ -17,9 +17,9 @@ def taught(checkpoint):
     return make_taught_pipeline(checkpoint)
 
 
-@pytest.fixture(scope="module")
-def planted(checkpoint):
-    return make_planted_pipeline(checkpoint)
+@pytest.fixture(scope="module", name="planted")
+def load_planted(planted):
+    return spacy.load(planted)
 
 
 def test_each_component_predicts(taught):

@@ -36,7 +36,7 @@ def test_what_is_read_is_float32_again(family, precision, checkpoints):
         assert parameter.requires_grad, name
         torch.testing.assert_close(parameter, whole, rtol=2**-8, atol=1e-7)
     if precision == "bf16":
-        assert torch.equal(again.predict(DOCS).token_vectors, encoder.predict(DOCS).token_vectors)
+        assert torch.equal(again.predict(DOCS).vectors["tokens"], encoder.predict(DOCS).vectors["tokens"])
 
 
 def test_the_format_is_that_of_the_bytes(checkpoint):

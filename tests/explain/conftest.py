@@ -6,17 +6,9 @@ from pathlib import Path
 
 import pytest
 import spacy
-from planted_words import KEYWORDS, make_cats, make_example, make_planted_pipeline, plant
+from planted_words import KEYWORDS, make_cats, make_example, plant
 from spacy.language import Language
 from spacy.tokens import DocBin
-
-
-@pytest.fixture(scope="session")
-def planted(tmp_path_factory: pytest.TempPathFactory, checkpoint: str) -> Path:
-    """Give the folder of the pipeline."""
-    folder = tmp_path_factory.mktemp("planted") / "model"
-    make_planted_pipeline(checkpoint).to_disk(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +18,7 @@ def nlp(planted: Path) -> Language:
 
 
 @pytest.fixture(scope="session")
-def annotated(planted: Path, nlp: Language) -> Path:
+def annotated(tmp_path_factory: pytest.TempPathFactory, nlp: Language) -> Path:
     """Give a file of 30 texts, the first three of which are annotated wrongly."""
     docs = []
     for index, (text, keyword) in enumerate(plant(30, seed=3)):
@@ -35,6 +27,6 @@ def annotated(planted: Path, nlp: Language) -> Path:
             doc.cats = make_cats(next(label for label in KEYWORDS.values() if label != KEYWORDS[keyword]))
             doc.set_ents([], default="outside")
         docs.append(doc)
-    path = planted.parent / "gold.spacy"
+    path = tmp_path_factory.mktemp("annotated") / "gold.spacy"
     DocBin(docs=docs, store_user_data=True).to_disk(path)
     return path

@@ -21,7 +21,6 @@ from spacy_bertft.data.pairs import make_pair
 from spacy_bertft.errors import DataError, MissingExtraError, SettingError, UnsupportedError
 from spacy_bertft.explain import attribute, attribute_entities
 from spacy_bertft.explain.gradients import METHODS, weigh_tokens
-from spacy_bertft.explain.readout import CategoryTarget
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.heads.text import build_text_classifier
@@ -366,7 +365,7 @@ def test_a_pipeline_without_a_component_of_ours():
 def test_an_encoder_that_is_none_of_ours(nlp):
     model = build_text_classifier(Encoder("fake_encoder", lambda model, docs, is_train: None))
     with pytest.raises(UnsupportedError, match="'fake_encoder' cannot be explained"):
-        weigh_tokens(model, nlp.make_doc("show"), CategoryTarget(0), "attention", 1)
+        weigh_tokens(model, nlp.make_doc("show"), 0, "attention", 1)
 
 
 def test_an_encoder_that_does_not_tell_its_attention(checkpoint, monkeypatch):

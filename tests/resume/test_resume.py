@@ -95,7 +95,7 @@ def train_stopped(config: Config, output: Path, monkeypatch: pytest.MonkeyPatch,
             train(config, output)
 
 
-@pytest.mark.everyday(2)
+@pytest.mark.everyday(1)
 @pytest.mark.parametrize("way", WAYS)
 def test_resumed_is_unbroken(folder, way, tmp_path, monkeypatch):
     config = make_config(folder, WAYS[way])

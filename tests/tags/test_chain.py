@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spacy_bertft.errors import ShapeError, TagError
-from spacy_bertft.tags.chain import chain_loss, tag_probs
-from spacy_bertft.tags.decoding import best_paths
+from spacy_bertft.tags.chain import best_paths, chain_loss, tag_probs
 from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain, run_forward_backward
 from spacy_bertft.tags.grammar import TagGrammar, build_grammar
 
@@ -41,9 +40,7 @@ class Batch:
 
 
 def add_noise(chain: LinearChain, rng: np.random.Generator, spread: float) -> LinearChain:
-    return LinearChain(
-        *(getattr(chain, f.name) + rng.normal(0, spread, getattr(chain, f.name).shape) for f in fields(chain))
-    )
+    return LinearChain(*(each + rng.normal(0, spread, each.shape) for each in chain))
 
 
 @st.composite
@@ -84,7 +81,7 @@ def best_legal_path(scores: Floats, grammar: TagGrammar) -> NDArray[np.intp]:
 def compute_loss(batch: Batch) -> tuple[float, dict[str, Floats]]:
     """Compute the loss and its gradients, by name."""
     loss, scores, chain = chain_loss(batch.scores, batch.lengths, batch.chain, batch.allowed)
-    return loss, {"scores": scores, **vars(chain)}
+    return loss, {"scores": scores, **chain._asdict()}
 
 
 def count_tags(paths: NDArray[np.intp], probs: Floats, n_tags: int) -> dict[str, Floats]:

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from seqeval.metrics.sequence_labeling import get_entities
 
-from spacy_bertft.tags.chain import tag_probs
-from spacy_bertft.tags.decoding import SpanBatch, best_paths, find_spans
+from spacy_bertft.tags.chain import SpanBatch, best_paths, find_spans, tag_probs
 from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain, run_forward_backward
 from spacy_bertft.tags.grammar import Scheme, TagGrammar, build_grammar
 from spacy_bertft.tags.schemes import TagSpan, read_spans

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bertft.errors import ShapeError
-from spacy_bertft.tags.chain import chain_loss, path_log_probs
-from spacy_bertft.tags.decoding import best_paths
+from spacy_bertft.tags.chain import best_paths, chain_loss, path_log_probs
 from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain
 from spacy_bertft.tags.grammar import build_grammar
 

@@ -36,7 +36,7 @@ def cut_randomly(text: str, is_cut: list[bool]) -> list[Range]:
 
 
 def align_texts(tokenizer: PieceTokenizer, batch: list[str], tokens: list[list[Range]]) -> list[int]:
-    return align(tokenizer.encode(batch), make_tokens(tokens)).piece_by_token.tolist()
+    return align(tokenizer.encode(batch), make_tokens(tokens)).tolist()
 
 
 @given(st.lists(st.tuples(st.lists(ranges, max_size=5), cuts), max_size=3))
@@ -51,7 +51,7 @@ def test_a_token_gets_the_first_piece_inside_or_else_across(batch: list[tuple[li
         expected += [base + index if index >= 0 else -1 for index in found]
         base += len(pieces)
     pieces = PieceBatch(np.arange(len(flat)), flat[:, 0], flat[:, 1], lengths)
-    assert align(pieces, make_tokens(tokens)).piece_by_token.tolist() == expected
+    assert align(pieces, make_tokens(tokens)).tolist() == expected
 
 
 @given(text=texts, is_cut=cuts)
@@ -97,5 +97,5 @@ def test_tokens_inside_one_piece_share_it() -> None:
 def test_an_empty_text_between_two_others_shifts_nothing() -> None:
     batch = ["show me", "", "films"]
     pieces = get_tokenizer("wordpiece").encode(batch)
-    found = align(pieces, make_tokens([[(0, 4), (4, 5), (5, 7)], [], [(0, 5)]])).piece_by_token
+    found = align(pieces, make_tokens([[(0, 4), (4, 5), (5, 7)], [], [(0, 5)]]))
     assert found[[0, 1, 3]].tolist() == [0, -1, pieces.lengths[0]]

@@ -15,8 +15,7 @@ from spacy_bertft.data.conversion import ConversionReport, list_paths, make_blan
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
 from spacy_bertft.data.split import select_parts, stratify
 from spacy_bertft.data.texts.labels import LabelledText, TextReader, list_present
-from spacy_bertft.data.texts.options import TextOptions, read_label_names
-from spacy_bertft.data.texts.rows import LabelledRow, TextTally
+from spacy_bertft.data.texts.rows import LabelledRow, TextOptions, TextTally, read_label_names
 from spacy_bertft.errors import DataError, SettingError
 
 

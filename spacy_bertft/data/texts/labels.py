@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
 from spacy_bertft.data.choices import read_number
 from spacy_bertft.data.files import check_is_file
-from spacy_bertft.data.texts.options import TextFormat, TextOptions
-from spacy_bertft.data.texts.rows import LabelledRow, TextTally, read_labelled_rows
+from spacy_bertft.data.texts.rows import LabelledRow, TextFormat, TextOptions, TextTally, read_labelled_rows
 from spacy_bertft.errors import DataError
 
 # From this value on a text counts as having a label.
@@ -103,20 +102,20 @@ def _read_value(name: str, value: object, row: LabelledRow) -> float:
 _ANSWERS = ("accept", "reject", "ignore")
 
 
+@dataclass
 class AnswerReader:
     """Reads the labels of the rows of one file as the answers say, and counts the answers.
 
     A field `answer` that never holds one of Prodigy's three words means something else, and is ignored.
 
-    Args:
+    Attributes:
         options: How labels are written.
         tally: Counts the answers.
     """
 
-    def __init__(self, options: TextOptions, tally: TextTally) -> None:
-        self._options = options
-        self._tally = tally
-        self._seen: dict[bool, LabelledRow] = {}
+    options: TextOptions
+    tally: TextTally
+    _seen: dict[bool, LabelledRow] = field(default_factory=dict)
 
     def read(self, row: LabelledRow) -> tuple[dict[str, float], bool] | None:
         """Read the labels of a row, and whether those that it does not name are known not to hold.
@@ -129,33 +128,33 @@ class AnswerReader:
         """
         answer = self._read_answer(row)
         if answer == "ignore":
-            self._tally.left_out["rows answered with ignore"] += 1
+            self.tally.left_out["rows answered with ignore"] += 1
             return None
-        cats = read_cats(row, self._options) if row.options is None else read_choice(row, self._options)
+        cats = read_cats(row, self.options) if row.options is None else read_choice(row, self.options)
         if answer == "reject":
             return self._reject(cats)
         if answer == "accept":
-            self._tally.answers["accepted"] += 1
+            self.tally.answers["accepted"] += 1
         elif row.options is not None:
-            self._tally.answers["choices without an answer, taken as accepted"] += 1
+            self.tally.answers["choices without an answer, taken as accepted"] += 1
         # A question about one label says nothing about the others, unlike a whole annotation (a list or an object).
         is_question = (
-            answer == "accept" and not isinstance(row.label, (list, dict)) and not self._options.label_separator
+            answer == "accept" and not isinstance(row.label, (list, dict)) and not self.options.label_separator
         )
         return cats, row.options is None and not is_question
 
     def _reject(self, cats: dict[str, float]) -> tuple[dict[str, float], bool] | None:
         rejected = dict.fromkeys(list_present(cats), 0.0)
         if not rejected:
-            self._tally.left_out["rejected rows without a label"] += 1
+            self.tally.left_out["rejected rows without a label"] += 1
             return None
-        self._tally.answers["rejected (their labels are 0)"] += 1
+        self.tally.answers["rejected (their labels are 0)"] += 1
         return rejected, False
 
     def _read_answer(self, row: LabelledRow) -> str | None:
         if row.answer is None:
             return None
-        answer = next((answer for answer in _ANSWERS if answer == row.answer), None)
+        answer = row.answer if isinstance(row.answer, str) and row.answer in _ANSWERS else None
         first = self._seen.setdefault(answer is None, row)
         other = self._seen.get(answer is not None)
         if other is not None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
-from typing import Any, Optional, TypeVar
+from inspect import signature
+from typing import Any, TypeVar, get_type_hints
 
 import torch
 from spacy.language import Language
@@ -15,124 +15,43 @@ from thinc.api import Model
 from thinc.shims import Shim
 
 from spacy_bertft.checkpoints import Checkpoint, Weights, read_checkpoint
-from spacy_bertft.checkpoints.checkpoint import find_window_size
-from spacy_bertft.errors import CheckpointError, SettingError, name_source
+from spacy_bertft.errors import CheckpointError, name_source
+from spacy_bertft.models.encoder import trainable
 from spacy_bertft.models.encoder.forward import encode_docs
 from spacy_bertft.models.encoder.inference import make_inference_copy
-from spacy_bertft.models.encoder.loading import build_bert, describe_bert, load_bert
-from spacy_bertft.models.encoder.module import (
-    LAYERS,
-    MIX_LR_SCALE,
-    BertModule,
-    Layers,
-    ScalarMix,
-    WindowSize,
-    build_mix,
-)
-from spacy_bertft.models.encoder.states import (
-    OUTPUTS,
-    EncodedDocs,
-    EncodedGradient,
-    Output,
-    StateCache,
-)
-from spacy_bertft.models.encoder.trainable import (
-    FrozenLayers,
-    Lora,
-    count_frozen,
-    find_depth,
-    find_lr_scale,
-    merge_adapter,
-)
-from spacy_bertft.models.runtime.devices import Backend, Precision, check_precision, find_training_dtype
+from spacy_bertft.models.encoder.loading import build_module, describe_bert, load_bert
+from spacy_bertft.models.encoder.module import BertModule, ScalarMix, WindowSize
+from spacy_bertft.models.encoder.settings import EncoderSettings
+from spacy_bertft.models.encoder.states import OUTPUTS, EncodedDocs, EncodedGradient, Output, StateCache
+from spacy_bertft.models.runtime.devices import find_training_dtype
 from spacy_bertft.models.runtime.processes import adapt_to_fork, share_with_forks
 from spacy_bertft.models.store.building import SizeLimit
 from spacy_bertft.models.store.shim import TorchModel, TorchShim, TypedModel
 from spacy_bertft.tokens import PieceTokenizer
-from spacy_bertft.tokens.windows import choose_stride
 
 Encoded = TypeVar("Encoded")
 Output_ = TypeVar("Output_")
+# The weights of a mix go through a softmax: at the rate of a weight matrix they would hardly move.
+_MIX_LR_SCALE = 100.0
 
 
-@dataclass(frozen=True)
-class EncoderSettings:
-    """The settings of an encoder, as in its config section; see `build_bert_encoder`.
-
-    Raises:
-        SettingError: A setting is outside what is allowed.
-        MissingExtraError: ONNX Runtime is wanted and not installed.
-    """
-
-    name: str
-    window: int | None = None
-    stride: int | None = None
-    max_pieces: int = 1024
-    precision: Precision = "auto"
-    backend: Backend = "torch"
-    frozen_layers: FrozenLayers = "none"
-    layer_lr_decay: float = 1.0
-    layers: Layers = "last"
-    cache_mb: int = 1024
-    adapter: Lora | None = None
-
-    def __post_init__(self) -> None:
-        check_precision(self.precision, self.backend)
-        for setting in ("window", "stride", "max_pieces"):
-            value = getattr(self, setting)
-            if value is not None and value < 1:
-                raise SettingError(setting, value, "a positive number of pieces")
-        if not 0 < self.layer_lr_decay <= 1:
-            raise SettingError("layer_lr_decay", self.layer_lr_decay, "a factor above 0, at most 1")
-        if self.cache_mb < 0:
-            raise SettingError("cache_mb", self.cache_mb, "megabytes, or 0")
-        if self.layers not in LAYERS:
-            raise SettingError("layers", self.layers, f"one of {', '.join(LAYERS)}")
-
-
-def build_bert_encoder(
-    name: str,
-    window: Optional[int] = None,  # noqa: UP045 (confection reads this at run time)
-    stride: Optional[int] = None,  # noqa: UP045
-    max_pieces: int = 1024,
-    precision: Precision = "auto",
-    backend: Backend = "torch",
-    frozen_layers: FrozenLayers = "none",
-    layer_lr_decay: float = 1.0,
-    layers: Layers = "last",
-    cache_mb: int = 1024,
-    adapter: Optional[Lora] = None,  # noqa: UP045
-) -> BertEncoder:
+def build_bert_encoder(*settings: Any, **named: Any) -> BertEncoder:
     """Build an encoder with weights of its own. Nothing is read before `initialize` or `from_disk`.
 
     Args:
-        name: Folder or hub id of the checkpoint to start from. A trained pipeline does not need it any more.
-        window: Most pieces of a window, special pieces included. By default as many as the model can number, at
-            most 512.
-        stride: Pieces from one window of a long text to the next; by default two windows share a quarter of their
-            pieces, at most 64.
-        max_pieces: Most pieces, padding included, of one forward pass.
-        precision: `"auto"` computes in bfloat16 where the hardware multiplies it natively, else in float32; `"fp32"`
-            and `"bf16"` insist. `"fp16"` and `"int8"`, 8-bit integers in the dense layers, are for predictions;
-            training is then as with `"auto"`.
-        backend: What predicts: `"torch"`, or `"onnx"`, ONNX Runtime, in float32 or `"int8"`.
-        frozen_layers: What does not learn: `"none"`, `"embeddings"`, a number of layers from the bottom (with the
-            embeddings), `"all_but_last"` layer, or `"all"`.
-        layer_lr_decay: Factor on the learning rate from each layer to the one below.
-        layers: Which hidden states make the features: `"last"`, `"second_to_last"`, `"sum_last_four"`,
-            `"concat_last_four"`, or `"scalar_mix"`, a learned mean over all layers and the embeddings.
-        cache_mb: Megabytes of states that an encoder of which nothing learns keeps over the epochs of a training run;
-            0 keeps none.
-        adapter: A low-rank adapter, `@misc = "spacy-bertft.LoRA.v1"`; the weights of the encoder then stay as they are.
+        *settings: Those of `EncoderSettings`.
+        **named: More of them.
 
     Raises:
         SettingError: A setting is outside what is allowed.
         MissingExtraError: ONNX Runtime is wanted and not installed.
     """
-    settings = EncoderSettings(
-        name, window, stride, max_pieces, precision, backend, frozen_layers, layer_lr_decay, layers, cache_mb, adapter
-    )
-    return BertEncoder(settings)
+    return BertEncoder(EncoderSettings(*settings, **named))
+
+
+# What confection reads.
+build_bert_encoder.__signature__ = signature(EncoderSettings, eval_str=True)  # type: ignore[attr-defined]
+build_bert_encoder.__annotations__ = get_type_hints(EncoderSettings)
 
 
 class Encoder(TypedModel[list[Doc], EncodedDocs]):
@@ -143,7 +62,7 @@ class Encoder(TypedModel[list[Doc], EncodedDocs]):
         forward: thinc's forward function, from documents to `EncodedDocs`.
         init: What thinc calls to initialize the model.
         width: Width of the states, if it is known already.
-        attrs: What thinc stores with the model.
+        **attrs: What thinc stores with the model.
     """
 
     def __init__(
@@ -153,7 +72,7 @@ class Encoder(TypedModel[list[Doc], EncodedDocs]):
         *,
         init: Callable[..., Any] | None = None,
         width: int | None = None,
-        attrs: Mapping[str, Any] = MappingProxyType({}),
+        **attrs: Any,
     ) -> None:
         # Not `super()`: a subclass is also a listener of spacy-transformers.
         Model.__init__(self, name, forward, init=init, dims={"nO": width}, attrs={"outputs": [], **attrs})
@@ -161,8 +80,7 @@ class Encoder(TypedModel[list[Doc], EncodedDocs]):
     @property
     def outputs(self) -> list[Output]:
         """What heads have required; thinc stores it with the model."""
-        outputs: list[Output] = self.attrs["outputs"]
-        return outputs
+        return self.attrs["outputs"]
 
     def require(self, output: Output) -> None:
         """Have the encoder yield an output; what nobody requires is not computed."""
@@ -201,7 +119,7 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
         forward: thinc's forward function.
         settings: The settings of the encoder.
         shims: Further torch modules.
-        attrs: What thinc stores with the model, or spaCy looks up.
+        **attrs: What thinc stores with the model, or spaCy looks up.
     """
 
     def __init__(
@@ -210,26 +128,24 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
         forward: Callable[..., Any],
         settings: EncoderSettings,
         shims: Sequence[Shim] = (),
-        attrs: Mapping[str, Any] = MappingProxyType({}),
+        **attrs: Any,
     ) -> None:
         export = _merge if settings.adapter and settings.adapter.save == "merged" else None
-        shim = TorchShim(partial(_build_module, settings), partial(_get_lr_scale, settings), export)
+        shim = TorchShim(partial(build_module, settings), partial(_get_lr_scale, settings), export)
         init = PretrainedModel.read_checkpoint
-        TorchModel.__init__(self, name, forward, init=init, shims=[shim, *shims], dims={"nO": None}, attrs=dict(attrs))
+        TorchModel.__init__(self, name, forward, init=init, shims=[shim, *shims], dims={"nO": None}, attrs=attrs)
         self.settings = settings
         share_with_forks(self, PretrainedModel.prepare_for_forks)
 
     @property
     def tokenizer(self) -> PieceTokenizer:
         """What cuts texts into pieces."""
-        tokenizer: PieceTokenizer = self.module.tokenizer
-        return tokenizer
+        return self.module.tokenizer
 
     @property
     def window(self) -> WindowSize:
         """The windows into which long texts are cut."""
-        window: WindowSize = self.module.window
-        return window
+        return self.module.window
 
     def read_checkpoint(self, X: Any = None, Y: Any = None) -> None:
         """Read the checkpoint that the settings name; thinc calls this to initialize the model.
@@ -283,8 +199,8 @@ class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
     """An encoder with weights of its own."""
 
     def __init__(self, settings: EncoderSettings) -> None:
-        mix = [TorchShim(build_mix, _get_mix_lr_scale)] if settings.layers == "scalar_mix" else []
-        PretrainedModel.__init__(self, "bert_encoder", BertEncoder.encode, settings, mix, {"outputs": []})
+        mix = [TorchShim(_build_mix, _get_mix_lr_scale)] if settings.layers == "scalar_mix" else []
+        PretrainedModel.__init__(self, "bert_encoder", BertEncoder.encode, settings, mix, outputs=[])
 
     @property
     def mix_shim(self) -> TorchShim | None:
@@ -345,7 +261,8 @@ class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
             encoded = self.run(is_train, lambda module: cache.encode(docs, partial(run, module), outputs))
         if settings.layers == "scalar_mix" and self.mix_shim:
             with torch.set_grad_enabled(is_train):
-                encoded = _mix(self.mix_shim.module, encoded)
+                mixed = {output: self.mix_shim.module(each) for output, each in encoded.vectors.items()}
+                encoded = replace(encoded, vectors=mixed)
 
         def backprop(gradient: EncodedGradient) -> list[Doc]:
             backprop_encoded(encoded, gradient)
@@ -356,37 +273,23 @@ class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
 
 def backprop_encoded(encoded: EncodedDocs, gradient: EncodedGradient) -> None:
     """Send a gradient back through what made the states, as far as that learns."""
-    pairs = [(encoded.token_vectors, gradient.token_vectors)]
-    pairs += [(encoded.window_vectors[pooling], d_vectors) for pooling, d_vectors in gradient.window_vectors.items()]
-    used = [(output, d_output) for output, d_output in pairs if d_output is not None and output.requires_grad]
+    used = [output for output, each in encoded.vectors.items() if output in gradient and each.requires_grad]
     if used:
-        torch.autograd.backward([output for output, _ in used], [d_output for _, d_output in used])
-
-
-def _build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
-    module = build_bert(spec, settings.layers)
-    size = find_window_size(settings.name, spec["config"], settings.window, module.tokenizer.n_special)
-    stride = settings.stride or choose_stride(size)
-    if stride > size:
-        raise SettingError("stride", stride, f"at most {size}, or pieces between two windows would be lost")
-    module.window = WindowSize(size, stride)
-    module.always_frozen = count_frozen(settings.frozen_layers, module.n_layers)
-    module.freeze(module.always_frozen)
-    return module
+        torch.autograd.backward([encoded.vectors[output] for output in used], [gradient[output] for output in used])
 
 
 def _get_lr_scale(settings: EncoderSettings, module: BertModule, name: str) -> float:
-    return find_lr_scale(find_depth(name, module.n_layers), module.n_layers, settings.layer_lr_decay)
-
-
-def _get_mix_lr_scale(module: torch.nn.Module, name: str) -> float:
-    return MIX_LR_SCALE
+    depth = trainable.find_depth(name, module.n_layers)
+    return trainable.find_lr_scale(depth, module.n_layers, settings.layer_lr_decay)
 
 
 def _merge(module: BertModule, spec: dict[str, Any]) -> tuple[dict[str, Any], Weights]:
-    return {**spec, "adapter": None}, merge_adapter(module)
+    return {**spec, "adapter": None}, trainable.merge_adapter(module)
 
 
-def _mix(mix: ScalarMix, encoded: EncodedDocs) -> EncodedDocs:
-    pooled = {pooling: mix(vectors) for pooling, vectors in encoded.window_vectors.items()}
-    return replace(encoded, token_vectors=mix(encoded.token_vectors), window_vectors=pooled)
+def _build_mix(spec: dict[str, Any]) -> ScalarMix:
+    return ScalarMix(spec["n_states"])
+
+
+def _get_mix_lr_scale(module: torch.nn.Module, name: str) -> float:
+    return _MIX_LR_SCALE

@@ -6,7 +6,7 @@ The forward pass over the windows of a batch: bucket by bucket, and back in orde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from spacy.tokens import Doc
 
 from spacy_bertft.data.pairs import SEGMENTS, Segment, find_segments
 from spacy_bertft.models.encoder.module import BertModule, WindowSize
-from spacy_bertft.models.encoder.states import EncodedDocs, Output, Pooling
+from spacy_bertft.models.encoder.states import EncodedDocs, Output
 from spacy_bertft.models.runtime.processes import count_workers, run_side_by_side
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, TokenBatch, WindowLayout, align, plan_windows
 from spacy_bertft.tokens.alignment import Ints, group_tokens, join_pieces, take_texts
@@ -96,7 +96,7 @@ def plan_encoding(
         cut = _cut_pairs(texts, pairs, tokenizer, size, has_tokens=has_tokens, has_texts=has_texts)
         aligned = take_texts(cut.pieces, np.arange(cut.n_aligned))
         lengths = np.bincount(cut.doc[: cut.n_aligned], aligned.lengths, minlength=len(docs)).astype(np.intp)
-        aligned = replace(aligned, lengths=lengths)
+        aligned = aligned._replace(lengths=lengths)
     else:
         none, doc = np.zeros(len(docs), dtype=np.intp), np.arange(len(docs))
         aligned = tokenizer.encode(texts)
@@ -107,7 +107,7 @@ def plan_encoding(
     by_doc = np.argsort(window_doc, kind="stable")
     token_index, token_end, token_piece = np.zeros((3, 0), dtype=np.intp)
     if has_tokens:
-        token_index, token_end, token_piece = group_tokens(align(aligned, read_tokens(docs)).piece_by_token)
+        token_index, token_end, token_piece = group_tokens(align(aligned, read_tokens(docs)))
     token_doc = np.repeat(np.arange(len(docs)), [len(doc) for doc in docs])
     return EncodingPlan(
         layout=WindowLayout(cut.pieces, windows, cut.first_lengths[windows.sequence], tokenizer),
@@ -178,22 +178,21 @@ def encode_docs(
         max_pieces: Most pieces, padding included, of one forward pass.
         outputs: What is wanted of the states.
     """
-    poolings: list[Pooling] = [output for output in outputs if output != "tokens"]
+    poolings: list[Output] = [output for output in outputs if output != "tokens"]
     has_tokens = "tokens" in outputs
     plan = plan_encoding(docs, module.tokenizer, *window, has_tokens=has_tokens, has_texts=bool(poolings))
     layout = plan.layout
     owner = layout.windows.find_owners(plan.token_piece)
     column = layout.find_columns(plan.token_piece, owner)
-    token_vectors, window_vectors = gather_states(module, layout, max_pieces, owner, column, poolings)
+    tokens, pooled = gather_states(module, layout, max_pieces, owner, column, poolings)
     if len(plan.text_window) < len(layout.first_lengths):  # other windows are read by heads for tokens only
         index = _to_torch(plan.text_window, module)
-        window_vectors = {pooling: vectors.index_select(0, index) for pooling, vectors in window_vectors.items()}
+        pooled = {pooling: vectors.index_select(0, index) for pooling, vectors in pooled.items()}
     return EncodedDocs(
-        token_vectors=token_vectors,
+        vectors={"tokens": tokens, **pooled},
         token_index=plan.token_index,
         token_end=plan.token_end,
         lengths=plan.lengths,
-        window_vectors=window_vectors,
         window_doc=plan.window_doc,
         window_lengths=layout.lengths[plan.text_window],
         n_lost=plan.n_lost,
@@ -206,8 +205,8 @@ def gather_states(
     max_pieces: int,
     window: Ints,
     column: Ints,
-    poolings: Sequence[Pooling] = (),
-) -> tuple[torch.Tensor, dict[Pooling, torch.Tensor]]:
+    poolings: Sequence[Output] = (),
+) -> tuple[torch.Tensor, dict[Output, torch.Tensor]]:
     """Run all windows, bucket by bucket, and pick states out of them.
 
     Args:
@@ -251,13 +250,12 @@ def gather_states(
     return _join([part[0] for part in parts], by_bucket, module), pooled
 
 
-def pool_windows(states: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+def pool_windows(states: torch.Tensor, mask: torch.Tensor, pooling: Output) -> torch.Tensor:
     """Make one vector of each window, `(W, P, H)` → `(W, H)`; of the mask, `(W, P)`, 0 is padding."""
     if pooling == "first":
         return states[:, 0]
     if pooling == "max":
-        highest: torch.Tensor = states.masked_fill(mask[:, :, None] == 0, -torch.inf).amax(dim=1)
-        return highest
+        return states.masked_fill(mask[:, :, None] == 0, -torch.inf).amax(dim=1)
     total = (mask[:, None, :].to(states) @ states).squeeze(1)
     return total.float() / mask.sum(dim=1, keepdim=True)
 

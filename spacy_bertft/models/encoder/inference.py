@@ -68,8 +68,6 @@ def copy_bert(module: BertModule, dtype: torch.dtype) -> BertModule:
 _INPUTS = ("ids", "mask", "types")
 _OPSET = 17
 _TOLERANCE = 1e-3
-# ONNX Runtime fuses the normalization with the addition before it, which on a CPU is slower than one after the other.
-_SLOW = ("SkipLayerNormFusion",)
 
 
 class OnnxEncoder:
@@ -105,14 +103,11 @@ class OnnxEncoder:
         Returns:
             `(W, P, F)` features.
         """
-        session = self._get_session(torch.get_num_threads())
+        n_threads = torch.get_num_threads()  # as many as torch would take; side by side one for each pass
+        session = make_once(self._sessions, n_threads, lambda: _start(self._content, n_threads))
         given = {"ids": ids, "mask": mask, "types": types}
         [states] = session.run(None, {each.name: given[each.name].numpy() for each in session.get_inputs()})
         return torch.from_numpy(states)
-
-    def _get_session(self, n_threads: int) -> Any:
-        """Return the session with as many threads as torch would take; side by side it is one for each pass."""
-        return make_once(self._sessions, n_threads, lambda: _start(self._content, n_threads))
 
 
 def make_onnx_encoder(module: BertModule, *, is_quantized: bool) -> OnnxEncoder:
@@ -196,6 +191,6 @@ def _start(content: bytes, n_threads: int) -> Any:
     options.intra_op_num_threads = n_threads
     options.log_severity_level = 3  # errors
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(
-        content, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(_SLOW)
-    )
+    # The normalization fused with the addition before it is slower on a CPU than one after the other.
+    slow = ["SkipLayerNormFusion"]
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"], disabled_optimizers=slow)

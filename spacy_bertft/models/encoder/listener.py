@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 from weakref import ref
 
@@ -13,6 +15,20 @@ from spacy_bertft.errors import MissingEncoderError
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder
 from spacy_bertft.models.encoder.shared import Backprop, SharedStates
 from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output, copy_encoded
+
+
+def build_shared_encoder(upstream: str = "*", grad_factor: float = 1.0) -> SharedEncoder:
+    """Build a layer that listens to an encoder earlier in the pipeline, so that several heads share one pass.
+
+    Args:
+        upstream: Name of the component with the encoder: a `bert_encoder` of ours, or a `transformer` of
+            spacy-transformers; `*` for the nearest before the head.
+        grad_factor: Factor on the gradient that goes back to the encoder; 0 keeps this head from teaching it.
+    """
+    if find_spec("spacy_transformers") is None:
+        return SharedEncoder(upstream, grad_factor)
+    # By its name, since it is in a layer above: it only adds that a stock `transformer` takes it for its own listener.
+    return import_module("spacy_bertft.models.stock.spacy_transformers").StockListener(upstream, grad_factor)
 
 
 class SharedEncoder(Encoder):
@@ -29,20 +45,10 @@ class SharedEncoder(Encoder):
 
     def __init__(self, upstream_name: str, grad_factor: float = 1.0) -> None:
         kind = type(self)
-        Encoder.__init__(self, "shared_encoder", kind.listen, init=kind.copy_width, attrs={"grad_factor": grad_factor})
+        Encoder.__init__(self, "shared_encoder", kind.listen, init=kind.copy_width, grad_factor=grad_factor)
         self.upstream_name = upstream_name
         self.states: SharedStates | None = None
         self.component_name = ""
-
-    @property
-    def grad_factor(self) -> float:
-        """Factor on the gradient that goes back to the encoder; thinc stores it with the model."""
-        factor: float = self.attrs["grad_factor"]
-        return factor
-
-    @grad_factor.setter
-    def grad_factor(self, factor: float) -> None:
-        self.attrs["grad_factor"] = factor
 
     def require(self, output: Output) -> None:
         """Have the encoder yield an output, this one and the one that it listens to."""
@@ -68,11 +74,11 @@ class SharedEncoder(Encoder):
         learning = states.find_pass(docs) if is_train else None
         if learning is None:
             predicted = states.predict(docs)
-            return copy_encoded(predicted) if is_train else predicted, _no_backprop
+            return copy_encoded(predicted) if is_train else predicted, lambda gradient: []
 
         def backprop(gradient: EncodedGradient) -> list[Doc]:
-            factor = self.grad_factor
-            scaled = gradient if factor == 1 else _scale(gradient, factor)
+            factor = self.attrs["grad_factor"]
+            scaled = {output: each * factor for output, each in gradient.items()}
             states.add_gradient(self, learning, scaled if factor else None)
             return []
 
@@ -131,12 +137,3 @@ class SharedEncoder(Encoder):
         if self.states is None:
             raise MissingEncoderError(self.component_name, self.upstream_name)
         return self.states
-
-
-def _no_backprop(gradient: EncodedGradient) -> list[Doc]:
-    return []
-
-
-def _scale(gradient: EncodedGradient, factor: float) -> EncodedGradient:
-    tokens = None if gradient.token_vectors is None else gradient.token_vectors * factor
-    return EncodedGradient(tokens, {pooling: each * factor for pooling, each in gradient.window_vectors.items()})

@@ -7,13 +7,15 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from spacy_bertft.checkpoints import Checkpoint, Weights
-from spacy_bertft.checkpoints.checkpoint import check_padding, check_vocab_size, clean_config
+from spacy_bertft.checkpoints import Checkpoint
+from spacy_bertft.checkpoints.checkpoint import check_padding, check_vocab_size, clean_config, find_window_size
 from spacy_bertft.checkpoints.weights import load_weights
-from spacy_bertft.errors import CheckpointError, wrap_errors
-from spacy_bertft.models.encoder.module import BertModule, Layers
-from spacy_bertft.models.encoder.trainable import add_adapter_names, inject_adapter, is_adapter
+from spacy_bertft.errors import CheckpointError, SettingError, wrap_errors
+from spacy_bertft.models.encoder.module import BertModule, Layers, WindowSize
+from spacy_bertft.models.encoder.settings import EncoderSettings
+from spacy_bertft.models.encoder.trainable import add_adapter_names, count_frozen, inject_adapter, is_adapter
 from spacy_bertft.tokens import PieceTokenizer
+from spacy_bertft.tokens.windows import choose_stride
 
 # Of a number of labels transformers would make a table, however large it is.
 _NOT_OF_THE_ENCODER = {"id2label", "label2id", "model_type", "num_labels", "problem_type"}
@@ -22,8 +24,6 @@ _COUNTS = ("layers", "layer", "heads", "head", "groups", "group_num", "networks"
 _MOST = 1000
 # Constants that older versions of transformers stored, and the pooler, which few heads use.
 _SPARE = re.compile(r"pooler\.|(.+\.)?(position_ids|token_type_ids|inv_freq)$")
-# Old checkpoints name the weights of a normalization like TensorFlow did.
-_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
 def build_bert(spec: dict[str, Any], layers: Layers = "last") -> BertModule:
@@ -32,12 +32,29 @@ def build_bert(spec: dict[str, Any], layers: Layers = "last") -> BertModule:
     A description may also hold the settings of an `adapter`.
     """
     config, tokenizer = clean_config(spec["config"]), PieceTokenizer(spec["tokenizer"])
-    bert, pad_id = build_encoder(config), int(config.get("pad_token_id") or 0)
+    bert, pad_id = build_transformer(config), int(config.get("pad_token_id") or 0)
     module = BertModule(bert, tokenizer, pad_id=pad_id, has_pooler=spec["has_pooler"], layers=layers)
     known = {"vocab_size": getattr(module.bert.config, "vocab_size", None), "pad_token_id": config.get("pad_token_id")}
     check_vocab_size("the encoder", known, tokenizer)
     if adapter := spec.get("adapter"):
         inject_adapter(module.bert, adapter)
+    return module
+
+
+def build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
+    """Build the module of an encoder from its settings and its description.
+
+    Raises:
+        SettingError: A setting does not fit the encoder.
+    """
+    module = build_bert(spec, settings.layers)
+    size = find_window_size(settings.name, spec["config"], settings.window, module.tokenizer.n_special)
+    stride = settings.stride or choose_stride(size)
+    if stride > size:
+        raise SettingError("stride", stride, f"at most {size}, or pieces between two windows would be lost")
+    module.window = WindowSize(size, stride)
+    module.always_frozen = count_frozen(settings.frozen_layers, module.n_layers)
+    module.freeze(module.always_frozen)
     return module
 
 
@@ -58,7 +75,7 @@ def load_bert(module: BertModule, checkpoint: Checkpoint) -> None:
         CheckpointError: Weights of the encoder are missing or misshapen.
     """
     prefix = f"{module.bert.base_model_prefix}."
-    weights = {name.removeprefix(prefix): tensor for name, tensor in rename_old(checkpoint.weights).items()}
+    weights = {rename_old(name).removeprefix(prefix): tensor for name, tensor in checkpoint.weights.items()}
     own = module.bert.state_dict()
     if any(map(is_adapter, own)):
         weights = add_adapter_names(own, weights)
@@ -82,21 +99,15 @@ def find_unused(module: BertModule, names: Collection[str]) -> list[str]:
     def is_used(name: str) -> bool:
         if any(re.search(pattern, name) for pattern in ignored):
             return True
-        inner = _rename(name).removeprefix(prefix)
+        inner = rename_old(name).removeprefix(prefix)
         return name.startswith(prefix) == has_prefix and (inner in own or _SPARE.match(inner) is not None)
 
     return sorted(name for name in names if not is_used(name))
 
 
-def rename_old(weights: Weights) -> Weights:
-    """Give the weights of a normalization the names that they have today."""
-    return {_rename(name): tensor for name, tensor in weights.items()}
-
-
-def _rename(name: str) -> str:
-    for old, new in _OLD_NAMES.items():
-        name = name.replace(old, new)
-    return name
+def rename_old(name: str) -> str:
+    """Give a weight of a normalization, which old checkpoints name like TensorFlow did, the name that it has today."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
 def configure_transformer(config: dict[str, Any]) -> Any:
@@ -130,31 +141,33 @@ def _is_like(default: Any, value: Any, name: str) -> bool:
     return not isinstance(default, str) or isinstance(value, str) or (value is None and may_lack)
 
 
-def build_encoder(config: dict[str, Any]) -> Any:
+def build_transformer(config: dict[str, Any], *, has_masked_head: bool = False) -> Any:
     """Build transformers' own encoder, with random weights.
 
+    Args:
+        config: The content of a cleaned `config.json`.
+        has_masked_head: Whether it gets the head for masked language modeling.
+
     Raises:
-        CheckpointError: The family is no encoder of text, or its configuration makes no sense.
+        CheckpointError: The family is no encoder of text, or has no such head, or its configuration makes no sense.
     """
-    from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES, MODEL_MAPPING
+    from transformers import AutoModel
+    from transformers.models.auto import modeling_auto
 
     family = config["model_type"]
     # Other families may name further models in their configuration, which transformers would then fetch.
-    if family not in MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES:
+    known = modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES
+    masked = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES if has_masked_head else known
+    if not (family in known and family in masked):
+        head = " with a head for masked language modeling" if has_masked_head else ""
         raise CheckpointError(
-            f"'{family}' is no encoder of text. Expected a family with a head for token classification, "
-            "such as bert, distilbert, roberta or electra."
+            f"'{family}' is no encoder of text{head} in transformers. Expected a family with a head for token "
+            "classification, such as bert, distilbert, roberta or electra."
         )
-    return build_transformer(config, MODEL_MAPPING)
-
-
-def build_transformer(config: dict[str, Any], classes: Any) -> Any:
-    """Build a model of transformers, with random weights, of the class that a table has for its configuration."""
-    from transformers import AutoModel
-
-    with wrap_errors(f"transformers cannot build an encoder of type '{config['model_type']}'"):
+    classes: Any = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING if has_masked_head else modeling_auto.MODEL_MAPPING
+    with wrap_errors(f"transformers cannot build an encoder of type '{family}'"):
         described = configure_transformer(config)
         # The table gives the class alone; `from_config` of transformers 4 imports the configurations of all families.
-        found: Any = classes[type(described)]
+        found = classes[type(described)]
         has_choice = isinstance(found, tuple)  # Funnel has two models, and its configuration says which
         return (AutoModel.from_config if has_choice else found)(described).float()

@@ -11,20 +11,12 @@ import torch
 
 from spacy_bertft.checkpoints.heads import Activation, find_head_layout
 from spacy_bertft.errors import SettingError
-from spacy_bertft.models.encoder.trainable import (
-    count_layers,
-    find_depth,
-    is_adapter,
-)
-from spacy_bertft.models.runtime.attention import LEAST_PIECES, AlignedAttention, speed_up_dropout
+from spacy_bertft.models.encoder.trainable import count_layers, find_depth, is_adapter
+from spacy_bertft.models.runtime.attention import align_attention, speed_up_dropout
 from spacy_bertft.models.runtime.layers import FusedLayers
 from spacy_bertft.tokens import PieceTokenizer
 
 Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "scalar_mix"]
-LAYERS = ("last", "second_to_last", "sum_last_four", "concat_last_four", "scalar_mix")
-
-# The weights of a mix go through a softmax: at the rate of a weight matrix they would hardly move.
-MIX_LR_SCALE = 100.0
 
 
 def count_features(layers: Layers, width: int, n_layers: int) -> int:
@@ -83,13 +75,7 @@ class ScalarMix(torch.nn.Module):
         """Mix, `(R, N·H)` → `(R, H)`."""
         n_states = len(self.weights)
         by_layer = vectors.view(len(vectors), n_states, vectors.shape[1] // n_states)  # there may be no rows
-        mixed: torch.Tensor = self.scale * torch.einsum("n,rnh->rh", self.weights.softmax(dim=0), by_layer)
-        return mixed
-
-
-def build_mix(spec: dict[str, Any]) -> ScalarMix:
-    """Build a mix from its description, `n_states`."""
-    return ScalarMix(spec["n_states"])
+        return self.scale * torch.einsum("n,rnh->rh", self.weights.softmax(dim=0), by_layer)
 
 
 class WindowSize(NamedTuple):
@@ -186,14 +172,12 @@ class BertModule(torch.nn.Module):
             `(W, P, F)` features.
         """
         inputs = {"inputs_embeds": self.embed(ids) * mask[:, :, None]} if self._sees_neighbours else {"input_ids": ids}
-        is_slow = ids.device.type == "cpu" and ids.numel() >= LEAST_PIECES and not isinstance(self.bert, FusedLayers)
-        with AlignedAttention() if is_slow else nullcontext():
+        with nullcontext() if isinstance(self.bert, FusedLayers) else align_attention(ids):
             return self._run(inputs, mask, types)
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Look up the vectors of pieces, `(W, P)` → `(W, P, E)`; positions and segments are not in them yet."""
-        vectors: torch.Tensor = self.bert.get_input_embeddings()(ids)
-        return vectors
+        return self.bert.get_input_embeddings()(ids)
 
     def run_embedded(self, vectors: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         """Run the encoder on vectors instead of pieces, without padding.
@@ -230,8 +214,7 @@ class BertModule(torch.nn.Module):
             inputs["token_type_ids"] = types
         has_all = self.layers != "last"
         output = self.bert(**inputs, attention_mask=mask, output_hidden_states=has_all, return_dict=True)
-        states: torch.Tensor = select_states(output.hidden_states, self.layers) if has_all else output.last_hidden_state
-        return states  # (W, P, F)
+        return select_states(output.hidden_states, self.layers) if has_all else output.last_hidden_state  # (W, P, F)
 
     def thaw(self, n_thawed: int) -> None:
         """Let the top layers learn, and after all of them the embeddings, but nothing that is frozen for good."""

@@ -9,10 +9,9 @@
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import local
-from typing import Any, Optional, cast
+from typing import Any, cast
 from weakref import ReferenceType, WeakSet, ref
 
-import torch
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -26,20 +25,16 @@ Backprop = Callable[[EncodedGradient], list[Doc]]
 class _Kept(local):
     """The states of the last batch of a thread, what they depend on, and how many heads have had them."""
 
-    def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        self.n_served = 0
-        self.key: Hashable = None
-        self.encoded: EncodedDocs | None = None
-        self.first_doc: ReferenceType[Doc] | None = None
+    n_served = 0
+    key: Hashable = None
+    encoded: EncodedDocs | None = None
+    first_doc: ReferenceType[Doc] | None = None
 
     def keep(self, key: Hashable, encoded: EncodedDocs, docs: list[Doc]) -> None:
         self.n_served, self.key, self.encoded = 0, key, encoded
         kept_by_thread = vars(self)
         # A head that is disabled never asks. So the states go with the documents at the latest.
-        self.first_doc = ref(docs[0], lambda _: kept_by_thread.update(key=None, encoded=None)) if docs else None
+        self.first_doc = ref(docs[0], lambda _: kept_by_thread.clear()) if docs else None
 
 
 @dataclass(eq=False)
@@ -121,7 +116,7 @@ class SharedStates:
             kept.keep(key, encoded, docs)
         kept.n_served += 1
         if kept.n_served >= len(self.listeners):
-            kept.forget()
+            vars(kept).clear()
         return encoded
 
     def begin_update(self, examples: Sequence[Example]) -> None:
@@ -153,7 +148,9 @@ class SharedStates:
             gradient: The gradient, or None if the encoder is not to learn from this head.
         """
         if gradient is not None:
-            learning.gradient = gradient if learning.gradient is None else _add(learning.gradient, gradient)
+            total = learning.gradient or {}
+            added = {output: total[output] + each if output in total else each for output, each in gradient.items()}
+            learning.gradient = {**total, **added}
         if learning not in self._passes:  # It was sent before; torch raises if that cannot be done twice.
             self._passes.append(learning)
         self._updated.add(listener)
@@ -191,16 +188,3 @@ class SharedStates:
 
     def _make_key(self, docs: list[Doc]) -> Hashable:
         return self.encoder.version, tuple(make_key(doc, self.encoder.outputs) for doc in docs)
-
-
-def _add(left: EncodedGradient, right: EncodedGradient) -> EncodedGradient:
-    pooled = dict(left.window_vectors)
-    for pooling, vectors in right.window_vectors.items():
-        pooled[pooling] = _add_tensors(pooled.get(pooling), vectors)  # type: ignore[assignment]
-    return EncodedGradient(_add_tensors(left.token_vectors, right.token_vectors), pooled)
-
-
-def _add_tensors(left: Optional[torch.Tensor], right: Optional[torch.Tensor]) -> Optional[torch.Tensor]:  # noqa: UP045
-    if left is None or right is None:
-        return right if left is None else left
-    return left + right

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -15,9 +15,8 @@ from spacy.tokens import Doc
 from spacy_bertft.data.pairs import find_marked
 from spacy_bertft.tokens.alignment import Ints
 
-Pooling = Literal["first", "mean", "max"]
 Output = Literal["tokens", "first", "mean", "max"]
-OUTPUTS = ("tokens", "first", "mean", "max")
+OUTPUTS = get_args(Output)
 
 
 @dataclass(frozen=True)
@@ -25,46 +24,35 @@ class EncodedDocs:
     """The states of a batch of documents, as far as a head has asked for them.
 
     Attributes:
-        token_vectors: `(A, H)` float32, one row for each token that has a piece, document after document; none if no
-            head asked for tokens. Tokens that share their piece, such as the characters of a Chinese word, are one row.
+        vectors: All float32. `tokens`: `(A, H)`, one row for each token that has a piece, document after document; none
+            if no head asked for tokens. Tokens that share their piece, such as the characters of a Chinese word, are
+            one row. `(W, H)` for each way of pooling: the state of the first piece of each window, or the mean or
+            maximum over its pieces, special ones included.
         token_index: `(A,)` the first token of each row, counted through the whole batch.
         token_end: `(A,)` one past its last token.
         lengths: `(B,)` rows per document.
-        window_vectors: `(W, H)` float32 for each way of pooling: the state of the first piece of each window, or the
-            mean or maximum over its pieces, special ones included.
         window_doc: `(W,)` the document of each window, in order; a document has at least one.
         window_lengths: `(W,)` pieces of each window, special ones included.
         n_lost: `(B,)` pieces that a pair of texts has lost, because it does not fit one window; may be empty if the
             encoder reads no pairs.
     """
 
-    token_vectors: torch.Tensor
+    vectors: dict[Output, torch.Tensor]
     token_index: NDArray  # type: ignore[type-arg]
     token_end: NDArray  # type: ignore[type-arg]
     lengths: NDArray  # type: ignore[type-arg]
-    window_vectors: dict[Pooling, torch.Tensor]
     window_doc: NDArray  # type: ignore[type-arg]
     window_lengths: NDArray  # type: ignore[type-arg]
     n_lost: NDArray = field(default_factory=lambda: np.zeros(0, dtype=np.intp))  # type: ignore[type-arg]
 
 
-@dataclass(frozen=True)
-class EncodedGradient:
-    """The gradient of a loss with respect to `EncodedDocs`; None where a head did not look.
-
-    Attributes:
-        token_vectors: `(A, H)`.
-        window_vectors: `(W, H)` by way of pooling.
-    """
-
-    token_vectors: torch.Tensor | None = None
-    window_vectors: dict[Pooling, torch.Tensor] = field(default_factory=dict)
+# The gradient of a loss with respect to `EncodedDocs.vectors`, as far as a head looked at them.
+EncodedGradient = dict[Output, torch.Tensor]
 
 
 def copy_encoded(encoded: EncodedDocs) -> EncodedDocs:
     """Copy states that were computed to predict, so that a head may learn from them."""
-    pooled = {pooling: vectors.clone() for pooling, vectors in encoded.window_vectors.items()}
-    return replace(encoded, token_vectors=encoded.token_vectors.clone(), window_vectors=pooled)
+    return replace(encoded, vectors={output: each.clone() for output, each in encoded.vectors.items()})
 
 
 Encode = Callable[[list[Doc]], EncodedDocs]
@@ -103,8 +91,7 @@ class StateCache:
         return join_docs([found[key] for key in keys], docs)
 
     def _keep(self, key: Hashable, encoded: EncodedDocs) -> EncodedDocs:
-        tensors = [encoded.token_vectors, *encoded.window_vectors.values()]
-        n_bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        n_bytes = sum(tensor.nbytes for tensor in encoded.vectors.values())
         if self.n_bytes + n_bytes > self.max_bytes:
             return encoded
         self.n_bytes += n_bytes
@@ -119,11 +106,13 @@ def split_docs(encoded: EncodedDocs, docs: Sequence[Doc]) -> list[EncodedDocs]:
     windows = _list_slices(np.bincount(encoded.window_doc, minlength=len(docs)))
     return [
         EncodedDocs(
-            token_vectors=encoded.token_vectors[rows[index]],
+            vectors={
+                output: each[(rows if output == "tokens" else windows)[index]]
+                for output, each in encoded.vectors.items()
+            },
             token_index=encoded.token_index[rows[index]] - first_token[index],
             token_end=encoded.token_end[rows[index]] - first_token[index],
             lengths=encoded.lengths[index : index + 1],
-            window_vectors={pooling: each[windows[index]] for pooling, each in encoded.window_vectors.items()},
             window_doc=np.zeros(windows[index].stop - windows[index].start, dtype=np.intp),
             window_lengths=encoded.window_lengths[windows[index]],
             n_lost=encoded.n_lost[index : index + 1],
@@ -141,13 +130,10 @@ def join_docs(parts: Sequence[EncodedDocs], docs: Sequence[Doc]) -> EncodedDocs:
     """
     first_token = _count_before(docs)
     return EncodedDocs(
-        token_vectors=torch.cat([part.token_vectors for part in parts]),
+        vectors={output: torch.cat([part.vectors[output] for part in parts]) for output in parts[0].vectors},
         token_index=np.concatenate([part.token_index + first for part, first in zip(parts, first_token, strict=True)]),
         token_end=np.concatenate([part.token_end + first for part, first in zip(parts, first_token, strict=True)]),
         lengths=np.concatenate([part.lengths for part in parts]),
-        window_vectors={
-            pooling: torch.cat([part.window_vectors[pooling] for part in parts]) for pooling in parts[0].window_vectors
-        },
         window_doc=np.repeat(np.arange(len(parts)), [len(part.window_doc) for part in parts]),
         window_lengths=np.concatenate([part.window_lengths for part in parts]),
         n_lost=np.concatenate([part.n_lost for part in parts]),
@@ -157,8 +143,7 @@ def join_docs(parts: Sequence[EncodedDocs], docs: Sequence[Doc]) -> EncodedDocs:
 def _count_before(docs: Sequence[Doc]) -> Ints:
     """Count the tokens before each document of a batch."""
     lengths = np.array([len(doc) for doc in docs], dtype=np.intp)
-    before: Ints = np.cumsum(lengths) - lengths
-    return before
+    return np.cumsum(lengths) - lengths
 
 
 def make_key(doc: Doc, outputs: Sequence[str]) -> Hashable:

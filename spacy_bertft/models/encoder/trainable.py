@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Optional, Union
@@ -16,35 +16,12 @@ from spacy_bertft.checkpoints.weights import load_weights, read_weight_file, wri
 from spacy_bertft.errors import CheckpointError, MissingExtraError, SettingError
 from spacy_bertft.models.store.shim import TorchShim
 
-SaveAdapter = Literal["apart", "merged"]
-
 
 @dataclass(frozen=True)
 class Lora:
-    """The settings of an adapter; see `configure_lora`."""
+    """The settings of an adapter for an encoder, whose own weights then stay as they are. Needs the extra `peft`.
 
-    rank: int
-    alpha: float
-    dropout: float
-    targets: Optional[list[str]]  # noqa: UP045
-    save: SaveAdapter
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """What the weights of the adapter depend on."""
-        return {"rank": self.rank, "alpha": self.alpha, "dropout": self.dropout, "targets": self.targets}
-
-
-def configure_lora(
-    rank: int = 8,
-    alpha: float = 16.0,
-    dropout: float = 0.0,
-    targets: Optional[list[str]] = None,  # noqa: UP045
-    save: SaveAdapter = "apart",
-) -> Lora:
-    """Configure an adapter for an encoder, whose own weights then stay as they are. Needs the extra `peft`.
-
-    Args:
+    Attributes:
         rank: Rank of the two matrices next to each weight matrix.
         alpha: Their product is scaled by `alpha / rank`.
         dropout: Rate of dropout before them.
@@ -58,13 +35,25 @@ def configure_lora(
 
     Source: Hu et al. (2022), section 4.1.
     """
-    if rank < 1:
-        raise SettingError("adapter.rank", rank, "a positive number")
-    if not 0 <= dropout < 1:
-        raise SettingError("adapter.dropout", dropout, "a rate from 0 up to, but not 1")
-    if save not in ("apart", "merged"):
-        raise SettingError("adapter.save", save, "apart or merged")
-    return Lora(rank, float(alpha), dropout, targets, save)
+
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    targets: Optional[list[str]] = None  # noqa: UP045 (confection reads this at run time)
+    save: Literal["apart", "merged"] = "apart"
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise SettingError("adapter.rank", self.rank, "a positive number")
+        if not 0 <= self.dropout < 1:
+            raise SettingError("adapter.dropout", self.dropout, "a rate from 0 up to, but not 1")
+        if self.save not in ("apart", "merged"):
+            raise SettingError("adapter.save", self.save, "apart or merged")
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What the weights of the adapter depend on."""
+        return {"rank": self.rank, "alpha": float(self.alpha), "dropout": self.dropout, "targets": self.targets}
 
 
 FrozenLayers = Union[int, Literal["none", "embeddings", "all_but_last", "all"]]  # noqa: UP007 (read at run time)
@@ -79,15 +68,9 @@ def find_depth(name: str, n_layers: int) -> int:
         >>> [find_depth(name, 12) for name in ("embeddings.word.weight", "layer.11.x.bias", "pooler.dense.bias")]
         [0, 12, 13]
     """
-    match = _LAYER.search(name)
-    if match:
+    if match := _LAYER.search(name):
         return int(match.group(1)) + 1
     return 0 if "embedding" in name else n_layers + 1
-
-
-def has_layer(name: str) -> bool:
-    """Tell whether a parameter belongs to a layer, not to the embeddings or to what is above."""
-    return _LAYER.search(name) is not None
 
 
 def count_layers(names: Iterable[str]) -> int:
@@ -189,8 +172,7 @@ def find_adapted(bert: torch.nn.Module) -> Iterator[tuple[str, Any]]:
 
 def add_adapter(layer: Any) -> torch.Tensor:
     """Add the weights of an adapter to those of its layer."""
-    added: torch.Tensor = layer.base_layer.weight.detach() + layer.get_delta_weight(_NAME).detach()
-    return added
+    return layer.base_layer.weight.detach() + layer.get_delta_weight(_NAME).detach()
 
 
 def write_adapter(shim: TorchShim, folder: Path) -> None:
@@ -228,30 +210,18 @@ def read_adapter(shim: TorchShim, folder: Path) -> None:
     shim.mark_changed()
 
 
-@contextmanager
-def keep_adapter_apart(shim: TorchShim | None) -> Iterator[None]:
+def keep_adapter_apart(shim: TorchShim | None) -> AbstractContextManager[None]:
     """Leave the weights of the adapter of an encoder, if there is one, out of its bytes for a while."""
-    if shim is None or not has_adapter_apart(shim):
-        yield
-        return
-    shim.is_left_out = is_adapter
-    try:
-        yield
-    finally:
-        shim.is_left_out = None
+    return shim.change(is_left_out=is_adapter) if shim and has_adapter_apart(shim) else nullcontext()
 
 
 @contextmanager
 def keep_adapters(shims: Iterable[TorchShim]) -> Iterator[None]:
     """Write adapters next to their encoders for a while, also those that are to be written as one with them."""
-    merged = {shim: shim.export for shim in shims if shim.spec.get("adapter")}
-    for shim in merged:
-        shim.export = None
-    try:
+    with ExitStack() as stack:
+        for shim in shims:
+            stack.enter_context(shim.change(export=None))  # which, if there is any, merges the adapter
         yield
-    finally:
-        for shim, export in merged.items():
-            shim.export = export
 
 
 def has_adapter_apart(shim: TorchShim) -> bool:
@@ -279,4 +249,4 @@ def _list_linear(bert: torch.nn.Module) -> list[str]:
     names = [
         name.replace(".base_layer", "") for name, part in bert.named_modules() if isinstance(part, torch.nn.Linear)
     ]
-    return sorted({name for name in names if has_layer(f"{name}.") and not is_adapter(name)})
+    return sorted({name for name in names if _LAYER.search(f"{name}.") and not is_adapter(name)})

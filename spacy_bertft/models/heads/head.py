@@ -95,8 +95,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
     @property
     def dropout_rate(self) -> float:
         """The rate of dropout on the states in training."""
-        rate: float = self.attrs["dropout_rate"] if self._dropout is None else self._dropout
-        return rate
+        return self.attrs["dropout_rate"] if self._dropout is None else self._dropout
 
     @property
     def encoder(self) -> Encoder:

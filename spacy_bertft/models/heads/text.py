@@ -11,16 +11,11 @@ from spacy.tokens import Doc
 from spacy_bertft.checkpoints.heads import Activation
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder
-from spacy_bertft.models.encoder.states import EncodedGradient, Pooling
+from spacy_bertft.models.encoder.states import Output
 from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 
 DocumentVector = Literal["cls", "first", "mean", "max"]
 WindowScores = Literal["mean", "max", "first"]
-_ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "gelu": torch.nn.functional.gelu,
-}
 
 
 class TextModel(HeadModel[NDArray[np.float32]]):
@@ -56,7 +51,7 @@ class TextModel(HeadModel[NDArray[np.float32]]):
         for setting, value, allowed in (("pooling", pooling, DocumentVector), ("windows", windows, WindowScores)):
             if value not in get_args(allowed):
                 raise SettingError(setting, value, f"one of {', '.join(get_args(allowed))}")
-        self.vector: Pooling = "first" if pooling == "cls" else pooling
+        self.vector: Output = "first" if pooling == "cls" else pooling
         super().__init__(
             "text_classifier",
             encoder,
@@ -73,8 +68,7 @@ class TextModel(HeadModel[NDArray[np.float32]]):
     @property
     def n_labels(self) -> int:
         """How many labels there are; to be set before the model is initialized."""
-        n_labels: int = self.attrs["n_labels"]
-        return n_labels
+        return self.attrs["n_labels"]
 
     @n_labels.setter
     def n_labels(self, n_labels: int) -> None:
@@ -114,7 +108,7 @@ class TextModel(HeadModel[NDArray[np.float32]]):
         head = self.module
         encoded, backprop_encoder = self.encode(docs, is_train)
         self.n_truncated += int((encoded.n_lost > 0).sum())
-        states = encoded.window_vectors[self.vector]  # (W, H)
+        states = encoded.vectors[self.vector]  # (W, H)
         check_width(head.pooler or head.linear, states)
         vectors = states.detach().requires_grad_(is_train)
         with torch.set_grad_enabled(is_train):
@@ -123,9 +117,7 @@ class TextModel(HeadModel[NDArray[np.float32]]):
 
         def backprop(d_scores: NDArray[np.float32]) -> list[Doc]:
             torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
-            gradient = EncodedGradient(window_vectors={self.vector: cast(torch.Tensor, vectors.grad)})
-            docs: list[Doc] = backprop_encoder(gradient)
-            return docs
+            return backprop_encoder({self.vector: cast(torch.Tensor, vectors.grad)})
 
         return scores.detach().cpu().numpy(), backprop
 
@@ -145,7 +137,7 @@ class TextHead(torch.nn.Module):
 
     def __init__(self, width: int, n_labels: int, *, has_pooler: bool, activation: Activation) -> None:
         super().__init__()
-        self._activate = _ACTIVATIONS[activation]
+        self._activate = getattr(torch.nn.functional, activation)
         self.pooler = make_linear(width, width) if has_pooler else None
         self.linear = make_linear(width, n_labels)
 
@@ -153,23 +145,18 @@ class TextHead(torch.nn.Module):
         """Score, `(W, H)` → `(W, L)`."""
         if self.pooler is not None:
             vectors = self._activate(self.pooler(vectors))
-        scores: torch.Tensor = self.linear(
-            torch.nn.functional.dropout(vectors, dropout_rate, training=dropout_rate > 0)
-        )
-        return scores
+        return self.linear(torch.nn.functional.dropout(vectors, dropout_rate, training=dropout_rate > 0))
 
 
 def softmax(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """Turn scores of exclusive labels into probabilities, `(B, L)` → `(B, L)`."""
     shifted = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf), dtype=np.float64)
-    probs: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
-    return probs
+    return shifted / shifted.sum(axis=1, keepdims=True)
 
 
 def sigmoid(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """Turn scores of labels that may hold together into probabilities, `(B, L)` → `(B, L)`."""
-    probs: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -scores, dtype=np.float64))
-    return probs
+    return np.exp(-np.logaddexp(0.0, -scores, dtype=np.float64))
 
 
 def combine_windows(
@@ -190,8 +177,7 @@ def combine_windows(
     if len(doc) == n_docs:
         return scores
     if how == "first":
-        first: torch.Tensor = scores[torch.from_numpy(np.searchsorted(doc, np.arange(n_docs))).to(scores.device)]
-        return first
+        return scores[torch.from_numpy(np.searchsorted(doc, np.arange(n_docs))).to(scores.device)]
     if how == "max":
         by_doc = torch.split(scores, np.bincount(doc, minlength=n_docs).tolist())
         return torch.stack([each.amax(dim=0) for each in by_doc])
@@ -202,6 +188,4 @@ def combine_windows(
 
 
 def _build_head(spec: dict[str, Any]) -> TextHead:
-    return TextHead(
-        spec["width"], spec["n_labels"], has_pooler=spec["has_pooler"], activation=spec.get("activation", "tanh")
-    )
+    return TextHead(**{"activation": "tanh", **spec})  # which was not always stored

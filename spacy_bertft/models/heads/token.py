@@ -13,15 +13,13 @@ from spacy.tokens import Doc
 from spacy_bertft.errors import CheckpointError, NotInitializedError, SettingError, TagError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
-from spacy_bertft.models.encoder.states import EncodedGradient
 from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
-from spacy_bertft.tags.decoding import SpanBatch, best_paths, find_spans
+from spacy_bertft.tags.chain import SpanBatch, best_paths, find_spans
 from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain
 from spacy_bertft.tags.grammar import TagGrammar, TagScheme, build_grammar
 
 Decoder = Literal["crf", "viterbi", "greedy"]
-_LEARNED = ("start", "transitions", "end")  # what a conditional random field learns of its chain
 
 
 @dataclass(frozen=True)
@@ -140,8 +138,7 @@ class TokenModel(HeadModel[TokenScores]):
     @property
     def tags(self) -> list[str]:
         """The outputs, in order."""
-        tags: list[str] = self.attrs["tags"]
-        return tags
+        return self.attrs["tags"]
 
     @property
     def scheme(self) -> TagScheme:
@@ -151,8 +148,7 @@ class TokenModel(HeadModel[TokenScores]):
     @property
     def never(self) -> list[str]:
         """The tags that are never predicted."""
-        never: list[str] = self.attrs["never"]
-        return never
+        return self.attrs["never"]
 
     @property
     def grammar(self) -> TagGrammar:
@@ -173,7 +169,7 @@ class TokenModel(HeadModel[TokenScores]):
             return
         tags, never = self.tags, self.never
         self.check_stored_outputs(len(tags))
-        if not isinstance(never, list) or not all(tag in tags for tag in never) or len(never) == len(tags):
+        if not all(tag in tags for tag in never) or len(never) == len(tags):
             raise CheckpointError("The tags that are never predicted are not some of its tags.")
         if len(set(tags)) < len(tags):
             raise CheckpointError("Two of its tags are the same.")
@@ -196,25 +192,25 @@ class TokenModel(HeadModel[TokenScores]):
         if is_train and self.loss.consistency:  # two passes, each with its own dropout
             docs = [*docs, *docs]
         encoded, backprop_encoder = self.encode(docs, is_train)
-        check_width(head.linear, encoded.token_vectors)
-        vectors = encoded.token_vectors.detach().requires_grad_(is_train)  # (A, H)
+        check_width(head.linear, encoded.vectors["tokens"])
+        vectors = encoded.vectors["tokens"].detach().requires_grad_(is_train)  # (A, H)
         with torch.set_grad_enabled(is_train):
             dropped = torch.nn.functional.dropout(vectors, self.dropout_rate) if is_train else vectors
             scores = head.linear(dropped)  # (A, L)
         chains = self._get_chains()
         if self.decoder == "crf":
-            learned = chains.chain.add(*(getattr(head, name).detach().cpu().double().numpy() for name in _LEARNED))
+            steps = (getattr(head, name).detach().cpu().double().numpy() for name in LinearChain._fields)
+            learned = LinearChain(*map(np.add, chains.chain, steps))
             chains = chains._replace(chain=learned, training_chain=learned)
 
         def backprop(gradient: TokenGradient) -> list[Doc]:
             torch.autograd.backward(scores, torch.from_numpy(gradient.scores).to(scores))
             if self.decoder == "crf":
-                for name in _LEARNED:
+                for name in LinearChain._fields:
                     parameter = getattr(head, name)
                     step = torch.from_numpy(getattr(gradient.chain, name)).to(parameter)
                     parameter.grad = step if parameter.grad is None else parameter.grad + step
-            docs: list[Doc] = backprop_encoder(EncodedGradient(token_vectors=vectors.grad))
-            return docs
+            return backprop_encoder({"tokens": cast(torch.Tensor, vectors.grad)})
 
         rows = encoded.token_index, encoded.token_end, encoded.lengths
         return TokenScores(scores.detach().cpu().numpy(), *rows, *chains, self.loss), backprop
@@ -243,7 +239,7 @@ class TokenHead(torch.nn.Module):
 
 
 def _build_head(decoder: str, spec: dict[str, Any]) -> TokenHead:
-    return TokenHead(spec["width"], spec["n_tags"], has_chain=decoder == "crf")
+    return TokenHead(**spec, has_chain=decoder == "crf")
 
 
 class _Chains(NamedTuple):

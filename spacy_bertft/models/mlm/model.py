@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 
 from spacy_bertft.checkpoints import Checkpoint, Weights
-from spacy_bertft.checkpoints.weights import load_weights
-from spacy_bertft.errors import CheckpointError, name_source
+from spacy_bertft.checkpoints.weights import list_tied, load_weights
+from spacy_bertft.errors import name_source
 from spacy_bertft.models.encoder.loading import build_transformer, rename_old
-from spacy_bertft.models.runtime.attention import LEAST_PIECES, AlignedAttention, speed_up_dropout
+from spacy_bertft.models.runtime.attention import align_attention, speed_up_dropout
 from spacy_bertft.models.store.building import SizeLimit
 
 # What a configuration says of a head of another kind.
@@ -34,7 +33,7 @@ class MaskedLanguageModel(torch.nn.Module):
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
-        self.bert = _build_transformer(config)
+        self.bert = build_transformer(config, has_masked_head=True)
         speed_up_dropout(self.bert)
         self._wanted: torch.Tensor | None = None
         self.encoder.register_forward_hook(self._keep_wanted)
@@ -42,8 +41,7 @@ class MaskedLanguageModel(torch.nn.Module):
     @property
     def encoder(self) -> torch.nn.Module:
         """What is below the head."""
-        encoder: torch.nn.Module = getattr(self.bert, self.bert.base_model_prefix)
-        return encoder
+        return getattr(self.bert, self.bert.base_model_prefix)
 
     @property
     def device(self) -> torch.device:
@@ -63,10 +61,9 @@ class MaskedLanguageModel(torch.nn.Module):
         Returns:
             `(C, V)` scores, row after row.
         """
-        is_aligned = ids.device.type == "cpu" and ids.numel() >= LEAST_PIECES
         self._wanted = wanted
         try:
-            with AlignedAttention() if is_aligned else nullcontext():
+            with align_attention(ids):
                 scores: torch.Tensor = self.bert(input_ids=ids, attention_mask=mask, return_dict=True).logits
         finally:
             self._wanted = None
@@ -78,7 +75,7 @@ class MaskedLanguageModel(torch.nn.Module):
         return output
 
 
-def load_masked_language_model(checkpoint: Checkpoint) -> tuple[MaskedLanguageModel, bool]:
+def load_masked_model(checkpoint: Checkpoint) -> tuple[MaskedLanguageModel, bool]:
     """Build the module of a checkpoint.
 
     Returns:
@@ -92,10 +89,9 @@ def load_masked_language_model(checkpoint: Checkpoint) -> tuple[MaskedLanguageMo
         model = MaskedLanguageModel(checkpoint.config)
     bert, prefix = model.bert, f"{model.bert.base_model_prefix}."
     own = bert.state_dict()
-    found: Weights = {}
-    for name, tensor in rename_old(checkpoint.weights).items():
-        # A checkpoint of the encoder alone does not name it.
-        found[name if name in own else f"{prefix}{name}"] = tensor
+    renamed = ((rename_old(name), tensor) for name, tensor in checkpoint.weights.items())
+    # A checkpoint of the encoder alone does not name it.
+    found = {name if name in own else f"{prefix}{name}": tensor for name, tensor in renamed}
     found = {name: tensor for name, tensor in found.items() if name in own}
     by_parameter = _list_names(bert)
     for first, *others in by_parameter:
@@ -108,7 +104,7 @@ def load_masked_language_model(checkpoint: Checkpoint) -> tuple[MaskedLanguageMo
     return model, has_head
 
 
-def export_masked_language_model(model: MaskedLanguageModel, checkpoint: Checkpoint) -> Checkpoint:
+def export_masked_model(model: MaskedLanguageModel, checkpoint: Checkpoint) -> Checkpoint:
     """Give the module as a checkpoint of transformers.
 
     Args:
@@ -129,22 +125,5 @@ def export_masked_language_model(model: MaskedLanguageModel, checkpoint: Checkpo
 
 def _list_names(module: Any) -> list[list[str]]:
     """List the names of every parameter; tied ones have several, that within the encoder first."""
-    names: dict[torch.nn.Parameter, list[str]] = {}
-    for name, parameter in module.named_parameters(remove_duplicate=False):
-        names.setdefault(parameter, []).append(name)
     prefix = f"{module.base_model_prefix}."
-    return [sorted(each, key=lambda name: not name.startswith(prefix)) for each in names.values()]
-
-
-def _build_transformer(config: dict[str, Any]) -> Any:
-    from transformers.models.auto import modeling_auto
-
-    family = config["model_type"]
-    known = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.keys()
-    # Other families may name further models in their configuration, which transformers would then fetch.
-    if family not in known & modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES.keys():
-        raise CheckpointError(
-            f"transformers has no head for masked language modeling for '{family}'. Expected an encoder of text, "
-            "such as bert, distilbert, roberta or electra."
-        )
-    return build_transformer(config, modeling_auto.MODEL_FOR_MASKED_LM_MAPPING)
+    return [sorted(names, key=lambda name: not name.startswith(prefix)) for names in list_tied(module)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +10,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from spacy_bertft.errors import CheckpointError
-from spacy_bertft.tokens import PieceBatch, PieceTokenizer, WindowLayout, plan_windows
-from spacy_bertft.tokens.alignment import Ints
+from spacy_bertft.tokens import PieceTokenizer, WindowLayout, plan_windows
+from spacy_bertft.tokens.alignment import Ints, join_pieces
 from spacy_bertft.tokens.windows import PaddedWindows, cut_buckets
 
 # The label of a piece that is not predicted, as torch's cross-entropy has it.
@@ -120,7 +120,8 @@ class MaskedTexts:
 
     Attributes:
         layout: Their pieces and windows. Windows of a text do not overlap, but for the last one where it is full.
-        word_by_piece: `(P,)` number of the word that is chosen as a whole, for each piece; −1 for special pieces.
+        word_by_piece: `(P,)` number of the word that is chosen as a whole, another for each word of a text; −1 for
+            special pieces.
         rule: How they are masked.
         pad_id: The id of padding.
         windows: Indices of the windows with anything to predict.
@@ -155,24 +156,21 @@ class MaskedTexts:
         """
         steps: list[Ints] = []
         while epochs > 0 if n_steps is None else len(steps) < n_steps:
-            steps.extend(self._shuffle(max_pieces, rng))
+            order = rng.permutation(self.windows)
+            buckets = [
+                chunk[bucket]
+                for chunk in np.split(order, range(_N_WINDOWS, len(order), _N_WINDOWS))
+                for bucket in cut_buckets(self.layout.lengths[chunk], max_pieces)
+            ]
+            steps.extend(buckets[index] for index in rng.permutation(len(buckets)))
             epochs -= 1
         return steps[:n_steps]
-
-    def _shuffle(self, max_pieces: int, rng: Generator) -> list[Ints]:
-        order, lengths = rng.permutation(self.windows), self.layout.lengths
-        buckets = [
-            chunk[bucket]
-            for chunk in np.split(order, range(_N_WINDOWS, len(order), _N_WINDOWS))
-            for bucket in cut_buckets(lengths[chunk], max_pieces)
-        ]
-        return [buckets[index] for index in rng.permutation(len(buckets))]
 
     def mask(self, bucket: Ints, rng: Generator) -> MaskedWindows:
         """Mask the windows of a bucket."""
         padded = self.layout.pad(bucket, self.pad_id)
         # The numbers of words are laid out as the ids are, and what that puts around them is never chosen.
-        words = replace(self.layout, pieces=replace(self.layout.pieces, ids=self.word_by_piece)).pad(bucket, -1).ids
+        words = replace(self.layout, pieces=self.layout.pieces._replace(ids=self.word_by_piece)).pad(bucket, -1).ids
         column, n_prefix = np.arange(words.shape[1]), len(self.layout.tokenizer.prefix_ids)
         end = padded.mask.sum(axis=1, keepdims=True) - len(self.layout.tokenizer.suffix_ids)
         is_text = (column >= n_prefix) & (column < end)
@@ -195,9 +193,12 @@ def cut_masked_texts(
     Raises:
         DataError: A text holds half of a surrogate pair.
     """
-    pieces = _join(list(_encode(texts, tokenizer)))
+    chunks = [texts[start : start + _N_TEXTS] for start in range(0, len(texts), _N_TEXTS)]
+    pieces = join_pieces(*map(tokenizer.encode, chunks or [[]]))
     is_ordinary = ~np.isin(pieces.ids, tokenizer.list_special_ids(pad_id))
-    words = _number_words(texts, tokenizer) if whole_words else np.arange(len(pieces.ids))
+    words = np.arange(len(pieces.ids))
+    if whole_words:  # numbered from 0 in each chunk: they have to differ within a window only
+        words = np.concatenate([tokenizer.number_words(chunk) for chunk in chunks or [[]]])
     windows = plan_windows(pieces.lengths, size, stride=size)
     layout = WindowLayout(pieces, windows, np.full(len(windows.sequence), -1, dtype=np.intp), tokenizer)
     n_before = np.concatenate([[0], np.cumsum(is_ordinary)])
@@ -222,27 +223,3 @@ def make_masking_rule(name: str, tokenizer: PieceTokenizer, pad_id: int, rate: f
         raise CheckpointError(f"The tokenizer of {name} has no piece such as [MASK]. Expected that of an encoder.")
     [known] = np.nonzero(tokenizer.names != "")
     return MaskingRule(rate, mask_id, np.setdiff1d(known, tokenizer.list_special_ids(pad_id)))
-
-
-def _chunk(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (texts[start : start + _N_TEXTS] for start in range(0, len(texts), _N_TEXTS))
-
-
-def _encode(texts: Sequence[str], tokenizer: PieceTokenizer) -> Iterator[PieceBatch]:
-    for chunk in _chunk(texts):
-        yield tokenizer.encode(chunk)
-
-
-def _join(parts: Sequence[PieceBatch]) -> PieceBatch:
-    none = np.zeros(0, dtype=np.intp)
-    columns = ("ids", "char_start", "char_end", "lengths")
-    return PieceBatch(*(np.concatenate([none, *(getattr(part, column) for part in parts)]) for column in columns))
-
-
-def _number_words(texts: Sequence[str], tokenizer: PieceTokenizer) -> NDArray[np.intp]:
-    parts, n_words = [np.zeros(0, dtype=np.intp)], 0
-    for chunk in _chunk(texts):
-        words = tokenizer.number_words(chunk)
-        parts.append(words + n_words)
-        n_words += words.max(initial=-1) + 1
-    return np.concatenate(parts)

@@ -6,24 +6,19 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from thinc.api import warmup_linear
-from thinc.types import Generator
 from tqdm import tqdm
 
 from spacy_bertft.checkpoints import Checkpoint
 from spacy_bertft.errors import DivergedError
-from spacy_bertft.models.mlm.model import (
-    MaskedLanguageModel,
-    export_masked_language_model,
-    load_masked_language_model,
-)
+from spacy_bertft.models.mlm.model import MaskedLanguageModel, export_masked_model, load_masked_model
 from spacy_bertft.models.mlm.texts import IGNORED, MaskedTexts, MaskedWindows
 from spacy_bertft.models.runtime.devices import Precision, check_gpu, find_training_dtype
-from spacy_bertft.training.optimizer import AdamW, ScaledParameter, configure_adamw
+from spacy_bertft.training.optimizer import ScaledParameter, configure_adamw
 
 _WARMUP_SHARE = 0.1
 _WEIGHT_DECAY = 0.01
@@ -93,20 +88,22 @@ def adapt_checkpoint(
         DivergedError: The loss or a weight is not finite.
         SettingError: The GPU cannot be used.
     """
-    device = _find_device(settings.gpu_id)
+    check_gpu(settings.gpu_id, needs_cupy=False)
+    device = torch.device("cpu") if settings.gpu_id < 0 else torch.device("cuda", settings.gpu_id)
     rng = np.random.default_rng(settings.seed)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
-        model, has_head = load_masked_language_model(checkpoint)
+        model, has_head = load_masked_model(checkpoint)
         model.to(device)
-        exam = [] if held_out is None else list(_mask_all(held_out, held_out.cut(settings.batch_pieces), rng))
+        exam = [] if held_out is None else [held_out.mask(each, rng) for each in held_out.cut(settings.batch_pieces)]
         steps = texts.plan_steps(settings.batch_pieces, epochs=settings.epochs, n_steps=settings.n_steps, rng=rng)
         before = measure_loss(model, exam, settings)
         n_alone = 0 if has_head else round(_ALONE_SHARE * len(steps))
-        learn(model, _mask_all(texts, steps, rng), len(steps), settings, n_alone=n_alone)
+        learn(model, (texts.mask(each, rng) for each in steps), len(steps), settings, n_alone=n_alone)
         after = measure_loss(model, exam, settings)
-    _check_finite(model, settings.learn_rate)
-    return Adapted(export_masked_language_model(model, checkpoint), has_head, len(steps), before, after)
+    if not all(parameter.isfinite().all() for parameter in model.parameters()):
+        raise DivergedError(settings.learn_rate)
+    return Adapted(export_masked_model(model, checkpoint), has_head, len(steps), before, after)
 
 
 def learn(
@@ -131,7 +128,9 @@ def learn(
     Raises:
         DivergedError: A gradient is not finite.
     """
-    optimizer = _make_optimizer(settings.learn_rate, n_steps)
+    # The first rate of a schedule is 0, at which nothing would be learned.
+    rates: Any = islice(warmup_linear(settings.learn_rate, round(_WARMUP_SHARE * n_steps), n_steps + 1), 1, None)
+    optimizer = configure_adamw(rates, weight_decay=_WEIGHT_DECAY)
     parameters = [ScaledParameter(parameter, 1.0, name) for name, parameter in model.named_parameters()]
     model.train()
     shown = None
@@ -173,23 +172,3 @@ def _compute_loss(model: MaskedLanguageModel, batch: MaskedWindows, settings: Ma
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
         scores = model(ids, mask, wanted)
     return torch.nn.functional.cross_entropy(scores.float(), labels[wanted])
-
-
-def _mask_all(texts: MaskedTexts, buckets: Sequence[Any], rng: np.random.Generator) -> Iterator[MaskedWindows]:
-    return (texts.mask(bucket, rng) for bucket in buckets)
-
-
-def _make_optimizer(learn_rate: float, n_steps: int) -> AdamW:
-    rates = warmup_linear(learn_rate, round(_WARMUP_SHARE * n_steps), n_steps + 1)
-    # The first rate of a schedule is 0, at which nothing would be learned.
-    return configure_adamw(cast(Generator, islice(rates, 1, None)), weight_decay=_WEIGHT_DECAY)
-
-
-def _check_finite(model: MaskedLanguageModel, learn_rate: float) -> None:
-    if not all(parameter.isfinite().all() for parameter in model.parameters()):
-        raise DivergedError(learn_rate)
-
-
-def _find_device(gpu_id: int) -> torch.device:
-    check_gpu(gpu_id, needs_cupy=False)
-    return torch.device("cpu") if gpu_id < 0 else torch.device("cuda", gpu_id)

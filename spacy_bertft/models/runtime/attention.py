@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from spacy_bertft.models.runtime.layers import attend
 
 # Looking at every call of torch takes 2 ms a pass, which fewer pieces than this do not win back.
-LEAST_PIECES = 512
+_LEAST_PIECES = 512
 
 
 class AlignedAttention(TorchFunctionMode):
@@ -24,6 +25,12 @@ class AlignedAttention(TorchFunctionMode):
         if func is torch.nn.functional.scaled_dot_product_attention:
             return attend(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+
+def align_attention(ids: torch.Tensor) -> AbstractContextManager[Any]:
+    """Return the context in which a model of transformers runs pieces, `(W, P)`: with aligned attention if it pays."""
+    is_slow = ids.device.type == "cpu" and ids.numel() >= _LEAST_PIECES
+    return AlignedAttention() if is_slow else nullcontext()
 
 
 _BITS = 16
@@ -41,8 +48,7 @@ class FastDropout(torch.nn.Dropout):
         n_dropped = round(self.p * 2**_BITS)
         if not self.training or input.device.type != "cpu" or not 0 < n_dropped < 2**_BITS:
             return super().forward(input)
-        dropped: torch.Tensor = _Drop.apply(input, n_dropped)  # type: ignore[no-untyped-call]
-        return dropped
+        return _Drop.apply(input, n_dropped)  # type: ignore[no-untyped-call]
 
 
 def speed_up_dropout(module: torch.nn.Module) -> None:
@@ -61,8 +67,7 @@ class _Drop(torch.autograd.Function):
         bits = draws.view(torch.int16)[:n_states].view(states.shape)
         factors = (bits >= _LOWEST + n_dropped).to(states.dtype) * (2**_BITS / (2**_BITS - n_dropped))
         ctx.save_for_backward(factors)
-        kept: torch.Tensor = states * factors
-        return kept
+        return states * factors
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:

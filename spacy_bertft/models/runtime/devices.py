@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import cache
 from importlib.util import find_spec
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from thinc import compat
@@ -14,9 +14,7 @@ from thinc.api import require_gpu
 from spacy_bertft.errors import MissingExtraError, SettingError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
-PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 Backend = Literal["torch", "onnx"]
-BACKENDS = ("torch", "onnx")
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -28,10 +26,9 @@ def check_precision(precision: str, backend: str = "torch") -> None:
         SettingError: They do not.
         MissingExtraError: The library is not installed.
     """
-    if precision not in PRECISIONS:
-        raise SettingError("precision", precision, f"one of {', '.join(PRECISIONS)}")
-    if backend not in BACKENDS:
-        raise SettingError("backend", backend, f"one of {', '.join(BACKENDS)}")
+    for setting, value, known in (("precision", precision, Precision), ("backend", backend, Backend)):
+        if value not in get_args(known):
+            raise SettingError(setting, value, f"one of {', '.join(get_args(known))}")
     if backend == "torch" and precision == "int8":
         raise SettingError("precision", precision, 'backend = "onnx" as well, which computes in int8')
     if backend == "onnx":
@@ -98,8 +95,7 @@ def check_gpu(gpu_id: int, *, needs_cupy: bool = True, device: str | None = None
     """
     if gpu_id < 0 or (needs_cupy and sys.platform == "darwin"):  # thinc uses Apple's GPU there, without CUDA
         return
-    problem = _find_problem(gpu_id, needs_cupy=needs_cupy)
-    if problem is not None:
+    if problem := _find_problem(gpu_id, needs_cupy=needs_cupy):
         raise _make_error(gpu_id, device, problem)
 
 

@@ -68,10 +68,7 @@ def attend(
         # (B, A, K, H) → (B, A, K + n, H), where the heads of a piece are side by side in memory
         added = (0, 0, 0, 0, 0, n_added)
         key, value = (pad(each.transpose(1, 2), added).transpose(1, 2) for each in (key, value))
-    attended: torch.Tensor = scaled_dot_product_attention(
-        query, key, value, attn_mask, dropout_p, is_causal, **settings
-    )
-    return attended
+    return scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, **settings)
 
 
 class States(NamedTuple):
@@ -187,7 +184,7 @@ class _FusedLayer:
         if states.dim() == 2:
             attended = fill_block(attended.flatten(0, 1))
         states = self._attended_norm(self._add_attended(attended, states))
-        return self._norm(self._add_down(self._activation(self._up(states)), states))  # type: ignore[no-any-return]
+        return self._norm(self._add_down(self._activation(self._up(states)), states))
 
 
 def _get_adder(dense: torch.nn.Module) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
@@ -196,7 +193,7 @@ def _get_adder(dense: torch.nn.Module) -> Callable[[torch.Tensor, torch.Tensor],
 
 
 def _run_and_add(dense: torch.nn.Module, inputs: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
-    return dense(inputs) + residual  # type: ignore[no-any-return]
+    return dense(inputs) + residual
 
 
 # Where BERT's kin keep a dense layer and the activation that follows it, within one module.
@@ -235,10 +232,7 @@ class PackedLinear(torch.nn.Module):
 
     def run_and_add(self, inputs: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
         """Multiply and add, and add a residual, `(n, out)`; `n` is as `fill_block` makes it, and nothing activates."""
-        outputs: torch.Tensor = torch.ops.mkldnn._linear_pointwise.binary(
-            inputs, residual, self._weight, self._bias, "add"
-        )
-        return outputs
+        return torch.ops.mkldnn._linear_pointwise.binary(inputs, residual, self._weight, self._bias, "add")
 
 
 def fill_block(rows: torch.Tensor) -> torch.Tensor:

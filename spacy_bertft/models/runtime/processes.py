@@ -45,13 +45,6 @@ def make_once(made: MutableMapping[Key, Made], key: Key, make: Callable[[], Made
         return made[key]
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows
-    # A fork waits for what is being made; the child would wait forever, for a thread that it does not have.
-    os.register_at_fork(
-        before=build_lock.acquire, after_in_parent=build_lock.release, after_in_child=build_lock.release
-    )
-
-
 _home = os.getpid()
 _adapted = local()  # `.pid`, the child that a thread has adapted to
 _prepare: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
@@ -94,15 +87,17 @@ def share_with_forks(owner: Any, prepare: Callable[[Any], None]) -> None:
         _prepare[owner] = prepare
 
 
-def _prepare_all() -> None:
+def _before_fork() -> None:
+    # A fork waits for what is being made; the child would wait forever, for a thread that it does not have.
+    build_lock.acquire()
     if os.getpid() == _home:  # children of children would have to adapt first
-        with build_lock:
-            for owner, prepare in list(_prepare.items()):
-                prepare(owner)
+        for owner, prepare in list(_prepare.items()):
+            prepare(owner)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(before=_prepare_all)
+    release = build_lock.release
+    os.register_at_fork(before=_before_fork, after_in_parent=release, after_in_child=release)
 
 
 Item = TypeVar("Item")

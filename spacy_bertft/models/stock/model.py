@@ -1,6 +1,5 @@
-"""Architectures for pipelines with spacy-transformers; this module can be imported without it.
+"""An architecture for pipelines with spacy-transformers; this module can be imported without it.
 
-`spacy-bertft.SharedEncoder.v1` listens to a `bert_encoder` or to a stock `transformer`;
 `spacy-bertft.TransformerModel.v1` is our encoder as the model of a stock `transformer`.
 """
 
@@ -17,28 +16,12 @@ from spacy.tokens import Doc, Span
 from thinc.api import Model
 
 from spacy_bertft.errors import MissingExtraError, SettingError
-from spacy_bertft.models.encoder.build import Encoder, EncoderSettings
 from spacy_bertft.models.encoder.forward import gather_states
-from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.module import BertModule
+from spacy_bertft.models.encoder.settings import EncoderSettings
 from spacy_bertft.models.runtime.devices import Precision
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, WindowLayout, plan_windows
 from spacy_bertft.tokens.alignment import Ints
-
-
-def build_shared_encoder(upstream: str = "*", grad_factor: float = 1.0) -> Encoder:
-    """Build a layer that listens to an encoder earlier in the pipeline, so that several heads share one pass.
-
-    Args:
-        upstream: Name of the component with the encoder: a `bert_encoder` of ours, or a `transformer` of
-            spacy-transformers; `*` for the nearest before the head.
-        grad_factor: Factor on the gradient that goes back to the encoder; 0 keeps this head from teaching it.
-    """
-    if find_spec("spacy_transformers") is None:
-        return SharedEncoder(upstream, grad_factor)
-    from spacy_bertft.models.stock.spacy_transformers import StockListener
-
-    return StockListener(upstream, grad_factor)
 
 
 def build_transformer_model(
@@ -114,13 +97,6 @@ class SpanGrid:
         """The number of columns."""
         return int(self.ids.shape[1])
 
-    @property
-    def cells(self) -> Ints:
-        """`(C,)` the cells that are no padding, counted through the grid."""
-        row = np.repeat(np.arange(len(self.lengths)), self.lengths)
-        first = np.cumsum(self.lengths) - self.lengths
-        return row * self.width + np.arange(len(row)) - first[row]
-
 
 def plan_grid(pieces: PieceBatch, tokenizer: PieceTokenizer, size: int, stride: int, pad_id: int) -> SpanGrid:
     """Lay the pieces of spans out.
@@ -147,9 +123,7 @@ def plan_grid(pieces: PieceBatch, tokenizer: PieceTokenizer, size: int, stride: 
     inside = np.where(is_prefix, column, layout.lengths[window] - (lengths[row] - column))
     inside[is_piece] = layout.find_columns(piece[is_piece], window[is_piece])
     ids = np.full((n_spans, int(lengths.max(initial=0))), pad_id, dtype=np.intp)
-    ids[row[is_piece], column[is_piece]] = pieces.ids
-    ids[row[is_prefix], column[is_prefix]] = np.tile(np.array(tokenizer.prefix_ids, dtype=np.intp), n_spans)
-    ids[row[is_suffix], column[is_suffix]] = np.tile(np.array(tokenizer.suffix_ids, dtype=np.intp), n_spans)
+    ids[row, column] = layout.pad(np.arange(len(windows.sequence)), pad_id).ids[window, inside]
     return SpanGrid(pieces, ids, lengths, layout, window, inside)
 
 
@@ -157,6 +131,7 @@ def encode_grid(module: BertModule, grid: SpanGrid, max_pieces: int) -> torch.Te
     """Return the states of a grid, `(S, P, H)` float32, 0 at padding."""
     states, _ = gather_states(module, grid.layout, max_pieces, grid.window, grid.column)
     n_spans = len(grid.lengths)
-    index = torch.from_numpy(grid.cells).to(states.device)
+    [cells] = np.nonzero((np.arange(grid.width) < grid.lengths[:, None]).reshape(-1))  # (C,), those without padding
+    index = torch.from_numpy(cells).to(states.device)
     flat = states.new_zeros(n_spans * grid.width, states.shape[1]).index_copy(0, index, states)
     return flat.view(n_spans, grid.width, states.shape[1])

@@ -10,7 +10,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from spacy.attrs import IDX, LENGTH
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy_transformers.data_classes import FullTransformerBatch, TransformerData, WordpieceBatch
@@ -24,18 +23,13 @@ from transformers.modeling_outputs import BaseModelOutput
 from spacy_bertft.checkpoints import Checkpoint
 from spacy_bertft.checkpoints.checkpoint import clean_config
 from spacy_bertft.errors import NotInitializedError, UnsupportedError
-from spacy_bertft.models.encoder.build import EncoderSettings, PretrainedModel, backprop_encoded
-from spacy_bertft.models.encoder.forward import pool_windows
+from spacy_bertft.models.encoder.build import PretrainedModel, backprop_encoded
+from spacy_bertft.models.encoder.forward import pool_windows, read_tokens
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.module import BertModule
+from spacy_bertft.models.encoder.settings import EncoderSettings
 from spacy_bertft.models.encoder.shared import Backprop, SharedStates
-from spacy_bertft.models.encoder.states import (
-    EncodedDocs,
-    EncodedGradient,
-    Output,
-    Pooling,
-    join_docs,
-)
+from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output, join_docs
 from spacy_bertft.models.stock.model import GetSpans, SpanGrid, encode_grid, plan_grid
 from spacy_bertft.tokens import PieceTokenizer, TokenBatch
 from spacy_bertft.tokens.alignment import find_overlaps, group_tokens
@@ -99,7 +93,7 @@ class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]
             backprop_encoded(encoded, gradient)
             # Like the stock listeners, leave out documents without tokens.
             learned = [(data, each) for data, each in zip(datas, states, strict=True) if each is not None]
-            backprop_datas([_wrap(data, each, self.grad_factor) for data, each in learned])
+            backprop_datas([_wrap(data, each, self.attrs["grad_factor"]) for data, each in learned])
             return []
 
         return encoded, backprop
@@ -134,9 +128,8 @@ def _encode(
 ) -> EncodedDocs:
     parts = [_encode_one(data, each, outputs, width) for data, each in zip(datas, states, strict=True)]
     if not parts:
-        poolings: list[Pooling] = [output for output in outputs if output != "tokens"]
         none, nothing = torch.zeros(0, width), np.zeros(0, dtype=np.intp)
-        return EncodedDocs(none, nothing, nothing, nothing, dict.fromkeys(poolings, none), nothing, nothing)
+        return EncodedDocs(dict.fromkeys(["tokens", *outputs], none), *[nothing] * 5)
     return join_docs(parts, docs)
 
 
@@ -149,12 +142,14 @@ def _encode_one(data: TransformerData, states: torch.Tensor | None, outputs: lis
         pieces = np.asarray(data.wordpieces.attention_mask)[:, : states.shape[1]]
         mask = torch.as_tensor(pieces, device=states.device).long()
         token, end, piece = _find_first_pieces(data) if "tokens" in outputs else np.zeros((3, 0), dtype=np.intp)
+    tokens = states.flatten(0, 1).index_select(0, torch.from_numpy(piece).to(states.device))
+    wanted: list[Output] = ["tokens", *outputs]
+    vectors = {output: tokens if output == "tokens" else pool_windows(states, mask, output) for output in wanted}
     return EncodedDocs(
-        token_vectors=states.flatten(0, 1).index_select(0, torch.from_numpy(piece).to(states.device)),
+        vectors=vectors,
         token_index=token,
         token_end=end,
         lengths=np.array([len(token)], dtype=np.intp),
-        window_vectors={output: pool_windows(states, mask, output) for output in outputs if output != "tokens"},
         window_doc=np.zeros(len(states), dtype=np.intp),
         window_lengths=mask.sum(dim=1).cpu().numpy().astype(np.intp),
     )
@@ -173,8 +168,8 @@ class StockTransformer(PretrainedModel[FullTransformerBatch]):
     """The model of a stock `transformer`; see `build_transformer_model`."""
 
     def __init__(self, settings: EncoderSettings, get_spans: GetSpans) -> None:
-        attrs = {"get_spans": get_spans, "replace_listener": _refuse_copy}  # the stock component looks these up
-        PretrainedModel.__init__(self, "transformer", _transform, settings, attrs=attrs)
+        looked_up: Any = {"get_spans": get_spans, "replace_listener": _refuse_copy}  # by the stock component
+        PretrainedModel.__init__(self, "transformer", _transform, settings, **looked_up)
 
 
 def take_weights(model: StockTransformer, stock: Any) -> None:
@@ -256,28 +251,21 @@ def _align_spans(spans: list[Span], grid: SpanGrid, n_prefix: int) -> tuple[NDAr
     Returns:
         The pieces, counted through the grid, and how many there are of each token of each document that has spans.
     """
-    owners: dict[int, tuple[int, NDArray[np.intp]]] = {}
-    position, char_start, char_end = [], [], []
-    n_tokens = 0
-    for span in spans:
-        if id(span.doc) not in owners:
-            owners[id(span.doc)] = n_tokens, span.doc.to_array([IDX, LENGTH]).reshape(-1, 2).astype(np.intp)
-            n_tokens += len(span.doc)
-        first, offsets = owners[id(span.doc)]
-        start = offsets[span.start : span.end, 0] - offsets[span.start, 0]
-        position.append(np.arange(first + span.start, first + span.end))
-        char_start.append(start)
-        char_end.append(start + offsets[span.start : span.end, 1])
-    tokens = TokenBatch(
-        np.concatenate(char_start), np.concatenate(char_end), np.array([len(each) for each in position], dtype=np.intp)
-    )
+    docs = {id(span.doc): span.doc for span in spans}
+    known = read_tokens(list(docs.values()))
+    first = dict(zip(docs, np.cumsum(known.lengths) - known.lengths, strict=True))
+    lengths = np.array([len(span) for span in spans], dtype=np.intp)
+    start = np.array([first[id(span.doc)] + span.start for span in spans], dtype=np.intp)
+    position = np.repeat(start - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+    offset = np.repeat(known.char_start[start], lengths)  # pieces are counted from the first character of their span
+    tokens = TokenBatch(known.char_start[position] - offset, known.char_end[position] - offset, lengths)
     token, piece = find_overlaps(grid.pieces, tokens)
     row = np.repeat(np.arange(len(spans)), grid.pieces.lengths)
     rank = np.arange(len(row)) - (np.cumsum(grid.pieces.lengths) - grid.pieces.lengths)[row]
     cell = row * grid.width + n_prefix + rank
-    owner = np.concatenate(position)[token]
+    owner = position[token]
     order = np.argsort(owner, kind="stable")
-    return cell[piece[order]].astype(np.int32), np.bincount(owner, minlength=n_tokens).astype(np.int32)
+    return cell[piece[order]].astype(np.int32), np.bincount(owner, minlength=len(known.char_start)).astype(np.int32)
 
 
 def _split(batch: FullTransformerBatch) -> list[TransformerData]:

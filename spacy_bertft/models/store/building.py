@@ -5,7 +5,7 @@ A description may be damaged or hostile: the model built from it is no larger th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,13 +24,7 @@ class EmptyWeights(TorchFunctionMode):
     ever. Other threads are not concerned.
     """
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a function of torch, `torch.empty` on the device that has no memory."""
         given = dict(kwargs or {})
         if func is torch.empty and given.get("device") is None:
@@ -86,13 +80,7 @@ class SizeLimit(TorchFunctionMode):
         self._n_stored = sum(tensor.numel() for tensor in weights.values())
         self._n_left = max(_LEAST, _FACTOR * self._n_stored)
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a function of torch, one that makes a tensor only if that is not too large."""
         given = dict(kwargs or {})
         if func in _MAKERS:

@@ -12,7 +12,6 @@ import srsly
 import torch
 from thinc.api import Model, Optimizer, get_torch_default_device
 from thinc.shims import Shim
-from thinc.types import FloatsXd
 from thinc.util import torch2xp, xp2torch
 
 from spacy_bertft.checkpoints import Weights
@@ -114,54 +113,57 @@ class TorchShim(Shim):
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let the optimizer use the gradients, and clear them."""
-        scaled = {
-            name: ScaledParameter(parameter, self._lr_scales[name], name)
+        scaled = [
+            ScaledParameter(parameter, self._lr_scales[name], name)
             for name, parameter in self.module.named_parameters()
             if parameter.requires_grad
-        }
+        ]
         if not scaled:
             return
         if isinstance(optimizer, AdamW):
-            optimizer.step_torch(self.id, scaled.values())
+            optimizer.step_torch(self.id, scaled)
         else:
-            self._step_by_parameter(optimizer, scaled)
+            for item in scaled:
+                self._step(optimizer, item.parameter, item.name)
         self.mark_changed()
 
-    def _step_by_parameter(self, optimizer: Optimizer, scaled: dict[str, ScaledParameter]) -> None:
-        for name, item in scaled.items():
-            parameter = item.parameter
-            if parameter.grad is None:
-                continue
-            weights, _ = optimizer(
-                (self.id, name),
-                cast(FloatsXd, torch2xp(parameter.data)),
-                cast(FloatsXd, torch2xp(parameter.grad)),
-                lr_scale=item.lr_scale,
-            )
-            parameter.data = xp2torch(weights, device=parameter.device)
-            parameter.grad = None
+    def _step(self, optimizer: Optimizer, parameter: torch.nn.Parameter, name: str) -> None:
+        if parameter.grad is None:
+            return
+        arrays: Any = torch2xp(parameter.data), torch2xp(parameter.grad)
+        weights, _ = optimizer((self.id, name), *arrays, lr_scale=self._lr_scales[name])
+        parameter.data = xp2torch(weights, device=parameter.device)
+        parameter.grad = None
 
     @contextlib.contextmanager
     def use_params(self, params: dict[tuple[int, str], Any]) -> Iterator[None]:
         """Work with other weights for a while, such as the averages of an optimizer."""
-        replaced = {}
-        if self._model is not None:
-            for name, parameter in self._model.named_parameters():
-                if (self.id, name) in params:
-                    replaced[name] = parameter.data
-                    other = params[(self.id, name)]
-                    is_torch = isinstance(other, torch.Tensor)
-                    parameter.data = other if is_torch else xp2torch(other, device=parameter.device)
+        own = dict(self._model.named_parameters()) if self._model is not None else {}
+        replaced = {name: parameter.data for name, parameter in own.items() if (self.id, name) in params}
+        others = {name: params[self.id, name] for name in replaced}
         if not replaced:
             yield
             return
-        self.mark_changed()
+        try:
+            for name, other in others.items():
+                is_torch = isinstance(other, torch.Tensor)
+                own[name].data = other if is_torch else xp2torch(other, device=own[name].device)
+            self.mark_changed()
+            yield
+        finally:
+            for name, weights in replaced.items():
+                own[name].data = weights
+            self.mark_changed()
+
+    @contextlib.contextmanager
+    def change(self, **attributes: Any) -> Iterator[None]:
+        """Give attributes other values for a while, such as `stored_dtype`."""
+        before = {name: getattr(self, name) for name in attributes}
+        vars(self).update(attributes)
         try:
             yield
         finally:
-            for name, parameter in self._model.named_parameters():
-                parameter.data = replaced.get(name, parameter.data)
-            self.mark_changed()
+            vars(self).update(before)
 
     def copy(self) -> TorchShim:
         """Copy the module; the copy has moments of its own in an optimizer."""
@@ -191,8 +193,7 @@ class TorchShim(Shim):
             }
         stored = weights_to_bytes(weights)
         message = {"format": FORMAT, "spec": spec, "weights": stored, "is_whole": not self.is_left_out}
-        content: bytes = srsly.msgpack_dumps(message)
-        return content
+        return srsly.msgpack_dumps(message)
 
     def from_bytes(self, data: bytes) -> TorchShim:
         """Build the module that was written.

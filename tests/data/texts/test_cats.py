@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from spacy_bertft.data.texts.labels import list_present, read_cats
-from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import LabelledRow
+from spacy_bertft.data.texts.rows import LabelledRow, TextOptions
 from spacy_bertft.errors import ColumnFormatError
 
 NAMES = ("joy", "fear", "love")

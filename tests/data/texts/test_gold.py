@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from spacy_bertft.data.texts.labels import LabelledText, TextReader
-from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import LabelledRow, TextTally
+from spacy_bertft.data.texts.rows import LabelledRow, TextOptions, TextTally
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
 

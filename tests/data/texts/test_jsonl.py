@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import LabelledRow, TextTally, read_labelled_rows
+from spacy_bertft.data.texts.rows import LabelledRow, TextOptions, TextTally, read_labelled_rows
 from spacy_bertft.errors import ColumnFormatError
 
 

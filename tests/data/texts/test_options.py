@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.data.texts.options import TextOptions, read_label_names
+from spacy_bertft.data.texts.rows import TextOptions, read_label_names
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
 

@@ -66,7 +66,7 @@ def test_peft_reads_the_folder(learned, stored, checkpoint):
         ids = [*tokenizer.prefix_ids, *tokenizer.encode([doc.text]).ids.tolist(), *tokenizer.suffix_ids]
         with torch.no_grad():
             expected = theirs(input_ids=torch.tensor([ids])).last_hidden_state[:, 0]
-        found = model.encoder.predict([doc]).window_vectors["first"]
+        found = model.encoder.predict([doc]).vectors["first"]
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 

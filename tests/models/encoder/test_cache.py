@@ -70,11 +70,14 @@ def make_encoded(docs_shape) -> tuple[EncodedDocs, list[Doc]]:
     has_row = np.array([flag for flags, _ in docs_shape for flag in flags], dtype=bool)
     n_windows = [n for _, n in docs_shape]
     encoded = EncodedDocs(
-        token_vectors=torch.randn(int(has_row.sum()), 2),
+        vectors={
+            "tokens": torch.randn(int(has_row.sum()), 2),
+            "mean": torch.randn(sum(n_windows), 2),
+            "first": torch.randn(sum(n_windows), 2),
+        },
         token_index=np.flatnonzero(has_row),
         token_end=np.flatnonzero(has_row) + 1,
         lengths=np.array([sum(flags) for flags, _ in docs_shape], dtype=np.intp),
-        window_vectors={"mean": torch.randn(sum(n_windows), 2), "first": torch.randn(sum(n_windows), 2)},
         window_doc=np.repeat(np.arange(len(docs)), n_windows),
         window_lengths=np.arange(sum(n_windows)),
     )
@@ -84,8 +87,7 @@ def make_encoded(docs_shape) -> tuple[EncodedDocs, list[Doc]]:
 def check_same(left: EncodedDocs, right: EncodedDocs) -> None:
     for name in ("token_index", "lengths", "window_doc", "window_lengths"):
         assert getattr(left, name).tolist() == getattr(right, name).tolist()
-    torch.testing.assert_close(left.token_vectors, right.token_vectors, atol=1e-5, rtol=0)
-    torch.testing.assert_close(left.window_vectors, right.window_vectors, atol=1e-5, rtol=0)
+    torch.testing.assert_close(left.vectors, right.vectors, atol=1e-5, rtol=0)
 
 
 @given(st.lists(one, min_size=1, max_size=6), st.data())

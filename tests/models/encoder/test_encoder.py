@@ -14,7 +14,6 @@ from transformers import AutoModel, AutoModelForTokenClassification
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import build_bert_encoder
-from spacy_bertft.models.encoder.states import EncodedGradient
 
 nlp = spacy.blank("en")
 
@@ -47,7 +46,7 @@ def test_token_vectors_are_those_of_transformers(checkpoints, family):
     bert = AutoModel.from_pretrained(folder)
     expected = np.concatenate([encode_alone(bert, str(folder), doc) for doc in docs])
     assert encoded.lengths.tolist() == [len(doc) for doc in docs]
-    np.testing.assert_allclose(encoded.token_vectors.numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(encoded.vectors["tokens"].numpy(), expected, atol=1e-5)
 
 
 def test_a_checkpoint_with_a_head_gives_the_same_encoder(checkpoints):
@@ -56,7 +55,7 @@ def test_a_checkpoint_with_a_head_gives_the_same_encoder(checkpoints):
     encoded = build(folder).predict(docs)
     bert = AutoModelForTokenClassification.from_pretrained(folder).bert
     expected = np.concatenate([encode_alone(bert, str(folder), doc) for doc in docs])
-    np.testing.assert_allclose(encoded.token_vectors.numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(encoded.vectors["tokens"].numpy(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("max_pieces", [1, 50, 100_000])
@@ -64,8 +63,8 @@ def test_buckets_change_nothing(checkpoint, max_pieces):
     docs = make_docs(30)
     encoded = build(checkpoint, max_pieces=max_pieces).predict(docs)
     alone = build(checkpoint)
-    for vectors, doc in zip(encoded.token_vectors.split(encoded.lengths.tolist()), docs, strict=True):
-        torch.testing.assert_close(vectors, alone.predict([doc]).token_vectors, atol=1e-5, rtol=0)
+    for vectors, doc in zip(encoded.vectors["tokens"].split(encoded.lengths.tolist()), docs, strict=True):
+        torch.testing.assert_close(vectors, alone.predict([doc]).vectors["tokens"], atol=1e-5, rtol=0)
 
 
 def test_empty_docs_shift_nothing(checkpoint):
@@ -74,8 +73,8 @@ def test_empty_docs_shift_nothing(checkpoint):
     encoded = model.predict(docs)
     assert encoded.lengths.tolist() == [0, 2, 0, 0, 1, 0]
     assert encoded.token_index.tolist() == [0, 1, 3]
-    torch.testing.assert_close(encoded.token_vectors[2:], model.predict(docs[4:5]).token_vectors)
-    assert model.predict([]).token_vectors.shape == (0, 32)
+    torch.testing.assert_close(encoded.vectors["tokens"][2:], model.predict(docs[4:5]).vectors["tokens"])
+    assert model.predict([]).vectors["tokens"].shape == (0, 32)
 
 
 def test_every_token_of_a_long_text_has_a_vector(checkpoint):
@@ -89,9 +88,9 @@ def test_every_token_of_a_long_text_has_a_vector(checkpoint):
 def test_a_token_in_the_middle_of_a_long_text_is_answered_by_the_window_around_it(checkpoint):
     """One window over the same pieces, cut out by hand, gives the same vector."""
     doc = Doc(nlp.vocab, words=["the"] * 100)  # one piece each
-    tokens = build(checkpoint, window=22, stride=10).predict([doc]).token_vectors
+    tokens = build(checkpoint, window=22, stride=10).predict([doc]).vectors["tokens"]
     short = Doc(nlp.vocab, words=["the"] * 20)
-    within = build(checkpoint).predict([short]).token_vectors
+    within = build(checkpoint).predict([short]).vectors["tokens"]
     # Windows start at 0, 10, 20 …; of the window at 10, tokens 15 to 24 are furthest from its edges.
     torch.testing.assert_close(tokens[15:25], within[5:15], atol=1e-5, rtol=0)
     torch.testing.assert_close(tokens[:15], within[:15], atol=1e-5, rtol=0)
@@ -106,7 +105,7 @@ def test_the_first_vector_of_a_window_is_the_state_of_its_first_piece(checkpoint
         expected = bert(torch.tensor([ids])).last_hidden_state[:, 0]
     model = build(checkpoint)
     model.require("first")
-    torch.testing.assert_close(model.predict([doc]).window_vectors["first"], expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.predict([doc]).vectors["first"], expected, atol=1e-5, rtol=0)
 
 
 def test_gradients_are_those_of_autograd(tmp_path):
@@ -116,8 +115,8 @@ def test_gradients_are_those_of_autograd(tmp_path):
     module = model.module
     docs = make_docs(12)
     encoded, backprop = model.begin_update(docs)
-    d_tokens = torch.randn(encoded.token_vectors.shape, generator=torch.Generator().manual_seed(1))
-    backprop(EncodedGradient(token_vectors=d_tokens))
+    d_tokens = torch.randn(encoded.vectors["tokens"].shape, generator=torch.Generator().manual_seed(1))
+    backprop({"tokens": d_tokens})
     bert = AutoModel.from_pretrained(folder).eval()
     tokenizer = read_tokenizer(str(folder))
     for doc, d_doc in zip(docs, d_tokens.split(encoded.lengths.tolist()), strict=True):
@@ -134,8 +133,8 @@ def test_gradients_are_those_of_autograd(tmp_path):
 
 def test_bf16_is_close_to_fp32(checkpoint):
     docs = make_docs(20)
-    exact = build(checkpoint).predict(docs).token_vectors
-    rough = build(checkpoint, precision="bf16").predict(docs).token_vectors
+    exact = build(checkpoint).predict(docs).vectors["tokens"]
+    rough = build(checkpoint, precision="bf16").predict(docs).vectors["tokens"]
     assert rough.dtype == torch.float32
     assert not torch.equal(rough, exact)
     assert torch.nn.functional.cosine_similarity(rough, exact).min() > 0.99
@@ -159,7 +158,7 @@ def test_frozen_layers_do_not_learn(checkpoint, frozen_layers, learning):
     bert = model.module.bert
     before = {name: parameter.clone() for name, parameter in bert.named_parameters()}
     encoded, backprop = model.begin_update(make_docs(4))
-    backprop(EncodedGradient(token_vectors=torch.randn_like(encoded.token_vectors)))
+    backprop({"tokens": torch.randn_like(encoded.vectors["tokens"])})
     model.finish_update(configure_adamw(1e-3))
     changed = {name for name, parameter in bert.named_parameters() if not torch.equal(parameter, before[name])}
     parts = ("embeddings", "encoder.layer.0", "encoder.layer.1")
@@ -174,7 +173,7 @@ def test_layers_below_learn_slower(checkpoint):
     name = "encoder.layer.{}.output.dense.weight"
     before = [bert.get_parameter(name.format(i)).clone() for i in range(2)]
     encoded, backprop = model.begin_update(make_docs(4))
-    backprop(EncodedGradient(token_vectors=torch.randn_like(encoded.token_vectors)))
+    backprop({"tokens": torch.randn_like(encoded.vectors["tokens"])})
     model.finish_update(configure_adamw(1e-3, weight_decay=0.0))
     # The first step of Adam moves every weight by about the learning rate, whatever its gradient.
     steps = [(bert.get_parameter(name.format(i)) - before[i]).abs().median().item() for i in range(2)]

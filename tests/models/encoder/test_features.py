@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import spacy
@@ -12,13 +14,14 @@ from transformers import AutoModel
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.build import build_bert_encoder
-from spacy_bertft.models.encoder.module import LAYERS, ScalarMix, count_features, select_states
-from spacy_bertft.models.encoder.states import EncodedGradient
+from spacy_bertft.models.encoder.module import Layers, ScalarMix, count_features, select_states
 from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.text import build_text_classifier
 from spacy_bertft.models.heads.token import build_token_classifier
 from spacy_bertft.tags.forward_backward import build_free_chain
 from spacy_bertft.training.optimizer import configure_adamw
+
+LAYERS = get_args(Layers)
 
 nlp = spacy.blank("en")
 DEEP = {
@@ -78,14 +81,14 @@ def test_features_are_hidden_states_of_transformers(deep, family, layers):
     docs = make_docs()
     model = build(deep[family], layers, "tokens", "first", "mean")
     encoded = model.predict(docs)
-    assert model.get_dim("nO") == encoded.token_vectors.shape[1] == (128 if layers == "concat_last_four" else 32)
-    by_doc = encoded.token_vectors.split(encoded.lengths.tolist())
+    assert model.get_dim("nO") == encoded.vectors["tokens"].shape[1] == (128 if layers == "concat_last_four" else 32)
+    by_doc = encoded.vectors["tokens"].split(encoded.lengths.tolist())
     for index, doc in enumerate(docs):
         states, rows = read_states(deep[family], doc)
         features = CHOICES[layers](states)
         torch.testing.assert_close(by_doc[index], features[rows], atol=1e-5, rtol=0)
-        torch.testing.assert_close(encoded.window_vectors["first"][index], features[0], atol=1e-5, rtol=0)
-        torch.testing.assert_close(encoded.window_vectors["mean"][index], features.mean(dim=0), atol=1e-5, rtol=0)
+        torch.testing.assert_close(encoded.vectors["first"][index], features[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(encoded.vectors["mean"][index], features.mean(dim=0), atol=1e-5, rtol=0)
 
 
 def test_by_hand():
@@ -142,10 +145,10 @@ def tokens_gradient(scores):
 def test_bf16_is_close_to_fp32(deep):
     docs = make_docs()
     exact, rough = (build(deep["bert"], "scalar_mix", "mean", precision=p).predict(docs) for p in ("fp32", "bf16"))
-    assert rough.window_vectors["mean"].dtype == torch.float32
-    similarity = torch.cosine_similarity(exact.window_vectors["mean"], rough.window_vectors["mean"])
+    assert rough.vectors["mean"].dtype == torch.float32
+    similarity = torch.cosine_similarity(exact.vectors["mean"], rough.vectors["mean"])
     assert similarity.min() > 0.99
-    assert not torch.equal(exact.window_vectors["mean"], rough.window_vectors["mean"])
+    assert not torch.equal(exact.vectors["mean"], rough.vectors["mean"])
 
 
 @pytest.mark.parametrize("frozen_layers", ["none", "all"])
@@ -154,10 +157,10 @@ def test_the_mix_learns_also_over_a_frozen_encoder(deep, frozen_layers, output):
     model = build(deep["bert"], "scalar_mix", output, frozen_layers=frozen_layers)
     mix = model.shims[1].module
     encoded, backprop = model.begin_update(make_docs())
-    vectors = encoded.token_vectors if output == "tokens" else encoded.window_vectors["mean"]
+    vectors = encoded.vectors[output]
     d_vectors = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(0))
     expected = torch.autograd.grad((vectors * d_vectors).sum(), list(mix.parameters()), retain_graph=True)
-    backprop(EncodedGradient(d_vectors) if output == "tokens" else EncodedGradient(window_vectors={"mean": d_vectors}))
+    backprop({output: d_vectors})
     assert all(gradient.abs().min() > 0 for gradient in expected)
     torch.testing.assert_close([parameter.grad for parameter in mix.parameters()], list(expected))
     bert = [parameter.grad is not None for parameter in model.module.bert.parameters()]

@@ -259,7 +259,7 @@ def test_the_gradient_of_a_stock_transformer_is_the_sum_too(checkpoint, annotate
 
     def learn(heads) -> dict[str, torch.Tensor]:
         for head in HEADS:
-            nlp.get_pipe(head).model.encoder.grad_factor = float(head in heads)
+            nlp.get_pipe(head).model.encoder.attrs["grad_factor"] = float(head in heads)
         nlp.update(examples, sgd=False, annotates=annotates)
         module = next(shim._model for node in nlp.get_pipe("transformer").model.walk() for shim in node.shims)
         gradients = {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
@@ -408,7 +408,7 @@ def test_states_contain_what_is_asked_for(folder):
     doc = nlp(TEXTS[0])
     encoder = nlp.get_pipe("bert_encoder").states.encoder
     encoder.require("max")
-    assert "max" in nlp.get_pipe("bert_encoder").states.predict([doc]).window_vectors
+    assert "max" in nlp.get_pipe("bert_encoder").states.predict([doc]).vectors
 
 
 def test_states_go_with_the_documents(folder):

@@ -170,12 +170,28 @@ def test_the_cross_entropy_of_tokens_leaves_out_those_that_are_not_known(label_s
     expected = cross_entropy(wide[[0, 3, 4]], gold, reduction="sum", label_smoothing=label_smoothing)
     assert loss.item() == pytest.approx(expected.item())
     assert wide.grad.any(dim=1).tolist() == [True, False, False, True, True]
+    gradient, wide.grad = wide.grad, None
+    expected.backward()
+    np.testing.assert_allclose(gradient.numpy(), wide.grad.numpy(), atol=1e-12)
 
 
 def test_the_divergence_of_two_passes():
     first, second = torch.log(torch.tensor([[0.5, 0.5]])), torch.log(torch.tensor([[0.8, 0.2]]))
     assert compute_divergence(first, second).item() == pytest.approx(0.208, abs=1e-3)
     assert compute_divergence(first, first + 7.0).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_divergence_and_its_gradient_are_those_of_the_formula():
+    first, second = make_scores(), make_scores(1.0)
+    passes = [each.softmax(dim=1) for each in (first, second)]
+    expected = ((passes[0] - passes[1]) * (passes[0].log() - passes[1].log())).sum() / 2
+    wanted = torch.autograd.grad(expected, (first, second))
+    loss = compute_divergence(first, second)
+    assert loss.item() == pytest.approx(expected.item())
+    for gradient, other in zip(torch.autograd.grad(loss, (first, second)), wanted, strict=True):
+        np.testing.assert_allclose(gradient.numpy(), other.numpy(), atol=1e-12)
+    loss = compute_divergence(first, first + 7.0)  # passes that agree
+    assert torch.autograd.grad(loss, first)[0].abs().max() < 1e-12
 
 
 def test_the_loss_of_a_token_head_is_a_weighted_sum_of_its_parts():

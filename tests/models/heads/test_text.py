@@ -203,7 +203,7 @@ def make_fake_encoder(width: int = 2) -> Encoder:
         vectors = torch.tensor(lengths, dtype=torch.float32)[:, None].repeat(1, width)
         none = np.zeros(0, dtype=np.intp)
         encoded = EncodedDocs(
-            torch.zeros(0, width), none, none, 0 * lengths, {"mean": vectors}, np.arange(len(docs)), lengths
+            {"tokens": torch.zeros(0, width), "mean": vectors}, none, none, 0 * lengths, np.arange(len(docs)), lengths
         )
         return encoded, lambda gradient: []
 

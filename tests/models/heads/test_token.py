@@ -16,7 +16,7 @@ from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder, build_bert_encoder
 from spacy_bertft.models.encoder.states import EncodedDocs
 from spacy_bertft.models.heads.token import build_token_classifier
-from spacy_bertft.tags.decoding import best_paths
+from spacy_bertft.tags.chain import best_paths
 from spacy_bertft.tags.forward_backward import build_free_chain
 
 nlp = spacy.blank("en")
@@ -41,7 +41,12 @@ def make_fake_encoder(width: int = 3) -> Model[list[Doc], EncodedDocs]:
         vectors = torch.cat([sizes**power for power in range(width)], dim=1)
         received = []
         encoded = EncodedDocs(
-            vectors, np.arange(len(vectors)), np.arange(len(vectors)) + 1, lengths, {}, np.arange(len(docs)), lengths
+            {"tokens": vectors},
+            np.arange(len(vectors)),
+            np.arange(len(vectors)) + 1,
+            lengths,
+            np.arange(len(docs)),
+            lengths,
         )
         return encoded, lambda gradient: received.append(gradient) or [gradient]
 
@@ -129,8 +134,8 @@ def test_gradients_are_those_of_autograd(decoder):
             below = compute_loss()
             parameter[index] += 1e-2
         assert parameter.grad[index].item() == pytest.approx((above - below) / 2e-2, rel=0.02, abs=2e-3)
-    assert to_encoder.token_vectors.shape == (len(answer.scores), 3)
-    assert to_encoder.token_vectors.abs().sum() > 0
+    assert to_encoder["tokens"].shape == (len(answer.scores), 3)
+    assert to_encoder["tokens"].abs().sum() > 0
 
 
 def test_the_loss_of_a_head_without_chain_is_cross_entropy():

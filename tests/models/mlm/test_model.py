@@ -11,8 +11,8 @@ from spacy_bertft.checkpoints import Checkpoint, read_checkpoint, write_checkpoi
 from spacy_bertft.errors import CheckpointError
 from spacy_bertft.models.mlm.model import (
     MaskedLanguageModel,
-    export_masked_language_model,
-    load_masked_language_model,
+    export_masked_model,
+    load_masked_model,
 )
 
 each = pytest.mark.parametrize("family", [*FAMILIES, *MORE_FAMILIES])
@@ -20,8 +20,8 @@ each = pytest.mark.parametrize("family", [*FAMILIES, *MORE_FAMILIES])
 
 def export(folder, checkpoint: Checkpoint) -> tuple[MaskedLanguageModel, Checkpoint]:
     torch.manual_seed(0)
-    model, _ = load_masked_language_model(checkpoint)
-    exported = export_masked_language_model(model, checkpoint)
+    model, _ = load_masked_model(checkpoint)
+    exported = export_masked_model(model, checkpoint)
     folder.mkdir()
     write_checkpoint(exported, folder)
     return model.eval(), exported
@@ -43,11 +43,11 @@ def test_scores_are_those_of_transformers(family, checkpoints, tmp_path):
 @each
 def test_a_head_comes_with_the_checkpoint_or_is_new(family, checkpoints, tmp_path):
     checkpoint = read_checkpoint(str(checkpoints(family)))
-    assert not load_masked_language_model(checkpoint)[1]
+    assert not load_masked_model(checkpoint)[1]
     _, exported = export(tmp_path / "hf", checkpoint)
-    again, has_head = load_masked_language_model(read_checkpoint(str(tmp_path / "hf")))
+    again, has_head = load_masked_model(read_checkpoint(str(tmp_path / "hf")))
     assert has_head
-    weights = export_masked_language_model(again, checkpoint).weights
+    weights = export_masked_model(again, checkpoint).weights
     assert weights.keys() == exported.weights.keys()
     assert all(torch.equal(weights[name], exported.weights[name]) for name in weights)
 
@@ -72,7 +72,7 @@ def test_names_of_old_checkpoints(checkpoints, tmp_path):
     _, exported = export(tmp_path / "hf", read_checkpoint(str(checkpoints())))
     old = {name.replace("LayerNorm.weight", "LayerNorm.gamma"): each for name, each in exported.weights.items()}
     assert old.keys() != exported.weights.keys()
-    model, has_head = load_masked_language_model(Checkpoint("old", exported.config, exported.tokenizer, old))
+    model, has_head = load_masked_model(Checkpoint("old", exported.config, exported.tokenizer, old))
     assert has_head
     state = model.bert.state_dict()
     assert all(torch.equal(state[name], each) for name, each in exported.weights.items() if name in state)
@@ -82,7 +82,7 @@ def test_part_of_a_head_is_an_error(checkpoints, tmp_path):
     _, exported = export(tmp_path / "hf", read_checkpoint(str(checkpoints())))
     del exported.weights["cls.predictions.transform.dense.weight"]
     with pytest.raises(CheckpointError, match=r"missing: cls\.predictions\.transform\.dense\.weight"):
-        load_masked_language_model(exported)
+        load_masked_model(exported)
 
 
 def test_an_encoder_without_such_a_head_is_an_error(checkpoints):
