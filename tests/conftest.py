@@ -26,7 +26,7 @@ settings.load_profile(PROFILE)
 # A quarter of the time went to spaCy's own work for each English pipeline: 1,347 exceptions of its tokenizer, of which
 # our texts need these few, and looking through the entry points of all packages for each registered name.
 if PROFILE == "everyday":
-    needed = ("cannot", "can't", "didn't", "don't", "i'm", "it's", "what's", "who's", "Mr.", "a.m.")
+    needed = ("cannot", "can't", "didn't", "don't", "i'm", "isn't", "it's", "what's", "who's", "Mr.", "a.m.")
     exceptions = English.Defaults.tokenizer_exceptions
     English.Defaults.tokenizer_exceptions = {word: exceptions[word] for word in needed if word in exceptions}
 _select_entry_points = cache(lambda group: catalogue.AVAILABLE_ENTRY_POINTS.select(group=group))
