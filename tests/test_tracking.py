@@ -1,4 +1,4 @@
-"""The section on MLflow of the guide, on a real run with a local store."""
+"""The section on MLflow of the documentation, on a real run with a local store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spacy_bertft.evaluation.training_log import read_training_log
 
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "configs" / "ner.cfg"
-GUIDE = (ROOT / "docs" / "guides" / "packages.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "how-to" / "experiment-tracking.md").read_text(encoding="utf-8")
 EXTRA = ("mlflow", "pandas", "sqlalchemy", "alembic")
 
 READ_BACK = """
@@ -33,7 +33,7 @@ open("found.json", "w").write(json.dumps(found))
 
 
 def read_shown() -> dict:
-    """Read the section that the guide shows."""
+    """Read the section that the page shows."""
     [shown] = [each for each in re.findall(r"```ini\n(.*?)```", GUIDE, flags=re.DOTALL) if "MLflow" in each]
     logger: dict = Config().from_str(f"[training]\n\n{shown}")["training"]["logger"]
     return logger
