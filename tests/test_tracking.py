@@ -78,5 +78,5 @@ def test_the_shown_loggers_exist():
 
 
 def test_weights_and_biases_goes_by_a_logger_that_exists():
-    [name] = re.findall(r"`@loggers = \"(spacy\.WandbLogger\.v\d)\"`", GUIDE)
+    [name] = re.findall(r"@loggers = \"(spacy\.WandbLogger\.v\d)\"", GUIDE)
     assert spacy.registry.has("loggers", name)

@@ -50,7 +50,7 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         SettingError: The model is not of the architecture that the component needs.
     """
 
-    model_type: type = HeadModel
+    model_type: type[Any] = HeadModel
     architecture: str  # what makes such a model
     stored: tuple[str, ...] = ()  # what of `cfg` belongs to the weights, and is stored with them
 

@@ -90,7 +90,7 @@ _CATEGORY_WEIGHTS = {f"cats_{each}": 1.0 if each == "score" else None for each i
 def make_bert_ner(
     nlp: Language,
     name: str,
-    model: Model,
+    model: Model[Any, Any],
     overwrite: bool,
     min_score: float,
     scorer: Optional[Scorer],  # noqa: UP045
@@ -130,7 +130,7 @@ def make_bert_ner(
 def make_bert_tagger(
     nlp: Language,
     name: str,
-    model: Model,
+    model: Model[Any, Any],
     overwrite: bool,
     set_pos: bool,
     scorer: Optional[Scorer],  # noqa: UP045
@@ -157,7 +157,7 @@ def _register_text_factory(factory: str, component: str, threshold: float) -> Ca
     def make(
         nlp: Language,
         name: str,
-        model: Model,
+        model: Model[Any, Any],
         threshold: float,
         class_weights: ClassWeights,
         label_smoothing: float,
@@ -206,7 +206,7 @@ make_bert_textcat_multilabel = _register_text_factory("bert_textcat_multilabel",
 
 
 @Language.factory("bert_encoder", default_config={"model": ENCODER})
-def make_bert_encoder(nlp: Language, name: str, model: Model) -> "BertEncoderPipe":
+def make_bert_encoder(nlp: Language, name: str, model: Model[Any, Any]) -> "BertEncoderPipe":
     """Make the component whose states the heads after it share.
 
     Args:
@@ -237,7 +237,7 @@ def make_text_pair(nlp: Language, name: str) -> Callable[[Doc], Doc]:
     return mark_pair
 
 
-def _make(nlp: Language, name: str, model: Model, target: str, **settings: Any) -> Any:
+def _make(nlp: Language, name: str, model: Model[Any, Any], target: str, **settings: Any) -> Any:
     """Make a component, and let a package of the pipeline require the extras that its encoder needs."""
     module, _, component = target.partition(":")
     pipe = getattr(import_module(f"spacy_bertft.components.{module}"), component)(nlp.vocab, model, name, **settings)
