@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spacy_bertft.checkpoints import CheckpointHead, Task, find_checkpoint_dir, read_head
 from spacy_bertft.checkpoints.checkpoint import read_config
 from spacy_bertft.checkpoints.heads import NEVER, find_task
 from spacy_bertft.components.pipelines import check_replaceable_pipeline
 from spacy_bertft.data.conversion import make_blank
-from spacy_bertft.errors import CheckpointError, SettingError, TagError
+from spacy_bertft.errors import CheckpointError, SettingError, TagError, format_count
 from spacy_bertft.output import replace_folder_when_done
-from spacy_bertft.tags.grammar import normalize_tags, parse_tag_scheme
+from spacy_bertft.tags.grammar import SchemeName, normalize_tags, parse_tag_scheme
 
+Factory = Literal["bert_ner", "bert_tagger", "bert_textcat", "bert_textcat_multilabel"]
 # What each factory classifies, and how its component is called.
-_FACTORIES: dict[str, tuple[Task, str]] = {
+_FACTORIES: dict[Factory, tuple[Task, str]] = {
     "bert_ner": ("token", "ner"),
     "bert_tagger": ("token", "tagger"),
     "bert_textcat": ("text", "textcat"),
@@ -49,7 +50,9 @@ class ImportReport:
 
     def __str__(self) -> str:
         scheme = f" in the scheme {self.scheme}" if self.scheme else ""
-        kind = f"{len(self.outputs)} tags{scheme}" if _FACTORIES[self.factory][0] == "token" else "categories"
+        kind = (
+            format_count(len(self.outputs), "tag") + scheme if _FACTORIES[self.factory][0] == "token" else "categories"
+        )
         never = f"; never predicted: {', '.join(self.never)}" if self.never else ""
         return f"{self.checkpoint} → {self.path}: {self.factory} with {kind}; labels: {', '.join(self.labels)}{never}."
 
@@ -59,9 +62,9 @@ def import_hf(
     output_dir: Path | str,
     *,
     lang: str = "en",
-    factory: str | None = None,
+    factory: Factory | None = None,
     labels: Mapping[str, str] | Sequence[str] | str | None = None,
-    scheme: str | None = None,
+    scheme: SchemeName | Literal["bare"] | None = None,
     pairs: bool = False,
 ) -> ImportReport:
     """Make a spaCy pipeline of a Hugging Face checkpoint: its encoder, its head, its labels, its tokenizer.
@@ -147,7 +150,7 @@ def _read_head(checkpoint: str, factory: str | None) -> CheckpointHead:
     return head
 
 
-def _choose_factory(head: CheckpointHead) -> str:
+def _choose_factory(head: CheckpointHead) -> Factory:
     if head.task == "text":
         return "bert_textcat_multilabel" if head.is_multilabel else "bert_textcat"
     if "O" in normalize_tags(head.predicted):
