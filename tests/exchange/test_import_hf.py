@@ -433,9 +433,10 @@ def test_the_command(tmp_path):
     nlp = spacy.load(tmp_path / "out")
     assert (nlp.lang, nlp.get_pipe("ner").labels) == ("xx", ("PER",))
     assert json.loads((tmp_path / "out" / "ner" / "cfg").read_text())["labels"] == ["PER"]
-    failed = CliRunner().invoke(app, ["import-hf", checkpoint, str(tmp_path / "other"), "--scheme", "odd"])
-    assert failed.exit_code == 1
-    assert "scheme = 'odd'" in failed.output
+    command = ["import-hf", checkpoint, str(tmp_path / "other"), "--scheme", "odd"]
+    failed = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+    assert failed.exit_code == 2
+    assert "'odd' is not one of 'bio', " in failed.output
 
 
 def test_a_component_can_be_named(tmp_path):
