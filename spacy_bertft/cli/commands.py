@@ -187,7 +187,7 @@ def _make_option(parameter: Parameter, command: Command, declarations: Sequence[
 def _find_type(parameter: Parameter) -> type:
     """Find the type of an option: its choices, or text wherever text may be passed."""
     if parameter.choices:  # as an enum, which typer knows since long before literals
-        return Enum(parameter.name, {each: each for each in parameter.choices})
+        return Enum(parameter.name, {each: each for each in parameter.choices})  # type: ignore[return-value]
     names = set(re.findall(r"\w+", parameter.annotation))
     return next((kind for kind in (str, Path, float, int, bool) if kind.__name__ in names), str)
 

@@ -90,8 +90,8 @@ def explain(
         sections = _explain_judged(nlp, judged, DEFAULT_LIMIT if limit is None else limit, target, method, n_steps)
         title += f" on {Path(text).name}"
         n_incorrect = sum(not prediction.is_correct for _, prediction in judged)
-        found = f"{n_incorrect:,} incorrect of {format_count(len(judged), 'prediction')}"
-        notes = f"{name}: {found}. The most confident come first."
+        n_judged = format_count(len(judged), "prediction")
+        notes = f"{name}: {n_incorrect:,} incorrect of {n_judged}. The most confident come first."
     else:
         found = attribute_predictions(nlp, nlp(text), target, method, name, n_steps)
         sections = [Section("", [("", each) for each in found])]
