@@ -18,7 +18,7 @@ from spacy_bertft.tags.grammar import SchemeName, normalize_tags, parse_tag_sche
 
 Factory = Literal["bert_ner", "bert_tagger", "bert_textcat", "bert_textcat_multilabel"]
 # What each factory classifies, and how its component is called.
-_FACTORIES: dict[Factory, tuple[Task, str]] = {
+_FACTORIES: dict[str, tuple[Task, str]] = {
     "bert_ner": ("token", "ner"),
     "bert_tagger": ("token", "tagger"),
     "bert_textcat": ("text", "textcat"),
@@ -101,9 +101,10 @@ def import_hf(
     if tag_scheme is not None and factory != "bert_ner":
         raise SettingError("scheme", scheme, f"none, since {factory} does not read its outputs as spans")
     nlp = make_blank(lang)
-    model: dict[str, Any] = {"encoder": {"name": checkpoint}}
+    # Not the defaults of the factory, which are those for a new head: this one is trained, and has no transitions.
+    model: dict[str, Any] = {"encoder": {"name": checkpoint}, "head_lr_scale": 1.0}
     if factory == "bert_ner":
-        model["decoder"] = "viterbi"  # an imported head has no transitions
+        model |= {"decoder": "viterbi", "token_loss": 0.0, "label_smoothing": 0.0}
     pipe: Any = nlp.add_pipe(factory, _FACTORIES[factory][1], config={"model": model})
     try:
         pipe.take_head(head, tag_scheme) if tag_scheme else pipe.take_head(head)
