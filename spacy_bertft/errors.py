@@ -51,6 +51,16 @@ def shorten(text: str, longest: int = _LONGEST) -> str:
     return f"{text[: longest - n_end - 3]} … {text[-n_end:]}"
 
 
+def format_count(number: int, noun: str) -> str:
+    """Write a number and the noun that it counts.
+
+    Example:
+        >>> format_count(1, "text"), format_count(2000, "text")
+        ('1 text', '2,000 texts')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 class BertftError(Exception):
     """Any deliberate error of this package.
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Literal, get_args
 
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.output.files import replace_when_done
 from spacy_bertft.output.folders import replace_folder_when_done
 
-RECIPES = ("ner", "tagger", "textcat", "textcat-multilabel", "shared", "few")
+Recipe = Literal["ner", "tagger", "textcat", "textcat-multilabel", "shared", "few"]
+RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 _CORPORA = ("assets/movie/train.bio", "assets/movie/test.bio", "assets/messages/spam.csv")
 
 
 def init_config(
-    recipe: str, output_path: str | Path | None = None, *, encoder: str | None = None, lang: str | None = None
+    recipe: Recipe, output_path: str | Path | None = None, *, encoder: str | None = None, lang: str | None = None
 ) -> str:
     """Write a training config: complete, commented, with the settings that were measured.
 

@@ -112,8 +112,8 @@ COMMANDS = [
     ),
     Command(
         "suggest",
-        f"suggest {{inputs}}/pipeline {_TEXTS} -o t.jsonl -n 1",
-        f"suggest {{inputs}}/pipeline {_TEXTS} -o t.jsonl -n 2",
+        f"suggest {{inputs}}/pipeline {_TEXTS} -o t.jsonl --n-texts 1",
+        f"suggest {{inputs}}/pipeline {_TEXTS} -o t.jsonl --n-texts 2",
         ["t.jsonl"],
     ),
     # A pipeline that is saved over another one. What spaCy itself writes, it writes in place.

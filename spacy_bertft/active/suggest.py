@@ -11,7 +11,7 @@ import numpy as np
 from spacy.language import Language
 
 from spacy_bertft.active.diversity import pick_diverse
-from spacy_bertft.active.formats import FORMATS, Suggestion, format_suggestion, make_suggestion
+from spacy_bertft.active.formats import FORMATS, Format, Suggestion, format_suggestion, make_suggestion
 from spacy_bertft.active.survey import Candidate, SuggestReport, Survey, find_measured
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import load_pipeline
@@ -40,7 +40,7 @@ def suggest(
     output_path: Path | str | None = None,
     *,
     n_texts: int = 100,
-    file_format: str = "prodigy",
+    file_format: Format = "prodigy",
     text_column: str = "text",
     component: str | None = None,
     diversity: float = 0.5,

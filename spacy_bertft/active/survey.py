@@ -19,9 +19,9 @@ from tqdm import tqdm
 from spacy_bertft.active.uncertainty import Floats, measure_uncertainty
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import run_component
-from spacy_bertft.data.rows import Tally
+from spacy_bertft.data.rows import Tally, format_left_out
 from spacy_bertft.data.unlabelled import UnlabelledText, read_unlabelled
-from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, UnsupportedError
+from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, UnsupportedError, format_count
 from spacy_bertft.models.encoder.states import EncodedDocs
 from spacy_bertft.models.heads.head import HeadModel, watch_states
 from spacy_bertft.models.heads.text import combine_windows
@@ -122,10 +122,10 @@ class SuggestReport:
     mean_suggested: float
 
     def __str__(self) -> str:
-        left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.n_left_out.items())
         return (
-            f"{self.n_lines:,} lines read; left out: {left_out or 'nothing'}; {self.n_suggested:,} of "
-            f"{self.n_measured:,} texts suggested. Mean uncertainty of {', '.join(self.components)}: "
+            f"{format_count(self.n_lines, 'line')} read; left out: {format_left_out(self.n_left_out)}; "
+            f"{self.n_suggested:,} of {format_count(self.n_measured, 'text')} suggested. "
+            f"Mean uncertainty of {', '.join(self.components)}: "
             f"{self.mean_suggested:.3f} of these, {self.mean_measured:.3f} of all."
         )
 

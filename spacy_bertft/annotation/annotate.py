@@ -20,12 +20,19 @@ from spacy_bertft.annotation.inputs import Inputs, find_inputs
 from spacy_bertft.annotation.ledger import AnnotateReport, Ledger, ShardReport
 from spacy_bertft.annotation.local import run_local
 from spacy_bertft.annotation.rows import TextRow, parse_rows
-from spacy_bertft.annotation.settings import ENGINES, OUTPUT_FORMATS, AnnotateSettings, Engine, WorkerSettings
+from spacy_bertft.annotation.settings import (
+    ENGINES,
+    OUTPUT_FORMATS,
+    AnnotateSettings,
+    Engine,
+    OutputFormat,
+    WorkerSettings,
+)
 from spacy_bertft.annotation.storage import OutputDir, is_in_memory, make_absolute
 from spacy_bertft.annotation.values import find_kinds, list_answers
 from spacy_bertft.annotation.worker import Annotator, load_on_device
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.errors import DataError, SettingError, format_count
 
 _SAMPLE = 1000  # rows from which the schema of JSON objects is found
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} ({remaining} left{postfix})"
@@ -36,11 +43,11 @@ def annotate(
     inputs: Sequence[Path | str],
     output: Path | str,
     *,
-    engine: str = "local",
+    engine: Engine = "local",
     n_process: int | None = None,
     device: str = "cpu",
     address: str | None = None,
-    output_format: str = "jsonl",
+    output_format: OutputFormat = "jsonl",
     text_column: str = "text",
     quoting: bool = True,
     prefix: str = "",
@@ -124,7 +131,9 @@ def annotate(
         seconds=monotonic() - start,
     )
     if report.n_failed and not report.n_written:
-        raise DataError(f"None of {report.n_read:,} rows could be annotated; {output}/errors.jsonl says why.")
+        raise DataError(
+            f"{format_count(report.n_read, 'row')} read, none could be annotated; {output}/errors.jsonl says why."
+        )
     return report
 
 
@@ -142,7 +151,7 @@ def _follow(reports: Iterable[ShardReport], n_bytes: int, n_bytes_before: int, *
                 raise DataError(f"{shard.source}{'' if line is None else f', line {line}'}: {reason}")
             n_docs += shard.n_written
             rate = n_docs / max(1e-9, monotonic() - start)
-            bar.set_postfix_str(f"{n_docs:,} docs, {rate:,.0f} docs/s", refresh=False)
+            bar.set_postfix_str(f"{format_count(n_docs, 'doc')}, {rate:,.0f} docs/s", refresh=False)
             bar.update(shard.weight)
 
 

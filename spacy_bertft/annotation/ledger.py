@@ -12,7 +12,7 @@ from spacy_bertft.annotation.chunks import Problem
 from spacy_bertft.annotation.inputs import Inputs
 from spacy_bertft.annotation.settings import AnnotateSettings
 from spacy_bertft.annotation.storage import OutputDir
-from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.errors import DataError, SettingError, format_count
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,16 @@ class AnnotateReport:
     seconds: float
 
     def __str__(self) -> str:
-        parts = [f"{self.n_read:,} rows read, {self.n_written:,} written to {self.n_shards:,} shards"]
+        rows, shards = format_count(self.n_read, "row"), format_count(self.n_shards, "shard")
+        parts = [f"{rows} read, {self.n_written:,} written to {shards}"]
         parts.append(f"{self.n_failed:,} failed" + (f" (see {self.output}/errors.jsonl)" if self.n_failed else ""))
         if self.n_empty:
-            parts.append(f"{self.n_empty:,} empty lines skipped")
+            parts.append(f"{format_count(self.n_empty, 'empty line')} skipped")
         if self.n_shards_before:
-            parts.append(f"{self.n_shards_before:,} shards were there before")
+            parts.append(f"{format_count(self.n_shards_before, 'shard')} written before")
         if self.left_out:
             names = ", ".join(self.left_out[:3]) + (", …" if len(self.left_out) > 3 else "")
-            parts.append(f"{len(self.left_out):,} files of other kinds left out: {names}")
+            parts.append(f"{format_count(len(self.left_out), 'file')} of other kinds left out: {names}")
         return "; ".join(parts) + "."
 
 

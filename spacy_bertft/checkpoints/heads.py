@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn, get_args
 from spacy_bertft.checkpoints.checkpoint import read_config
 from spacy_bertft.checkpoints.source import find_checkpoint_dir
 from spacy_bertft.checkpoints.weights import Weights, list_weights, read_weights
-from spacy_bertft.errors import CheckpointError
+from spacy_bertft.errors import CheckpointError, format_count
 
 Task = Literal["token", "text"]
 Activation = Literal["tanh", "relu", "gelu"]
@@ -112,7 +112,7 @@ class CheckpointHead:
         else:
             new = names
         if len(new) != len(self.labels):
-            found = f"{len(self.labels)} labels, {_join(self.labels)}"
+            found = f"{format_count(len(self.labels), 'label')}, {_join(self.labels)}"
             raise CheckpointError(f"{self.name} has {found}. Expected a new name for each, not {len(new)}.")
         renamed = list(zip(self.labels, new, strict=True))
         labels = tuple(old if name in (None, NEVER) else name for old, name in renamed)
@@ -245,7 +245,9 @@ def _read_labels(name: str, config: Mapping[str, Any], n_labels: int) -> tuple[s
     by_index = dict(named) if isinstance(named, Mapping) else {}
     labels = tuple(label for index in range(n_labels) if isinstance(label := by_index.get(str(index)), str) and label)
     if not len(labels) == len(by_index) == n_labels:
-        raise CheckpointError(f"The head of {name} has {n_labels} outputs; its id2label does not name them one by one.")
+        raise CheckpointError(
+            f"The head of {name} has {format_count(n_labels, 'output')}; its id2label does not name each."
+        )
     _check_differ(name, labels)
     return labels
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,8 @@ from spacy_bertft.errors import SettingError
 
 _GPU = Parameter("gpu_id", "int", -1, is_keyword=True, help="Number of the GPU, -1 for the CPU.")
 _OVERRIDES = "overrides"  # a parameter that takes what is left on the command line
-# How options are spelled that do not have the name of their parameter, or that have a short form.
+# How options are spelled that do not have the name of their parameter, or that have a letter: one that spaCy's own
+# commands have, with the same meaning in every command.
 _FLAGS: Mapping[str, Sequence[str]] = {
     "build": ("--build", "-b"),
     "code": ("--code", "-c"),
@@ -27,24 +29,14 @@ _FLAGS: Mapping[str, Sequence[str]] = {
     "force": ("--force", "-f"),
     "gpu_id": ("--gpu-id", "-g"),
     "kind": ("--as",),
-    "limit": ("--limit", "-n"),
-    "n_process": ("--n-process", "-n"),
     "n_resamples": ("--resamples",),
     "n_steps": ("--steps",),
-    "n_texts": ("--n-texts", "-n"),
     "name": ("--name", "-n"),
     "open_browser": ("--browser/--no-browser",),
     "output": ("--output", "-o"),
     "output_format": ("--format",),
     "version": ("--version", "-v"),
 }
-
-
-def _choose_converter(given: dict[str, Any]) -> int:
-    kind = given.get("kind", "ents")
-    if kind not in ("ents", "tags", "cats"):
-        raise SettingError("kind", kind, "--as ents, tags or cats")
-    return int(kind == "cats")
 
 
 def _choose_device(given: dict[str, Any]) -> int:
@@ -69,6 +61,8 @@ class Command:
         show: Prints what the function returned, which may depend on the arguments.
         prepare: Changes the arguments that were given where needed, and returns which of the functions is to run.
         panels: Of a command with several functions, the panels of the options that only one of them has.
+        kinds: Of such a command, what `--as` may be.
+        is_instant: Whether nothing large is imported or loaded.
     """
 
     name: str
@@ -78,18 +72,21 @@ class Command:
     show: Callable[[Any, terminal.Given], None] = terminal.show_report
     prepare: Callable[[dict[str, Any]], int] = lambda _: 0
     panels: Sequence[str] = ()
+    kinds: tuple[str, ...] = ()
+    is_instant: bool = False
 
 
 COMMANDS = (
-    Command("init-config", "Start", ["recipes:init_config"], uses_gpu=False, show=terminal.show_config),
-    Command("init-project", "Start", ["recipes:init_project"], uses_gpu=False, show=terminal.show_project),
+    Command("init-config", "Start", ["recipes:init_config"], False, terminal.show_config, is_instant=True),
+    Command("init-project", "Start", ["recipes:init_project"], False, terminal.show_project, is_instant=True),
     Command(
         "convert",
         "Data",
         ["data.columns.convert:convert", "data.texts.convert:convert_texts"],
         uses_gpu=False,
-        prepare=_choose_converter,
+        prepare=lambda given: int(given.get("kind") == "cats"),
         panels=["Column files (--as ents or tags)", "Labelled texts (--as cats)"],
+        kinds=("ents", "tags", "cats"),
     ),
     Command("stats", "Data", ["cli.functions:stats"], uses_gpu=False),
     Command("suggest", "Data", ["active.suggest:suggest"], show=terminal.show_suggestions),
@@ -116,13 +113,19 @@ def add_command(app: typer.Typer, command: Command) -> None:
     # What several functions have in common is described by the first one.
     parameters = {name: each for one in declarations for name, each in one.parameters.items()}
     parameters |= declarations[0].parameters
+    if command.kinds:
+        parameters["kind"] = replace(parameters["kind"], choices=command.kinds)
     if command.uses_gpu:
         parameters["gpu_id"] = _GPU
     has_overrides = parameters.pop(_OVERRIDES, None) is not None
 
     def run(ctx: typer.Context, **values: Any) -> None:
         # What was not given is left to the function.
-        given = {name: value for name, value in values.items() if _is_given(ctx, name)}
+        given = {
+            name: value.value if isinstance(value, Enum) else value
+            for name, value in values.items()
+            if _is_given(ctx, name)
+        }
         if has_overrides:
             given[_OVERRIDES] = ctx.args
         command.show(_call(command, declarations, given), given)
@@ -141,6 +144,8 @@ def add_command(app: typer.Typer, command: Command) -> None:
 
 def _call(command: Command, declarations: Sequence[Declaration], given: dict[str, Any]) -> Any:
     chosen = declarations[command.prepare(given)]
+    if not command.is_instant:
+        terminal.show_start(given[next(iter(chosen.parameters))])
     if command.uses_gpu and "gpu_id" not in chosen.parameters:
         from spacy_bertft.models.runtime.devices import use_gpu
 
@@ -164,7 +169,7 @@ def _make_option(parameter: Parameter, command: Command, declarations: Sequence[
         is_many = re.search(r"Iterable|Sequence", parameter.annotation) is not None
         metavar = re.sub(r"(_path)?s?$", "", name).upper() + "..." * is_many
         annotation = list[annotation] if is_many else annotation
-        info = typer.Argument(metavar=metavar, help=help_text)
+        info = typer.Argument(metavar=metavar, help=help_text, case_sensitive=False)
     else:
         users = [index for index, one in enumerate(declarations) if name in one.parameters]
         panel = command.panels[users[0]] if command.panels and len(users) == 1 and name != "kind" else None
@@ -174,13 +179,15 @@ def _make_option(parameter: Parameter, command: Command, declarations: Sequence[
         spelled = [f"--{name_on_line.replace('_', '-')}"] if default is False or name_on_line != name else []
         flags = _FLAGS.get(name_on_line, spelled)
         annotation = annotation | None if default is None else annotation
-        info = typer.Option(*flags, help=help_text, rich_help_panel=panel)
+        info = typer.Option(*flags, help=help_text, rich_help_panel=panel, case_sensitive=False)
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, annotation=Annotated[annotation, info], default=default)
 
 
 def _find_type(parameter: Parameter) -> type:
-    """Find the type of an option: text wherever text may be passed, and for choices."""
+    """Find the type of an option: its choices, or text wherever text may be passed."""
+    if parameter.choices:  # as an enum, which typer knows since long before literals
+        return Enum(parameter.name, {each: each for each in parameter.choices})  # type: ignore[return-value]
     names = set(re.findall(r"\w+", parameter.annotation))
     return next((kind for kind in (str, Path, float, int, bool) if kind.__name__ in names), str)
 

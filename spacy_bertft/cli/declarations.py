@@ -9,6 +9,7 @@ import ast
 import inspect
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
@@ -29,6 +30,7 @@ class Parameter:
         default: Its default; `REQUIRED` if there is none.
         is_keyword: Whether it can be passed by name only.
         help: What its docstring says about it.
+        choices: The strings that its type allows, if it allows nothing else but None.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Parameter:
     default: Any
     is_keyword: bool
     help: str
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,15 +68,8 @@ def read_declaration(target: str) -> Declaration:
         target: Its module within this package and its name, such as `evaluation.evaluate:evaluate`.
     """
     module, _, name = target.partition(":")
-    tree = ast.parse((_PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
-    node = next(each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == name)
-    constants = {
-        each.id: item.value
-        for item in tree.body
-        if isinstance(item, ast.Assign)
-        for each in item.targets
-        if isinstance(each, ast.Name)
-    }
+    body = _read_module(module)
+    node = next(each for each in body if isinstance(each, ast.FunctionDef) and each.name == name)
     text, *sections = re.split(_SECTIONS, ast.get_docstring(node) or "")
     help_by_name = _parse_arguments("".join(each for each in sections if each.startswith("Args:")))
     positional = node.args.posonlyargs + node.args.args
@@ -84,13 +80,57 @@ def read_declaration(target: str) -> Declaration:
         Parameter(
             name=each.arg,
             annotation=ast.unparse(each.annotation) if each.annotation else "",
-            default=REQUIRED if default is None else ast.literal_eval(constants.get(ast.unparse(default), default)),
+            default=REQUIRED if default is None else ast.literal_eval(_find_assigned(body, default) or default),
             is_keyword=each not in positional,
             help=help_by_name.get(each.arg, ""),
+            choices=_find_choices(each.annotation, module),
         )
         for each, default in [*pairs, *keywords]
     ]
     return Declaration(target, text, {each.name: each for each in parameters})
+
+
+@cache
+def _read_module(module: str) -> list[ast.stmt]:
+    """Read the statements of a module, and those under `if TYPE_CHECKING`."""
+    body = ast.parse((_PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")).body
+    return [*body, *(each for item in body if isinstance(item, ast.If) for each in item.body)]
+
+
+def _find_assigned(body: list[ast.stmt], name: ast.expr) -> ast.expr | None:
+    """Find what a module assigns to a name."""
+    assigned = (item for item in body if isinstance(item, ast.Assign))
+    return next((item.value for item in assigned if ast.unparse(item.targets[0]) == ast.unparse(name)), None)
+
+
+def _find_choices(annotation: ast.expr | None, module: str) -> tuple[str, ...]:
+    members = [] if annotation is None else _list_members(annotation, module)
+    choices = tuple(each for each in members if isinstance(each, str))
+    return choices if all(each is None or isinstance(each, str) for each in members) else ()
+
+
+def _list_members(node: ast.expr, module: str) -> list[object]:
+    """List what a type allows: strings, None, and anything else as it is in the tree."""
+    match node:
+        case ast.Constant(value=None):
+            return [None]
+        case ast.BinOp(left=left, right=right):
+            return [*_list_members(left, module), *_list_members(right, module)]
+        case ast.Subscript(value=ast.Name(id="Union"), slice=ast.Tuple(elts=types)):
+            return [member for each in types for member in _list_members(each, module)]
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Tuple(elts=values)):
+            return [ast.literal_eval(each) for each in values]
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Constant(value=value)):
+            return [value]
+        case ast.Name(id=name):
+            body = _read_module(module)
+            if alias := _find_assigned(body, node):
+                return _list_members(alias, module)
+            for item in body:
+                if isinstance(item, ast.ImportFrom) and name in [each.name for each in item.names]:
+                    package, _, source = (item.module or "").partition(".")
+                    return _list_members(node, source) if package == "spacy_bertft" else [node]
+    return [node]
 
 
 def _parse_arguments(section: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from spacy_bertft.data.stats import CorpusStats
+    from spacy_bertft.data.stats import CorpusStats, StatsKind
 
 
 def train(
@@ -74,7 +74,7 @@ def stats(
     encoder: str | None = None,
     window: int = 512,
     plot: Path | None = None,
-    kind: str = "ents",
+    kind: StatsKind = "ents",
     word_column: str | None = None,
     tag_column: str | None = None,
 ) -> CorpusStats:

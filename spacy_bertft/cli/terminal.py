@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from spacy_bertft.errors import format_count
 
 if TYPE_CHECKING:
     from spacy_bertft.active.suggest import Suggestions
@@ -41,6 +44,13 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 def print_notes(notes: str, *, is_error: bool = False) -> None:
     """Print a line of running text, on the error stream where the output of a command is for another one to read."""
     Console(stderr=is_error).print(Text(notes))
+
+
+def show_start(source: Any) -> None:
+    """Show in a terminal what is being loaded: importing torch and loading a pipeline take seconds."""
+    if sys.stderr.isatty():
+        names = [str(each) for each in (source if isinstance(source, (list, tuple)) else [source])]
+        print_notes(f"Loading {', '.join(names[:3])} …", is_error=True)
 
 
 def show_report(report: Any, _: Given) -> None:
@@ -101,7 +111,9 @@ def show_explanations(sections: Sequence[Section], given: Given) -> None:
 def show_files(paths: Sequence[Path], given: Given) -> None:
     """Print how many files there are, how large, and where."""
     n_bytes = sum(path.stat().st_size for path in paths)
-    print_notes(f"{given['name']}: {len(paths)} files, {n_bytes / 1e6:,.1f} MB, in {given['output_dir']}.")
+    print_notes(
+        f"{given['name']}: {format_count(len(paths), 'file')}, {n_bytes / 1e6:,.1f} MB, in {given['output_dir']}."
+    )
 
 
 def wait_for_demo(demo: Demo, _: Given) -> None:

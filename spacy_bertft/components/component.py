@@ -24,6 +24,7 @@ from spacy_bertft.errors import (
     DataError,
     FixedLabelsError,
     SettingError,
+    format_count,
     shorten,
 )
 from spacy_bertft.models.heads.head import find_pretrained_head, load_head
@@ -99,8 +100,8 @@ class BertComponent(BertPipe):
         """
         if label not in self.labels and self.model.is_initialized:
             raise FixedLabelsError(
-                f"{self.name} is initialized with {len(self.labels)} labels; '{shorten(label)}' cannot be added. Add "
-                "labels before nlp.initialize(), or initialize again with data that has them."
+                f"{self.name} is initialized with {format_count(len(self.labels), 'label')}; '{shorten(label)}' cannot "
+                "be added. Add labels before nlp.initialize(), or initialize again with data that has them."
             )
         return self._add_label(label)
 

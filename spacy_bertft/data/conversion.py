@@ -12,7 +12,8 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from tqdm import tqdm
 
-from spacy_bertft.errors import SettingError, shorten
+from spacy_bertft.data.rows import format_left_out
+from spacy_bertft.errors import SettingError, format_count, shorten
 from spacy_bertft.output import name_path, replace_all_when_done
 
 
@@ -100,13 +101,11 @@ class ConversionReport:
 
     def format_notes(self) -> str:
         """Format the rest in one line: what was read, changed and left out."""
-        files = "1 file" if len(self.paths) == 1 else f"{len(self.paths)} files"
-        left_out = [f"{count:,} {reason}" for reason, count in self.n_lines_left_out.items()]
         notes = [
-            f"{self.n_lines:,} lines of {files} read",
+            f"{format_count(self.n_lines, 'line')} of {format_count(len(self.paths), 'file')} read",
             *self._list_notes(),
             *([f"byte order marks removed: {self.n_byte_order_marks:,}"] if self.n_byte_order_marks else []),
-            f"left out: {', '.join(left_out) or 'nothing'}",
+            f"left out: {format_left_out(self.n_lines_left_out)}",
         ]
         return "; ".join(notes) + "."
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import csv
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
 from spacy_bertft.data.files import FileFormat, open_path
-from spacy_bertft.errors import ColumnFormatError
+from spacy_bertft.errors import ColumnFormatError, format_count
 
 # A longer line is not text: the file is binary, or lacks its line ends. Reading it would take memory without end.
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -53,6 +53,11 @@ class Tally:
     n_lines: int = 0
     n_byte_order_marks: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+
+
+def format_left_out(counts: Mapping[str, int]) -> str:
+    """Write how many lines or rows were left out, by reason."""
+    return ", ".join(f"{reason} ({count:,})" for reason, count in counts.items()) or "nothing"
 
 
 class Row(NamedTuple):
@@ -257,7 +262,7 @@ class _CellReader:
         first = self._first = self._first or row
         if len(row.content) == len(first.content):
             return None
-        problem = f"the row has {len(row.content)} cell{'s' if len(row.content) > 1 else ''}"
+        problem = f"the row has {format_count(len(row.content), 'cell')}"
         expected = f"Expected {len(first.content)} as in line {first.line}, the file being read as {self._format}."
         return ColumnFormatError(self._path, row.line, problem, expected)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.errors import DataError, SettingError, format_count
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
@@ -42,7 +42,7 @@ def group_copies(keys: Iterable[Hashable], n_parts: int) -> list[list[int]]:
     for index, key in enumerate(keys):
         groups.setdefault(key, []).append(index)
     if len(groups) < n_parts:
-        found = f"{len(groups)} different {'text' if len(groups) == 1 else 'texts'}"
+        found = format_count(len(groups), "different text")
         raise DataError(f"Cannot split the corpus into {n_parts} parts: {found} in the input.")
     return list(groups.values())
 

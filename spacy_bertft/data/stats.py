@@ -20,8 +20,9 @@ from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, join_columns
 from spacy_bertft.data.columns.layout import ColumnOptions
 from spacy_bertft.data.conversion import list_paths
 from spacy_bertft.data.docs import read_docs
+from spacy_bertft.data.rows import format_left_out
 from spacy_bertft.data.texts.labels import list_present
-from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.errors import DataError, SettingError, format_count
 
 StatsKind = Literal["ents", "tags", "cats"]
 CountPieces = Callable[[list[str]], Sequence[int]]
@@ -111,7 +112,7 @@ class CorpusStats:
 
     def format_notes(self) -> str:
         """Format in one line how many texts there are, and how many need windows."""
-        notes = [f"{self.n_texts:,} {'text' if self.n_texts == 1 else 'texts'}"]
+        notes = [format_count(self.n_texts, "text")]
         if self.windowed_share is None:
             notes.append("pieces not counted: no encoder was given")
         else:
@@ -122,8 +123,7 @@ class CorpusStats:
         if self.columns:
             notes.append(self.columns)
         if self.n_lines_left_out:
-            left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.n_lines_left_out.items())
-            notes.append(f"left out: {left_out}")
+            notes.append(f"left out: {format_left_out(self.n_lines_left_out)}")
         return "; ".join(notes) + "."
 
 

@@ -17,7 +17,7 @@ from spacy_bertft.components.category_scores import (
     score_textcat_multilabel,
 )
 from spacy_bertft.components.predictions import Prediction, format_caption, stack_judged
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import SettingError, format_count
 from spacy_bertft.evaluation.confusion import ConfusionMatrix
 from spacy_bertft.evaluation.counts import Pair, count_pairs, count_shares
 from spacy_bertft.evaluation.results import ComponentResult, Level, PredictionError, choose_errors, cut_excerpt
@@ -115,7 +115,8 @@ def _list_notes(
         if n_unlabelled:
             notes.append(f"{n_unlabelled:,} without a gold label left out")
         if n_undefined := sum(auc is None for auc in auc_by_label.values()):
-            notes.append(f"{n_undefined:,} of {len(auc_by_label):,} labels without AUC, 0 in its average as in spaCy")
+            labels = format_count(len(auc_by_label), "label")
+            notes.append(f"{n_undefined:,} of {labels} without AUC, 0 in its average as in spaCy")
     if unknown_labels:
         counts = format_unknown_labels(unknown_labels)
         notes.append(f"gold labels that the pipeline does not know: {counts}")

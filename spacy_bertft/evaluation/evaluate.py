@@ -22,7 +22,7 @@ from tqdm import tqdm
 from spacy_bertft.components.category_scores import UnknownLabelsWarning
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.tagger import BertTagger
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import SettingError, format_count
 from spacy_bertft.evaluation.bootstrap import Resampling
 from spacy_bertft.evaluation.categories import IS_EXCLUSIVE_BY_FACTORY, measure_categories, override_threshold
 from spacy_bertft.evaluation.charts import draw_panels, plan_f1, plan_matrix
@@ -82,7 +82,8 @@ class Evaluation:
         if not notes and not self.format_tables():
             notes = ["nothing to score: the documents have no gold annotation of a kind that the pipeline predicts"]
         notes += [f"{each.component}: {'; '.join(each.notes)}" for each in self.results if each.notes]
-        return "; ".join([*notes, f"{self.n_docs:,} documents; {self.scores['speed']:,.0f} words per second"]) + "."
+        documents = format_count(self.n_docs, "document")
+        return "; ".join([*notes, documents, f"{self.scores['speed']:,.0f} words per second"]) + "."
 
 
 def evaluate(

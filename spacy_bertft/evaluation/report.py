@@ -15,7 +15,7 @@ from spacy.language import Language
 from spacy_bertft.components.pipelines import name_pipelines
 from spacy_bertft.data.histogram import draw_histograms
 from spacy_bertft.data.stats import CorpusStats, StatsKind, measure_corpus
-from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.errors import DataError, SettingError, format_count
 from spacy_bertft.evaluation import charts, tables
 from spacy_bertft.evaluation.bootstrap import Resampling
 from spacy_bertft.evaluation.counts import compare_f1, measure_figures
@@ -66,7 +66,7 @@ class PipelineReport:
     def __str__(self) -> str:
         without = [result.component for result in self.evaluation.results if not result.has_gold]
         note = f" Without gold annotation: {', '.join(without)}." if without else ""
-        return f"{self.evaluation.n_docs:,} documents; the page is {self.path}.{note}"
+        return f"{format_count(self.evaluation.n_docs, 'document')}; the page is {self.path}.{note}"
 
 
 def report(

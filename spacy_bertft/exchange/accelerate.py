@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spacy.util import load_config, registry
 
 from spacy_bertft.components import pipelines
 from spacy_bertft.errors import DataError, MissingExtraError, SettingError
-from spacy_bertft.models.runtime.devices import Precision, check_precision
+from spacy_bertft.models.runtime.devices import check_precision
 from spacy_bertft.output import replace_folder_when_done
 
 _STOCK = "spacy-transformers.TransformerModel."
@@ -36,7 +36,9 @@ class AccelerationReport:
         return f"{self.pipeline} → {self.path}: {', '.join(self.components)} with {_OURS} and the same weights."
 
 
-def accelerate(pipeline: Path | str, output_dir: Path | str, *, precision: Precision = "auto") -> AccelerationReport:
+def accelerate(
+    pipeline: Path | str, output_dir: Path | str, *, precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+) -> AccelerationReport:
     """Rewrite a trained spacy-transformers pipeline to run faster, with the same weights.
 
     Args:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spacy_bertft.checkpoints import CheckpointHead, Task, find_checkpoint_dir, read_head
 from spacy_bertft.checkpoints.checkpoint import read_config
 from spacy_bertft.checkpoints.heads import NEVER, find_task
 from spacy_bertft.components.pipelines import check_replaceable_pipeline
 from spacy_bertft.data.conversion import make_blank
-from spacy_bertft.errors import CheckpointError, SettingError, TagError
+from spacy_bertft.errors import CheckpointError, SettingError, TagError, format_count
 from spacy_bertft.output import replace_folder_when_done
-from spacy_bertft.tags.grammar import normalize_tags, parse_tag_scheme
+from spacy_bertft.tags.grammar import SchemeName, normalize_tags, parse_tag_scheme
 
+Factory = Literal["bert_ner", "bert_tagger", "bert_textcat", "bert_textcat_multilabel"]
 # What each factory classifies, and how its component is called.
 _FACTORIES: dict[str, tuple[Task, str]] = {
     "bert_ner": ("token", "ner"),
@@ -49,7 +50,9 @@ class ImportReport:
 
     def __str__(self) -> str:
         scheme = f" in the scheme {self.scheme}" if self.scheme else ""
-        kind = f"{len(self.outputs)} tags{scheme}" if _FACTORIES[self.factory][0] == "token" else "categories"
+        kind = (
+            format_count(len(self.outputs), "tag") + scheme if _FACTORIES[self.factory][0] == "token" else "categories"
+        )
         never = f"; never predicted: {', '.join(self.never)}" if self.never else ""
         return f"{self.checkpoint} → {self.path}: {self.factory} with {kind}; labels: {', '.join(self.labels)}{never}."
 
@@ -59,9 +62,9 @@ def import_hf(
     output_dir: Path | str,
     *,
     lang: str = "en",
-    factory: str | None = None,
+    factory: Factory | None = None,
     labels: Mapping[str, str] | Sequence[str] | str | None = None,
-    scheme: str | None = None,
+    scheme: SchemeName | Literal["bare"] | None = None,
     pairs: bool = False,
 ) -> ImportReport:
     """Make a spaCy pipeline of a Hugging Face checkpoint: its encoder, its head, its labels, its tokenizer.
@@ -98,9 +101,10 @@ def import_hf(
     if tag_scheme is not None and factory != "bert_ner":
         raise SettingError("scheme", scheme, f"none, since {factory} does not read its outputs as spans")
     nlp = make_blank(lang)
-    model: dict[str, Any] = {"encoder": {"name": checkpoint}}
+    # Not the defaults of the factory, which are those for a new head: this one is trained, and has no transitions.
+    model: dict[str, Any] = {"encoder": {"name": checkpoint}, "head_lr_scale": 1.0}
     if factory == "bert_ner":
-        model["decoder"] = "viterbi"  # an imported head has no transitions
+        model |= {"decoder": "viterbi", "token_loss": 0.0, "label_smoothing": 0.0}
     pipe: Any = nlp.add_pipe(factory, _FACTORIES[factory][1], config={"model": model})
     try:
         pipe.take_head(head, tag_scheme) if tag_scheme else pipe.take_head(head)
@@ -147,7 +151,7 @@ def _read_head(checkpoint: str, factory: str | None) -> CheckpointHead:
     return head
 
 
-def _choose_factory(head: CheckpointHead) -> str:
+def _choose_factory(head: CheckpointHead) -> Factory:
     if head.task == "text":
         return "bert_textcat_multilabel" if head.is_multilabel else "bert_textcat"
     if "O" in normalize_tags(head.predicted):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -14,15 +15,16 @@ from spacy_bertft.checkpoints import Checkpoint, find_checkpoint_dir, read_check
 from spacy_bertft.checkpoints.checkpoint import find_window_size
 from spacy_bertft.checkpoints.source import check_replaceable
 from spacy_bertft.data.choices import parse_choice
+from spacy_bertft.data.rows import format_left_out
 from spacy_bertft.data.unlabelled import PlainTexts, read_plain_texts
-from spacy_bertft.errors import CheckpointError, DataError, SettingError
+from spacy_bertft.errors import CheckpointError, DataError, SettingError, format_count
 from spacy_bertft.exchange.export_hf import write_model_card
 from spacy_bertft.models.mlm.texts import MaskedTexts, cut_masked_texts, make_masking_rule
 from spacy_bertft.models.mlm.training import MaskedSettings, adapt_checkpoint
-from spacy_bertft.models.runtime.devices import Precision, check_gpu
+from spacy_bertft.models.runtime.devices import check_gpu
 from spacy_bertft.output import replace_folder_when_done
 
-_PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "bf16")
+TrainingPrecision = Literal["auto", "fp32", "bf16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +79,9 @@ class PretrainReport:
 
     def format_course(self) -> str:
         """Format the course of the training as running text."""
-        left_out = ", ".join(f"{count:,} {reason}" for reason, count in self.n_left_out.items()) or "nothing"
+        steps, left_out = format_count(self.n_steps, "step"), format_left_out(self.n_left_out)
         head = "" if self.has_had_head else " The head that predicts masked pieces is new: the checkpoint had none."
-        return f"{self.n_steps:,} steps in {self.seconds:,.0f} s. Left out: {left_out}.{head}"
+        return f"{steps} in {self.seconds:,.0f} s. Left out: {left_out}.{head}"
 
     def __str__(self) -> str:
         rows = "\n".join("  ".join(row).strip() for row in self.format_rows())
@@ -101,7 +103,7 @@ def pretrain(
     whole_words: bool = False,
     dev: float = 0.05,
     seed: int = 0,
-    precision: str = "auto",
+    precision: TrainingPrecision = "auto",
     gpu_id: int = -1,
 ) -> PretrainReport:
     """Continue masked-language-model pretraining of an encoder on texts without labels.
@@ -143,7 +145,7 @@ def pretrain(
         n_steps=steps,
         batch_pieces=batch_pieces,
         learn_rate=learn_rate,
-        precision=parse_choice("precision", precision, _PRECISIONS),
+        precision=parse_choice("precision", precision, get_args(TrainingPrecision)),
         gpu_id=gpu_id,
         seed=seed,
     )

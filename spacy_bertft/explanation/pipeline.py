@@ -12,7 +12,7 @@ from tqdm import tqdm
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.components.predictions import format_caption
 from spacy_bertft.data.files import check_is_file
-from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.errors import DataError, SettingError, format_count
 from spacy_bertft.explanation.attribution import Attribution
 from spacy_bertft.explanation.explain import DEFAULT_STEPS, attribute, attribute_predictions, check_explaining
 from spacy_bertft.explanation.gradients import Method
@@ -90,7 +90,8 @@ def explain(
         sections = _explain_judged(nlp, judged, DEFAULT_LIMIT if limit is None else limit, target, method, n_steps)
         title += f" on {Path(text).name}"
         n_incorrect = sum(not prediction.is_correct for _, prediction in judged)
-        notes = f"{name}: {n_incorrect:,} of {len(judged):,} predictions are incorrect. The most confident come first."
+        n_judged = format_count(len(judged), "prediction")
+        notes = f"{name}: {n_incorrect:,} incorrect of {n_judged}. The most confident come first."
     else:
         found = attribute_predictions(nlp, nlp(text), target, method, name, n_steps)
         sections = [Section("", [("", each) for each in found])]

@@ -29,6 +29,7 @@ SCHEMES: tuple[Scheme, ...] = ("bio", "iob1", "biluo", "bioes")
 TagScheme = Union[Scheme, Literal["bare"]]  # noqa: UP007 (read at run time)
 
 # The names that other tools give to the same schemes.
+SchemeName = Literal["bio", "iob1", "iob2", "biluo", "bilou", "bioes", "iobes"]
 _ALIASES = {"iob2": "bio", "bilou": "biluo", "iobes": "bioes"}
 _PREFIXED = re.compile("[BILUES]-.")
 _SPELLED_OTHERWISE = re.compile("([BILUES])[-_](.+)", re.IGNORECASE | re.DOTALL)

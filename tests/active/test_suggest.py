@@ -85,7 +85,7 @@ def test_copies_and_empty_texts_are_counted(pipeline, tmp_path):
     assert dict(report.n_left_out) == {"rows without text": 2, "copies of other texts": 2}
     assert report.mean_measured == pytest.approx(report.mean_suggested)
     assert str(report).startswith(
-        "9 lines read; left out: 2 rows without text, 2 copies of other texts; 5 of 5 texts suggested. "
+        "9 lines read; left out: rows without text (2), copies of other texts (2); 5 of 5 texts suggested. "
         "Mean uncertainty of bert_ner, bert_textcat, bert_textcat_multilabel: "
     )
 

@@ -294,7 +294,7 @@ def test_nothing_that_could_be_annotated(ruler, tmp_path):
     write_rows(tmp_path / "a.jsonl", [{"body": "a"}, {"body": "film"}])
     with pytest.raises(DataError) as caught:
         annotate(ruler, [tmp_path / "a.jsonl"], tmp_path / "out")
-    assert str(caught.value) == f"None of 2 rows could be annotated; {tmp_path / 'out'}/errors.jsonl says why."
+    assert str(caught.value) == f"2 rows read, none could be annotated; {tmp_path / 'out'}/errors.jsonl says why."
     assert len(read_errors(tmp_path / "out")) == 2
 
 

@@ -67,7 +67,7 @@ def test_a_run_goes_on_without_doing_anything_again(ruler, inputs, tmp_path, n_b
     assert {name: (output / name).stat().st_mtime_ns for name in times} == times
     assert read_all(output) == read_all(tmp_path / "whole")
     assert (report.n_read, report.n_written, report.n_failed) == (40, 38, 2)
-    assert (f"{n_before} shards were there before" in str(report)) == (n_before > 0)
+    assert (f"{n_before} shard{'s' * (n_before > 1)} written before" in str(report)) == (n_before > 0)
 
 
 def test_a_run_that_was_killed_at_its_very_end(ruler, inputs, tmp_path):
@@ -158,7 +158,7 @@ def test_what_does_not_decide_the_output_may_change(ruler, inputs, tmp_path):
 def test_a_run_that_could_annotate_nothing_is_tried_again(ruler, tmp_path):
     path = write_rows(tmp_path / "a.jsonl", [{"body": "a film"}, {"body": "b"}])
     for _ in range(2):
-        with pytest.raises(DataError, match="None of 2 rows could be annotated"):
+        with pytest.raises(DataError, match="2 rows read, none could be annotated"):
             annotate(ruler, [path], tmp_path / "out")
         assert len(read_errors(tmp_path / "out")) == 2
     annotate(ruler, [path], tmp_path / "out", text_column="body")

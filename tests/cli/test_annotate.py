@@ -49,7 +49,7 @@ def test_strict(ruler, tmp_path):
     assert done.stderr == f"Error: {path}, line 2: the column 'text' holds null. Expected a string.\n"
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
-    assert "2 rows read, 1 written to 1 shards; 1 failed (see " in " ".join(done.stdout.split())
+    assert "2 rows read, 1 written to 1 shard; 1 failed (see " in " ".join(done.stdout.split())
     assert [error["line"] for error in read_errors(tmp_path / "out")] == [2]
 
 
@@ -57,7 +57,6 @@ def test_an_error_is_one_line(ruler, tmp_path):
     path = write_rows(tmp_path / "a.txt", [{"text": "a"}])
     for name, options, problem in (
         ("none.txt", [], f"Error: {tmp_path}/none.txt: no such file or directory. Expected texts to annotate.\n"),
-        ("a.txt", ["--engine", "spark"], "Error: engine = 'spark'. Expected one of local, ray.\n"),
         ("a.txt", ["--device", "tpu"], "Error: device = 'tpu'. Expected cpu, cuda, or cuda:N for the GPU number N.\n"),
     ):
         command = ["annotate", ruler, str(tmp_path / name), str(tmp_path / "out"), *options]
@@ -74,7 +73,7 @@ def test_a_missing_extra_is_one_line(ruler, tmp_path, monkeypatch):
     assert done.stderr == "Error: Parquet needs an extra. Install it with: pip install 'spacy-bertft[arrow]'\n"
 
 
-TOLD = "2 rows read, 1 written to 1 shards; 1 failed (see out/errors.jsonl).\n"
+TOLD = "2 rows read, 1 written to 1 shard; 1 failed (see out/errors.jsonl).\n"
 
 
 @pytest.mark.process

@@ -171,8 +171,12 @@ def test_numbers_without_end(source: Path, tmp_path: Path, number: str) -> None:
 
 
 def test_an_unknown_kind(source: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "b.spacy"), "--as", "spans"])
-    assert (result.exit_code, result.stderr) == (1, "Error: kind = 'spans'. Expected --as ents, tags or cats.\n")
+    result = CliRunner().invoke(
+        app, ["convert", str(source), str(tmp_path / "b.spacy"), "--as", "spans"], env={"COLUMNS": "200"}
+    )
+    assert result.exit_code == 2
+    assert "'spans' is not one of 'ents', 'tags', 'cats'" in result.stderr
+    assert not (tmp_path / "b.spacy").exists()
 
 
 @pytest.mark.parametrize(

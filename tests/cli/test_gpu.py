@@ -27,7 +27,17 @@ ARGUMENTS = {
     "demo": ["model", "--no-browser"],
 }
 # They read files and write files; no pipeline runs.
-WITHOUT = {"convert", "stats", "fetch", "import-hf", "export-hf", "accelerate", "package"}
+WITHOUT = {
+    "init-config",
+    "init-project",
+    "convert",
+    "stats",
+    "fetch",
+    "import-hf",
+    "export-hf",
+    "accelerate",
+    "package",
+}
 
 
 @pytest.fixture

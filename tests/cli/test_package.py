@@ -30,7 +30,7 @@ def test_a_package_is_written(pipeline, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--precision", "int8"], "Error: precision = 'int8'. Expected one of fp32, bf16, fp16."),
+        (["--name", "a-b"], "Error: name = 'a-b'. Expected what can be imported, such as movie_ner."),
         (["--build", "sdist,egg"], "Error: build = 'egg'. Expected one of sdist, wheel, none."),
     ],
 )

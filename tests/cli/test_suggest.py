@@ -20,7 +20,7 @@ def pipeline(tmp_path_factory):
 
 def test_texts_on_standard_output_and_notes_beside_it(pipeline, tmp_path):
     (tmp_path / "a.txt").write_text("\n".join(TEXTS), encoding="utf-8")
-    done = CliRunner().invoke(app, ["suggest", pipeline, str(tmp_path / "a.txt"), "-n", "3"])
+    done = CliRunner().invoke(app, ["suggest", pipeline, str(tmp_path / "a.txt"), "--n-texts", "3"])
     assert done.exit_code == 0, done.output
     tasks = [json.loads(line) for line in done.stdout.splitlines()]
     assert len({task["text"] for task in tasks}) == 3

@@ -104,7 +104,9 @@ def check_unchanged(nlp, head, expected, content, tmp_path) -> None:
     assert store(nlp, head) == content
     nlp.to_disk(tmp_path / "saved")
     loaded = spacy.load(tmp_path / "saved")
-    assert [read(loaded, text) for text in TEXTS] == expected
+    for text, (ents, scores, cats, tags) in zip(TEXTS, expected, strict=True):
+        # Where arrays lie in memory may change the last bit of a sum.
+        assert read(loaded, text) == (ents, [pytest.approx(each, rel=1e-12) for each in scores], cats, tags)
     nlp.update(make_examples(nlp), sgd=configure_adamw(1e-3))
 
 

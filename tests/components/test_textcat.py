@@ -125,7 +125,8 @@ def test_smoothing_teaches_to_be_less_sure(checkpoint, nlp):
 
 def test_entities_and_categories_are_learned_in_one_pipeline(checkpoint):
     nlp = spacy.blank("en")
-    nlp.add_pipe("bert_ner", name="ner", config={"model": {"encoder": {"name": checkpoint, "precision": "fp32"}}})
+    model = {"encoder": {"name": checkpoint, "precision": "fp32"}, "token_loss": 0.0, "label_smoothing": 0.0}
+    nlp.add_pipe("bert_ner", name="ner", config={"model": model})
     nlp.add_pipe("bert_textcat", name="mood", config=make_config(checkpoint))
     examples = [
         Example.from_dict(nlp.make_doc(text), {"cats": cats, "entities": ENTITIES.get(text, [])})

@@ -27,7 +27,7 @@ def test_a_compact_table() -> None:
         "  LOC            0            1",
         "  PER            7            1",
         "1,234 lines of 2 files read; words in column 1, tags in column 2 of 2; scheme bio; tags repaired: 3; "
-        "tokens without a tag: 1; byte order marks removed: 1; left out: 2 comment lines.",
+        "tokens without a tag: 1; byte order marks removed: 1; left out: comment lines (2).",
     ]
     assert (report.n_sentences, report.n_docs, report.n_tokens) == (100, 50, 1100)
 

@@ -108,6 +108,6 @@ def test_columns_of_column_files(tmp_path: Path) -> None:
     other.write_text("O\tAnna\n")
     stats = measure_corpus(source, tag_column=3)
     assert (stats.word_lengths.tolist(), dict(stats.label_counts)) == ([2, 1], {"PER": 2})
-    assert stats.format_notes().endswith("words in column 2, tags in column 3 of 4; left out: 1 comment lines.")
+    assert stats.format_notes().endswith("words in column 2, tags in column 3 of 4; left out: comment lines (1).")
     assert dict(measure_corpus(source, tag_column=4, word_column=2).label_counts) == {"X": 1}
     assert f"{other}: words in column 2, tags in column 1 of 2" in measure_corpus([source, other]).format_notes()

@@ -137,4 +137,4 @@ def test_nothing_to_score_is_reported_with_the_reason(pipelines, write):
     evaluation = evaluate(pipelines("textcat"), write([("good", {})]))
     notes = evaluation.format_notes()
     assert notes.startswith("nothing to score: the documents have no gold annotation")
-    assert "; textcat: no document has a gold label; 1 documents; " in notes
+    assert "; textcat: no document has a gold label; 1 document; " in notes

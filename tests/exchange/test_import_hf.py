@@ -109,6 +109,19 @@ def test_unnamed_tags_need_names(tmp_path):
     assert (report.scheme, report.outputs) == ("bio", ("O", "I-X", "B-X"))
 
 
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("token", {"head_lr_scale": 1.0, "decoder": "viterbi", "token_loss": 0.0, "label_smoothing": 0.0}),
+        ("text", {"head_lr_scale": 1.0}),
+    ],
+)
+def test_a_trained_head_has_not_the_settings_of_a_new_one(task, expected, tmp_path):
+    import_hf(make(tmp_path / "hf", ["O", "B-PER", "I-PER"], task), tmp_path / "out")
+    [component] = spacy.load(tmp_path / "out").config["components"].values()
+    assert {name: component["model"][name] for name in expected} == expected
+
+
 def test_tags_without_an_outside_are_those_of_a_tagger(tmp_path):
     report = import_hf(make(tmp_path / "hf", ["NOUN", "VERB", "X"]), tmp_path / "out")
     assert report.factory == "bert_tagger"
@@ -433,9 +446,10 @@ def test_the_command(tmp_path):
     nlp = spacy.load(tmp_path / "out")
     assert (nlp.lang, nlp.get_pipe("ner").labels) == ("xx", ("PER",))
     assert json.loads((tmp_path / "out" / "ner" / "cfg").read_text())["labels"] == ["PER"]
-    failed = CliRunner().invoke(app, ["import-hf", checkpoint, str(tmp_path / "other"), "--scheme", "odd"])
-    assert failed.exit_code == 1
-    assert "scheme = 'odd'" in failed.output
+    command = ["import-hf", checkpoint, str(tmp_path / "other"), "--scheme", "odd"]
+    failed = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+    assert failed.exit_code == 2
+    assert "'odd' is not one of 'bio', " in failed.output
 
 
 def test_a_component_can_be_named(tmp_path):

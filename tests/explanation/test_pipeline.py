@@ -98,7 +98,7 @@ def test_the_page_holds_words_and_captions(planted, annotated, tmp_path):
     explain(planted, str(annotated), path, **ATTENTION, limit=6)
     page = path.read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
-    assert "bert_textcat: 3 of 30 predictions are incorrect. The most confident come first." in page
+    assert "bert_textcat: 3 incorrect of 30 predictions. The most confident come first." in page
     assert page.index("<h2>Incorrect predictions</h2>") < page.index("<h2>Correct predictions</h2>")
     assert len(re.findall(r"<section>", page)) == 6
     assert len(re.findall(r"<strong>predicted \w+, gold \w+</strong>", page)) == 6

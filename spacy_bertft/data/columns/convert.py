@@ -14,11 +14,11 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, GoldSentence
-from spacy_bertft.data.columns.layout import ColumnOptions
+from spacy_bertft.data.columns.layout import ColumnKind, ColumnOptions, Orphans
 from spacy_bertft.data.conversion import ConversionReport, list_paths, make_blank, plan_outputs, write_parts
 from spacy_bertft.data.split import select_parts, split_at_random
 from spacy_bertft.errors import DataError, SettingError
-from spacy_bertft.tags.grammar import Scheme
+from spacy_bertft.tags.grammar import Scheme, SchemeName
 
 
 def make_gold_docs(vocab: Vocab, sentences: Iterable[GoldSentence], n_sents: int = 1) -> Iterator[Doc]:
@@ -103,7 +103,7 @@ def convert(
     input_paths: Path | str | Iterable[Path | str],
     output_path: Path | str,
     *,
-    scheme: str | None = None,
+    scheme: SchemeName | None = None,
     tag_column: str | int | None = None,
     word_column: str | int | None = None,
     lang: str = "en",
@@ -113,8 +113,8 @@ def convert(
     test: float = 0.0,
     test_path: Path | str | None = None,
     seed: int = 0,
-    orphans: str = "error",
-    kind: str = "ents",
+    orphans: Orphans = "error",
+    kind: ColumnKind = "ents",
 ) -> ColumnReport:
     """Convert files with labels to spaCy's binary format.
 

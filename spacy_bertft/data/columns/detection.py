@@ -28,7 +28,7 @@ from spacy_bertft.data.columns.layout import (
     split_line,
 )
 from spacy_bertft.data.rows import read_lines
-from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
+from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, format_count
 
 _SAMPLE_SIZE = 10_000  # tokens
 _ADVICE_ON_TEXTS = "labelled texts in CSV, TSV or JSONL are converted with --as cats"
@@ -128,7 +128,7 @@ class _Finder:
         if not self.rows:
             raise self._error(rows[0], "the line names columns, and no token follows", "Expected words and tags.")
         if self.names and len(self.names) != self.n_columns:
-            problem = f"the line has {self.n_columns} columns, but {len(self.names)} names are declared"
+            problem = f"the line has {format_count(self.n_columns, 'column')}, but {len(self.names)} names are declared"
             raise self._error(self.rows[0], problem, f"Expected {' '.join(self.names)}.")
 
     def find_layout(self, *, is_tabbed: bool) -> ColumnLayout:
@@ -210,7 +210,9 @@ class _Finder:
         """Find the column of the tags, and the other columns that hold such tags."""
         if not usable:
             expected = "Expected a column of tags next to the words and the numbers of the rows."
-            raise self._error(self.rows[0], f"the line has {self.n_columns} columns, and none for tags", expected)
+            raise self._error(
+                self.rows[0], f"the line has {format_count(self.n_columns, 'column')}, and none for tags", expected
+            )
         named, first, last = find_column(self.names, TAG_NAMES[self.options.kind]), usable[0], usable[-1]
         if self.options.kind == "tags":
             if named is not None and named in usable:

@@ -10,7 +10,7 @@ from pathlib import Path
 from spacy_bertft.data.columns.detection import detect_layout
 from spacy_bertft.data.columns.layout import BLANKS, ColumnLayout, ColumnOptions, is_no_token
 from spacy_bertft.data.rows import Tally, read_lines
-from spacy_bertft.errors import ColumnFormatError, DataError, TagError
+from spacy_bertft.errors import ColumnFormatError, DataError, TagError, format_count
 from spacy_bertft.tags.grammar import Scheme, parse_scheme
 from spacy_bertft.tags.schemes import TagSpan, guess_scheme, read_spans, repair_tags
 
@@ -79,7 +79,7 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
                 continue
             word, tag, row_number = _take_token(columns, line, path, number, layout)
             if is_no_token(row_number):
-                tally.left_out["ranges (2-3) and empty nodes (1.1)"] += 1
+                tally.left_out["ranges such as 2-3 and empty nodes such as 1.1"] += 1
                 continue
             tally.n_tags_missing += not tag
             sentence = sentence or ColumnSentence(is_doc_start)
@@ -94,8 +94,7 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
 def _take_token(columns: list[str], line: str, path: Path, number: int, layout: ColumnLayout) -> tuple[str, str, str]:
     """Take the word, the tag, "" if it is missing, and the number, "" without a column for it, of a row."""
     if len(columns) != layout.n_columns:
-        found = f"{len(columns)} column{'s' if len(columns) > 1 else ''}"
-        raise _make_error(path, number, f"{line!r} has {found}", layout)
+        raise _make_error(path, number, f"{line!r} has {format_count(len(columns), 'column')}", layout)
     word, tag = columns[layout.word_column], columns[layout.tag_column]
     row_number = "" if layout.number_column is None else columns[layout.number_column]
     if is_no_token(row_number):

@@ -18,11 +18,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.tags.grammar import parse_scheme
 
-_CHOICES = {"orphans": ("error", "repair"), "kind": ("ents", "tags")}
+Orphans = Literal["error", "repair"]
+ColumnKind = Literal["ents", "tags"]
+_CHOICES = {"orphans": get_args(Orphans), "kind": get_args(ColumnKind)}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from spacy_bertft.data.conversion import ConversionReport, list_paths, make_blan
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
 from spacy_bertft.data.split import select_parts, stratify
 from spacy_bertft.data.texts.labels import LabelledText, TextReader, list_present
-from spacy_bertft.data.texts.rows import LabelledRow, TextOptions, TextTally, read_label_names
+from spacy_bertft.data.texts.rows import LabelledRow, TextFormat, TextOptions, TextTally, read_label_names
 from spacy_bertft.errors import DataError, SettingError
 
 
@@ -81,7 +81,7 @@ def convert_texts(
     input_paths: Path | str | Iterable[Path | str],
     output_path: Path | str,
     *,
-    file_format: str | None = None,
+    file_format: TextFormat | None = None,
     text_column: str = "text",
     label_column: str | None = None,
     second_text_column: str | None = None,

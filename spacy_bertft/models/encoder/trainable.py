@@ -13,7 +13,7 @@ import torch
 
 from spacy_bertft.checkpoints import Weights
 from spacy_bertft.checkpoints.weights import load_weights, read_weight_file, write_weight_file
-from spacy_bertft.errors import CheckpointError, MissingExtraError, SettingError
+from spacy_bertft.errors import CheckpointError, MissingExtraError, SettingError, format_count
 from spacy_bertft.models.store.shim import TorchShim
 
 
@@ -204,7 +204,7 @@ def read_adapter(shim: TorchShim, folder: Path) -> None:
     names = {_get_peft_name(name): name for name in weights if is_adapter(name)}
     if stored.keys() != names.keys():
         raise CheckpointError(
-            f"{folder / _WEIGHTS} is of another model: it holds {len(stored)} tensors of other names."
+            f"{folder / _WEIGHTS} is of another model: it holds {format_count(len(stored), 'tensor')} of other names."
         )
     load_weights(bert, weights | {names[name]: tensor for name, tensor in stored.items()}, str(folder / _WEIGHTS))
     shim.mark_changed()

@@ -78,7 +78,7 @@ def task(task):
 
 
 def start(task, n_process):
-    return task.start("--engine", "ray", "-n", n_process)
+    return task.start("--engine", "ray", "--n-process", n_process)
 
 
 def check_printed(printed):
@@ -113,7 +113,7 @@ def test_a_run_whose_driver_is_killed_again_and_again_ends_as_an_unbroken_local_
         code, printed = run.wait()
     assert code == 0, printed
     check_printed(printed)
-    assert f"{len(after)} shards were there before" in printed
+    assert f"{len(after)} shards written before" in printed
     assert after.items() <= {path.name: path.stat().st_mtime_ns for path in task.output.iterdir()}.items()
     assert read_files(task.output) == expected
 

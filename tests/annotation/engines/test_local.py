@@ -107,7 +107,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_an_unbroken_one(task, expe
     n_steps = 0  # kills by which more was done than before
     for number in range(N_KILLS):
         before = task.find_shards()
-        with task.start("-n", 1 + number % 2) as run:
+        with task.start("--n-process", 1 + number % 2) as run:
             if number % 3 == 0:  # while it starts or plans
                 end, n_enough = monotonic() + rng.uniform(0.1, 4), len(before) + 3
                 wait_until(lambda e=end, n=n_enough: monotonic() > e or len(task.find_reports()) >= n)
@@ -121,7 +121,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_an_unbroken_one(task, expe
         assert before.items() <= after.items()  # nothing was written again
         n_steps += len(after) > len(before)
     assert n_steps >= N_KILLS // 2
-    assert f"{len(task.find_reports())} shards were there before" in task.finish("-n", 2)
+    assert f"{len(task.find_reports())} shards written before" in task.finish("--n-process", 2)
     assert after.items() <= {path.name: path.stat().st_mtime_ns for path in task.output.iterdir()}.items()
     assert read_files(task.output) == expected
 
@@ -148,7 +148,7 @@ def test_a_run_of_two_processes_that_ends_early_leaves_no_child_behind_and_goes_
     }
     for name, (end, result) in ends.items():
         n_before = len(task.find_reports())
-        with task.start("-n", 2) as run:
+        with task.start("--n-process", 2) as run:
             wait_until(lambda n=n_before, run=run: len(task.find_reports()) > n + 2 or not run.is_running())
             wait_until(lambda run=run: count_ready_children(run) == 2 or not run.is_running())
             assert run.is_running(), name
@@ -156,7 +156,7 @@ def test_a_run_of_two_processes_that_ends_early_leaves_no_child_behind_and_goes_
             assert run.wait() == result, name
             wait_until(lambda run=run: not run.find_processes())
         assert not task.is_over(), name
-    task.finish("-n", 2)
+    task.finish("--n-process", 2)
     assert read_files(task.output) == expected
 
 

@@ -92,7 +92,7 @@ def test_what_a_component_leaves_and_cannot_be_written_is_told(tmp_path):
     nlp.add_pipe("annotate_put_a_function")
     nlp.to_disk(tmp_path / "model")
     write_rows(tmp_path / "a.txt", [{"text": "a"}])
-    with pytest.raises(DataError, match=r"None of 1 rows could be annotated; .*errors\.jsonl says why"):
+    with pytest.raises(DataError, match=r"1 row read, none could be annotated; .*errors\.jsonl says why"):
         annotate(tmp_path / "model", [tmp_path / "a.txt"], tmp_path / "out", output_format="docbin")
     [problem] = read_errors(tmp_path / "out")
     assert problem["reason"].startswith("'docbin' failed: TypeError: ")

@@ -212,7 +212,7 @@ def test_conllu(tmp_path: Path) -> None:
     report = convert(source, output, kind="tags")
     words = ["Vamos", "a", "el", "mar"]
     assert list_tokens(output) == [list(zip(words, ["VERB", "ADP", "DET", "NOUN"], strict=True)), [("mar", "NOUN")]]
-    assert report.n_lines_left_out == {"comment lines": 3, "ranges (2-3) and empty nodes (1.1)": 2}
+    assert report.n_lines_left_out == {"comment lines": 3, "ranges such as 2-3 and empty nodes such as 1.1": 2}
     report = convert(source, output, kind="tags", tag_column="XPOS")
     # What the treebank does not tell is unknown.
     assert list_tokens(output) == [list(zip(words, ["V", "S", "", "N"], strict=True)), [("mar", "N")]]

@@ -74,7 +74,9 @@ def test_rows_with_numbers(tmp_path: Path) -> None:
         ColumnSentence(False, [9], ["1"], ["NUM"]),
     ]
     assert tally == ColumnTally(
-        n_lines=9, left_out=Counter({"comment lines": 2, "ranges (2-3) and empty nodes (1.1)": 2}), n_tags_missing=1
+        n_lines=9,
+        left_out=Counter({"comment lines": 2, "ranges such as 2-3 and empty nodes such as 1.1": 2}),
+        n_tags_missing=1,
     )
 
 

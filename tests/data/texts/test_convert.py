@@ -59,7 +59,7 @@ def test_the_report(tmp_path: Path) -> None:
     assert (report.paths, report.n_lines, report.n_docs) == ((source,), 6, 3)
     assert report.label_counts == {"ham": 2, "spam": 1}
     assert report.n_lines_left_out == {"empty lines": 1, "rows without text": 1}
-    assert report.format_notes() == "6 lines of 1 file read; left out: 1 empty lines, 1 rows without text."
+    assert report.format_notes() == "6 lines of 1 file read; left out: empty lines (1), rows without text (1)."
 
 
 def test_labels_are_those_of_all_files(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_the_answers_of_prodigy(tmp_path: Path) -> None:
     assert report.label_counts == {"NEG": 1, "POS": 2}
     assert report.format_notes() == (
         "8 lines of 1 file read; answers: 4 accepted, 2 rejected (their labels are 0); "
-        "left out: 2 rows answered with ignore."
+        "left out: rows answered with ignore (2)."
     )
 
 
