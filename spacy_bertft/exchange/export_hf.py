@@ -86,7 +86,7 @@ def export_hf(
     name = next(iter(ours)) if component is None and len(ours) == 1 else component
     if name not in ours:
         raise SettingError("component", component, f"one of {', '.join(ours) or 'no component: the pipeline has none'}")
-    pipe = ours[name]
+    pipe: Any = ours[name]
     checkpoint = export_checkpoint(pipe.model, pipe.task, name)
     outputs: Sequence[str] = pipe.model.tags if isinstance(pipe.model, TokenModel) else pipe.labels
     is_multilabel = isinstance(pipe, BertTextcatMultilabel)
@@ -114,11 +114,13 @@ def _write_card(
     performance = performance or nlp.meta.get("performance", {})
     split = performance.get("split", "validation")
     scores = select_scores(performance, component, nlp.get_pipe_meta(component).factory)
-    title = f"{nlp.lang}_{nlp.meta.get('name') or 'pipeline'}"
-    task = f"{nlp.get_pipe(component).task}-classification"
+    lang: str = nlp.meta["lang"]
+    title = f"{lang}_{nlp.meta.get('name') or 'pipeline'}"
+    pipe: Any = nlp.get_pipe(component)
+    task = f"{pipe.task}-classification"
     results = list_results(title, task, split, scores)
     front = ModelCardData(
-        language=["multilingual" if nlp.lang == "xx" else nlp.lang],
+        language=["multilingual" if lang == "xx" else lang],
         library_name="transformers",
         pipeline_tag=task,
         tags=["spacy-bertft", "spacy"],
@@ -133,12 +135,13 @@ def _write_card(
 
 def _write_import(nlp: Language, name: str, pipe: BertComponent) -> str:
     """Write the command that makes a pipeline of the checkpoint again."""
+    model: Any = pipe.model
     command = ["spacy-bertft", "import-hf", ".", "my-pipeline", "--factory", nlp.get_pipe_meta(name).factory]
-    command += ["--lang", nlp.lang]
+    command += ["--lang", nlp.meta["lang"]]
     if isinstance(pipe, BertNer):
-        command += ["--scheme", pipe.model.scheme]
-    if isinstance(pipe.model, TokenModel) and pipe.model.never:
-        command += ["--labels", ",".join(f"{tag}={NEVER}" for tag in pipe.model.never)]
+        command += ["--scheme", model.scheme]
+    if isinstance(model, TokenModel) and model.never:
+        command += ["--labels", ",".join(f"{tag}={NEVER}" for tag in model.never)]
     if any(nlp.get_pipe_meta(each).factory == "text_pair" for each in nlp.pipe_names):
         command.append("--pairs")
     return shlex.join(command)

@@ -17,6 +17,7 @@ _METRICS = {
     "ents_r": ("recall", "entity recall"),
     "ents_f": ("f1", "entity F1"),
     "tag_acc": ("accuracy", "tag accuracy"),
+    "cats_accuracy": ("accuracy", "accuracy"),
     "cats_micro_f": ("f1", "micro F1"),
     "cats_macro_f": ("f1", "macro F1"),
 }
