@@ -18,7 +18,7 @@ from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.components.textcat import BertTextcatMultilabel
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.exchange.scores import list_results, read_scores, select_scores
 from spacy_bertft.models.heads.head import export_checkpoint
 from spacy_bertft.models.heads.token import TokenModel
@@ -73,7 +73,7 @@ def export_hf(
             the pipeline holds.
 
     Raises:
-        DataError: There is no such pipeline, or the file holds no scores.
+        DataError: There is no such pipeline, or the file holds no scores, or none of the component.
         SettingError: There is no such component.
         UnsupportedError: No class of transformers computes the same.
         CheckpointError: Something else is at `output_dir`.
@@ -93,8 +93,7 @@ def export_hf(
     fields = describe_head(checkpoint.config, pipe.task, outputs, is_multilabel=is_multilabel)
     checkpoint = Checkpoint(name, checkpoint.config | fields, checkpoint.tokenizer, checkpoint.weights)
     notes = _list_notes(nlp, name, pipe)
-    source = pipe.model.find_source()
-    base_model = base_model or (find_hub_id(source.settings.name) if source else None)
+    base_model = base_model or find_hub_id(pipe.model.find_source().settings.name)
     shown = {"outputs": outputs, "notes": notes, "import_hf": _write_import(nlp, name, pipe)}
     with replace_folder_when_done(output_dir) as temporary_dir:
         write_checkpoint(checkpoint, temporary_dir)
@@ -111,9 +110,10 @@ def _write_card(
     performance: dict[str, Any] | None,
     **shown: Any,
 ) -> None:
-    performance = performance or nlp.meta.get("performance", {})
-    split = performance.get("split", "validation")
-    scores = select_scores(performance, component, nlp.get_pipe_meta(component).factory)
+    factory, written = nlp.get_pipe_meta(component).factory, performance or nlp.meta.get("performance", {})
+    scores, split = select_scores(written, component, factory), written.get("split", "validation")
+    if performance and not scores:
+        raise DataError(f"The file of scores has none of {component}. Expected the scores of this pipeline.")
     lang: str = nlp.meta["lang"]
     title = f"{lang}_{nlp.meta.get('name') or 'pipeline'}"
     pipe: Any = nlp.get_pipe(component)

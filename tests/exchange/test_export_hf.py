@@ -131,6 +131,10 @@ def test_the_card_has_what_is_given(checkpoint, tmp_path):
     found = [(each.metric_type, each.metric_value, each.dataset_split) for each in card.data.eval_results]
     assert found == [("precision", 0.5, "test"), ("f1", 0.6667, "test")]
     assert "on its test data" in card.text
+    (tmp_path / "test.json").write_text(json.dumps({"cats_macro_f": 0.1, "speed": 1.0}))
+    with pytest.raises(DataError, match="has none of ner"):
+        export_hf(tmp_path / "pipeline", tmp_path / "other", scores_path=tmp_path / "test.json")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_card_without_scores_shows_none(checkpoint, tmp_path):
