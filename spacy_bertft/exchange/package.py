@@ -17,6 +17,7 @@ from spacy.language import Language
 from spacy_bertft.components.pipelines import copy_pipeline_dir, find_pipeline_dir, load_pipeline
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.exchange.scores import read_scores
 from spacy_bertft.models.encoder.build import PretrainedModel
 from spacy_bertft.models.encoder.trainable import keep_adapter_apart
 from spacy_bertft.models.heads.head import find_own_encoder
@@ -62,6 +63,9 @@ def package(
     precision: StoredPrecision = "fp32",
     name: str | None = None,
     version: str | None = None,
+    description: str | None = None,
+    license: str | None = None,
+    scores_path: Path | str | None = None,
     build: str = "sdist",
     force: bool = False,
 ) -> PackageReport:
@@ -75,18 +79,24 @@ def package(
             the bit.
         name: Name of the package; by default that of the pipeline.
         version: Its version; by default that of the pipeline.
+        description: What it is, in a sentence; by default that of the pipeline, or the names of its components.
+        license: Its licence, such as MIT; by default that of the pipeline.
+        scores_path: The file that evaluate --output wrote about a test set; by default the package keeps the scores on
+            the development data.
         build: Which archives are built of it: sdist, wheel, both with a comma, or none.
         force: Replace an earlier package of the same name and version.
 
     Raises:
         SettingError: A setting is outside what is allowed, or a weight is larger than the format can hold.
-        DataError: There is no such pipeline, or an earlier package is there, or spaCy cannot package it.
+        DataError: There is no such pipeline, or an earlier package is there, or spaCy cannot package it; or the file
+            holds no scores.
     """
     parse_choice("precision", precision, list(DTYPES))
     builds = [parse_choice("build", each.strip(), BUILDS) for each in build.split(",")]
     if name is not None and not name.isidentifier():
         raise SettingError("name", name, "what can be imported, such as movie_ner")
     output_dir = Path(output_dir)
+    scores = None if scores_path is None else read_scores(scores_path)
     nlp = load_pipeline(pipeline)
     folder = find_pipeline_dir(nlp)
     meta: dict[str, Any] = srsly.read_json(folder / "meta.json")
@@ -99,6 +109,11 @@ def package(
         copied = working / "pipeline"
         copy_pipeline_dir(folder, copied)
         components = _write_encoders(nlp, copied, precision)
+        generated = f"spaCy pipeline with a fine-tuned BERT: {', '.join(nlp.pipe_names)}" if components else ""
+        meta["description"] = description or meta.get("description") or generated
+        meta["license"] = license or meta.get("license", "")
+        meta["performance"] = scores or meta.get("performance", {})
+        srsly.write_json(copied / "meta.json", meta)
         _package_folder(copied, builds, name=name, version=version)
         replace_folder(target, working / target.name)
         after = _count_bytes(copied, components)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+from huggingface_hub import ModelCardData
 
 from spacy_bertft.checkpoints import Checkpoint, find_checkpoint_dir, read_checkpoint, write_checkpoint
 from spacy_bertft.checkpoints.checkpoint import find_window_size
-from spacy_bertft.checkpoints.source import check_replaceable
+from spacy_bertft.checkpoints.source import check_replaceable, find_hub_id
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.rows import format_left_out
 from spacy_bertft.data.unlabelled import PlainTexts, read_plain_texts
@@ -178,7 +179,13 @@ def pretrain(
     with replace_folder_when_done(output_dir) as temporary_dir:
         write_checkpoint(adapted.checkpoint, temporary_dir)
         values = {"encoder": report.encoder, "rows": report.format_rows(), "notes": report.format_course()}
-        write_model_card(temporary_dir, "pretrained_card", **values)
+        front = ModelCardData(
+            library_name="transformers",
+            pipeline_tag="fill-mask",
+            tags=["spacy-bertft"],
+            base_model=find_hub_id(encoder),
+        )
+        write_model_card(temporary_dir, "pretrained_card", front, **values)
     return report
 
 

