@@ -48,8 +48,8 @@ def explain(
 ) -> list[Section]:
     """Show which words a prediction of a pipeline rests on.
 
-    Of a text: its best category, or every entity. Of a .spacy file: incorrect predictions, the most confident first,
-    then correct ones.
+    Of a text: its best category, or every entity. Of a .spacy file: incorrect predictions, then correct ones; the most
+    confident of each label.
 
     Args:
         pipeline: A directory, or the name of an installed pipeline.
@@ -90,7 +90,8 @@ def explain(
         sections = _explain_judged(nlp, judged, DEFAULT_LIMIT if limit is None else limit, target, method, n_steps)
         title += f" on {Path(text).name}"
         n_incorrect = sum(not prediction.is_correct for _, prediction in judged)
-        notes = f"{name}: {n_incorrect:,} of {len(judged):,} predictions are incorrect. The most confident come first."
+        notes = f"{name}: {n_incorrect:,} of {len(judged):,} predictions are incorrect. "
+        notes += "The most confident of each label are shown."
     else:
         found = attribute_predictions(nlp, nlp(text), target, method, name, n_steps)
         sections = [Section("", [("", each) for each in found])]
