@@ -144,7 +144,7 @@ def _list_examples(nlp: Language, data_path: Path | str | None) -> list[str]:
     if data_path is not None:
         texts = (doc.text.strip() for doc in read_docs(Path(data_path), nlp.vocab))
     else:
-        with suppress(ImportError):  # some languages, such as `xx`, have none
+        with suppress(ImportError):  # a few languages have none
             texts = iter(import_module(f"spacy.lang.{nlp.lang}.examples").sentences)
     return list(islice(dict.fromkeys(filter(None, texts)), _N_EXAMPLES))
 

@@ -58,7 +58,7 @@ def describe_calibration(reliability: Reliability) -> str:
         verdict = "Overconfident" if confidence > accuracy else "Underconfident"
     return (
         f"{verdict}. Mean probability {100 * confidence:.1f} %, correct {100 * accuracy:.1f} %; "
-        f"calibration error {100 * error:.1f} %, of which chance alone explains {100 * chance:.1f} %"
+        f"calibration error {100 * error:.1f} % (about {100 * chance:.1f} % if all were exact)"
     )
 
 
