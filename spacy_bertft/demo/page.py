@@ -63,7 +63,7 @@ def build_page(pipelines: Mapping[str, Language], examples: Sequence[str] = ()) 
         text = gradio.Textbox(label="Text", lines=1, max_lines=12, autofocus=True)  # of one line, Enter submits it
         with gradio.Row():
             buttons = [gradio.Button(shorten(each, _MAX_EXAMPLE, placeholder="…"), size="sm") for each in examples]
-        with gradio.Row():
+        with gradio.Row(elem_classes="options"):
             default = "gradients" if find_spec("captum") else METHODS[0]
             method = gradio.Radio(list(METHODS), value=default, label="Explain by")
             target = gradio.Dropdown(targets, value="", label="Explain")

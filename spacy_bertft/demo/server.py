@@ -105,7 +105,10 @@ def open_demo(
         pwa=False,
         mcp_server=False,
         # Gradio's own fonts come from a host of Google's.
-        theme=Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        theme=Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
+            button_primary_background_fill="*primary_600",  # its own blue is too light for white text
+            button_primary_background_fill_hover="*primary_700",
+        ),
         css=render_template("demo/style.css.jinja"),
         app_kwargs={"middleware": [Middleware(_LocalOnly)]},
     )
