@@ -67,7 +67,7 @@ def take_screenshots(entities: Path, entities_data: Path, categories: Path, cate
         browser.get(page.as_uri())
         save_top(browser, folder / "explanation.png", 900)
 
-        demo = open_demo([entities, categories], options.port)
+        demo = open_demo([entities, categories], options.port, data_path=entities_data, open_browser=False)
         try:
             ask(browser, demo.url, 2)
             save_top(browser, folder / "demo.png", 900)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from spacy.language import Language
@@ -12,7 +15,7 @@ from spacy.tokens import Doc
 from spacy_bertft.components.calibration import CalibratedComponent, find_calibrated
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.errors import BertftError, DataError
-from spacy_bertft.explanation.explain import attribute_predictions
+from spacy_bertft.explanation.explain import attribute_predictions, check_explaining
 from spacy_bertft.explanation.gradients import METHODS, Method
 from spacy_bertft.explanation.predictions import get_explained
 from spacy_bertft.pictures.page import Mark, render_template
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from gradio import Blocks
 
 _EVERYTHING = ("the best category, and every entity", "")
+_MAX_EXAMPLE = 90  # characters on a button
 
 
 @dataclass(frozen=True)
@@ -29,48 +33,77 @@ class Question:
 
     Attributes:
         text: The text.
-        method: How predictions are to be explained.
+        method: How predictions are to be explained; None if they are not.
         target: The label whose predictions are to be explained; None for the best category and every entity.
     """
 
     text: str
-    method: Method
+    method: Method | None
     target: str | None = None
 
 
-def build_page(pipelines: Mapping[str, Language]) -> Blocks:
+def build_page(pipelines: Mapping[str, Language], examples: Sequence[str] = ()) -> Blocks:
     """Build the page.
 
     Args:
         pipelines: The pipelines by the names above their columns.
+        examples: Texts to choose from.
     """
     import gradio
 
     def predict(text: str, method: Method, target: str) -> list[str]:
-        question = Question(text, method, target or None)
-        return [format_column(name, nlp, question) for name, nlp in pipelines.items()]
+        return format_answers(pipelines, Question(text, method, target or None))
 
     pipes = [pipe for nlp in pipelines.values() for pipe in find_calibrated(nlp).values()]
     labels = dict.fromkeys(label for pipe in pipes for label in pipe.labels)
     targets = [_EVERYTHING, *((label, label) for label in labels)]
     page: Blocks = gradio.Blocks(title=", ".join(pipelines), analytics_enabled=False)
     with page:
-        text = gradio.Textbox(label="Text", lines=2, max_lines=12, autofocus=True)
+        gradio.HTML(render_template("demo/header.html.jinja", names=list(pipelines), has_examples=bool(examples)))
+        text = gradio.Textbox(label="Text", lines=1, max_lines=12, autofocus=True)  # of one line, Enter submits it
         with gradio.Row():
-            method = gradio.Radio(list(METHODS), value=METHODS[0], label="Explain by")
+            buttons = [gradio.Button(shorten(each, _MAX_EXAMPLE, placeholder="…"), size="sm") for each in examples]
+        with gradio.Row(elem_classes="options"):
+            default = "gradients" if find_spec("captum") else METHODS[0]
+            method = gradio.Radio(list(METHODS), value=default, label="Explain by")
             target = gradio.Dropdown(targets, value="", label="Explain")
-        button = gradio.Button("Predict", variant="primary")
-        with gradio.Row():
+        predict_button = gradio.Button("Predict", variant="primary")
+        alert = gradio.HTML()
+        with gradio.Row(elem_classes="columns"):
             columns = [gradio.HTML(format_column(name, nlp), min_width=320) for name, nlp in pipelines.items()]
-        # A text of several lines is submitted with Shift + Enter.
-        gradio.on([button.click, text.submit], predict, [text, method, target], columns, api_visibility="private")
+        asked, shown = [text, method, target], [alert, *columns]
+        gradio.on([predict_button.click, text.submit], predict, asked, shown, api_visibility="private")
+        for button, example in zip(buttons, examples, strict=True):
+            chosen = button.click(partial(str, example), None, text, api_visibility="private")
+            chosen.then(predict, asked, shown, api_visibility="private")
     return page
+
+
+def format_answers(pipelines: Mapping[str, Language], question: Question) -> list[str]:
+    """Format what is wrong for all pipelines, or nothing, and the column of each.
+
+    Args:
+        pipelines: The pipelines by the names above their columns.
+        question: What a person asks.
+    """
+    error, asked = "", replace(question, method=None)
+    try:
+        _check_text(question.text, min(nlp.max_length for nlp in pipelines.values()))
+    except DataError as raised:
+        return [_format_alert(raised), *(format_column(name, nlp) for name, nlp in pipelines.items())]
+    if question.method is not None:
+        try:
+            check_explaining(question.method)
+            asked = question
+        except BertftError as raised:  # what is predicted is shown all the same
+            error = _format_alert(raised)
+    return [error, *(format_column(name, nlp, asked) for name, nlp in pipelines.items())]
 
 
 def format_column(name: str, nlp: Language, question: Question | None = None) -> str:
     """Format what each component of ours in a pipeline predicts, and why; without a question, the name alone.
 
-    An error is shown as one line, at the place of what it prevents.
+    What cannot be explained is one line in its place.
 
     Args:
         name: The heading.
@@ -80,10 +113,10 @@ def format_column(name: str, nlp: Language, question: Question | None = None) ->
     parts: list[dict[str, Any]] = []
     error = text = ""
     if question is not None:
+        doc = nlp(question.text)
+        text = doc.text
+        parts = [_explain(nlp, doc, *pipe, question) for pipe in find_calibrated(nlp).items()]
         try:
-            doc = _read(nlp, question.text)
-            text = doc.text
-            parts = [_explain(nlp, doc, *pipe, question) for pipe in find_calibrated(nlp).items()]
             get_explained(nlp, question.target)  # raises if only another pipeline has the label
         except BertftError as raised:
             error = _format_error(raised)
@@ -92,30 +125,36 @@ def format_column(name: str, nlp: Language, question: Question | None = None) ->
     return render_template("demo/column.html.jinja", **values)
 
 
-def _read(nlp: Language, text: str) -> Doc:
+def _check_text(text: str, max_length: int) -> None:
     if not text.strip():
         raise DataError("The text is empty. Expected a text with words.")
-    if len(text) > nlp.max_length:
-        raise DataError(f"The text has {len(text):,} characters. Expected {nlp.max_length:,} at most.")
-    return nlp(text)
+    if len(text) > max_length:
+        raise DataError(f"The text has {len(text):,} characters. Expected {max_length:,} at most.")
 
 
 def _explain(nlp: Language, doc: Doc, name: str, pipe: CalibratedComponent, question: Question) -> dict[str, Any]:
     part: dict[str, Any] = {"component": name, "marks": None, "probs": [], "attributions": [], "error": ""}
     if isinstance(pipe, BertNer):
         part["marks"] = [
-            Mark(span.start_char, span.end_char, f"{each.label} {100 * (each.prob or 0.0):.1f} %")
+            Mark(span.start_char, span.end_char, each.label, f"{100 * (each.prob or 0.0):.1f} %")
             for each in pipe.list_predictions(doc)
             if (span := each.find_span(doc)) is not None
         ]
     else:
         part["probs"] = sorted(((label, doc.cats[label]) for label in pipe.labels), key=lambda pair: -pair[1])
-    if question.target in (None, *pipe.labels):
+    # That there is no entity to explain can be seen, unless one of a label was asked for.
+    is_empty = part["marks"] == [] and question.target is None
+    if question.method is not None and question.target in (None, *pipe.labels) and not is_empty:
         try:
             part["attributions"] = attribute_predictions(nlp, doc, question.target, question.method, name)
         except BertftError as error:
             part["error"] = _format_error(error)
     return part
+
+
+def _format_alert(error: BertftError) -> str:
+    values = {"name": "", "error": _format_error(error), "text": "", "parts": [], "has_against": False}
+    return render_template("demo/column.html.jinja", **values)
 
 
 def _format_error(error: BertftError) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,7 @@ from spacy.language import Language
 from tqdm import tqdm
 
 from spacy_bertft.components.pipelines import load_pipeline, name_pipelines
+from spacy_bertft.data.docs import read_docs
 from spacy_bertft.demo.page import build_page
 from spacy_bertft.errors import MissingExtraError, SettingError
 from spacy_bertft.explanation.predictions import get_explained
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from gradio import Blocks
 
 DEFAULT_PORT = 7860
+_N_EXAMPLES = 3
 _HOST = "127.0.0.1"
 # A browser obeys this whatever a release of Gradio may ask it for: fonts, scripts or news from elsewhere.
 _POLICY = (
@@ -53,7 +58,13 @@ class Demo:
         self._page.close(verbose=False)
 
 
-def open_demo(pipelines: Sequence[Path | str], port: int = DEFAULT_PORT, *, open_browser: bool = True) -> Demo:
+def open_demo(
+    pipelines: Sequence[Path | str],
+    port: int = DEFAULT_PORT,
+    *,
+    data_path: Path | str | None = None,
+    open_browser: bool = True,
+) -> Demo:
     """Open a local page to type a text and see what pipelines predict, and why.
 
     Entities with their probabilities, categories as bars, and the words that each prediction rests on.
@@ -61,10 +72,12 @@ def open_demo(pipelines: Sequence[Path | str], port: int = DEFAULT_PORT, *, open
     Args:
         pipelines: Trained pipelines, side by side: directories, or names of installed ones.
         port: Port of the page, on this machine only.
+        data_path: Offer the first texts of this .spacy file as examples; by default sentences that spaCy has in the
+            language of the first pipeline.
         open_browser: Show the page in a browser.
 
     Raises:
-        DataError: There is no such pipeline.
+        DataError: There is no such pipeline or file.
         SettingError: A pipeline has no component to show, one is named twice, or the port cannot be used.
         MissingExtraError: Gradio is not installed.
     """
@@ -74,7 +87,8 @@ def open_demo(pipelines: Sequence[Path | str], port: int = DEFAULT_PORT, *, open
     except ImportError as error:
         raise MissingExtraError("The demo", "demo") from error
     _check_port(port)
-    page = build_page(_load(pipelines))
+    loaded = _load(pipelines)
+    page = build_page(loaded, _list_examples(next(iter(loaded.values())), data_path))
     from gradio.themes import Base
     from starlette.middleware import Middleware
 
@@ -91,7 +105,10 @@ def open_demo(pipelines: Sequence[Path | str], port: int = DEFAULT_PORT, *, open
         pwa=False,
         mcp_server=False,
         # Gradio's own fonts come from a host of Google's.
-        theme=Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        theme=Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]).set(
+            button_primary_background_fill="*primary_600",  # its own blue is too light for white text
+            button_primary_background_fill_hover="*primary_700",
+        ),
         css=render_template("demo/style.css.jinja"),
         app_kwargs={"middleware": [Middleware(_LocalOnly)]},
     )
@@ -123,6 +140,16 @@ def _check_port(port: int) -> None:
         except OSError as error:
             expected = f"a port that is free; this one cannot be used ({error.strerror})"
             raise SettingError("port", port, expected) from error
+
+
+def _list_examples(nlp: Language, data_path: Path | str | None) -> list[str]:
+    texts: Iterator[str] = iter(())
+    if data_path is not None:
+        texts = (doc.text.strip() for doc in read_docs(Path(data_path), nlp.vocab))
+    else:
+        with suppress(ImportError):  # a few languages have none
+            texts = iter(import_module(f"spacy.lang.{nlp.lang}.examples").sentences)
+    return list(islice(dict.fromkeys(filter(None, texts)), _N_EXAMPLES))
 
 
 def _load(pipelines: Sequence[Path | str]) -> dict[str, Language]:

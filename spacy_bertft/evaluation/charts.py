@@ -85,7 +85,7 @@ def draw_calibration(figures: Sequence[Confidence]) -> Figure:
 
 def draw_learning_curve(log: TrainingLog) -> Figure:
     """Draw the score on the development set over the steps of training, and below it the losses."""
-    figure = make_figure(8.4, 5.6)
+    figure = make_figure(7.2, 5.6)
     above, below = figure.subplots(2, 1, sharex=True)
     style_axes(above, "Score on the development set, in percent")
     style_axes(below, "Loss since the previous evaluation")

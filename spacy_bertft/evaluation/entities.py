@@ -177,7 +177,7 @@ def _list_errors(doc: _Doc) -> list[PredictionError]:
             kind, name = ("spurious", "none") if gold is None else (f"wrong {match.error_type}", _name(gold))
             excerpts = (
                 _draw("gold", doc.example.reference, doc.gold, span if gold is None else gold),
-                _draw("predicted", doc.example.predicted, doc.predicted, span),
+                _draw("predicted", doc.example.predicted, doc.predicted, span, wrong=span),
             )
             caption = f"{kind}: predicted {_name(span)}, gold {name}"
             errors.append(PredictionError(doc.probs[match.predicted], caption, excerpts))
@@ -188,8 +188,8 @@ def _name(span: Span) -> str:
     return f"{span.label_} “{span.text}”"
 
 
-def _draw(caption: str, doc: Doc, spans: Sequence[Span], middle: Span) -> Excerpt:
-    marks = tuple(Mark(span.start_char, span.end_char, span.label_) for span in spans)
+def _draw(caption: str, doc: Doc, spans: Sequence[Span], middle: Span, wrong: Span | None = None) -> Excerpt:
+    marks = tuple(Mark(span.start_char, span.end_char, span.label_, is_wrong=span is wrong) for span in spans)
     return cut_excerpt(caption, doc.text, marks, middle.start_char, middle.end_char)
 
 

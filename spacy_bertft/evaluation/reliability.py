@@ -40,6 +40,28 @@ def sweep_min_score(probs: Floats, is_correct: NDArray[np.bool_], n_gold: int) -
     return Sweep(probs[order], n_right / n_kept, n_right / max(1, n_gold))
 
 
+def describe_calibration(reliability: Reliability) -> str:
+    """Say in words how far probabilities can be trusted.
+
+    Args:
+        reliability: Of at least one prediction.
+    """
+    error, chance, counts = reliability.calibration_error, reliability.chance_error, reliability.counts
+    confidence, accuracy = (
+        float(np.nansum(each * counts) / counts.sum()) for each in (reliability.confidence, reliability.accuracy)
+    )
+    if error <= max(2 * chance, 0.01):  # up to twice what exact probabilities give on average is no evidence
+        verdict = "Too few predictions to tell" if chance > 0.05 else "Well calibrated"
+    elif abs(confidence - accuracy) < error / 2:
+        verdict = "Not calibrated: too high for some predictions, too low for others"
+    else:
+        verdict = "Overconfident" if confidence > accuracy else "Underconfident"
+    return (
+        f"{verdict}. Mean probability {100 * confidence:.1f} %, correct {100 * accuracy:.1f} %; "
+        f"calibration error {100 * error:.1f} % (about {100 * chance:.1f} % if all were exact)"
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Confidence:
     """How far the probabilities of one component can be trusted, on one set of documents.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
+from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +23,10 @@ from spacy_bertft.evaluation.bootstrap import Resampling
 from spacy_bertft.evaluation.counts import compare_f1, measure_figures
 from spacy_bertft.evaluation.evaluate import Evaluation, evaluate_examples
 from spacy_bertft.evaluation.inputs import read_inputs
+from spacy_bertft.evaluation.reliability import describe_calibration
 from spacy_bertft.evaluation.results import ComponentResult
 from spacy_bertft.evaluation.training_log import find_log, read_training_log
+from spacy_bertft.models.encoder.build import BertEncoder
 from spacy_bertft.models.heads.head import HeadModel
 from spacy_bertft.output import replace_when_done
 from spacy_bertft.pictures.page import render_template
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STATS_KINDS: dict[str, StatsKind] = {"entities": "ents", "categories": "cats", "tags": "tags"}
+
+_PACKAGES = ("spacy-bertft", "spacy", "transformers", "torch")
 
 # A matrix of more classes cannot be read; a table lists their most frequent confusions.
 _MAX_CLASSES = 40
@@ -82,8 +88,9 @@ def report(
 ) -> PipelineReport:
     """Write one page about how good a pipeline is.
 
-    Figures by label with bootstrap intervals, confusion matrix, error types, reliability, lengths, the learning curve
-    and the most confident errors, for every component of ours.
+    A summary with F1, the weakest labels and calibration in words; then for every component of ours figures by label
+    with bootstrap intervals, confusion matrix, error types, reliability and the most confident errors; lengths, and the
+    learning curve.
 
     Args:
         pipeline: A trained pipeline: its directory, or its name if it is installed.
@@ -120,8 +127,16 @@ def report(
     if against is not None:
         pairs = match_results(evaluation.results, _evaluate(against, data_path, 0)[1].results, (names[0], names[1]))
     lengths = _measure_lengths(nlp, Path(data_path), next(each for each in evaluation.results if each.has_gold))
-    title = f"{names[0]} on {Path(data_path).name}"
-    page = _render(resampling, title=title, names=names, evaluation=evaluation, pairs=pairs, lengths=lengths, log=log)
+    page = _render(
+        resampling,
+        title=f"{names[0]} on {Path(data_path).name}",
+        facts=_list_facts(nlp, evaluation),
+        names=names,
+        evaluation=evaluation,
+        pairs=pairs,
+        lengths=lengths,
+        log=log,
+    )
     with replace_when_done(output) as path:
         path.write_text(page, encoding="utf-8", newline="\n")
     return PipelineReport(output, evaluation, resampling)
@@ -140,6 +155,7 @@ def _render(resampling: Resampling, **values: Any) -> str:
         max_classes=_MAX_CLASSES,
         charts=charts,
         tables=tables,
+        describe_calibration=describe_calibration,
         draw=draw,
         draw_lengths=draw_histograms,
         resampling=resampling,
@@ -186,11 +202,25 @@ def _evaluate(pipeline: Path | str, data_path: Path | str, n_errors: int) -> tup
     return nlp, evaluation
 
 
+def _list_facts(nlp: Language, evaluation: Evaluation) -> dict[str, str]:
+    """List what the figures depend on: the encoders, the day and the versions."""
+    encoders = [_find_encoder(nlp, result) for result in evaluation.results]
+    # Of a folder the end; a hub id has no more than two parts.
+    names = dict.fromkeys("/".join(Path(each.settings.name).parts[-2:]) for each in encoders if each)
+    versions = [f"{nlp.meta['lang']}_{nlp.meta['name']} {nlp.meta['version']}"]
+    versions += [f"{package} {version(package)}" for package in _PACKAGES]
+    return {"Encoder": ", ".join(names), "Date": date.today().isoformat(), "Versions": ", ".join(versions)}
+
+
+def _find_encoder(nlp: Language, result: ComponentResult) -> BertEncoder | None:
+    """Find the encoder of a component that has one of ours."""
+    component: Any = nlp.get_pipe(result.component)
+    return component.model.find_source() if isinstance(component.model, HeadModel) else None
+
+
 def _measure_lengths(nlp: Language, data_path: Path, result: ComponentResult) -> CorpusStats:
     """Measure the texts, also in the subword tokens of the encoder of a component where it has one of ours."""
-    component: Any = nlp.get_pipe(result.component)
-    kind = _STATS_KINDS[result.kind]
-    encoder = component.model.find_source() if isinstance(component.model, HeadModel) else None
+    kind, encoder = _STATS_KINDS[result.kind], _find_encoder(nlp, result)
     if encoder is None:
         return measure_corpus(data_path, kind=kind)
     window = encoder.window.size + encoder.tokenizer.n_special

@@ -124,7 +124,7 @@ def cut_excerpt(caption: str, text: str, marks: tuple[Mark, ...], char_start: in
     before, after = "… " * (start > 0), " …" * (end < len(text))
     shift = len(before) - start
     kept = tuple(
-        Mark(mark.char_start + shift, mark.char_end + shift, mark.label)
+        mark._replace(char_start=mark.char_start + shift, char_end=mark.char_end + shift)
         for mark in marks
         if start <= mark.char_start and mark.char_end <= end
     )

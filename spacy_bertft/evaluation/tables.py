@@ -48,6 +48,14 @@ def format_accuracy(figures: Figures) -> str:
     return f"{format_share(float(figures.shares[0, 0]), figures.intervals[0, 0])} %"
 
 
+def format_weakest(figures: Figures, n_labels: int = 3) -> str:
+    """Name the labels with the lowest F1 below 100 %; empty where there is one label, or all of them are correct."""
+    labels = zip(figures.shares[2:, F1].tolist(), figures.names[2:], figures.support[2:].tolist(), strict=True)
+    weakest = sorted((share, name, support) for share, name, support in labels if support and share < 1)
+    found = [f"{name} {format_percent(share)} (support {support:,})" for share, name, support in weakest]
+    return ", ".join(found[:n_labels]) if len(figures.names) > 3 else ""
+
+
 def format_error_types(types_by_label: Mapping[str, Mapping[str, int]]) -> Rows:
     """Lay out how often each type of error occurs, over all labels and by label."""
     [first, *_] = types_by_label.values()

@@ -110,19 +110,29 @@ class Attribution:
     def _format_weight(self, index: int) -> str:
         return f"{self.weights[index]:{'+' if self.method == 'gradients' else ''}.4f}"
 
-    def __str__(self) -> str:
+    @property
+    def headline(self) -> str:
+        """The prediction, with its probability."""
         explained = self.target
         if self.entity is not None:
             entity = "".join(word.text + word.space for word in self.list_words() if word.is_inside).strip()
             explained = f"{self.target} “{entity}”"
-        prob = "" if self.prob is None else f", {100 * self.prob:.1f} %"
-        notes = [f"{explained}{prob} ({self.component}, {self.method})"]
+        return explained if self.prob is None else f"{explained}, {100 * self.prob:.1f} %"
+
+    @property
+    def details(self) -> list[str]:
+        """By which component and method, and how exactly."""
+        notes = [f"{self.component}, {self.method}"]
         if self.baseline_score is not None:
             notes.append(f"score {self.score:+.3f}, without the words {self.baseline_score:+.3f}")
             notes.append(f"completeness gap {100 * (self.completeness_gap or 0.0):.2f} %")
         elif self.outside:
             notes.append(f"{100 * self.outside:.1f} % on special tokens")
-        return "; ".join(notes)
+        return notes
+
+    def __str__(self) -> str:
+        method, *notes = self.details
+        return "; ".join([f"{self.headline} ({method})", *notes])
 
     def _repr_html_(self) -> str:
         return render(self)

@@ -48,8 +48,8 @@ def explain(
 ) -> list[Section]:
     """Show which words a prediction of a pipeline rests on.
 
-    Of a text: its best category, or every entity. Of a .spacy file: incorrect predictions, the most confident first,
-    then correct ones.
+    Of a text: its best category, or every entity. Of a .spacy file: incorrect predictions, then correct ones; the most
+    confident of each label.
 
     Args:
         pipeline: A directory, or the name of an installed pipeline.
@@ -91,7 +91,7 @@ def explain(
         title += f" on {Path(text).name}"
         n_incorrect = sum(not prediction.is_correct for _, prediction in judged)
         n_judged = format_count(len(judged), "prediction")
-        notes = f"{name}: {n_incorrect:,} incorrect of {n_judged}. The most confident come first."
+        notes = f"{name}: {n_incorrect:,} incorrect of {n_judged}. The most confident of each label are shown."
     else:
         found = attribute_predictions(nlp, nlp(text), target, method, name, n_steps)
         sections = [Section("", [("", each) for each in found])]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 
 from spacy.language import Language
@@ -108,8 +110,25 @@ def list_judged(
 
 
 def choose_predictions(judged: Iterable[DocPrediction], limit: int) -> tuple[list[DocPrediction], list[DocPrediction]]:
-    """Choose incorrect predictions and correct ones, half of each where there are enough, the most confident first."""
-    ordered = sorted(judged, key=lambda each: -(each[1].confidence or 0.0))
-    incorrect, correct = ([each for each in ordered if each[1].is_correct == verdict] for verdict in (False, True))
+    """Choose incorrect predictions and correct ones, half of each where there are enough, the most confident first.
+
+    The labels take turns, so that a frequent one does not crowd out the others.
+    """
+    ordered = sorted(judged, key=_get_doubt)
+    incorrect, correct = (_take_turns([each for each in ordered if each[1].is_correct == v]) for v in (False, True))
     incorrect = incorrect[: max(limit - len(correct), (limit + 1) // 2)]
-    return incorrect, correct[: limit - len(incorrect)]
+    return sorted(incorrect, key=_get_doubt), sorted(correct[: limit - len(incorrect)], key=_get_doubt)
+
+
+def _take_turns(ordered: Iterable[DocPrediction]) -> list[DocPrediction]:
+    """Put the first prediction of each label first, then the second of each, and so on."""
+    n_before: Counter[str] = Counter()
+    turns = []
+    for each in ordered:
+        turns.append((n_before[each[1].label], each))
+        n_before[each[1].label] += 1
+    return [each for _, each in sorted(turns, key=itemgetter(0))]
+
+
+def _get_doubt(judged: DocPrediction) -> float:
+    return -(judged[1].confidence or 0.0)

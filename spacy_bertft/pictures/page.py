@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from spacy_bertft.pictures.colors import COLORS, DARK_COLORS
+from spacy_bertft.pictures.colors import COLORS, DARK_COLORS, get_label_color
 
 Rows = Sequence[Sequence[str]]
 
@@ -45,11 +45,13 @@ class Page(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A label on a range of characters."""
+    """A label on a range of characters, with a note behind it, such as a probability; it may be marked as wrong."""
 
     char_start: int
     char_end: int
     label: str
+    note: str = ""
+    is_wrong: bool = False
 
 
 @cache
@@ -66,7 +68,7 @@ def get_environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"light": COLORS, "dark": DARK_COLORS}
+    environment.globals |= {"light": COLORS, "dark": DARK_COLORS, "get_label_color": get_label_color}
     return environment
 
 

@@ -5,9 +5,13 @@ import re
 import pytest
 import spacy
 from markupsafe import escape
+from spacy.tokens import DocBin
 from taught_pipelines import make_taught_pipeline
 
-from spacy_bertft.demo.page import Question, format_column
+from spacy_bertft.demo.page import Question, format_answers, format_column
+from spacy_bertft.demo.server import _list_examples
+from spacy_bertft.errors import DataError
+from spacy_bertft.pictures.colors import LABEL_COLORS
 
 TEXT = "show me films with drew barrymore from the 1980s"
 
@@ -29,6 +33,7 @@ def test_each_component_predicts(taught):
     assert [ent.label_ for ent in doc.ents] == ["ACTOR", "YEAR"]
     for ent in doc.ents:
         assert f"{ent.text}<span>{ent.label_} {100 * ent._.bertft_score:.1f} %</span>" in drawn
+        assert f"background: {LABEL_COLORS[ent.label_]}" in drawn
     for label, prob in doc.cats.items():
         assert f'<th scope="row">{label}</th><td>{100 * prob:.1f} %</td>' in drawn
         assert f"width: {100 * prob:.2f}%" in drawn
@@ -49,7 +54,8 @@ def test_the_longest_bar_comes_first(taught):
 def test_a_target_is_explained_alone(taught, target, component):
     drawn = format_column("model", taught, Question(TEXT, "rollout", target))
     assert drawn.count('class="spacy-bertft-explanation"') == 1
-    assert re.search(rf"{target}.*\({component}, rollout\)", drawn)
+    assert re.search(rf"<b>{target}.*</b>", drawn)
+    assert f"{component}, rollout;" in drawn
 
 
 def test_gradients_speak_for_and_against(planted):
@@ -63,24 +69,62 @@ def test_gradients_speak_for_and_against(planted):
 @pytest.mark.parametrize(
     ("question", "problem"),
     [
-        (Question(" \n", "attention"), "The text is empty. Expected a text with words."),
         (Question(TEXT, "attention", "PLACE"), "target = 'PLACE'. Expected one of "),
         (Question("who is it", "attention", "YEAR"), "bert_ner has found no entity YEAR in 'who is it'"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_line_in_its_place(taught, question, problem):
+    [said] = list_alerts(format_column("model", taught, question))
+    assert said.startswith(escape(problem))
+
+
+@pytest.mark.parametrize(
+    ("question", "problem"),
+    [
+        (Question(" \n", "attention"), "The text is empty. Expected a text with words."),
         (Question(TEXT, "lime"), "method = 'lime'. Expected one of attention, rollout, gradients."),
         (Question("a" * 1_000_001, "attention"), "The text has 1,000,001 characters. Expected 1,000,000 at most."),
     ],
 )
-def test_what_cannot_be_predicted_is_one_line(taught, question, problem):
-    said = re.findall(r'<p class="note" role="alert">(.*)</p>', format_column("model", taught, question))
-    assert said
-    assert all(line.startswith(escape(problem)) for line in said)
+def test_one_error_of_several_pipelines_is_shown_once(taught, question, problem):
+    alert, *columns = format_answers({"one": taught, "two": taught}, question)
+    assert [line[: len(escape(problem))] for line in list_alerts(alert)] == [escape(problem)]
+    assert list_alerts("".join(columns)) == []
+    assert [re.findall("<h2>(.*)</h2>", column) for column in columns] == [["one"], ["two"]]
 
 
-def test_a_missing_extra_is_named(taught, monkeypatch):
+def test_a_missing_extra_is_named_once_and_predictions_are_shown(taught, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "captum.attr", None)
-    drawn = format_column("model", taught, Question(TEXT, "gradients"))
-    assert escape("pip install 'spacy-bertft[explain]'") in drawn
-    assert "YEAR" in drawn  # the answer itself is shown all the same
+    alert, *columns = format_answers({"one": taught, "two": taught}, Question(TEXT, "gradients"))
+    assert escape("pip install 'spacy-bertft[explain]'") in alert
+    assert list_alerts("".join(columns)) == []
+    assert all("YEAR" in column and "spacy-bertft-explanation" not in column for column in columns)
+
+
+def test_answers_that_can_be_explained_have_no_alert(taught):
+    alert, column = format_answers({"one": taught}, Question(TEXT, "attention"))
+    assert alert == ""
+    assert column == format_column("one", taught, Question(TEXT, "attention"))
+
+
+def test_a_text_without_entities_is_no_error(taught):
+    drawn = format_column("model", taught, Question("who is it", "attention"))
+    assert "No entities." in drawn
+    assert list_alerts(drawn) == []
+
+
+def test_three_examples(taught, tmp_path):
+    docs = [taught.make_doc(text) for text in ("one", " ", "two", "one", "three", "four")]
+    DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
+    assert _list_examples(taught, tmp_path / "dev.spacy") == ["one", "two", "three"]
+    assert len(_list_examples(taught, None)) == 3  # spaCy's own
+    assert _list_examples(spacy.blank("et"), None) == []
+    with pytest.raises(DataError, match="no such file"):
+        _list_examples(taught, tmp_path / "none.spacy")
+
+
+def list_alerts(drawn: str) -> list[str]:
+    return re.findall(r'<p class="note" role="alert">(.*)</p>', drawn)
 
 
 def test_texts_are_shown_and_not_run(taught):

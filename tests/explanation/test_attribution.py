@@ -63,8 +63,10 @@ def read(html: str) -> Reader:
 def test_the_text_is_whole_and_holds_no_markup():
     reader = read(render(CATEGORY))
     assert "good <script> [bold]bad \nfilm" in reader.text
-    assert set(reader.tags) == {"div", "span"}
-    assert "A&B, 97.5 % (bert_textcat, gradients)" in reader.text
+    assert set(reader.tags) == {"div", "span", "b", "details", "summary"}
+    assert reader.text.index("A&B, 97.5 %") < reader.text.index("good <script>")
+    assert "Detailsbert_textcat, gradients; score +2.000" in reader.text
+    assert str(CATEGORY).startswith("A&B, 97.5 % (bert_textcat, gradients); score +2.000")
     assert render(CATEGORY) == CATEGORY._repr_html_()
 
 
@@ -82,7 +84,8 @@ def test_an_entity_has_a_frame_and_weights_are_told():
     assert [word for word, style in read(html).styles.items() if "outline" in style] == ["[bold]", "bad"]
     assert 'title="0.5000"' in html
     assert 'title="+0.5000"' in render(CATEGORY)
-    assert "A&amp;B “[bold]bad” (bert_textcat, attention); 12.5 % on special tokens" in html
+    assert "<b>A&amp;B “[bold]bad”</b>" in html
+    assert "bert_textcat, attention; 12.5 % on special tokens" in html
 
 
 def test_several():

@@ -12,7 +12,7 @@ from spacy.tokens import DocBin
 from text_pipelines import MULTILABEL, make_pipeline
 
 from spacy_bertft.components.ner import BertNer
-from spacy_bertft.components.predictions import format_caption
+from spacy_bertft.components.predictions import Prediction, format_caption
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.explanation.pipeline import explain
 from spacy_bertft.explanation.predictions import choose_predictions, list_judged
@@ -53,6 +53,24 @@ def test_a_limit_is_shared_by_incorrect_and_correct_predictions(nlp, annotated):
     assert [len(each) for each in choose_predictions(judged, 1)] == [1, 0]
     assert [len(each) for each in choose_predictions(judged, 100)] == [3, 27]
     assert [len(each) for each in choose_predictions(judged[:3], 2)] == [2, 0]
+
+
+def test_every_label_has_its_turn(nlp, annotated):
+    """Also where all predictions of one label are more confident than those of another."""
+    by_label = {"TITLE": [0.99, 0.98, 0.97, 0.96], "ACTOR": [0.6, 0.5], "TOPIC": [0.7]}
+    judged = [
+        (None, Prediction("bert_textcat", "category", label, prob=prob, gold=label, is_correct=True))
+        for label, probs in by_label.items()
+        for prob in probs
+    ]
+    _, correct = choose_predictions(judged, 5)
+    assert [(each.label, each.prob) for _, each in correct] == [
+        ("TITLE", 0.99),
+        ("TITLE", 0.98),
+        ("TOPIC", 0.7),
+        ("ACTOR", 0.6),
+        ("ACTOR", 0.5),
+    ]
 
 
 def test_entities_are_judged_with_both_ends_and_label(nlp, annotated):
@@ -98,10 +116,11 @@ def test_the_page_holds_words_and_captions(planted, annotated, tmp_path):
     explain(planted, str(annotated), path, **ATTENTION, limit=6)
     page = path.read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
-    assert "bert_textcat: 3 incorrect of 30 predictions. The most confident come first." in page
+    assert "bert_textcat: 3 incorrect of 30 predictions. The most confident of each label are shown." in page
     assert page.index("<h2>Incorrect predictions</h2>") < page.index("<h2>Correct predictions</h2>")
     assert len(re.findall(r"<section>", page)) == 6
-    assert len(re.findall(r"<strong>predicted \w+, gold \w+</strong>", page)) == 6
+    assert len(re.findall(r"<h3>Predicted \w+, gold \w+ <small>\w+ [\d.]+ %</small></h3>", page)) == 6
+    assert len(re.findall(r"<details[^>]*><summary>Details</summary>bert_textcat, attention; ", page)) == 6
     assert not re.search(r"(src|href)=|url\(|@import", page)
     assert "prefers-color-scheme: dark" in page
 

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import re
 
-from spacy_bertft.pictures.colors import COLORS, DARK_COLORS
+import catalogue
+import pytest
+import spacy
+from spacy import displacy
+
+from spacy_bertft.pictures.colors import COLORS, DARK_COLORS, LABEL_COLORS, get_label_color
 
 
 def read_luminance(color: str) -> float:
@@ -36,3 +41,22 @@ def test_texts_can_be_read() -> None:
     for colors in (COLORS, DARK_COLORS):
         for name in ("ink", "muted", "mark"):
             assert measure_contrast(colors[name], colors["paper"]) >= 4.5
+
+
+def test_labels_can_be_read() -> None:
+    for color in {*LABEL_COLORS.values(), *displacy.EntityRenderer().colors.values()}:
+        assert measure_contrast(COLORS["ink"], color) >= 4.5
+
+
+def test_displacy_knows_our_colours_and_pages_know_those_of_displacy() -> None:
+    doc = spacy.blank("en")("drew barrymore")
+    doc.set_ents([spacy.tokens.Span(doc, 0, 2, "ACTOR")])
+    assert LABEL_COLORS["ACTOR"] in displacy.render(doc, style="ent", jupyter=False)
+    assert get_label_color("ORG") == "#7aecec"
+    assert get_label_color("actor") == LABEL_COLORS["ACTOR"]
+    assert get_label_color("other") == get_label_color("other") in LABEL_COLORS.values()
+
+
+def test_colours_that_a_user_has_registered_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(catalogue.REGISTRY, ("spacy", "displacy_colors", "test.v1"), {"ACTOR": "#ffffff"})
+    assert get_label_color("ACTOR") == "#ffffff"

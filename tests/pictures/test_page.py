@@ -7,7 +7,7 @@ import pytest
 from markupsafe import Markup
 
 from spacy_bertft.pictures.colors import COLORS
-from spacy_bertft.pictures.page import Page, Table, format_page
+from spacy_bertft.pictures.page import Mark, Page, Table, format_page, get_environment
 
 SVG = Markup('<svg width="1pt"><g/></svg>\n')
 
@@ -35,11 +35,14 @@ def test_everything_stands_on_the_page_as_text() -> None:
     outline = Outline(format_page(Page("<title>", "n & m", 'the "lengths"', [table]), SVG))
     body = outline.parts[[tag for tag, _ in outline.parts].index("body") + 1 :]
     assert body == [
+        ("main", ""),
         ("h1", "<title>"),
         ("p", "n & m"),
+        ("figure", ""),
         ("svg", ""),
         ("g", ""),
         ("h2", "Of <b>"),
+        ("div", ""),
         *[("table", ""), ("thead", ""), ("tr", ""), ("th", "<label>"), ("th", "count")],
         *[("tbody", ""), ("tr", ""), ("th", "a&b"), ("td", "1"), ("tr", ""), ("th", ""), ("td", "2")],
     ]
@@ -67,3 +70,25 @@ def test_every_variable_has_a_light_and_a_dark_value(is_wide: bool) -> None:
     # A picture fills the column or keeps its width.
     assert ("svg { width: 100%; }" in style) == (not is_wide)
     assert ("svg { max-width: 100%; }" in style) == is_wide
+
+
+def test_an_interval_stands_below_its_figure() -> None:
+    page = format_page(Page("t", "n", "p", [Table([("label", "F1"), ("A (b)", "50.00 (40.00 to 60.00)")])]), SVG)
+    assert '<th scope="row">A (b)</th><td>50.00 <small>(40.00 to 60.00)</small></td>' in page
+
+
+def test_the_wrong_entity_is_marked_with_more_than_a_colour() -> None:
+    elements = get_environment().get_template("pictures/templates/elements.jinja").module
+    marks = [Mark(0, 3, "PERSON"), Mark(4, 7, "NEW", "90.0 %", is_wrong=True)]
+    right, wrong = re.findall(r"<mark.*?</mark>", str(elements.marked_text("one two", marks)))  # type: ignore[attr-defined]
+    assert right == '<mark class="entity" style="background: #aa9cfc">one<span>PERSON</span></mark>'
+    assert re.fullmatch(
+        r'<mark class="entity wrong" style="background: #\w{6}">two<span>NEW 90.0 % – wrong</span></mark>', wrong
+    )
+
+
+def test_labels_are_not_broken_letter_by_letter() -> None:
+    """`anywhere` would let a table shrink a column of labels to one letter."""
+    page = format_page(Page("t", "n", "p", []), SVG)
+    [rule] = re.findall(r"tbody th \{[^}]*overflow-wrap[^}]*\}", page)
+    assert "overflow-wrap: break-word" in rule
