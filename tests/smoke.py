@@ -1,7 +1,6 @@
-"""Install a packaged pipeline into an empty environment and use it there.
+"""Install a packaged pipeline into an empty environment and use it there; `make smoke` runs it.
 
-Without network, without the checkout, and with a home folder that cannot be written to. Run by
-`spacy project run smoke` and by `make quickstart`.
+Without network, without the checkout, and with a home folder that cannot be written to.
 """
 
 from __future__ import annotations
