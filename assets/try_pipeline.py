@@ -21,7 +21,7 @@ for token in doc:
     text.append(token.text + (f" {ent.label_} {ent._.bertft_score:.2f}" if ent and is_end else ""), style=style)
     # The blank between two tokens of an entity belongs to it.
     text.append(token.whitespace_, style=style if ent and not is_end else "")
-console = Console(highlight=False)
+console = Console(highlight=False, markup=False, soft_wrap=True)
 console.print()
 console.print(text)
 console.print(f"""
