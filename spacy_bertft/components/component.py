@@ -12,6 +12,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example, validate_get_examples
 from spacy.vocab import Vocab
+from thinc.api import Optimizer
 
 from spacy_bertft.checkpoints import CheckpointHead, Task
 from spacy_bertft.components.entity_scores import Scorer
@@ -27,8 +28,29 @@ from spacy_bertft.errors import (
     format_count,
     shorten,
 )
-from spacy_bertft.models.heads.head import find_pretrained_head, load_head
+from spacy_bertft.models.heads.head import find_own_encoder, find_pretrained_head, load_head
 from spacy_bertft.training.calibration import measure_reliability
+
+_MOST_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
+
+
+class LearnRateWarning(UserWarning):
+    """A whole pretrained encoder is trained at a learning rate for small models."""
+
+
+def check_learn_rate(pipe: BertPipe, rate: float) -> None:
+    """Warn once if a learning rate is far above what a pretrained encoder stands, and all of it learns."""
+    own = find_own_encoder(pipe.model)
+    is_whole = own is not None and own.settings.frozen_layers == "none" and own.settings.adapter is None
+    if is_whole and rate > _MOST_LEARN_RATE and not pipe.has_warned:
+        pipe.has_warned = True
+        warnings.warn(
+            f"{pipe.name}: the learning rate {rate:g} is high for fine-tuning a whole encoder, which may forget "
+            f"what it knows. Expected at most {_MOST_LEARN_RATE:g}: pass --training.optimizer.learn_rate 1e-4 to "
+            "spacy train, or start from the recipe that `spacy-bertft init-config` writes.",
+            LearnRateWarning,
+            stacklevel=3,
+        )
 
 
 class BertComponent(BertPipe):
@@ -113,6 +135,11 @@ class BertComponent(BertPipe):
         self.cfg["labels"].append(label)
         self.vocab.strings.add(label)
         return 1
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Change the weights."""
+        check_learn_rate(self, sgd.learn_rate)
+        super().finish_update(sgd)
 
     def initialize(
         self,

@@ -14,6 +14,7 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Optimizer, set_dropout_rate
 
+from spacy_bertft.components.component import check_learn_rate
 from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.models.encoder.build import BertEncoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
@@ -129,7 +130,7 @@ class BertEncoderPipe(BertPipe):
 
     def finish_update(self, sgd: Optimizer) -> None:
         """Let the optimizer use what the heads send back, once all of them have been updated."""
-        self._check_learn_rate(sgd)
+        check_learn_rate(self, sgd.learn_rate)
         self.states.finish_update(partial(self.model.finish_update, sgd))
 
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:

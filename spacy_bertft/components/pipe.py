@@ -3,7 +3,6 @@
 # No `from __future__ import annotations`: spaCy reads signatures at run time.
 
 import copy
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -16,7 +15,6 @@ from spacy import util
 from spacy.pipeline import TrainablePipe
 from spacy.training import Example
 from spacy.vocab import Vocab
-from thinc.api import Optimizer
 
 from spacy_bertft.errors import CheckpointError, SettingError, UnsupportedError, check_file, name_source, parse_message
 from spacy_bertft.models.encoder.build import Encoder
@@ -28,13 +26,7 @@ from spacy_bertft.output import update_folder_when_done
 
 Reader = Callable[[Any], Any]
 
-_MOST_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
-
 _ADVICE = "Take another copy, or store the pipeline again."
-
-
-class LearnRateWarning(UserWarning):
-    """A whole pretrained encoder is trained at a learning rate for small models."""
 
 
 class BertPipe(TrainablePipe):  # type: ignore[misc]
@@ -62,25 +54,7 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
         self.model = model
         self.name = name
         self.cfg: dict[str, Any] = settings
-        self._has_warned = False
-
-    def finish_update(self, sgd: Optimizer) -> None:
-        """Change the weights, and warn once if the learning rate is far above what a pretrained encoder stands."""
-        self._check_learn_rate(sgd)
-        super().finish_update(sgd)
-
-    def _check_learn_rate(self, sgd: Optimizer) -> None:
-        own, rate = find_own_encoder(self.model), sgd.learn_rate
-        is_whole = own is not None and own.settings.frozen_layers == "none" and own.settings.adapter is None
-        if is_whole and rate > _MOST_LEARN_RATE and not self._has_warned:
-            self._has_warned = True
-            warnings.warn(
-                f"{self.name}: the learning rate {rate:g} is high for fine-tuning a whole encoder, which may forget "
-                f"what it knows. Expected at most {_MOST_LEARN_RATE:g}: pass --training.optimizer.learn_rate 1e-4 to "
-                "spacy train, or start from the recipe that `spacy-bertft init-config` writes.",
-                LearnRateWarning,
-                stacklevel=2,
-            )
+        self.has_warned = False
 
     @property
     def encoder(self) -> Encoder:

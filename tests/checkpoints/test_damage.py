@@ -256,7 +256,7 @@ def test_code_that_a_checkpoint_brings_is_not_run(has_vocabulary, folder, tmp_pa
         ({"hidden_dropout_prob": 7}, "dropout"),
         ({"model_type": ["bert"]}, "names no model_type"),
         ({"id2label": {"0": "O", "1": "\ud800", "2": "I-X"}}, "half of a surrogate pair"),
-        ({"id2label": {"0": "O"}}, "does not name them one by one"),
+        ({"id2label": {"0": "O"}}, "id2label does not name each"),
     ],
 )
 def test_a_config_that_makes_no_sense_is_named(fields, problem, folder):
