@@ -31,7 +31,7 @@ from spacy_bertft.errors import (
 from spacy_bertft.models.heads.head import find_own_encoder, find_pretrained_head, load_head
 from spacy_bertft.training.calibration import measure_reliability
 
-_MOST_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
+_MAX_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
 
 
 class LearnRateWarning(UserWarning):
@@ -39,14 +39,14 @@ class LearnRateWarning(UserWarning):
 
 
 def check_learn_rate(pipe: BertPipe, rate: float) -> None:
-    """Warn once if a learning rate is far above what a pretrained encoder stands, and all of it learns."""
+    """Warn once if a learning rate is too high for a pretrained encoder, and all of it is trained."""
     own = find_own_encoder(pipe.model)
     is_whole = own is not None and own.settings.frozen_layers == "none" and own.settings.adapter is None
-    if is_whole and rate > _MOST_LEARN_RATE and not pipe.has_warned:
+    if is_whole and rate > _MAX_LEARN_RATE and not pipe.has_warned:
         pipe.has_warned = True
         warnings.warn(
             f"{pipe.name}: the learning rate {rate:g} is high for fine-tuning a whole encoder, which may forget "
-            f"what it knows. Expected at most {_MOST_LEARN_RATE:g}: pass --training.optimizer.learn_rate 1e-4 to "
+            f"what it knows. Expected at most {_MAX_LEARN_RATE:g}: pass --training.optimizer.learn_rate 1e-4 to "
             "spacy train, or start from the recipe that `spacy-bertft init-config` writes.",
             LearnRateWarning,
             stacklevel=3,

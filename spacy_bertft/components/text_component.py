@@ -5,7 +5,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,6 @@ from spacy_bertft.models.heads.text import TextModel, sigmoid, softmax
 from spacy_bertft.training.calibration import CalibrationData
 
 Floats = NDArray[np.float64]
-
-# confection reads this at run time.
-ClassWeights = Union[Literal["none", "balanced"], dict[str, float]]  # noqa: UP007
 
 
 class TextComponent(BertComponent):

@@ -113,10 +113,10 @@ def format_column(name: str, nlp: Language, question: Question | None = None) ->
     parts: list[dict[str, Any]] = []
     error = text = ""
     if question is not None:
-        doc = nlp(question.text)
-        text = doc.text
-        parts = [_explain(nlp, doc, *pipe, question) for pipe in find_calibrated(nlp).items()]
         try:
+            doc = nlp(question.text)
+            text = doc.text
+            parts = [_explain(nlp, doc, *pipe, question) for pipe in find_calibrated(nlp).items()]
             get_explained(nlp, question.target)  # raises if only another pipeline has the label
         except BertftError as raised:
             error = _format_error(raised)

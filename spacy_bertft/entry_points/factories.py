@@ -241,9 +241,11 @@ def _make(nlp: Language, name: str, model: Model[Any, Any], target: str, **setti
     """Make a component, and let a package of the pipeline require the extras that its encoder needs."""
     module, _, component = target.partition(":")
     pipe = getattr(import_module(f"spacy_bertft.components.{module}"), component)(nlp.vocab, model, name, **settings)
-    encoder = getattr(pipe.encoder, "settings", None)
-    extras = {"onnx": encoder and encoder.backend == "onnx", "peft": encoder and encoder.adapter is not None}
-    for extra in (extra for extra, is_needed in extras.items() if is_needed):
+    encoder = getattr(pipe.encoder, "settings", None)  # a layer that listens to another component's encoder has none
+    extras = (
+        [] if encoder is None else ["onnx"] * (encoder.backend == "onnx") + ["peft"] * (encoder.adapter is not None)
+    )
+    for extra in extras:
         requirement = f"spacy-bertft[{extra}]{get_minor_version_range(version('spacy-bertft'))}"
         requirements = nlp.meta.setdefault("requirements", [])
         if requirement not in requirements:

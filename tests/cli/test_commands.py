@@ -11,6 +11,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from spacy_bertft import __version__
 from spacy_bertft.cli import app
 from spacy_bertft.cli.commands import COMMANDS
 from spacy_bertft.cli.declarations import Declaration, read_declaration
@@ -168,3 +169,8 @@ def test_a_terminal_shows_at_once_what_is_loaded(monkeypatch, arguments, shown, 
 def _complete(*arguments):
     words = ["bertft", *arguments, ""]
     return {"_BERTFT_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+
+
+def test_version():
+    shown = CliRunner().invoke(app, ["--version"])
+    assert (shown.exit_code, shown.stdout) == (0, f"spacy-bertft {__version__}\n")

@@ -113,6 +113,15 @@ def test_a_text_without_entities_is_no_error(taught):
     assert list_alerts(drawn) == []
 
 
+def test_an_error_of_a_component_is_shown_in_its_column(taught):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bert_ner")
+    alert, broken, fine = format_answers({"broken": nlp, "fine": taught}, Question(TEXT, "attention"))
+    assert alert == ""
+    assert 'role="alert">The model has no weights yet.' in broken
+    assert 'role="alert"' not in fine
+
+
 def test_three_examples(taught, tmp_path):
     docs = [taught.make_doc(text) for text in ("one", " ", "two", "one", "three", "four")]
     DocBin(docs=docs).to_disk(tmp_path / "dev.spacy")
