@@ -107,9 +107,11 @@ def find_window_size(name: str, config: Mapping[str, Any], window: int | None, n
     longest = find_max_positions(config)
     size = min(longest or _LONGEST_DEFAULT_WINDOW, _LONGEST_DEFAULT_WINDOW) if window is None else window
     if longest is not None and size > longest:
-        raise SettingError("window", size, f"at most {longest}, which is as many pieces as {name} can number")
+        raise SettingError(
+            "window", size, f"at most {longest}, which is as many subword tokens as {name} has positions for"
+        )
     if size <= n_special:
-        raise SettingError("window", window, f"more than {n_special} special pieces")
+        raise SettingError("window", window, f"more than {n_special}, the number of special tokens")
     return size - n_special
 
 
@@ -217,7 +219,7 @@ def check_vocab_size(name: str, config: Mapping[str, Any], tokenizer: PieceToken
     if tokenizer.vocab_size > n_known:
         beyond = name_some(tokenizer.list_names_from(n_known))
         raise CheckpointError(
-            f"The tokenizer of {name} has {tokenizer.vocab_size} pieces, its model only {n_known}: it has no "
+            f"The tokenizer of {name} has {tokenizer.vocab_size} subword tokens, its model only {n_known}: it has no "
             f"vector for {beyond}. Expected files that belong together."
         )
     pad_id = config.get("pad_token_id")

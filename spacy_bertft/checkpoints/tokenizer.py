@@ -72,7 +72,7 @@ def _make_with_transformers(folder: Path, problem: str, advice: str) -> str:
             raise ValueError("split_special_tokens = true is not supported")
         content: str = tokenizer.backend_tokenizer.to_str()
         if len(tokenizer) <= len(tokenizer.all_special_ids):
-            raise ValueError("its vocabulary has special pieces only")
+            raise ValueError("its vocabulary has special tokens only")
     return content
 
 

@@ -178,8 +178,8 @@ def configure_gradual_unfreezing(
 
     Args:
         component: Name of the component in the pipeline.
-        every: How long to wait for the next layer.
-        unit: In epochs or in steps.
+        every: After how many epochs or steps the next layer is unfrozen.
+        unit: `epochs` or `steps`.
 
     Raises:
         SettingError: A setting is outside what is allowed.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from spacy_bertft.data.stats import CorpusStats, summarize_lengths
+from spacy_bertft.data.stats import SUBWORD_TOKENS, CorpusStats, summarize_lengths
 from spacy_bertft.pictures.colors import COLORS
 from spacy_bertft.pictures.page import Page, Table
 from spacy_bertft.pictures.plot import make_figure, style_axes, write_plot
@@ -47,11 +47,11 @@ def _make_page(stats: CorpusStats) -> Page:
 def draw_histograms(stats: CorpusStats) -> Figure:
     """Draw a histogram of the lengths in each unit."""
     n_panels = len(stats.lengths)
-    figure = make_figure(8.4, 3.4 * n_panels)
+    figure = make_figure(4.8, 2.8 * n_panels)
     for index, (unit, lengths) in enumerate(stats.lengths.items(), start=1):
         axes = figure.add_subplot(n_panels, 1, index)
         _draw_bars(axes, lengths, unit)
-        _draw_marks(axes, lengths, stats.window if unit == "pieces" else None)
+        _draw_marks(axes, lengths, stats.window if unit == SUBWORD_TOKENS else None)
     return figure
 
 

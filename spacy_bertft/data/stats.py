@@ -27,6 +27,7 @@ from spacy_bertft.errors import DataError, SettingError, format_count
 StatsKind = Literal["ents", "tags", "cats"]
 CountPieces = Callable[[list[str]], Sequence[int]]
 
+SUBWORD_TOKENS = "subword tokens"
 # BERT puts [CLS] before the pieces of a window and [SEP] after them.
 _N_SPECIAL = 2
 _BATCH_SIZE = 512
@@ -87,8 +88,8 @@ class CorpusStats:
 
     @property
     def lengths(self) -> dict[str, NDArray[np.int64]]:
-        """The lengths by unit, `words` and, where they were counted, `pieces`."""
-        pieces = {} if self.piece_lengths is None else {"pieces": self.piece_lengths}
+        """The lengths by unit: words and, where they were counted, subword tokens."""
+        pieces = {} if self.piece_lengths is None else {SUBWORD_TOKENS: self.piece_lengths}
         return {"words": self.word_lengths, **pieces}
 
     def format_rows(self) -> list[tuple[str, ...]]:
@@ -114,10 +115,10 @@ class CorpusStats:
         """Format in one line how many texts there are, and how many need windows."""
         notes = [format_count(self.n_texts, "text")]
         if self.windowed_share is None:
-            notes.append("pieces not counted: no encoder was given")
+            notes.append("subword tokens not counted: no encoder was given")
         else:
             share = f"{self.n_windowed:,} ({self.windowed_share:.2%})"
-            notes.append(f"{share} longer than a window of {self.window:,} pieces")
+            notes.append(f"{share} longer than a window of {self.window:,} subword tokens")
         if self.n_tags_repaired:
             notes.append(f"illegal tags, read as conlleval does: {self.n_tags_repaired:,}")
         if self.columns:
@@ -149,8 +150,8 @@ def measure_corpus(
 
     Args:
         paths: The files.
-        tokenizer: From texts to their numbers of pieces, special ones left out; None to count words only.
-        window: Pieces that a model takes at once, special ones included.
+        tokenizer: From texts to their numbers of subword tokens, special ones left out; None to count words only.
+        window: Subword tokens that a model takes at once, special ones included.
         kind: `ents` counts entities by label, `tags` counts tokens by tag, `cats` counts texts by the labels whose
             value is 0.5 or more. Only `.spacy` files have the last.
         tag_column: The column of the tags in column files: its number from 1, its name, `first` or `last`; None to find
@@ -164,7 +165,7 @@ def measure_corpus(
         SettingError: `kind` is unknown, or `window` has no place for a piece.
     """
     if window <= _N_SPECIAL:
-        raise SettingError("window", window, f"more than {_N_SPECIAL} pieces")
+        raise SettingError("window", window, f"more than {_N_SPECIAL} subword tokens")
     sources = list_paths(paths)
     counted, tally = parse_choice("kind", kind, _KINDS), ColumnTally()
     columns: dict[Path, str] = {}

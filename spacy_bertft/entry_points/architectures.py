@@ -6,12 +6,13 @@ from typing import Any
 from spacy_bertft.entry_points.requirements import find_unmet
 from spacy_bertft.errors import RequirementError
 
-_MODULES = {
-    "build_bert_encoder": "models.encoder.build",
-    "build_shared_encoder": "models.encoder.listener",
-    "build_text_classifier": "models.heads.text",
-    "build_token_classifier": "models.heads.token",
-    "build_transformer_model": "models.stock.model",
+# The module and the registered name, which a config and an error show, of what builds each; a test compares the names.
+_ARCHITECTURES = {
+    "build_bert_encoder": ("models.encoder.build", "spacy-bertft.BertEncoder.v1"),
+    "build_shared_encoder": ("models.encoder.listener", "spacy-bertft.SharedEncoder.v1"),
+    "build_text_classifier": ("models.heads.text", "spacy-bertft.TextClassifier.v1"),
+    "build_token_classifier": ("models.heads.token", "spacy-bertft.TokenClassifier.v1"),
+    "build_transformer_model": ("models.stock.model", "spacy-bertft.TransformerModel.v1"),
 }
 
 
@@ -22,9 +23,10 @@ def __getattr__(attribute: str) -> Any:
         AttributeError: There is no such name.
         RequirementError: A package that it needs is missing, too old or broken.
     """
-    if attribute not in _MODULES:
+    if attribute not in _ARCHITECTURES:
         raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
+    module, name = _ARCHITECTURES[attribute]
     try:
-        return getattr(import_module(f"spacy_bertft.{_MODULES[attribute]}"), attribute)
+        return getattr(import_module(f"spacy_bertft.{module}"), attribute)
     except Exception as error:
-        raise RequirementError(f"The architecture {attribute}", find_unmet(), error) from error
+        raise RequirementError(f"The architecture {name}", find_unmet(), error) from error

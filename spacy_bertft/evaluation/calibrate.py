@@ -111,7 +111,7 @@ def calibrate(
     if plot_path is not None and figures:
         tables = [Table(report.format_rows()), *(_tabulate(one) for one in figures)]
         shown = "Reliability before and after; precision and recall by min_score"
-        page = Page(f"Calibration of {target.name}", str(report), shown, tables)
+        page = Page(f"Calibration of {target.name}", str(report), shown, tables, is_wide=True)
         write_plot(partial(draw_calibration, figures), plot_path, page)
     return report
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from spacy_bertft.errors import format_count
 from spacy_bertft.evaluation.confusion import ConfusionMatrix
 from spacy_bertft.evaluation.counts import F1, Figures
 from spacy_bertft.evaluation.reliability import Confidence, Sweep
@@ -85,7 +86,7 @@ def draw_calibration(figures: Sequence[Confidence]) -> Figure:
 
 def draw_learning_curve(log: TrainingLog) -> Figure:
     """Draw the score on the development set over the steps of training, and below it the losses."""
-    figure = make_figure(7.2, 5.6)
+    figure = make_figure(4.8, 4.8)
     above, below = figure.subplots(2, 1, sharex=True)
     style_axes(above, "Score on the development set, in percent")
     style_axes(below, "Loss since the previous evaluation")
@@ -94,7 +95,7 @@ def draw_learning_curve(log: TrainingLog) -> Figure:
     above.axvline(step, color=COLORS["mark"], linewidth=1, linestyle=(0, (4, 3)))
     side, shift = ("right", -5) if log.best > len(log.steps) / 2 else ("left", 5)
     above.annotate(
-        f"best {best:.2f} after {step:,.0f} steps",
+        f"best {best:.2f} after {format_count(int(step), 'step')}",
         xy=(step, 0.03),
         xycoords=("data", "axes fraction"),
         xytext=(shift, 0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -11,13 +12,15 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import srsly
 from markupsafe import Markup
 from spacy.language import Language
 
+from spacy_bertft.checkpoints.checkpoint import read_config
 from spacy_bertft.components.pipelines import name_pipelines
 from spacy_bertft.data.histogram import draw_histograms
 from spacy_bertft.data.stats import CorpusStats, StatsKind, measure_corpus
-from spacy_bertft.errors import DataError, SettingError, format_count
+from spacy_bertft.errors import CheckpointError, DataError, SettingError, format_count
 from spacy_bertft.evaluation import charts, tables
 from spacy_bertft.evaluation.bootstrap import Resampling
 from spacy_bertft.evaluation.counts import compare_f1, measure_figures
@@ -205,8 +208,7 @@ def _evaluate(pipeline: Path | str, data_path: Path | str, n_errors: int) -> tup
 def _list_facts(nlp: Language, evaluation: Evaluation) -> dict[str, str]:
     """List what the figures depend on: the encoders, the day and the versions."""
     encoders = [_find_encoder(nlp, result) for result in evaluation.results]
-    # Of a folder the end; a hub id has no more than two parts.
-    names = dict.fromkeys("/".join(Path(each.settings.name).parts[-2:]) for each in encoders if each)
+    names = dict.fromkeys(name_encoder(each) for each in encoders if each)
     versions = [f"{nlp.meta['lang']}_{nlp.meta['name']} {nlp.meta['version']}"]
     versions += [f"{package} {version(package)}" for package in _PACKAGES]
     return {"Encoder": ", ".join(names), "Date": date.today().isoformat(), "Versions": ", ".join(versions)}
@@ -216,6 +218,18 @@ def _find_encoder(nlp: Language, result: ComponentResult) -> BertEncoder | None:
     """Find the encoder of a component that has one of ours."""
     component: Any = nlp.get_pipe(result.component)
     return component.model.find_source() if isinstance(component.model, HeadModel) else None
+
+
+def name_encoder(encoder: BertEncoder) -> str:
+    """Name an encoder; one that was read from a folder by its configuration, if that is still there, and its size."""
+    folder = Path(encoder.settings.name)
+    name = "/".join(folder.parts[-2:])  # of a folder the end; a hub id has no more than two parts
+    with suppress(CheckpointError):
+        if read_config(folder) == encoder.shim.spec["config"]:
+            source = srsly.read_json(folder / "config.json").get("_name_or_path")
+            name = f"{name}, from {source}" if source else name
+    family = encoder.shim.spec["config"]["model_type"]
+    return f"{name} ({family}, {encoder.module.n_layers} layers of width {encoder.module.width})"
 
 
 def _measure_lengths(nlp: Language, data_path: Path, result: ComponentResult) -> CorpusStats:

@@ -65,7 +65,7 @@ class PretrainReport:
         rows = [
             ("", "trained on", "held out"),
             ("texts", f"{self.n_texts:,}", f"{self.n_held_out:,}"),
-            ("pieces", f"{self.n_pieces:,}", f"{self.n_pieces_held_out:,}"),
+            ("subword tokens", f"{self.n_pieces:,}", f"{self.n_pieces_held_out:,}"),
         ]
         if self.loss_before is not None and self.loss_after is not None:
             with np.errstate(over="ignore"):  # the perplexity of a large loss is infinite
@@ -81,7 +81,11 @@ class PretrainReport:
     def format_course(self) -> str:
         """Format the course of the training as running text."""
         steps, left_out = format_count(self.n_steps, "step"), format_left_out(self.n_left_out)
-        head = "" if self.has_had_head else " The head that predicts masked pieces is new: the checkpoint had none."
+        head = (
+            ""
+            if self.has_had_head
+            else " The head that predicts masked subword tokens is new: the checkpoint had none."
+        )
         return f"{steps} in {self.seconds:,.0f} s. Left out: {left_out}.{head}"
 
     def __str__(self) -> str:
@@ -122,7 +126,7 @@ def pretrain(
         steps: Number of steps; by default as many as the epochs need.
         batch_pieces: Maximum subword tokens of a step, padding included.
         window: Maximum subword tokens of a window over a long text, special ones included; by default 512, or as
-            many as the model can number.
+            many as the model has positions.
         learn_rate: The highest learning rate, after a warmup over a tenth of the steps; then it falls to 0.
         mask_rate: Share of the subword tokens, or words, that are masked.
         whole_words: Mask all subword tokens of a word together.
@@ -160,7 +164,9 @@ def pretrain(
     texts, held_out = _cut(read, checkpoint, window, mask_rate, whole_words=whole_words)
     for part, purpose in ((texts, "to train on"), (held_out, "to hold out")):
         if part is not None and not part.n_pieces:
-            raise DataError(f"{text_path}: {encoder} knows no piece of the texts {purpose}. Is it for this language?")
+            raise DataError(
+                f"{text_path}: {encoder} knows no subword token of the texts {purpose}. Is it for this language?"
+            )
     adapted = adapt_checkpoint(checkpoint, texts, held_out, settings)
     report = PretrainReport(
         encoder=Path(encoder).name if Path(encoder).is_dir() else encoder,
@@ -193,7 +199,7 @@ def _check_settings(settings: MaskedSettings, mask_rate: float) -> None:
     for name, value, is_allowed, expected in (
         ("epochs", settings.epochs, settings.epochs >= 1, "a positive number"),
         ("steps", settings.n_steps, settings.n_steps is None or settings.n_steps >= 1, "a positive number"),
-        ("batch_pieces", settings.batch_pieces, settings.batch_pieces >= 1, "a positive number of pieces"),
+        ("batch_pieces", settings.batch_pieces, settings.batch_pieces >= 1, "a positive number of subword tokens"),
         ("learn_rate", settings.learn_rate, 0 < settings.learn_rate < math.inf, "a rate above 0"),
         ("mask_rate", mask_rate, 0 < mask_rate < 1, "a share above 0 and below 1"),
     ):

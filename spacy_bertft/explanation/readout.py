@@ -121,8 +121,8 @@ def read_entity(model: TokenModel, target: EntityTarget, plan: EncodingPlan, mix
     piece = plan.token_piece[bounds[0] : bounds[1]]
     if not len(piece):
         raise DataError(
-            f"The tokens {target.token_start} to {target.token_end} have no piece, so the model says nothing of them. "
-            "Expected a span with words in it."
+            f"The tokens {target.token_start} to {target.token_end} have no subword token, so the model says nothing "
+            "of them. Expected a span with words in it."
         )
     tags = np.array(target.spell(len(piece)), dtype=np.intp)
     owner = plan.layout.windows.find_owners(piece)

@@ -34,7 +34,7 @@ class Page(NamedTuple):
         notes: A line below the heading.
         picture_name: What the picture shows, for screen readers.
         tables: Tables below the picture.
-        is_wide: Whether the picture keeps its own width, rather than fill the column of the text.
+        is_wide: Whether the picture is wider than a column of text; a narrow screen scrolls it.
     """
 
     title: str

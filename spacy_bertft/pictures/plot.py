@@ -27,7 +27,7 @@ _OWN_ID = re.compile(r'(?: id="| (?:xlink:)?href="#|url\(#)')
 
 
 def make_figure(width: float, height: float) -> Figure:
-    """Make an empty figure; sizes are in inches."""
+    """Make an empty figure; sizes are in inches. A width of 5 can be read on a telephone."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 

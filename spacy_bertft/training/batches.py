@@ -32,14 +32,14 @@ def configure_batch_by_pieces(
     """Configure `spacy-bertft.batch_by_pieces.v1`: batches by pieces, padding included.
 
     Args:
-        encoder: Folder or hub id of the checkpoint whose tokenizer counts the pieces.
-        size: Most pieces of a batch: its examples times the longest of them. A longer example is a batch of its own.
-        buffer: Examples that are sorted by length together. The batches of a buffer come in random order.
+        encoder: Folder or hub id of the checkpoint whose tokenizer counts the subword tokens.
+        size: Maximum subword tokens of a batch, padding included. A longer example is a batch of its own.
+        buffer: Number of examples that are sorted by length together; their batches come in random order.
         augmenter: `spacy-bertft.swap_entities.v1`. Here it changes each example anew in every epoch; in the section of
             a corpus, which spaCy reads once, an example would be changed once and for all.
         join_level: Share of the examples that are joined to longer ones, anew in every epoch, so that the model also
-            learns from texts of many sentences. Examples with categories are not joined.
-        join_words: Up to how many tokens are joined.
+            sees texts of many sentences. Examples with categories are not joined.
+        join_words: Maximum tokens of a joined example.
 
     Returns:
         A function from examples to batches. Nothing is read before it is called.

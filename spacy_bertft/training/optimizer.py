@@ -30,12 +30,12 @@ class AdamW(Optimizer):
     their weights never leave torch, and the gradient is clipped by its norm over the whole model.
 
     Args:
-        learn_rate: Rate, or a schedule of rates.
-        weight_decay: Decay per step, times the learning rate, of parameters with two or more axes.
+        learn_rate: Learning rate, or a schedule of learning rates.
+        weight_decay: Weight decay per step, times the learning rate; not of biases and normalization.
         beta1: Decay of the mean of gradients.
         beta2: Decay of the mean of squared gradients.
         eps: Added to the root of the squared mean.
-        grad_clip: Largest norm of the gradient of one torch model; 0 turns clipping off.
+        grad_clip: Maximum norm of the gradient of one torch model; 0 turns clipping off.
         average_decay: Decay per step of an exponential moving average of the weights; 0 keeps none. spaCy evaluates
             and saves the averaged weights. In the first steps the decay is lower, `(1 + t) / (10 + t)`.
 

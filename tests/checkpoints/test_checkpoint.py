@@ -84,7 +84,7 @@ def test_a_damaged_config_is_named(content: bytes, problem: str, tmp_path: Path)
 def test_a_tokenizer_larger_than_the_vocabulary_is_refused(folder: Path) -> None:
     size = read_tokenizer(str(folder)).vocab_size
     edit_config(folder, vocab_size=size - 1)
-    with pytest.raises(CheckpointError, match=rf"bert has {size} pieces, its model only {size - 1}:"):
+    with pytest.raises(CheckpointError, match=rf"bert has {size} subword tokens, its model only {size - 1}:"):
         read_checkpoint(str(folder))
     edit_config(folder, vocab_size=size + 1)
     assert read_checkpoint(str(folder)).config["vocab_size"] == size + 1
@@ -112,7 +112,7 @@ def test_a_folder_without_tokenizer_is_named(folder: Path) -> None:
 def test_a_vocabulary_without_words_is_refused(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]))
-    with pytest.raises(CheckpointError, match="its vocabulary has special pieces only"):
+    with pytest.raises(CheckpointError, match="its vocabulary has special tokens only"):
         read_checkpoint(str(folder))
 
 

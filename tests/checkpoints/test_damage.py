@@ -251,7 +251,7 @@ def test_code_that_a_checkpoint_brings_is_not_run(has_vocabulary, folder, tmp_pa
         ({"layer_norm_eps": float("nan")}, ""),
         ({"hidden_act": 7}, "hidden_act = 7. Expected one like 'gelu'"),
         ({"hidden_act": None}, "hidden_act = None. Expected one like 'gelu'"),
-        ({"vocab_size": 22}, "23 pieces, its model only 22"),
+        ({"vocab_size": 22}, "23 subword tokens, its model only 22"),
         ({"vocab_size": "many"}, "vocab_size 'many'"),
         ({"hidden_dropout_prob": 7}, "dropout"),
         ({"model_type": ["bert"]}, "names no model_type"),
@@ -362,8 +362,8 @@ def change_tokenizer(folder: Path, change: Callable[[dict[str, Any]], object]) -
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda t: t["model"]["vocab"].update(u=23), "24 pieces, its model only 23"),
-        (lambda t: t["model"]["vocab"].update(u=2**32 - 1), "4294967296 pieces, its model only 23"),
+        (lambda t: t["model"]["vocab"].update(u=23), "24 subword tokens, its model only 23"),
+        (lambda t: t["model"]["vocab"].update(u=2**32 - 1), "4294967296 subword tokens, its model only 23"),
         (lambda t: t["model"]["vocab"].update(u=2**40), "tokenizer.json cannot be read"),
         (lambda t: t["model"]["vocab"].update(u=-1), "tokenizer.json cannot be read"),
         (lambda t: t["model"].update(type="Evil"), "tokenizer.json cannot be read"),

@@ -178,6 +178,6 @@ def test_pieces_that_the_model_does_not_know_are_named(checkpoint: str, tmp_path
     (folder / TOKENS).write_text(json.dumps({"<ent>": 150}))
     size = json.loads((folder / "config.json").read_text())["vocab_size"]
     with pytest.raises(
-        CheckpointError, match=f"has {size + 1} pieces, its model only {size}: it has no vector for <ent>"
+        CheckpointError, match=f"has {size + 1} subword tokens, its model only {size}: it has no vector for <ent>"
     ):
         read_checkpoint(str(folder))

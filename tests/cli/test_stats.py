@@ -43,7 +43,7 @@ def test_words_only(source: Path) -> None:
     result = CliRunner().invoke(app, ["stats", str(source)])
     assert result.exit_code == 0, result.output
     assert "[x]" in result.stdout
-    assert "2 texts; pieces not counted" in result.stdout
+    assert "2 texts; subword tokens not counted" in result.stdout
 
 
 def test_columns(source: Path) -> None:
@@ -61,7 +61,7 @@ def test_with_an_encoder_and_a_plot(source: Path, tmp_path: Path, encoders: list
     result = CliRunner().invoke(app, ["stats", str(source), *options])
     assert result.exit_code == 0, result.output
     assert encoders == ["some/encoder"]
-    assert "1 (50.00%) longer than a window of 10 pieces" in result.stdout
+    assert "1 (50.00%) longer than a window of 10 subword tokens" in result.stdout
     assert plot.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 

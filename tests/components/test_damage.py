@@ -171,7 +171,7 @@ MODEL_CHANGES: Mapping[str, tuple[Callable[[Any], None], str]] = {
     "too deep": (set_config(num_hidden_layers=10**9), "num_hidden_layers = 1000000000"),
     "too long": (set_config(max_position_embeddings=10**12), "far larger than its weights"),
     "too many words": (set_config(vocab_size=10**12), "far larger than its weights"),
-    "too few words": (set_config(vocab_size=22), "23 pieces, its model only 22"),
+    "too few words": (set_config(vocab_size=22), "23 subword tokens, its model only 22"),
     "padding": (set_config(pad_token_id=23), "Padding_idx must be within num_embeddings"),
     "no family": (set_config(model_type="evil"), "'evil' is no encoder of text"),
     "no name of a family": (set_config(model_type=["bert"]), "unhashable type: 'list'"),
@@ -282,7 +282,7 @@ def test_a_folder_of_spacy_with_unknown_settings_is_an_error_of_spacy_or_of_ours
     for old, new, problem in (
         ("window = null", "window = null\nwindows = 3", "windows"),
         ("window = null", 'window = "wide"', "window"),
-        ("window = null", "window = 0", "window = 0. Expected a positive number of pieces"),
+        ("window = null", "window = 0", "window = 0. Expected a positive number of subword tokens"),
         ('decoder = "crf"', 'decoder = "evil"', "decoder"),
         ('factory = "bert_ner"', 'factory = "bert_evil"', "bert_evil"),
         ("spacy-bertft.BertEncoder.v1", "evil.Encoder.v1", "evil.Encoder.v1"),

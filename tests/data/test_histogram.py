@@ -33,7 +33,7 @@ def test_the_page_holds_everything_as_text(tmp_path: Path) -> None:
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
     assert "1 longer, up to 400" in page
-    assert "1 (1.00%) longer than a window of 32 pieces" in page
+    assert "1 (1.00%) longer than a window of 32 subword tokens" in page
 
 
 def test_the_page_needs_no_other_file_and_follows_the_theme(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_rows_have_equal_lengths(source: Path) -> None:
     assert {len(row) for row in stats.format_rows()} == {3}
     assert stats.format_label_rows()[1] == ("YEAR", "2", "66.7%")
     assert stats.format_notes() == (
-        "3 texts; 0 (0.00%) longer than a window of 512 pieces; words in column 1, tags in column 2 of 2."
+        "3 texts; 0 (0.00%) longer than a window of 512 subword tokens; words in column 1, tags in column 2 of 2."
     )
 
 

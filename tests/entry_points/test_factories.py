@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from spacy.util import get_minor_version_range, load_config, registry
 
 from spacy_bertft import __version__
 from spacy_bertft.entry_points import architectures, factories
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import RequirementError, SettingError
 
 ROOT = Path(__file__).parent.parent.parent
 BROKEN = 'raise ImportError("libcudart.so.12: cannot open shared object file")\n'
@@ -32,6 +34,7 @@ MODEL = {"@architectures": "spacy-bertft.TokenClassifier.v1"}
 # Of a recipe: the factory, and where its settings are.
 RECIPES = {"ner": "bert_ner", "tagger": "bert_tagger", "textcat": "bert_textcat"}
 RECIPES["textcat_multilabel"] = "bert_textcat_multilabel"
+ARCHITECTURES = [each for each in entry_points(group="spacy_architectures") if each.module == architectures.__name__]
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_spacy_works_with_a_broken_torch_and_our_components_say_what_is_broken(f
     assert list(found) == ["bert_ner []", "bert_tagger ['overwrite']", "bert_ner ['model']"]
     for kind, message in found.values():
         assert kind == "RequirementError"
-        assert message.startswith("The architecture build_")
+        assert message.startswith("The architecture spacy-bertft.")
         assert "cannot be used: ImportError: libcudart.so.12: cannot open shared object file." in message
         assert message.endswith("Run `pip check`, or install again what is broken.")
 
@@ -64,6 +67,16 @@ def test_commands_of_spacy_work_with_a_broken_torch(folder: Path) -> None:
     done = run_python("-m", "spacy", "info", folder=folder)
     assert done.returncode == 0, done.stderr
     assert "spaCy version" in done.stdout
+
+
+@pytest.mark.parametrize("point", ARCHITECTURES, ids=lambda point: point.name)
+def test_what_an_architecture_needs_is_named_with_it(point: EntryPoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise ImportError("broken")
+
+    monkeypatch.setattr(architectures, "import_module", fail)
+    with pytest.raises(RequirementError, match=f"^The architecture {re.escape(point.name)} cannot be used: "):
+        point.load()
 
 
 def test_other_names_are_unknown() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from datetime import date
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import spacy
+import srsly
 from small_checkpoints import TEXTS, make_checkpoint
 from spacy.tokens import DocBin
 from taught_pipelines import GOLD, make_examples, make_taught_pipeline
@@ -19,8 +22,9 @@ from taught_pipelines import GOLD, make_examples, make_taught_pipeline
 from spacy_bertft.errors import DataError, MissingExtraError, SettingError
 from spacy_bertft.evaluation.counts import measure_figures
 from spacy_bertft.evaluation.evaluate import evaluate
-from spacy_bertft.evaluation.report import report
+from spacy_bertft.evaluation.report import name_encoder, report
 from spacy_bertft.evaluation.tables import format_f1
+from spacy_bertft.models.encoder.build import build_bert_encoder
 
 TAGS = {"bert_tagger": [{"tags": [("NOUN", "VERB")[len(word) % 2] for word in text.split()]} for text in TEXTS[:1]]}
 # Other answers than those that were taught: a wrong label, a wrong boundary, a spurious one, a missed one.
@@ -54,7 +58,7 @@ def folder(tmp_path_factory, checkpoint):
 
 @pytest.fixture(scope="module")
 def written(folder):
-    row = {"epoch": 0, "step": 7, "losses": {"bert_ner": 2.5}, "scores": {"ents_f": 12.25}, "score": 0.1225}
+    row = {"epoch": 0, "step": 1, "losses": {"bert_ner": 2.5}, "scores": {"ents_f": 12.25}, "score": 0.1225}
     (folder / "log.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
     found = report(folder / "model-best", folder / "dev.spacy", folder / "out.html", against=folder / "other")
     (folder / "log.jsonl").unlink()
@@ -117,11 +121,12 @@ def test_the_page_holds_everything_and_needs_nothing(written):
         "Learning curve",
     ):
         assert re.search(rf"<h([123])[^>]*>{heading}(?: <small>\w+</small>)?</h\1>", page), heading
-    assert 'per text</th><th scope="col">words</th><th scope="col">pieces' in page
+    assert 'per text</th><th scope="col">words</th><th scope="col">subword tokens' in page
     assert re.search(r"<p>Tokens with the correct BIO tag, [a-z ]+: [\d.]+ \([\d.]+ to [\d.]+\) %\.</p>", page)
     assert re.search(r"<p>Texts with all labels correct: [\d.]+ \([\d.]+ to [\d.]+\) %\.</p>", page)
     assert "No document has gold tags, so there is nothing to measure." in page
-    assert '<th scope="row">7</th><td>12.25</td><td>12.25</td><td>2.50</td>' in page
+    assert "best 12.25 after 1 step<" in page
+    assert '<th scope="row">1</th><td>12.25</td><td>12.25</td><td>2.50</td>' in page
     assert "<script" not in page
     assert not re.search(r"(?:src|href)=\"(?!#)|@import|url\((?!#)|javascript:| on\w+=", page)
     assert "prefers-color-scheme: dark" in page
@@ -145,7 +150,27 @@ def test_the_card_sums_up_what_the_tables_say(written):
     assert len(re.findall(r"<dt>Calibration</dt><dd>[A-Z][^.]+\. Mean probability", card)) == 3
     assert f"<dt>Date</dt><dd>{date.today().isoformat()}</dd>" in card
     assert f"en_pipeline 0.0.0, spacy-bertft 0.1.0, spacy {spacy.__version__}, transformers " in card
-    assert re.search(r"<dt>Encoder</dt><dd>[^<,]+/[^<,]+</dd>", card)
+    assert re.search(r"<dt>Encoder</dt><dd>[^<,]+/[^<,]+ \(bert, [^<]+\)</dd>", card)
+
+
+def test_a_copy_of_an_encoder_is_named_by_its_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = Path(make_checkpoint(tmp_path / "encoder"), "config.json")
+    srsly.write_json(path, srsly.read_json(path) | {"_name_or_path": "some/bert"})
+    encoder = build_bert_encoder("encoder")
+    encoder.initialize()
+    assert re.fullmatch(r"encoder, from some/bert \(bert, \d layers of width \d+\)", name_encoder(encoder))
+    srsly.write_json(path, srsly.read_json(path) | {"pad_token_id": 1})  # another one since
+    assert name_encoder(encoder).startswith("encoder (bert, ")
+    shutil.rmtree("encoder")
+    assert name_encoder(encoder).startswith("encoder (bert, ")
+
+
+def test_every_table_says_what_it_shows(written):
+    page = written.path.read_text(encoding="utf-8")
+    tables = re.findall(r"<table[^>]*>\s*(<[a-z]+)", page)
+    assert len(tables) > 15
+    assert set(tables) == {"<caption"}
 
 
 def test_every_heading_is_in_the_contents(written):

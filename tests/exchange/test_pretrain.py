@@ -78,7 +78,7 @@ def test_the_checkpoint_is_whole(checkpoint, texts, tmp_path):
     card = (folder / "README.md").read_text()
     assert "pipeline_tag: fill-mask" in card
     assert f"# {Path(checkpoint).name}, pretrained on more texts" in card
-    assert "The head that predicts masked pieces is new" in card
+    assert "The head that predicts masked subword tokens is new" in card
     assert str(tmp_path) not in card
 
 
@@ -177,14 +177,14 @@ def test_errors(checkpoint, texts, tmp_path):
         with pytest.raises(SettingError) as caught:
             pretrain(texts, folder, **default | {name: value})
         assert caught.value.name == name
-    with pytest.raises(SettingError, match="special pieces"):
+    with pytest.raises(SettingError, match="the number of special tokens"):
         pretrain(texts, folder, **default, window=2)
     with pytest.raises(CheckpointError, match="itself"):
         pretrain(texts, checkpoint, **default)
     with pytest.raises(CheckpointError, match=r"holds texts\.jsonl"):
         pretrain(texts, tmp_path, **default)
     (tmp_path / "odd.txt").write_text("漢字\n☃\n")
-    with pytest.raises(DataError, match="knows no piece"):
+    with pytest.raises(DataError, match="knows no subword token"):
         pretrain(tmp_path / "odd.txt", folder, **default, dev=0.0)
     wordless = make_checkpoint(tmp_path / "wordless", "xlm-roberta")
     tokenizer = make_unigram()
@@ -194,7 +194,7 @@ def test_errors(checkpoint, texts, tmp_path):
         pretrain(texts, folder, encoder=str(wordless), whole_words=True)
     bare = make_checkpoint(tmp_path / "bare", "bert")
     make_word_level().save(str(bare / "tokenizer.json"))
-    with pytest.raises(CheckpointError, match="no piece such as"):
+    with pytest.raises(CheckpointError, match="no mask token such as"):
         pretrain(texts, folder, encoder=str(bare), steps=1)
     assert not folder.exists()
 

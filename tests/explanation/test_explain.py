@@ -345,7 +345,7 @@ def test_entities_that_make_no_sense(nlp):
         attribute(nlp, doc, Span(doc, 0, 1, label="UNKNOWN"), "attention")
     with pytest.raises(SettingError, match="a span of the document that is explained"):
         attribute(nlp, nlp("show me"), Span(doc, 0, 1, label="TITLE"), "attention")
-    with pytest.raises(DataError, match="have no piece"):
+    with pytest.raises(DataError, match="have no subword token"):
         attribute(nlp, doc, Span(doc, 2, 3, label="TITLE"), "attention")
     with pytest.raises(DataError, match="bert_ner has found no entity ACTOR in 'show me"):
         attribute(nlp, doc, "ACTOR", "attention", "bert_ner")

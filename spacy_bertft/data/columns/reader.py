@@ -30,13 +30,14 @@ def configure_column_corpus(
 
     Args:
         path: The column file.
-        scheme: The tag scheme; None to guess it.
-        n_sents: How many sentences go into an example, at most.
-        orphans: `error` or `repair`.
-        limit: How many examples to read; 0 for all.
-        tag_column: The column of the tags: its number from 1, its name, `first` or `last`; None to find it.
+        scheme: The tag scheme: `bio`, `iob1`, `biluo` or `bioes`; by default guessed from the tags.
+        n_sents: Maximum sentences of an example.
+        orphans: What to do with tags in invalid places, such as I-PER after O: `error`, or `repair` as conlleval does.
+        limit: Maximum number of examples; 0 for all.
+        tag_column: The column of the tags: its number from 1, its name, `first` or `last`; by default found in
+            the file.
         kind: `ents` for entities, `tags` for `token.tag_`.
-        word_column: The column of the words, as `tag_column`.
+        word_column: The column of the words, likewise.
 
     Returns:
         A function from a pipeline to its examples. As with spaCy's own corpus, the predicted side is what the

@@ -23,7 +23,7 @@ def build_shared_encoder(upstream: str = "*", grad_factor: float = 1.0) -> Share
     Args:
         upstream: Name of the component with the encoder: a `bert_encoder` of ours, or a `transformer` of
             spacy-transformers; `*` for the nearest before the head.
-        grad_factor: Factor on the gradient that goes back to the encoder; 0 keeps this head from teaching it.
+        grad_factor: Factor on the gradient that goes back to the encoder; with 0 this head does not train it.
     """
     if find_spec("spacy_transformers") is None:
         return SharedEncoder(upstream, grad_factor)

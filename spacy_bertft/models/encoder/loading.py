@@ -51,7 +51,7 @@ def build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
     size = find_window_size(settings.name, spec["config"], settings.window, module.tokenizer.n_special)
     stride = settings.stride or choose_stride(size)
     if stride > size:
-        raise SettingError("stride", stride, f"at most {size}, or pieces between two windows would be lost")
+        raise SettingError("stride", stride, f"at most {size}, or subword tokens between two windows would be lost")
     module.window = WindowSize(size, stride)
     module.always_frozen = count_frozen(settings.frozen_layers, module.n_layers)
     module.freeze(module.always_frozen)

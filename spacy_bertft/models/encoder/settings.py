@@ -17,23 +17,23 @@ class EncoderSettings:
 
     Attributes:
         name: Folder or hub id of the checkpoint to start from. A trained pipeline does not need it any more.
-        window: Most pieces of a window, special pieces included. By default as many as the model can number, at
-            most 512.
-        stride: Pieces from one window of a long text to the next; by default two windows share a quarter of their
-            pieces, at most 64.
-        max_pieces: Most pieces, padding included, of one forward pass.
+        window: Maximum subword tokens of a window, special ones included. By default as many as the model has
+            positions, at most 512.
+        stride: Subword tokens from the start of one window of a long text to that of the next; by default two windows
+            overlap by a quarter, at most 64.
+        max_pieces: Maximum subword tokens of one forward pass, padding included.
         precision: `"auto"` computes in bfloat16 where the hardware multiplies it natively, else in float32; `"fp32"`
             and `"bf16"` insist. `"fp16"` and `"int8"`, 8-bit integers in the dense layers, are for predictions;
             training is then as with `"auto"`.
-        backend: What predicts: `"torch"`, or `"onnx"`, ONNX Runtime, in float32 or `"int8"`.
-        frozen_layers: What does not learn: `"none"`, `"embeddings"`, a number of layers from the bottom (with the
+        backend: What runs predictions: `"torch"`, or `"onnx"` (ONNX Runtime, in float32 or `"int8"`).
+        frozen_layers: What is not trained: `"none"`, `"embeddings"`, a number of layers from the bottom (with the
             embeddings), `"all_but_last"` layer, or `"all"`.
         layer_lr_decay: Factor on the learning rate from each layer to the one below.
         layers: Which hidden states make the features: `"last"`, `"second_to_last"`, `"sum_last_four"`,
             `"concat_last_four"`, or `"scalar_mix"`, a learned mean over all layers and the embeddings.
-        cache_mb: Megabytes of states that an encoder of which nothing learns keeps over the epochs of a training run;
+        cache_mb: Megabytes of hidden states that a completely frozen encoder keeps over the epochs of a training run;
             0 keeps none.
-        adapter: A low-rank adapter, `@misc = "spacy-bertft.LoRA.v1"`; the weights of the encoder then stay as they are.
+        adapter: A LoRA adapter, `@misc = "spacy-bertft.LoRA.v1"`, which is trained in place of the encoder's weights.
 
     Raises:
         SettingError: A setting is outside what is allowed.
@@ -57,7 +57,7 @@ class EncoderSettings:
         for setting in ("window", "stride", "max_pieces"):
             value = getattr(self, setting)
             if value is not None and value < 1:
-                raise SettingError(setting, value, "a positive number of pieces")
+                raise SettingError(setting, value, "a positive number of subword tokens")
         if not 0 < self.layer_lr_decay <= 1:
             raise SettingError("layer_lr_decay", self.layer_lr_decay, "a factor above 0, at most 1")
         if self.cache_mb < 0:

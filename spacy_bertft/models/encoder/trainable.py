@@ -22,13 +22,13 @@ class Lora:
     """The settings of an adapter for an encoder, whose own weights then stay as they are. Needs the extra `peft`.
 
     Attributes:
-        rank: Rank of the two matrices next to each weight matrix.
+        rank: Rank of the two low-rank matrices of each linear layer.
         alpha: Their product is scaled by `alpha / rank`.
-        dropout: Rate of dropout before them.
-        targets: Ends of the names of the linear layers that get them, such as `["query", "value"]`; by default all
-            within the layers of the encoder.
-        save: `"apart"` writes them in peft's format into a directory `adapter` next to the encoder; `"merged"` writes
-            an encoder with the product added to its weights, which needs no peft.
+        dropout: Rate of dropout on their input.
+        targets: The linear layers with an adapter, by the ends of their names, such as `["query", "value"]`; by default
+            all within the layers of the encoder.
+        save: `"apart"` writes the adapter in peft's format into a directory `adapter` next to the encoder; `"merged"`
+            adds it to the weights of the encoder, which then needs no peft.
 
     Raises:
         SettingError: A setting is outside what is allowed.

@@ -223,8 +223,8 @@ def export_checkpoint(model: HeadModel[Any], task: Task, name: str) -> Checkpoin
     names = layout.find_names()
     if not names.keys() <= head.keys():
         raise UnsupportedError(
-            f"{name} has no layer between the first piece and the scores, which every text classifier of transformers "
-            "has. Expected pooling = cls."
+            f"{name} has no layer between the first subword token and the scores, which every text classifier of "
+            "transformers has. Expected pooling = cls."
         )
     encoder = merge_adapter(bert.bert) if spec.get("adapter") else bert.bert.state_dict()
     prefix = bert.bert.base_model_prefix

@@ -22,18 +22,18 @@ class TextModel(HeadModel[NDArray[np.float32]]):
     """`spacy-bertft.TextClassifier.v1`: a linear layer over one vector of each window. Its scores are logits, `(B, L)`.
 
     Args:
-        encoder: Gives the states.
-        pooling: The vector of a window: `"cls"` is the state of its first piece after a dense layer and the activation
-            of the encoder's family (tanh for BERT), which starts from the checkpoint's own pooler where it has one, as
-            in `BertForSequenceClassification`; `"first"` that state itself; `"mean"` and `"max"` are taken over all
-            its pieces.
+        encoder: The encoder of the hidden states.
+        pooling: The vector of a window: `"cls"` is the hidden state of its first subword token after a dense layer and
+            the activation of the encoder's family (tanh for BERT), initialized from the checkpoint's own pooler where
+            it has one, as in `BertForSequenceClassification`; `"first"` is that hidden state itself; `"mean"` and
+            `"max"` are taken over all its subword tokens.
         windows: How the scores of the windows of a long text are combined: their `"mean"`, weighed by length, their
             `"max"`, or those of the `"first"` window.
         dropout: Rate of dropout on the vector; by default that of `[training]`.
         head_lr_scale: Factor on the learning rate of the head.
 
     Attributes:
-        vector: What the encoder is asked for: the pooler of BERT starts from the first piece.
+        vector: What the encoder is asked for: the pooler of BERT starts from the first subword token.
         n_truncated: How many pairs of texts it did not read to their ends, because they did not fit one window.
 
     Raises:

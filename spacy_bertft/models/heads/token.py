@@ -72,20 +72,20 @@ class TokenScores:
 
 
 class TokenModel(HeadModel[TokenScores]):
-    """`spacy-bertft.TokenClassifier.v1`: a linear layer over the first piece of each token, and a decoder.
+    """`spacy-bertft.TokenClassifier.v1`: a linear layer over the first subword token of each token, and a decoder.
 
     Args:
-        encoder: Gives the states.
+        encoder: The encoder of the hidden states.
         decoder: `"crf"` learns scores for the transitions between tags and is trained on whole sequences. `"viterbi"`
-            is trained on each token by itself and searches the best valid sequence; a head that comes from elsewhere
-            gets it. `"greedy"` takes the best tag of each token.
-        dropout: Rate of dropout on the states; by default that of `[training]`.
-        head_lr_scale: Factor on the learning rate of the layer and the decoder.
-        token_loss: Weight of the cross-entropy of each token by itself, added to the loss of the whole sequence.
+            is trained on each token separately and finds the best valid tag sequence; imported heads use it.
+            `"greedy"` takes the best tag of each token.
+        dropout: Rate of dropout on the hidden states; by default that of `[training]`.
+        head_lr_scale: Factor on the learning rate of the linear layer and the decoder.
+        token_loss: Weight of the cross-entropy of each token, added to the loss of the whole sequence.
         label_smoothing: Share of the target of that cross-entropy that is spread over all tags. Where tokens are
-            trained by themselves (`"viterbi"`, `"greedy"`), the whole loss is smoothed.
-        consistency: Weight of the divergence between two passes through the model, each with its own dropout. If it is
-            not 0, a step of training takes twice as long. Only over an encoder of its own.
+            trained separately (`"viterbi"`, `"greedy"`), the whole loss is smoothed.
+        consistency: Weight of R-Drop: the divergence between two passes through the model, each with its own dropout.
+            Above 0, a training step takes twice as long. Needs an encoder of its own.
 
     Raises:
         SettingError: A setting is outside what is allowed.

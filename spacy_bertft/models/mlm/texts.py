@@ -220,6 +220,6 @@ def make_masking_rule(name: str, tokenizer: PieceTokenizer, pad_id: int, rate: f
     """
     mask_id = tokenizer.find_mask_id()
     if mask_id is None:
-        raise CheckpointError(f"The tokenizer of {name} has no piece such as [MASK]. Expected that of an encoder.")
+        raise CheckpointError(f"The tokenizer of {name} has no mask token such as [MASK]. Expected that of an encoder.")
     [known] = np.nonzero(tokenizer.names != "")
     return MaskingRule(rate, mask_id, np.setdiff1d(known, tokenizer.list_special_ids(pad_id)))

@@ -36,19 +36,19 @@ def build_transformer_model(
 ) -> Model[list[Doc], Any]:
     """Build a model that replaces `spacy-transformers.TransformerModel.v3` by a change of one line in a config.
 
-    The same spans are encoded and the same pieces aligned, so that what listens finds what it was trained on. They are
+    The same spans are encoded and the same subword tokens aligned, so listeners find what they learned on. They are
     run in buckets of similar length, in bfloat16 where the hardware has it, and stored as safetensors. A span with more
-    pieces than the model can number is encoded in windows, where the stock model drops what is too much. States of
-    other layers, attentions and the pooler's output are not given.
+    subword tokens than the model has positions is encoded in windows; the stock model truncates it. States of other
+    layers, attentions and the pooler's output are not given.
 
     Args:
         name: Folder or hub id of the checkpoint to start from. A trained pipeline does not need it any more.
-        get_spans: From documents to the spans of each that are encoded by themselves.
-        tokenizer_config: `use_fast` may be there, and true; nothing else.
-        transformer_config: Nothing, or empty.
+        get_spans: From documents to the spans of each, which are encoded separately.
+        tokenizer_config: Empty, or `use_fast = true`.
+        transformer_config: Must be empty.
         mixed_precision: Compute in bfloat16 where `precision` is `auto`, whatever the hardware.
-        grad_scaler_config: Nothing, or empty: bfloat16 needs no scaling of gradients.
-        max_pieces: Most pieces, padding included, of one forward pass.
+        grad_scaler_config: Must be empty: bfloat16 needs no gradient scaling.
+        max_pieces: Maximum subword tokens of one forward pass, padding included.
         precision: As for `spacy-bertft.BertEncoder.v1`, but not `"int8"`.
 
     Raises:

@@ -96,5 +96,5 @@ def test_epochs_and_steps():
 
 
 def test_a_tokenizer_without_a_mask_is_refused():
-    with pytest.raises(CheckpointError, match=r"of bert has no piece such as \[MASK\]"):
+    with pytest.raises(CheckpointError, match=r"of bert has no mask token such as \[MASK\]"):
         make_masking_rule("bert", PieceTokenizer(make_word_level().to_str()), 0, 0.15)
