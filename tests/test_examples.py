@@ -25,12 +25,14 @@ import srsly
 from planted_words import make_example, make_planted_pipeline, plant
 from small_checkpoints import make_checkpoint
 from spacy.cli import app as spacy_app
+from spacy.language import Language
 from spacy.tokens import DocBin
 from spacy.util import load_config, load_model_from_config
 from thinc.api import Config, fix_random_seed
 from typer.testing import CliRunner
 
 from docs import generated
+from spacy_bertft import errors
 from spacy_bertft.cli import app as our_app
 
 # spaCy's own `package` leaves files to be closed by whoever collects them.
@@ -381,6 +383,25 @@ def test_every_setting_is_in_the_reference(tmp_path):
     assert '| `model.encoder.frozen_layers` | `"none"` |' in table
 
 
+@pytest.mark.parametrize("factory", generated.list_registered()["spacy_factories"])
+def test_every_setting_of_every_factory_is_in_the_reference(factory, tmp_path):
+    """Those of its default model too, at any depth; test_factories.py compares these with the architectures."""
+
+    def flatten(config: dict[str, Any], prefix: str = "") -> Iterator[str]:
+        for name, value in config.items():
+            if not name.startswith("@"):
+                yield f"{prefix}{name}"
+                yield from flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else ()
+
+    (tmp_path / "reference").mkdir()
+    generated.write_settings(tmp_path)
+    table = (tmp_path / "_generated" / "settings.md").read_text(encoding="utf-8")
+    section = table.split(f"\n### `{factory}`\n")[1].split("\n### ")[0]
+    shown = re.findall(r"^\| `([\w.]+)` \| \S.* \| \S.* \|$", section, flags=re.MULTILINE)
+    assert shown == list(dict.fromkeys(shown))
+    assert set(shown) == set(flatten(Language.get_factory_meta(factory).default_config))
+
+
 def test_every_public_name_has_its_place():
     text = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE)
     for name in (name for functions in generated.list_registered().values() for name in functions):
@@ -394,6 +415,13 @@ def test_every_function_has_its_place():
     text = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE)
     for name in set(spacy_bertft.__all__) - {"__version__"}:
         assert re.search(rf"^(```{{function}} |\.\. autofunction:: spacy_bertft\.){name}$", text, re.MULTILINE), name
+
+
+def test_every_error_is_in_the_contents_of_its_page():
+    page = (DOCS / "reference" / "errors.md").read_text(encoding="utf-8")
+    assert re.findall(r"~spacy_bertft\.errors\.(\w+)`", page) == [
+        name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, errors.BertftError)
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import spacy
+import srsly
 from spacy.language import Language
 from spacy.tokens import Doc
 
@@ -38,6 +40,15 @@ def name_pipelines(pipelines: Sequence[Path | str]) -> tuple[str, ...]:
     """Name pipelines by their folders; where two have one name, such as `model-best`, all by their whole paths."""
     names = tuple(Path(pipeline).name for pipeline in pipelines)
     return names if len(set(names)) == len(names) else tuple(map(str, pipelines))
+
+
+def hash_training(nlp: Language) -> str:
+    """Compute what tells one training from another: a hash of the labels and of the scores on the development data.
+
+    Name and version are left out, since a package may get others.
+    """
+    told = {key: nlp.meta.get(key) for key in ("lang", "labels", "performance")}
+    return sha256(srsly.json_dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def find_pipeline_dir(nlp: Language) -> Path:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from spacy_bertft.components.category_scores import UnknownLabelsWarning
 from spacy_bertft.components.ner import BertNer
+from spacy_bertft.components.pipelines import hash_training
 from spacy_bertft.components.tagger import BertTagger
 from spacy_bertft.errors import SettingError, format_count
 from spacy_bertft.evaluation.bootstrap import Resampling
@@ -101,7 +102,7 @@ def evaluate(
     Args:
         pipeline: A trained pipeline: its directory, or its name if it is installed.
         data_path: A .spacy file with gold annotation, as convert writes it.
-        output_path: Write all scores to this JSON file.
+        output_path: Write all scores to this JSON file, with a hash that tells package which training they are of.
         plot_path: Draw categories: the confusion matrix or, where texts may have several labels, the F1 by label.
             An .html, .png or .svg file.
         threshold: Where texts may have several labels, predict those with at least this score, from 0 to 1; by
@@ -124,7 +125,7 @@ def evaluate(
     evaluation = evaluate_examples(nlp, examples)
     if output_path is not None:
         with replace_when_done(Path(output_path)) as path:
-            srsly.write_json(path, evaluation.scores)
+            srsly.write_json(path, {**evaluation.scores, "training": hash_training(nlp)})
     if plot_path is not None:
         tables = [Table(rows) for rows in evaluation.format_tables() + evaluation.format_confusions()]
         title = f"{Path(pipeline).name} on {Path(data_path).name}"

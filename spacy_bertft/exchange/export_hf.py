@@ -73,15 +73,16 @@ def export_hf(
             the pipeline holds.
 
     Raises:
-        DataError: There is no such pipeline, or the file holds no scores, or none of the component.
+        DataError: There is no such pipeline, or the file holds no scores, or none of the component, or those of another
+            pipeline.
         SettingError: There is no such component.
         UnsupportedError: No class of transformers computes the same.
         CheckpointError: Something else is at `output_dir`.
     """
     output_dir = Path(output_dir)
     check_replaceable(output_dir)
-    performance = None if scores_path is None else read_scores(scores_path)
     nlp = load_pipeline(pipeline)
+    performance = None if scores_path is None else read_scores(scores_path, nlp)
     ours = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, BertComponent)}
     name = next(iter(ours)) if component is None and len(ours) == 1 else component
     if name not in ours:

@@ -89,15 +89,15 @@ def package(
     Raises:
         SettingError: A setting is outside what is allowed, or a weight is larger than the format can hold.
         DataError: There is no such pipeline, or an earlier package is there, or spaCy cannot package it; or the file
-            holds no scores.
+            holds no scores, or those of another pipeline.
     """
     parse_choice("precision", precision, list(DTYPES))
     builds = [parse_choice("build", each.strip(), BUILDS) for each in build.split(",")]
     if name is not None and not name.isidentifier():
         raise SettingError("name", name, "what can be imported, such as movie_ner")
     output_dir = Path(output_dir)
-    scores = None if scores_path is None else read_scores(scores_path)
     nlp = load_pipeline(pipeline)
+    scores = None if scores_path is None else read_scores(scores_path, nlp)
     folder = find_pipeline_dir(nlp)
     meta: dict[str, Any] = srsly.read_json(folder / "meta.json")
     prefix = f"{meta['lang']}_"

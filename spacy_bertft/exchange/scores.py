@@ -8,7 +8,9 @@ from typing import Any
 
 import srsly
 from huggingface_hub import EvalResult
+from spacy.language import Language
 
+from spacy_bertft.components.pipelines import hash_training
 from spacy_bertft.errors import DataError, read_reason
 
 # The hub's name of a metric, and what it measures, for scores under the names of spaCy.
@@ -24,16 +26,18 @@ _METRICS = {
 _PREFIXES = {"bert_ner": "ents_", "bert_tagger": "tag_"}
 
 
-def read_scores(path: Path | str) -> dict[str, Any]:
-    """Read scores on a test set, for `performance` in the meta data of a pipeline.
+def read_scores(path: Path | str, nlp: Language) -> dict[str, Any]:
+    """Read the scores of a pipeline on a test set, for `performance` in its meta data.
 
     Where they come from is noted among them, since spaCy writes those on the development data to the same place.
 
     Args:
         path: What `evaluate --output` wrote, of this package or of spaCy.
+        nlp: The pipeline.
 
     Raises:
-        DataError: It cannot be read, or is another file.
+        DataError: It cannot be read, or is another file; or the scores are those of another pipeline: of another
+            training or, where spaCy wrote them, without any label of this one.
     """
     expected = "Expected the file that `spacy-bertft evaluate --output` writes."
     try:
@@ -42,6 +46,14 @@ def read_scores(path: Path | str) -> dict[str, Any]:
         raise DataError(f"{path} cannot be read as JSON: {read_reason(error)}. {expected}") from error
     if not isinstance(scores, dict) or "speed" not in scores:
         raise DataError(f"{path} holds no scores. {expected}")
+    labels = {label for name in ("ents_per_type", "cats_f_per_type") for label in scores.get(name) or {}}
+    is_foreign = labels and labels.isdisjoint(label for found in nlp.meta["labels"].values() for label in found)
+    training = hash_training(nlp)
+    if is_foreign or scores.pop("training", training) != training:
+        raise DataError(
+            f"{path} holds the scores of another pipeline, or of an earlier training of {nlp.path}. Evaluate this one: "
+            f"spacy-bertft evaluate {nlp.path} test.spacy --output {path}"
+        )
     return {**scores, "split": "test"}
 
 

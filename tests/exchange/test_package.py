@@ -197,6 +197,24 @@ def test_other_files_than_scores_are_refused(content, problem, trained, tmp_path
     assert not (tmp_path / "packages").exists()
 
 
+def test_scores_of_another_training_are_refused(trained, tmp_path):
+    """Those of ours are known by the scores on the development data, those of spaCy by their labels."""
+    nlp = spacy.load(trained)
+    nlp.meta["performance"] = {"ents_f": 0.25}
+    nlp.to_disk(tmp_path / "again")
+    DocBin(docs=[example.reference for example in make_examples(nlp)]).to_disk(tmp_path / "test.spacy")
+    evaluate(trained, tmp_path / "test.spacy", tmp_path / "ours.json")
+    srsly.write_json(tmp_path / "spacy.json", {"speed": 1.0, "ents_per_type": {"GENE": {"f": 1.0}}})
+    for name in ("ours", "spacy"):
+        with pytest.raises(
+            DataError, match=rf"{name}\.json holds the scores of another pipeline, .* Evaluate this one"
+        ):
+            package(tmp_path / "again", tmp_path / "packages", scores_path=tmp_path / f"{name}.json")
+    assert not (tmp_path / "packages").exists()
+    report = package(trained, tmp_path / "packages", scores_path=tmp_path / "ours.json", build="none", name="films")
+    assert "training" not in srsly.read_json(report.path / "meta.json")["performance"]
+
+
 def test_errors_leave_nothing_behind(trained, tmp_path, monkeypatch):
     out = tmp_path / "packages"
     for settings, match in (
