@@ -5,20 +5,50 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import takewhile
 from typing import Any, Optional
-from weakref import ref
+from weakref import finalize, ref
 
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
-from thinc.api import Optimizer, set_dropout_rate
+from thinc.api import Model, Optimizer, set_dropout_rate
 
 from spacy_bertft.components.component import check_learn_rate
 from spacy_bertft.components.pipe import BertPipe
+from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.build import BertEncoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.shared import SharedStates
+
+
+class _ListenerMap(dict[str, list[SharedEncoder]]):
+    """The layers that listen, by component.
+
+    `Language.replace_listeners` asks for those of a component by `get`. Next it looks among the attributes of the
+    encoder for what writes the config; this must not be there for our own components, which have no `model.tok2vec`.
+    """
+
+    def __init__(self, encoder: BertEncoder, listeners: dict[str, list[SharedEncoder]]) -> None:
+        super().__init__(listeners)
+        self._encoder = encoder
+
+    def get(self, component_name: str, default: Any = None) -> Any:
+        """Return the layers of a component."""
+        listeners = super().get(component_name, default)
+        self._encoder.attrs.pop("replace_listener_cfg", None)
+        if listeners and listeners[0].replace_config:
+            self._encoder.attrs["replace_listener_cfg"] = listeners[0].replace_config
+        return listeners
+
+
+def _disconnect_stock(states: SharedStates) -> None:
+    """Disconnect spaCy's own components, which are not told when the encoder leaves the pipeline, as ours are."""
+    listener: Any
+    for listener in list(states.listeners):
+        if listener.replace_config:
+            listener.disconnect()
 
 
 class BertEncoderPipe(BertPipe):
@@ -28,7 +58,7 @@ class BertEncoderPipe(BertPipe):
 
     Attributes:
         states: What the heads share.
-        listener_map: The layers that listen, by component; spaCy links them.
+        listener_map: The layers that listen, by component; spaCy empties it and links them again.
     """
 
     model_type = BertEncoder
@@ -37,9 +67,18 @@ class BertEncoderPipe(BertPipe):
     def __init__(self, vocab: Vocab, model: BertEncoder, name: str) -> None:
         super().__init__(vocab, model, name)
         self.states = SharedStates(model)
-        self.listener_map: dict[str, list[SharedEncoder]] = {}
+        self.listener_map = {}
+        finalize(self, _disconnect_stock, self.states)
 
     # What spaCy asks of a component that others listen to.
+
+    @property
+    def listener_map(self) -> dict[str, list[SharedEncoder]]:  # noqa: D102
+        return self._listener_map
+
+    @listener_map.setter
+    def listener_map(self, listeners: dict[str, list[SharedEncoder]]) -> None:
+        self._listener_map = _ListenerMap(self.model, listeners)
 
     @property
     def listeners(self) -> list[SharedEncoder]:
@@ -69,11 +108,39 @@ class BertEncoderPipe(BertPipe):
         return True
 
     def find_listeners(self, component: Any) -> None:
-        """Connect the layer of a later component that listens to this one."""
-        listener = component.encoder if isinstance(component, BertPipe) else None
-        if isinstance(listener, SharedEncoder) and listener.upstream_name in ("*", self.name):
-            listener.connect(self.states)
-            self.add_listener(listener, component.name)
+        """Connect the layers of a later component, one of ours or of spaCy's, that listen to this one.
+
+        Raises:
+            SettingError: A layer of another package listens to this component.
+        """
+        model: Any = getattr(component, "model", None)
+        for node in model.walk() if isinstance(model, Model) else ():
+            if getattr(node, "upstream_name", None) not in ("*", self.name):
+                continue
+            if isinstance(node, SharedEncoder):
+                node.component_name = component.name
+                # That of an `entity_linker`; thinc would take the width of what is learned for its own.
+                residual = [layer for each in model.walk() if each.name.startswith("residual") for layer in each.walk()]
+                node.residual_layers = [layer for layer in residual if layer.has_dim("nO") is None]
+                node.connect(self.states)
+                self.add_listener(node, component.name)
+            else:
+                self._check_foreign(node, component)
+
+    def _check_foreign(self, listener: Any, component: Any) -> None:
+        """Raise if a layer of another package listens to this component, which gives it nothing: it would see zeros.
+
+        Raises:
+            SettingError: It does.
+        """
+        nlp = self.states.pipeline() if self.states.pipeline else None
+        before = (
+            () if nlp is None else takewhile(lambda pipe: pipe is not component, (pipe for _, pipe in nlp.components))
+        )
+        others = [pipe for pipe in before if hasattr(pipe, "find_listeners") and not isinstance(pipe, BertEncoderPipe)]
+        if listener.upstream_name == self.name or not others:
+            where = f"components.{component.name}.model: a layer '{listener.name}' over the bert_encoder {self.name}"
+            raise SettingError(where, listener.upstream_name, '"spacy-bertft.Listener.v1" where that layer is')
 
     # spaCy's verbs, in spaCy's order.
 
@@ -90,6 +157,8 @@ class BertEncoderPipe(BertPipe):
         """
         with self._roll_back_on_error():
             self.model.initialize()
+        for listener in self.states.listeners:
+            listener.initialize()
         if nlp is not None:
             self.states.pipeline = ref(nlp)
 

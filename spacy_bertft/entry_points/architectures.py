@@ -9,8 +9,10 @@ from spacy_bertft.errors import RequirementError
 # The module and the registered name, which a config and an error show, of what builds each; a test compares the names.
 _ARCHITECTURES = {
     "build_bert_encoder": ("models.encoder.build", "spacy-bertft.BertEncoder.v1"),
+    "build_listener": ("models.encoder.tok2vec", "spacy-bertft.Listener.v1"),
     "build_shared_encoder": ("models.encoder.listener", "spacy-bertft.SharedEncoder.v1"),
     "build_text_classifier": ("models.heads.text", "spacy-bertft.TextClassifier.v1"),
+    "build_tok2vec": ("models.encoder.tok2vec", "spacy-bertft.Tok2Vec.v1"),
     "build_token_classifier": ("models.heads.token", "spacy-bertft.TokenClassifier.v1"),
     "build_transformer_model": ("models.stock.model", "spacy-bertft.TransformerModel.v1"),
 }

@@ -20,7 +20,7 @@ from spacy_bertft.models.encoder.module import BertModule, WindowSize
 from spacy_bertft.models.encoder.states import EncodedDocs, Output
 from spacy_bertft.models.runtime.processes import count_workers, run_side_by_side
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, TokenBatch, WindowLayout, align, plan_windows
-from spacy_bertft.tokens.alignment import Ints, group_tokens, join_pieces, take_texts
+from spacy_bertft.tokens.alignment import Ints, find_overlaps, group_tokens, join_pieces, take_texts
 from spacy_bertft.tokens.pairs import encode_pairs, encode_ranges, list_parts
 from spacy_bertft.tokens.windows import cut_buckets
 
@@ -178,18 +178,24 @@ def encode_docs(
         max_pieces: Most pieces, padding included, of one forward pass.
         outputs: What is wanted of the states.
     """
-    poolings: list[Output] = [output for output in outputs if output != "tokens"]
-    has_tokens = "tokens" in outputs
+    poolings: list[Output] = [output for output in outputs if output not in ("tokens", "token_means")]
+    has_tokens = len(poolings) < len(outputs)
     plan = plan_encoding(docs, module.tokenizer, *window, has_tokens=has_tokens, has_texts=bool(poolings))
     layout = plan.layout
-    owner = layout.windows.find_owners(plan.token_piece)
-    column = layout.find_columns(plan.token_piece, owner)
-    tokens, pooled = gather_states(module, layout, max_pieces, owner, column, poolings)
+    known, token, piece = read_tokens(docs), plan.token_index, plan.token_piece
+    if "token_means" in outputs:
+        token, piece = map(np.concatenate, zip((token, piece), find_overlaps(plan.pieces, known), strict=True))
+    owner = layout.windows.find_owners(piece)
+    column = layout.find_columns(piece, owner)
+    states, pooled = gather_states(module, layout, max_pieces, owner, column, poolings)
+    n_rows = len(plan.token_piece)
     if len(plan.text_window) < len(layout.first_lengths):  # other windows are read by heads for tokens only
         index = _to_torch(plan.text_window, module)
         pooled = {pooling: vectors.index_select(0, index) for pooling, vectors in pooled.items()}
+    if "token_means" in outputs:
+        pooled["token_means"] = _average(states[n_rows:], token[n_rows:], len(known.char_start))
     return EncodedDocs(
-        vectors={"tokens": tokens, **pooled},
+        vectors={"tokens": states[:n_rows], **pooled},
         token_index=plan.token_index,
         token_end=plan.token_end,
         lengths=plan.lengths,
@@ -258,6 +264,13 @@ def pool_windows(states: torch.Tensor, mask: torch.Tensor, pooling: Output) -> t
         return states.masked_fill(mask[:, :, None] == 0, -torch.inf).amax(dim=1)
     total = (mask[:, None, :].to(states) @ states).squeeze(1)
     return total.float() / mask.sum(dim=1, keepdim=True)
+
+
+def _average(states: torch.Tensor, token: Ints, n_tokens: int) -> torch.Tensor:
+    """Average the states of pieces by the token of each, `(O, H)` → `(T, H)`; zeros where there is none."""
+    index = torch.from_numpy(token).to(states.device)
+    n_pieces = torch.bincount(index, minlength=n_tokens).clamp(min=1)[:, None]  # (T, 1)
+    return states.new_zeros((n_tokens, states.shape[1])).index_add(0, index, states) / n_pieces
 
 
 def _to_torch(values: Ints, module: BertModule) -> torch.Tensor:

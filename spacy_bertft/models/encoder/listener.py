@@ -10,11 +10,14 @@ from weakref import ref
 
 from spacy.language import Language
 from spacy.tokens import Doc
+from thinc.api import Model
 
 from spacy_bertft.errors import MissingEncoderError
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder
 from spacy_bertft.models.encoder.shared import Backprop, SharedStates
 from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output, copy_encoded
+
+ReplaceConfig = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
 
 
 def build_shared_encoder(upstream: str = "*", grad_factor: float = 1.0) -> SharedEncoder:
@@ -41,7 +44,12 @@ class SharedEncoder(Encoder):
     Attributes:
         states: What that component shares; None unless the pipeline has linked the two.
         component_name: Name of the component that has this layer.
+        replace_config: Writes the config of a component of which this layer is replaced by an encoder, from the
+            sections of the encoder and of the layer; None where the encoder has the place of the layer.
+        residual_layers: Layers of the component that keep the width of the states, and were built without knowing it.
     """
+
+    replace_config: ReplaceConfig | None = None
 
     def __init__(self, upstream_name: str, grad_factor: float = 1.0) -> None:
         kind = type(self)
@@ -49,6 +57,7 @@ class SharedEncoder(Encoder):
         self.upstream_name = upstream_name
         self.states: SharedStates | None = None
         self.component_name = ""
+        self.residual_layers: list[Model[Any, Any]] = []
 
     def require(self, output: Output) -> None:
         """Have the encoder yield an output, this one and the one that it listens to."""
@@ -62,7 +71,10 @@ class SharedEncoder(Encoder):
 
     def copy_width(self, X: Any = None, Y: Any = None) -> None:
         """Set the width to that of the encoder; thinc calls this to initialize the model."""
-        self.set_dim("nO", self.find_width(), force=True)
+        width = self.find_width()
+        self.set_dim("nO", width, force=True)
+        for layer in self.residual_layers:
+            layer.set_dim("nO", width)
 
     def find_width(self) -> int:
         """Return the width of the states."""
@@ -101,6 +113,8 @@ class SharedEncoder(Encoder):
         states.listeners.add(self)
         for output in self.outputs:
             states.encoder.require(output)
+        if states.encoder.has_dim("nO"):
+            self.copy_width()
 
     def disconnect(self) -> None:
         """Listen to no encoder."""

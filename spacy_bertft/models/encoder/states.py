@@ -15,7 +15,7 @@ from spacy.tokens import Doc
 from spacy_bertft.data.pairs import find_marked
 from spacy_bertft.tokens.alignment import Ints
 
-Output = Literal["tokens", "first", "mean", "max"]
+Output = Literal["tokens", "token_means", "first", "mean", "max"]
 OUTPUTS = get_args(Output)
 
 
@@ -26,8 +26,9 @@ class EncodedDocs:
     Attributes:
         vectors: All float32. `tokens`: `(A, H)`, one row for each token that has a piece, document after document; none
             if no head asked for tokens. Tokens that share their piece, such as the characters of a Chinese word, are
-            one row. `(W, H)` for each way of pooling: the state of the first piece of each window, or the mean or
-            maximum over its pieces, special ones included.
+            one row. `token_means`: `(T, H)`, one row for every token, the mean over the pieces that overlap it, zeros
+            if there are none. `(W, H)` for each way of pooling: the state of the first piece of each window, or the
+            mean or maximum over its pieces, special ones included.
         token_index: `(A,)` the first token of each row, counted through the whole batch.
         token_end: `(A,)` one past its last token.
         lengths: `(B,)` rows per document.
@@ -103,11 +104,12 @@ def split_docs(encoded: EncodedDocs, docs: Sequence[Doc]) -> list[EncodedDocs]:
     """Cut the states of a batch into those of its documents."""
     first_token = _count_before(docs)
     rows = _list_slices(encoded.lengths)
+    tokens = _list_slices(np.array([len(doc) for doc in docs], dtype=np.intp))
     windows = _list_slices(np.bincount(encoded.window_doc, minlength=len(docs)))
     return [
         EncodedDocs(
             vectors={
-                output: each[(rows if output == "tokens" else windows)[index]]
+                output: each[(rows if output == "tokens" else tokens if output == "token_means" else windows)[index]]
                 for output, each in encoded.vectors.items()
             },
             token_index=encoded.token_index[rows[index]] - first_token[index],

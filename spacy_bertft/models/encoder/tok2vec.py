@@ -1,0 +1,141 @@
+"""`spacy-bertft.Listener.v1` and `spacy-bertft.Tok2Vec.v1`: documents → one vector for each token.
+
+This is what spaCy's own components have as their `tok2vec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from spacy.tokens import Doc
+from thinc.api import Model, torch2xp, xp2torch
+from thinc.types import Floats2d
+
+from spacy_bertft.errors import SettingError
+from spacy_bertft.models.encoder.build import BertEncoder, Encoder
+from spacy_bertft.models.encoder.listener import SharedEncoder
+from spacy_bertft.models.encoder.states import EncodedDocs, Output
+from spacy_bertft.models.store.shim import TypedModel
+from spacy_bertft.tokens.alignment import Ints
+
+Pooling = Literal["first", "mean"]
+_OUTPUTS: dict[Pooling, Output] = {"first": "tokens", "mean": "token_means"}
+
+
+def build_listener(pooling: Pooling = "first", upstream: str = "*", grad_factor: float = 1.0) -> Tok2Vec:
+    """Build what one of spaCy's own components has as its `tok2vec`, to share the encoder of a `bert_encoder`.
+
+    Args:
+        pooling: The vector of a token: `"first"`, the state of its first subword token, as in our heads; or `"mean"`,
+            the mean over all subword tokens that overlap it, as with `reduce_mean.v1` in spacy-transformers. A token
+            that has none, such as one of whitespace, gets zeros.
+        upstream: Name of the `bert_encoder`; `*` for the nearest before the component.
+        grad_factor: Factor on the gradient that goes back to the encoder; 0 keeps the component from teaching it.
+
+    Raises:
+        SettingError: `pooling` is something else.
+    """
+    encoder = SharedEncoder(upstream, grad_factor)
+    encoder.replace_config = _replace_config
+    return Tok2Vec(encoder, pooling)
+
+
+def build_tok2vec(encoder: Model[list[Doc], Any], pooling: Pooling = "first") -> Tok2Vec:
+    """Build what one of spaCy's own components has as its `tok2vec`, with an encoder of its own.
+
+    `nlp.replace_listeners` writes this section where `spacy-bertft.Listener.v1` was.
+
+    Args:
+        encoder: A `spacy-bertft.BertEncoder.v1`.
+        pooling: The vector of a token, see `spacy-bertft.Listener.v1`.
+
+    Raises:
+        SettingError: `encoder` or `pooling` is something else.
+    """
+    if not isinstance(encoder, BertEncoder):
+        expected = "spacy-bertft.BertEncoder.v1; to share one, put spacy-bertft.Listener.v1 where Tok2Vec.v1 is"
+        raise SettingError("encoder", encoder.name, expected)
+    return Tok2Vec(encoder, pooling)
+
+
+def _replace_config(encoder: dict[str, Any], listener: dict[str, Any]) -> dict[str, Any]:
+    pooling = listener.get("pooling", "first")
+    return {"@architectures": "spacy-bertft.Tok2Vec.v1", "pooling": pooling, "encoder": encoder}
+
+
+class Tok2Vec(TypedModel[list[Doc], list[Floats2d]]):
+    """An encoder, read token by token.
+
+    Args:
+        encoder: Gives the states: one of its own, or a layer that listens.
+        pooling: The vector of a token.
+    """
+
+    def __init__(self, encoder: Encoder, pooling: Pooling) -> None:
+        if pooling not in _OUTPUTS:
+            raise SettingError("pooling", pooling, f"one of {', '.join(get_args(Pooling))}")
+        # spaCy finds the width by the reference, before it initializes this layer.
+        refs: dict[str, Model[Any, Any] | None] = {"listener": encoder}
+        Model.__init__(
+            self,
+            "bert_tok2vec",
+            Tok2Vec.compute,
+            init=Tok2Vec.initialize_encoder,
+            layers=[encoder],
+            dims={"nO": None},
+            refs=refs,
+        )
+        self.output = _OUTPUTS[pooling]
+        encoder.require(self.output)
+
+    def initialize_encoder(self, X: Any = None, Y: Any = None) -> None:
+        """Load the encoder, or look for the one to listen to; thinc calls this to initialize the model.
+
+        Raises:
+            CheckpointError: It cannot be loaded.
+            MissingEncoderError: There is none to listen to.
+        """
+        [encoder] = self.layers
+        encoder.initialize()
+        self.set_dim("nO", encoder.get_dim("nO"), force=True)
+
+    def compute(self, docs: list[Doc], is_train: bool) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
+        """Compute the vectors of the tokens of each document, `(T, H)`; thinc's forward function.
+
+        Raises:
+            MissingEncoderError: There is no encoder to listen to.
+        """
+        encoded, backprop_states = self.layers[0](docs, is_train)
+        states = encoded.vectors[self.output].detach()  # (A, H), or (T, H) if they are means
+        ends = np.cumsum([len(doc) for doc in docs], dtype=np.intp)
+        row, token = (_to_torch(index, states) for index in _pair_rows(encoded))
+        vectors = states
+        if self.output == "tokens":
+            vectors = states.new_zeros((int(ends[-1]) if len(docs) else 0, states.shape[1]))
+            vectors.index_copy_(0, token, states.index_select(0, row))
+        array: Any = torch2xp(vectors, ops=self.ops)
+
+        def backprop(d_vectors: list[Floats2d]) -> list[Doc]:
+            if not len(docs):
+                return []
+            gradient = xp2torch(self.ops.xp.concatenate(d_vectors), device=states.device)  # (T, H)
+            if self.output == "tokens":
+                gradient = torch.zeros_like(states).index_add_(0, row, gradient.index_select(0, token))
+            return backprop_states({self.output: gradient})
+
+        return [array[end - len(doc) : end] for doc, end in zip(docs, ends.tolist(), strict=True)], backprop
+
+
+def _pair_rows(encoded: EncodedDocs) -> tuple[Ints, Ints]:
+    """Pair the rows of states with tokens, since tokens that share their piece are one row; both `(N,)`."""
+    n_tokens = encoded.token_end - encoded.token_index  # (A,)
+    row = np.repeat(np.arange(len(n_tokens)), n_tokens)
+    first = encoded.token_index - (np.cumsum(n_tokens) - n_tokens)
+    return row, first[row] + np.arange(len(row))
+
+
+def _to_torch(index: Ints, states: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(index).to(states.device)
