@@ -46,6 +46,7 @@ MARKERS = {
     "exchange": "stock",
     "explanation/test_explain.py": "stock",
     "models": "stock",
+    "peers": "slow",
     "tokens": "stock",
 }
 # What `make test` leaves out.
@@ -65,9 +66,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Set the markers of directories and files, and reduce the examples that a test asks of hypothesis itself."""
     for item in items:
-        if not item.path.is_relative_to(TESTS):
+        # spaCy's own tests, of `peers`, are elsewhere: what collects them is here.
+        path = next(
+            (node.path for node in item.iter_parents() if getattr(node, "path", Path()).is_relative_to(TESTS)), None
+        )
+        if path is None:
             continue
-        path = item.path.relative_to(TESTS)
+        path = path.relative_to(TESTS)
         for place in (path, *path.parents):
             if marker := MARKERS.get(place.as_posix()):
                 item.add_marker(marker)

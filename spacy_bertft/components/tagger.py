@@ -37,16 +37,30 @@ class BertTagger(TokenComponent):
         return list(self.labels)
 
     def _read_labels(self, example: Example) -> Iterable[str]:
-        return {token.tag_ for token in example.reference if token.tag}
+        return {token.tag_ for token in example.reference if token.tag and not self._find_wrong(token.tag_)}
+
+    def _find_wrong(self, tag: str) -> str | None:
+        """Find the label that a gold tag such as `!NOUN` says is wrong."""
+        prefix: str = self.cfg["neg_prefix"]
+        is_wrong = prefix and tag.startswith(prefix) and tag not in self.cfg["labels"]
+        return (is_wrong and tag.removeprefix(prefix)) or None
 
     def _allow(self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_]) -> None:
         gold = example.get_aligned("TAG", as_string=True)
         tags = self.model.tags
         for row, (start, end) in enumerate(zip(*rows, strict=True)):
-            known = [tags.index(tag) for tag in gold[start:end] if tag and self._is_known(tag)]
+            known: list[int] = []
+            wrong: list[int] = []
+            for tag in filter(None, gold[start:end]):
+                label = self._find_wrong(tag)
+                if self._is_known(label or tag):
+                    (wrong if label else known).append(tags.index(label or tag))
             if known:
                 allowed[row] = False
                 allowed[row, known] = True
+            # Tokens that share their piece may contradict each other; one that is known then counts.
+            if wrong and set(np.flatnonzero(allowed[row])) - set(wrong):
+                allowed[row, wrong] = False
 
     def list_predictions(self, source: Doc | Example) -> list[Prediction]:
         """List the tags of all tokens."""

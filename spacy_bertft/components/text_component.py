@@ -49,19 +49,20 @@ class TextComponent(BertComponent):
         for doc, row in zip(docs, scores.tolist(), strict=True):
             doc.cats.update(zip(self.labels, row, strict=True))
 
-    def get_loss(self, examples: Iterable[Example], scores: NDArray[np.float32]) -> tuple[float, Floats]:
-        """Compute the loss of a batch, a mean, and its gradient.
+    def get_loss(self, examples: Iterable[Example], scores: NDArray[np.floating]) -> tuple[float, Floats]:
+        """Compute the loss of a batch, a mean, and its gradient with respect to the scores of the model, `(B, L)`.
+
+        Args:
+            examples: The batch.
+            scores: `(B, L)` float32 scores that the model gives, or float64 probabilities that `predict` gives.
 
         Raises:
             DataError: The gold annotation of a document makes no sense, or has a label that the component does not; or
                 it is a pair of texts and the predicted document is not.
-            UnsupportedError: `scores` is what `predict` returns: probabilities.
+            UnsupportedError: `scores` is neither.
         """
         if scores.dtype != np.float32:
-            raise UnsupportedError(
-                f"{self.name}.get_loss() got {scores.dtype} scores, perhaps probabilities from predict(). Expected the "
-                f"float32 scores that the model gives: get_loss(examples, {self.name}.model.predict(docs))."
-            )
+            scores = self._invert_probs(scores)
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
         check_pairs(self.name, examples)
@@ -128,6 +129,17 @@ class TextComponent(BertComponent):
 
     def _compute_probs(self, scores: NDArray[np.float32], temperature: float) -> Floats:
         return (softmax if self.exclusive else sigmoid)(scores / np.float32(temperature))
+
+    def _invert_probs(self, probs: NDArray[np.floating]) -> Floats:
+        """Compute scores that have these probabilities; of exclusive labels, any constant could be added to them."""
+        if not ((probs >= 0) & (probs <= 1)).all():
+            raise UnsupportedError(
+                f"{self.name}.get_loss() got {probs.dtype} scores that are no probabilities. Expected those of "
+                f"predict(), or the float32 scores that {self.name}.model.predict(docs) gives."
+            )
+        probs = probs.astype(np.float64).clip(1e-30, 1 - 1e-15)
+        scores: Floats = np.log(probs) if self.exclusive else np.log(probs) - np.log1p(-probs)
+        return self.cfg["temperature"] * scores
 
     @property
     def n_truncated(self) -> int:

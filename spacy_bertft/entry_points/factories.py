@@ -123,6 +123,7 @@ def make_bert_ner(
         "model": TAG_MODEL,
         "overwrite": True,
         "set_pos": False,
+        "neg_prefix": "!",
         "scorer": {"@scorers": "spacy.tagger_scorer.v1"},
     },
     default_score_weights={"tag_acc": 1.0},
@@ -133,6 +134,7 @@ def make_bert_tagger(
     model: Model[Any, Any],
     overwrite: bool,
     set_pos: bool,
+    neg_prefix: str,
     scorer: Optional[Scorer],  # noqa: UP045
 ) -> "BertTagger":
     """Make the component that tags tokens.
@@ -143,16 +145,18 @@ def make_bert_tagger(
         model: A token classifier.
         overwrite: Whether tags that are already on a token are replaced.
         set_pos: Whether the tag is also written to `token.pos_`; all labels must then be universal parts of speech.
+        neg_prefix: What opens a gold tag that is known to be wrong: the token may then have any other tag.
         scorer: Scores a batch of examples.
 
     Raises:
         SettingError: `model` is no token classifier.
     """
-    return _make(nlp, name, model, "tagger:BertTagger", overwrite=overwrite, set_pos=set_pos, scorer=scorer)
+    settings = {"overwrite": overwrite, "set_pos": set_pos, "neg_prefix": neg_prefix}
+    return _make(nlp, name, model, "tagger:BertTagger", scorer=scorer, **settings)
 
 
-def _register_text_factory(factory: str, component: str, threshold: float) -> Callable[..., Any]:
-    """Register a component that classifies texts; both have the same settings."""
+def _register_text_factory(factory: str, component: str, *more: str, threshold: float) -> Callable[..., Any]:
+    """Register a component that classifies texts; both have the same settings, and one stores more."""
 
     def make(
         nlp: Language,
@@ -185,7 +189,7 @@ def _register_text_factory(factory: str, component: str, threshold: float) -> Ca
         if not 0 <= label_smoothing < 1:
             raise SettingError("label_smoothing", label_smoothing, "a share from 0 up to, but not 1")
         settings = {"threshold": threshold, "class_weights": class_weights, "label_smoothing": label_smoothing}
-        by_weights = {"label_weights": [], "temperature": 1.0, "positive_label": None}
+        by_weights = {"label_weights": [], "temperature": 1.0} | dict.fromkeys(more)
         return _make(nlp, name, model, f"textcat:{component}", scorer=scorer, **settings, **by_weights)
 
     make.__name__ = make.__qualname__ = f"make_{factory}"  # as tracebacks and the documentation name it
@@ -201,7 +205,7 @@ def _register_text_factory(factory: str, component: str, threshold: float) -> Ca
     )
 
 
-make_bert_textcat = _register_text_factory("bert_textcat", "BertTextcat", threshold=0.0)
+make_bert_textcat = _register_text_factory("bert_textcat", "BertTextcat", "positive_label", threshold=0.0)
 make_bert_textcat_multilabel = _register_text_factory("bert_textcat_multilabel", "BertTextcatMultilabel", threshold=0.5)
 
 

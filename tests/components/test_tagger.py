@@ -9,7 +9,7 @@ import torch
 from spacy.training import Example
 from thinc.api import fix_random_seed
 
-from spacy_bertft.errors import SettingError, UnsupportedError
+from spacy_bertft.errors import DataError, SettingError, UnsupportedError
 from spacy_bertft.training.optimizer import configure_adamw
 
 TAGGED = {
@@ -95,6 +95,25 @@ def test_labels_are_smoothed_without_a_loss_beside(checkpoint):
     expected.backward()
     assert loss == pytest.approx(expected.item(), abs=1e-5)
     np.testing.assert_allclose(gradient.scores, logits.grad.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_a_tag_that_is_known_to_be_wrong(checkpoint, label_smoothing):
+    """`!NOUN` allows the token every other tag; it becomes no label."""
+    model = {"label_smoothing": label_smoothing, "encoder": {"name": checkpoint}}
+    nlp, _ = make_trained(checkpoint, 1, model=model)
+    tagger = nlp.get_pipe("bert_tagger")
+    doc = nlp.make_doc("show me films")
+    example = Example.from_dict(doc, {"tags": ["", "!NOUN", ""]})
+    assert not list(tagger._read_labels(example))
+    scores = tagger.model.predict([doc])
+    probs = torch.tensor(scores.scores).softmax(dim=1)[1].numpy()
+    loss, gradient = tagger.get_loss([example], scores)
+    noun = tagger.labels.index("NOUN")
+    assert loss == pytest.approx(-np.log(1 - probs[noun]), abs=1e-5)
+    assert gradient.scores[1, noun] > 0 > np.delete(gradient.scores[1], noun).max()
+    with pytest.raises(DataError, match="VERBB"):
+        tagger.get_loss([Example.from_dict(doc, {"tags": ["", "!VERBB", ""]})], scores)
 
 
 def test_a_loss_of_tags_is_one_clear_error(trained):

@@ -205,13 +205,19 @@ def test_a_seed_gives_the_same_weights(checkpoint, factory):
 
 
 @both
-def test_a_loss_of_probabilities_is_one_clear_error(trained, factory):
-    """They were taken for logits: a wrong loss without a word."""
+def test_the_loss_of_probabilities_is_that_of_their_scores(trained, factory):
+    """spaCy's documentation calls `get_loss` with what `predict` gives."""
     nlp = trained[factory]
     pipe = nlp.get_pipe(factory)
     examples = make_examples(nlp, CATS[factory])
     docs = [example.predicted for example in examples]
-    loss, _ = pipe.get_loss(examples, pipe.model.predict(docs))
-    assert loss < 0.1
-    with pytest.raises(UnsupportedError, match=rf"from predict\(\)\. .*{factory}\.model\.predict\(docs\)"):
-        pipe.get_loss(examples, pipe.predict(docs))
+    scores = pipe.model.predict(docs)
+    for temperature in (1.0, 2.0):
+        pipe.cfg["temperature"] = temperature
+        loss, gradient = pipe.get_loss(examples, pipe.predict(docs))
+        expected_loss, expected = pipe.get_loss(examples, scores)
+        assert loss == pytest.approx(expected_loss, rel=1e-4)
+        np.testing.assert_allclose(gradient, expected, atol=1e-6)
+    pipe.cfg["temperature"] = 1.0
+    with pytest.raises(UnsupportedError, match=rf"no probabilities.*{factory}\.model\.predict\(docs\)"):
+        pipe.get_loss(examples, scores.astype(np.float64))

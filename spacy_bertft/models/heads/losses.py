@@ -78,18 +78,24 @@ class TokenLoss:
 
 
 def compute_token_loss(scores: torch.Tensor, allowed: torch.Tensor, label_smoothing: float) -> torch.Tensor:
-    """Sum the cross-entropy of the tokens whose tag is known, each by itself.
+    """Sum the cross-entropy of the tokens of which something is known, each by itself.
 
     Args:
         scores: `(A, L)` tag scores.
-        allowed: `(A, L)` the tags that the gold annotation allows; a token that allows more than one is left out.
-        label_smoothing: Share of the target that is spread over all tags.
+        allowed: `(A, L)` the tags that the gold annotation allows; of several, the probability of any counts.
+        label_smoothing: Share of the target that is spread over all tags, where one is allowed.
 
     Source: Szegedy et al. (2016), section 7, for the smoothing.
     """
-    is_known = allowed.sum(dim=1) == 1
+    n_allowed = allowed.sum(dim=1)
+    is_known = n_allowed == 1
     gold = allowed[is_known].int().argmax(dim=1)
-    return functional.cross_entropy(scores[is_known], gold, reduction="sum", label_smoothing=label_smoothing)
+    loss = functional.cross_entropy(scores[is_known], gold, reduction="sum", label_smoothing=label_smoothing)
+    is_partial = (n_allowed > 1) & (n_allowed < allowed.shape[1])
+    if is_partial.any():
+        logs = scores[is_partial].log_softmax(dim=1).masked_fill(~allowed[is_partial], -torch.inf)
+        loss = loss - logs.logsumexp(dim=1).sum()
+    return loss
 
 
 def compute_divergence(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
