@@ -76,7 +76,7 @@ def measure_categories(
     is_correct = [[all(each.is_correct for each in doc)] if doc else None for doc in docs]
     matrix = scores["cats_confusion"]
     labels = matrix["labels"] if matrix else all_labels
-    accuracy_name = "texts with the correct class" if is_exclusive else "texts with all labels correct"
+    accuracy_name = "Texts with the correct class" if is_exclusive else "Texts with all labels correct"
     return ComponentResult(
         component=name,
         factory=factory,

@@ -131,7 +131,7 @@ def measure_entities(
                 "tokens",
                 count_pairs(tags, tokens),
                 count_shares(is_correct),
-                "tokens with the correct BIO tag, including those outside entities",
+                "Tokens with the correct BIO tag, including those outside entities",
             ),
         ),
         confusion=count_confusions(labels, [pair for pair, _ in matched], has_none=True),

@@ -129,14 +129,15 @@ def evaluate(
     if plot_path is not None:
         tables = [Table(rows) for rows in evaluation.format_tables() + evaluation.format_confusions()]
         title = f"{Path(pipeline).name} on {Path(data_path).name}"
-        # A matrix of many classes is wider than a column of text.
-        page = Page(title, evaluation.format_notes(), "The figures of the tables below", tables, is_wide=True)
         panels = [
             plan_matrix(each.confusion, each.component)
             if each.confusion
             else plan_f1(measure_figures(each.levels[0].counts, Resampling()), each.component)
             for each in evaluation.categories
         ]
+        # A matrix of many classes is wider than a column of text.
+        is_wide = any(panel.width > 5 for panel in panels)
+        page = Page(title, evaluation.format_notes(), "The figures of the tables below", tables, is_wide)
         write_plot(partial(draw_panels, panels), Path(plot_path), page)
     return evaluation
 

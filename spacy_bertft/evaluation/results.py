@@ -53,7 +53,7 @@ class Level(NamedTuple):
         name: Such as `entities` or `tokens`.
         counts: Predictions by label.
         accuracy: Correct predictions whatever their label; None where that has no meaning.
-        accuracy_name: What is correct then, such as `texts with the correct class`.
+        accuracy_name: What is correct then, such as `Texts with the correct class`.
     """
 
     name: str

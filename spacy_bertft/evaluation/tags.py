@@ -32,7 +32,7 @@ def measure_tags(name: str, pipe: BertTagger, examples: Sequence[Example]) -> Co
         component=name,
         factory="bert_tagger",
         kind="tags",
-        levels=(Level("tags", count_pairs(tags, docs), count_shares(is_correct), "tokens with the correct tag"),),
+        levels=(Level("tags", count_pairs(tags, docs), count_shares(is_correct), "Tokens with the correct tag"),),
         confusion=count_confusions(tags, pairs, has_none=any(predicted is None for _, predicted in pairs)),
         notes=(f"gold tags that the component does not know: {', '.join(unknown)}",) if unknown else (),
     )
