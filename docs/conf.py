@@ -29,7 +29,7 @@ html_theme = "furo"
 html_title = f"spacy-bertft {version}"
 html_copy_source = False
 html_static_path = ["_static"]
-html_css_files = ["images.css"]  # pictures with transparent or white ground, also in dark mode
+html_css_files = ["style.css"]  # pictures in dark mode; tables of settings on narrow screens
 # Commands and code are copied; what they print is not.
 copybutton_selector = "div:not(.highlight-text):not(.highlight-console) > div.highlight > pre"
 

@@ -97,10 +97,11 @@ def write_settings(docs: Path) -> None:
             if not settings:
                 lines.append("It has no settings.")
                 continue
-            lines += ["| setting | default | meaning |", "|---|---|---|"]
+            lines += ["```{table}", ":class: settings", "", "| setting | default | meaning |", "|---|---|---|"]
             lines += [
                 f"| `{key}` | {_format_default(value)} | {_escape(meaning)} |" for key, value, meaning in settings
             ]
+            lines.append("```")
     _write(docs / "_generated" / "settings.md", "\n".join(lines) + "\n")
 
 
