@@ -28,6 +28,8 @@ SECONDS ?= 600
 SETS ?=
 # A process per core, each with one thread: torch's own threads would get into each other's way.
 PYTEST := env OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist worksteal
+# Many containers ask Python not to keep what it has compiled: each of a hundred processes would compile torch again.
+unexport PYTHONDONTWRITEBYTECODE
 # What `make test` leaves out; see the markers in pyproject.toml.
 LONG := process or faults or bench or hostile or cluster or browser or slow
 
