@@ -55,6 +55,7 @@ ELSEWHERE = {
     r"python -m spacy huggingface-hub ": "uploads",
     r"hf ": "uploads",
     r"spacy-bertft accelerate ": "tests/exchange/test_accelerate.py runs it, with spacy-transformers",
+    r"spacy-bertft debug-data ": "fails where there are as few examples as here; test_spacy_commands.py runs it",
     r"spacy-bertft resume ": "resumes an interrupted training; tests/resuming interrupts it before",
     r"spacy-bertft demo ": "serves until it is stopped; tests/demo drives it in a browser",
     r"uvicorn ": "serves until it is stopped; the page asks its application without a server",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -131,9 +132,22 @@ def test_spacy_evaluate(folder):
     assert srsly.read_json(folder / "metrics.json")["ents_f"] > 0.1
 
 
+def test_debug_data(folder):
+    """The sections that spaCy's command has for its own components, also when the other command has run before."""
+    for names, has_section in ((["spacy", "debug", "data"], False), (["spacy_bertft", "debug-data"], True)):
+        output = run(*names, CONFIG, *paths(), cwd=folder)
+        assert "Corpus is loadable" in output
+        assert ("Named Entity Recognition" in output) == has_section
+    assert re.search(r"Low number of examples for label '\w+'", output)
+    assert spacy.load(folder / "training" / "model-best").pipe_factories["ner"] == "bert_ner"
+
+
 def test_evaluate(folder):
-    command = ["evaluate", "training/model-best", "dev.spacy", "--output", "ours.json"]
+    command = ["evaluate", "training/model-best", "dev.spacy", "--output", "ours.json", "--entities", "entities.html"]
     output = run("spacy_bertft", *command, cwd=folder)
+    page = (folder / "entities.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert '<mark class="entity"' in page
     scores = srsly.read_json(folder / "ours.json")
     assert "token-level micro F1" in output
     assert f"{100 * scores['ents_f']:.2f}" in output

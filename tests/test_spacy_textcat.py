@@ -83,6 +83,8 @@ def test_init_labels_and_debug_data(folder):
     assert srsly.read_json(folder / "labels" / "textcat.json") == sorted(COLOURS)
     output = run("spacy", "debug", "data", CONFIGS / "textcat.cfg", *paths("colours"), cwd=folder)
     assert "Corpus is loadable" in output
+    output = run("spacy_bertft", "debug-data", CONFIGS / "textcat.cfg", *paths("colours"), cwd=folder)
+    assert "Text Classification: 3 label(s)" in output
 
 
 def test_package(folder):

@@ -89,6 +89,7 @@ COMMANDS = (
         kinds=("ents", "tags", "cats"),
     ),
     Command("stats", "Data", ["cli.functions:stats"], uses_gpu=False),
+    Command("debug-data", "Data", ["cli.functions:debug_data"], uses_gpu=False, show=lambda *_: None),
     Command("suggest", "Data", ["active.suggest:suggest"], show=terminal.show_suggestions),
     Command("fetch", "Train", ["checkpoints.source:copy_checkpoint"], uses_gpu=False, show=terminal.show_files),
     Command("pretrain", "Train", ["exchange.pretrain:pretrain"]),

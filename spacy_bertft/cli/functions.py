@@ -68,6 +68,38 @@ def resume(output_dir: Path, *, code: Path | None = None, gpu_id: int = -1) -> N
     run.resume(output_dir, gpu_id=gpu_id)
 
 
+def debug_data(
+    config_path: Path,
+    *,
+    code: Path | None = None,
+    ignore_warnings: bool = False,
+    verbose: bool = False,
+    overrides: Sequence[str] = (),
+) -> None:
+    """Check the data of a config as `spacy debug data` does, with its sections on entities, categories and tags.
+
+    Those are about components that spaCy's own factories make, so it leaves ours out. Settings are overridden as for
+    train: --paths.train train.spacy.
+
+    Args:
+        config_path: A config of spaCy.
+        code: A Python file with registered functions, imported first.
+        ignore_warnings: Show figures and errors only.
+        verbose: Show labels with their counts, and explanations.
+        overrides: Names of settings and their values.
+    """
+    from spacy.cli._util import import_code, parse_config_overrides
+    from spacy.cli.debug_data import debug_data
+
+    from spacy_bertft.components.pipelines import show_factories_of_spacy
+
+    settings = parse_config_overrides(list(overrides))
+    import_code(code)
+    shown = {"ignore_warnings": ignore_warnings, "verbose": verbose, "no_format": False, "silent": False}
+    with show_factories_of_spacy():
+        debug_data(config_path, config_overrides=settings, **shown)
+
+
 def stats(
     paths: Sequence[Path],
     *,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import spacy
 import srsly
-from spacy.language import Language
+from spacy.language import FactoryMeta, Language
 from spacy.tokens import Doc
 
 from spacy_bertft.errors import DataError
@@ -34,6 +36,25 @@ def load_pipeline(pipeline: Path | str) -> Language:
             f"{pipeline} is no pipeline. Expected a folder such as training/model-best, or the name of an installed "
             "pipeline."
         ) from error
+
+
+@contextmanager
+def show_factories_of_spacy() -> Iterator[None]:
+    """Let the metadata of our components name the factory of spaCy that does the same, while the context is open.
+
+    By these names spaCy's commands find the components that they have something to say about.
+    """
+    get_meta = Language.get_pipe_meta
+
+    def get_shown(nlp: Language, name: str) -> FactoryMeta:
+        meta = get_meta(nlp, name)
+        return replace(meta, factory=meta.factory.removeprefix("bert_"))
+
+    Language.get_pipe_meta = get_shown
+    try:
+        yield
+    finally:
+        Language.get_pipe_meta = get_meta
 
 
 def name_pipelines(pipelines: Sequence[Path | str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import srsly
+from spacy import displacy
 from spacy.language import Language
 from spacy.scorer import Scorer
 from spacy.tokens import Doc
@@ -37,6 +38,7 @@ from spacy_bertft.output import replace_when_done
 from spacy_bertft.pictures.page import Page, Table
 from spacy_bertft.pictures.plot import check_plot, write_plot
 
+_N_DRAWN = 25  # as `spacy evaluate` draws
 _NAMES = {
     "ents_token_f": "token-level micro F1 over all tags",
     "tag_acc": "tag accuracy",
@@ -93,6 +95,7 @@ def evaluate(
     output_path: Path | str | None = None,
     plot_path: Path | str | None = None,
     threshold: float | None = None,
+    entities_path: Path | str | None = None,
 ) -> Evaluation:
     """Score a pipeline on documents with gold annotation.
 
@@ -107,6 +110,7 @@ def evaluate(
             An .html, .png or .svg file.
         threshold: Where texts may have several labels, predict those with at least this score, from 0 to 1; by
             default as trained.
+        entities_path: Draw the entities of the first 25 texts with displaCy: an .html file.
 
     Raises:
         DataError: There is no such pipeline, or no documents to score it on.
@@ -123,6 +127,13 @@ def evaluate(
     if plot_path is not None and not factories & IS_EXCLUSIVE_BY_FACTORY.keys():
         raise SettingError("plot", str(plot_path), "none, since the pipeline has no categories to draw")
     evaluation = evaluate_examples(nlp, examples)
+    if entities_path is not None:
+        docs = list(nlp.pipe(_copy_doc(nlp, example) for example in examples[:_N_DRAWN]))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"\[W006\]")  # a text without entities
+            html = displacy.render(docs, style="ent", page=True, jupyter=False)
+        with replace_when_done(Path(entities_path)) as path:
+            path.write_text(html, encoding="utf-8")
     if output_path is not None:
         with replace_when_done(Path(output_path)) as path:
             srsly.write_json(path, {**evaluation.scores, "training": hash_training(nlp)})

@@ -31,6 +31,7 @@ WITHOUT = {
     "init-config",
     "init-project",
     "convert",
+    "debug-data",
     "stats",
     "fetch",
     "import-hf",
