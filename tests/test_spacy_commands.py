@@ -156,11 +156,6 @@ def test_evaluate(folder):
     )
 
 
-def test_debug_data(folder):
-    output = run("spacy", "debug", "data", CONFIG, *paths(), cwd=folder)
-    assert "Corpus is loadable" in output
-
-
 def test_a_trained_pipeline_can_be_trained_on(folder):
     """Its stored config gives an optimizer, without the command line of the training run."""
     nlp = spacy.load(folder / "training" / "model-best")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import spacy
 import srsly
@@ -44,17 +45,18 @@ def show_factories_of_spacy() -> Iterator[None]:
 
     By these names spaCy's commands find the components that they have something to say about.
     """
-    get_meta = Language.get_pipe_meta
+    language: Any = Language
+    get_meta = language.get_pipe_meta
 
     def get_shown(nlp: Language, name: str) -> FactoryMeta:
-        meta = get_meta(nlp, name)
+        meta: FactoryMeta = get_meta(nlp, name)
         return replace(meta, factory=meta.factory.removeprefix("bert_"))
 
-    Language.get_pipe_meta = get_shown
+    language.get_pipe_meta = get_shown
     try:
         yield
     finally:
-        Language.get_pipe_meta = get_meta
+        language.get_pipe_meta = get_meta
 
 
 def name_pipelines(pipelines: Sequence[Path | str]) -> tuple[str, ...]:
