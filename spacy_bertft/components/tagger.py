@@ -16,7 +16,7 @@ from spacy_bertft.models.heads.token import TokenScores
 
 
 class BertTagger(TokenComponent):
-    """Tag tokens. A token without a piece, such as whitespace, keeps what it has."""
+    """Tag tokens. A token without a subword token, such as whitespace, keeps its tag."""
 
     scheme = None
 

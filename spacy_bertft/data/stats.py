@@ -52,8 +52,8 @@ class CorpusStats:
     Attributes:
         paths: The files, as they were given.
         word_lengths: `(D,)` tokens per text.
-        piece_lengths: `(D,)` pieces per text without special ones, or None where no tokenizer was given.
-        window: Pieces that a model takes at once, special ones included.
+        piece_lengths: `(D,)` subword tokens per text without special ones, or None where no tokenizer was given.
+        window: Subword tokens that a model takes at once, special ones included.
         label_counts: Entities by label, tokens by tag, or texts by label; the most frequent first.
         n_tags_repaired: Tags of column files that had to be read leniently.
         columns: In which columns words and tags of column files are.
@@ -162,7 +162,7 @@ def measure_corpus(
         DataError: A file does not exist, cannot be read, or no file holds a text; or `cats` are to be counted in
             a file that is not a `.spacy` file.
         ColumnFormatError: A line of a column file cannot be read.
-        SettingError: `kind` is unknown, or `window` has no place for a piece.
+        SettingError: `kind` is unknown, or `window` has no room for a subword token.
     """
     if window <= _N_SPECIAL:
         raise SettingError("window", window, f"more than {_N_SPECIAL} subword tokens")

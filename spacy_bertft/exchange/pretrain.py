@@ -41,9 +41,9 @@ class PretrainReport:
         n_pieces_held_out: Pieces of those that were held out.
         n_left_out: Lines and texts that were left out, by reason.
         n_steps: Steps of training.
-        has_had_head: Whether the checkpoint had a head that predicts masked pieces.
-        loss_before: Mean loss of a masked piece of the held-out texts, in nats; None where no text was held out.
-        loss_after: The same afterwards, with the same pieces masked.
+        has_had_head: Whether the checkpoint had a head that predicts masked subword tokens.
+        loss_before: Mean loss of a masked subword token of the held-out texts, in nats; None if no text was held out.
+        loss_after: The same afterwards, with the same ones masked.
         seconds: How long it took.
     """
 

@@ -29,7 +29,7 @@ def attribute(
 ) -> Attribution:
     """Weigh the words of a document in a prediction of a pipeline.
 
-    The windows of a long text are explained each by itself, and the weights added up as their scores are. See
+    The windows of a long text are explained separately, and their weights combined as their scores are. See
     `explain.gradients.weigh_tokens` for what the methods compute.
 
     Args:

@@ -59,7 +59,7 @@ def train(config: Config, output_dir: Path, *, gpu_id: int = -1, overwrite: bool
     Raises:
         SettingError: The training in this folder is unfinished; or a setting in `[training]` makes no sense, such as a
             weight of a score that no component gives.
-        DataError: There is no batch to learn from.
+        DataError: There is no batch to train on.
     """
     if has_snapshot(output_dir / FOLDER):
         if not overwrite:

@@ -29,7 +29,7 @@ def configure_batch_by_pieces(
     join_level: float = 0.0,
     join_words: int = 300,
 ) -> Batcher:
-    """Configure `spacy-bertft.batch_by_pieces.v1`: batches by pieces, padding included.
+    """Configure `spacy-bertft.batch_by_pieces.v1`: batches by their number of subword tokens, padding included.
 
     Args:
         encoder: Folder or hub id of the checkpoint whose tokenizer counts the subword tokens.

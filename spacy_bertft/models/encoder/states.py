@@ -24,18 +24,18 @@ class EncodedDocs:
     """The states of a batch of documents, as far as a head has asked for them.
 
     Attributes:
-        vectors: All float32. `tokens`: `(A, H)`, one row for each token that has a piece, document after document; none
-            if no head asked for tokens. Tokens that share their piece, such as the characters of a Chinese word, are
-            one row. `token_means`: `(T, H)`, one row for every token, the mean over the pieces that overlap it, zeros
-            if there are none. `(W, H)` for each way of pooling: the state of the first piece of each window, or the
-            mean or maximum over its pieces, special ones included.
+        vectors: All float32. `tokens`: `(A, H)`, one row for each token that has a subword token, document after
+            document; none if no head asked for tokens. Tokens that share their subword token, such as the characters of
+            a Chinese word, are one row. `token_means`: `(T, H)`, one row for every token, the mean over the subword
+            tokens that overlap it, zeros if there are none. `(W, H)` for each way of pooling: the state of the first
+            subword token of each window, or the mean or maximum over all its subword tokens, special ones included.
         token_index: `(A,)` the first token of each row, counted through the whole batch.
         token_end: `(A,)` one past its last token.
         lengths: `(B,)` rows per document.
         window_doc: `(W,)` the document of each window, in order; a document has at least one.
-        window_lengths: `(W,)` pieces of each window, special ones included.
-        n_lost: `(B,)` pieces that a pair of texts has lost, because it does not fit one window; may be empty if the
-            encoder reads no pairs.
+        window_lengths: `(W,)` subword tokens of each window, special ones included.
+        n_lost: `(B,)` subword tokens of a pair of texts that are left out, as it does not fit one window; may be empty if
+            the encoder reads no pairs.
     """
 
     vectors: dict[Output, torch.Tensor]

@@ -27,8 +27,8 @@ class TokenScores:
     """The scores of a token classifier for a batch of documents, and the loss that it minimizes.
 
     Attributes:
-        scores: `(A, L)` float32, one row for each token that has a piece, document after document. Tokens that share
-            their piece are one row.
+        scores: `(A, L)` float32, one row for each token that has a subword token, document after document. Tokens
+            that share theirs are one row.
         token_index: `(A,)` the first token of each row, counted through the whole batch.
         token_end: `(A,)` one past its last token.
         lengths: `(B,)` rows per document; in training `(2·B,)` where each goes through the model twice.
