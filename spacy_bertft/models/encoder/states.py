@@ -34,8 +34,8 @@ class EncodedDocs:
         lengths: `(B,)` rows per document.
         window_doc: `(W,)` the document of each window, in order; a document has at least one.
         window_lengths: `(W,)` subword tokens of each window, special ones included.
-        n_lost: `(B,)` subword tokens of a pair of texts that are left out, as it does not fit one window; may be empty if
-            the encoder reads no pairs.
+        n_lost: `(B,)` subword tokens of a pair of texts that are left out, as it does not fit one window; may be empty
+            if the encoder reads no pairs.
     """
 
     vectors: dict[Output, torch.Tensor]
