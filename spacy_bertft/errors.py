@@ -15,7 +15,6 @@
     ├── DivergedError (ArithmeticError)   training gave weights that are no numbers
     ├── WorkerError (RuntimeError)        a worker process failed
     ├── UnsupportedError (NotImplementedError)
-    │   └── FixedLabelsError (ValueError) labels cannot be added to an initialized component
     ├── MissingExtraError (ImportError)   an optional dependency is not installed
     └── RequirementError (ImportError)    a required package is missing, too old or broken
 
@@ -199,10 +198,6 @@ class WorkerError(BertftError, RuntimeError):
 
 class UnsupportedError(BertftError, NotImplementedError):
     """A method of spaCy that this component does not support."""
-
-
-class FixedLabelsError(UnsupportedError, ValueError):
-    """A label cannot be added, since the component is initialized."""
 
 
 class MissingExtraError(BertftError, ImportError):

@@ -22,7 +22,7 @@ GOLD: dict[str, list[dict]] = {
 
 
 def make_taught_pipeline(
-    checkpoint: str, gold: Mapping[str, list[dict]] = GOLD, lang: str = "en", **settings: object
+    checkpoint: str, gold: Mapping[str, list[dict]] = GOLD, lang: str = "en", n_steps: int = 40, **settings: object
 ) -> Language:
     """Make a pipeline with a head for each factory: the first has an encoder of its own, the others share one.
 
@@ -30,6 +30,7 @@ def make_taught_pipeline(
         checkpoint: The encoder.
         gold: By factory what is taught of each of the first texts.
         lang: The language.
+        n_steps: How often it is taught.
         **settings: Of the encoder that the first head has.
     """
     fix_random_seed(0)
@@ -41,7 +42,7 @@ def make_taught_pipeline(
     for factory in others:
         nlp.add_pipe(factory, config={"model": {"encoder": SHARED}})
     for factory, each in gold.items():
-        _teach(nlp, factory, each)
+        _teach(nlp, factory, each, n_steps)
     return nlp
 
 
@@ -50,10 +51,10 @@ def make_examples(nlp: Language, gold: list[dict]) -> list[Example]:
     return [Example.from_dict(nlp.make_doc(text), each) for text, each in zip(TEXTS, gold, strict=False)]
 
 
-def _teach(nlp: Language, name: str, gold: list[dict]) -> None:
+def _teach(nlp: Language, name: str, gold: list[dict], n_steps: int) -> None:
     """Teach one head; a shared encoder does not learn along, so no other head forgets what it knew."""
     examples = make_examples(nlp, gold)
     component, optimizer = nlp.get_pipe(name), configure_adamw(5e-3)
     component.initialize(lambda: examples, nlp=nlp)
-    for _ in range(40):
+    for _ in range(n_steps):
         component.update(examples, sgd=optimizer)

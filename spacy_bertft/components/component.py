@@ -18,15 +18,13 @@ from spacy_bertft.checkpoints import CheckpointHead, Task
 from spacy_bertft.components.entity_scores import Scorer
 from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.components.predictions import Prediction, stack_judged
+from spacy_bertft.components.rehearsal import RehearsingPipe
 from spacy_bertft.components.training import warn_about_training
 from spacy_bertft.errors import (
     CheckpointError,
     CheckpointNotFoundError,
     DataError,
-    FixedLabelsError,
     SettingError,
-    format_count,
-    shorten,
 )
 from spacy_bertft.models.heads.head import find_own_encoder, find_pretrained_head, load_head
 from spacy_bertft.training.calibration import measure_reliability
@@ -53,7 +51,7 @@ def check_learn_rate(pipe: BertPipe, rate: float) -> None:
         )
 
 
-class BertComponent(BertPipe):
+class BertComponent(RehearsingPipe):
     """A trainable component with labels.
 
     A subclass says what the outputs of the model are, how gold annotation makes a loss, and how a document is
@@ -111,21 +109,23 @@ class BertComponent(BertPipe):
     label_data = labels  # as `spacy init labels` writes them
 
     def add_label(self, label: str) -> int:
-        """Add a label, before the model is initialized.
+        """Add a label, also to a trained component: what it has learned, and predicts, stays as it is.
 
         Returns:
             1, or 0 if it was there already.
 
         Raises:
             SettingError: It is no label.
-            FixedLabelsError: The model has its outputs already.
         """
-        if label not in self.labels and self.model.is_initialized:
-            raise FixedLabelsError(
-                f"{self.name} is initialized with {format_count(len(self.labels), 'label')}; '{shorten(label)}' cannot "
-                "be added. Add labels before nlp.initialize(), or initialize again with data that has them."
-            )
-        return self._add_label(label)
+        with self._roll_back_on_error():
+            n_added = self._add_label(label)
+            if n_added and self.model.is_initialized:
+                self._add_outputs(label)
+        return n_added
+
+    def _add_outputs(self, label: str) -> None:
+        """Append what predicts a new label to the initialized model."""
+        raise NotImplementedError
 
     def _add_label(self, label: str) -> int:
         if not isinstance(label, str) or not label:

@@ -20,7 +20,7 @@ from spacy_bertft.components.token_component import TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.token import TokenScores
 from spacy_bertft.tags.chain import SpanBatch
-from spacy_bertft.tags.grammar import TagScheme, build_grammar, guess_tag_scheme, normalize_tags
+from spacy_bertft.tags.grammar import TagScheme, build_grammar, guess_tag_scheme, list_tags, normalize_tags
 from spacy_bertft.tags.schemes import TagSpan, write_tags
 from spacy_bertft.training.calibration import CalibrationData
 
@@ -197,7 +197,7 @@ class BertNer(TokenComponent):
         return sorted(set(build_grammar(head.predicted, self.head_scheme).labels) - {""})
 
     def _list_tags(self) -> list[str]:
-        return ["O", *(f"{prefix}-{label}" for label in self.labels for prefix in ("B", "I"))]
+        return ["O", *(tag for label in self.labels for tag in list_tags(label, "bio"))]
 
     def _has_labels_of_model(self) -> bool:
         return set(self.labels) == set(self.model.grammar.labels) - {""}

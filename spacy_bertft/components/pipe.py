@@ -13,10 +13,9 @@ from typing import Any
 import srsly
 from spacy import util
 from spacy.pipeline import TrainablePipe
-from spacy.training import Example
 from spacy.vocab import Vocab
 
-from spacy_bertft.errors import CheckpointError, SettingError, UnsupportedError, check_file, name_source, parse_message
+from spacy_bertft.errors import CheckpointError, SettingError, check_file, name_source, parse_message
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.trainable import keep_adapter_apart, read_adapter, write_adapter
@@ -69,16 +68,6 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
             self.encoder.prepare_link(name)
 
     name = property(TrainablePipe.name.__get__, _set_name, doc="The name of the component in the pipeline.")
-
-    def rehearse(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, float]:
-        """Raise: there is no rehearsal.
-
-        Raises:
-            UnsupportedError: Always.
-        """
-        raise UnsupportedError(
-            f"{self.name} cannot rehearse. To keep what it knows, mix old examples into the new ones."
-        )
 
     # Storage: what belongs to the weights. Settings stay in the config, so that an override in spacy.load() holds.
 

@@ -69,9 +69,27 @@ class TextComponent(BertComponent):
         self._warn_of_cut_pairs()
         targets, is_known = self._read_targets(examples)
         weights = np.array(self.cfg["label_weights"], dtype=np.float64)
+        return self._compute_loss(scores, targets, is_known, weights, self.cfg["label_smoothing"])
+
+    def _compute_loss(
+        self,
+        scores: NDArray[np.float32],
+        targets: Floats,
+        is_known: NDArray[np.bool_],
+        weights: Floats,
+        smoothing: float,
+    ) -> tuple[float, Floats]:
         if self.exclusive:
-            return compute_exclusive_loss(scores, targets, weights, self.cfg["label_smoothing"])
-        return compute_multilabel_loss(scores, targets, is_known, weights, self.cfg["label_smoothing"])
+            return compute_exclusive_loss(scores, targets, weights, smoothing)
+        return compute_multilabel_loss(scores, targets, is_known, weights, smoothing)
+
+    def _compute_divergence(self, scores: NDArray[np.float32], target: NDArray[np.float32]) -> tuple[float, Floats]:
+        probs, is_known = self._compute_probs(target, 1.0), np.ones(target.shape, dtype=np.bool_)
+        (loss, gradient), (entropy, _) = (
+            self._compute_loss(each, probs, is_known, np.ones(probs.shape[1]), 0.0)
+            for each in (scores[:, : probs.shape[1]], target)
+        )
+        return loss - entropy, np.pad(gradient, ((0, 0), (0, scores.shape[1] - probs.shape[1])))
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Score annotated examples: what the scorer gives, and `cats_calibration_error`.
@@ -210,6 +228,11 @@ class TextComponent(BertComponent):
     def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         self.model.n_labels = len(self.labels)
         self.cfg["label_weights"] = self._compute_weights(get_examples())
+
+    def _add_outputs(self, label: str) -> None:
+        self.model.add_output()
+        weights = self.cfg["class_weights"]
+        self.cfg["label_weights"].append(float(weights.get(label, 1.0)) if isinstance(weights, Mapping) else 1.0)
 
     def _has_labels_of_model(self) -> bool:
         return bool(len(self.labels) == self.model.n_labels)

@@ -11,10 +11,10 @@ from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 
 from spacy_bertft.components.component import BertComponent
-from spacy_bertft.errors import UnsupportedError
+from spacy_bertft.errors import SettingError, UnsupportedError
 from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.token import TokenModel, TokenScores
-from spacy_bertft.tags.grammar import TagScheme
+from spacy_bertft.tags.grammar import TagScheme, list_tags
 
 
 class TokenRows(NamedTuple):
@@ -44,6 +44,12 @@ class TokenComponent(BertComponent):
     def _list_tags(self) -> list[str]:
         """List the outputs of the model, in order."""
         raise NotImplementedError
+
+    def _add_outputs(self, label: str) -> None:
+        tags = list_tags(label, self.model.scheme) if self.model.scheme else [label]
+        if taken := set(tags) & set(self.model.tags):
+            raise SettingError("label", label, f"a name other than {', '.join(taken)}, which the head never predicts")
+        self.model.add_tags(tags)
 
     def _allow(self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_]) -> None:
         """Write which tags the gold annotation allows.
@@ -86,6 +92,9 @@ class TokenComponent(BertComponent):
             self._allow(example, rows, allowed[here])
             row, first_token = here.stop, first_token + len(example.predicted)
         return scores.compute_loss(allowed)
+
+    def _compute_divergence(self, scores: TokenScores, target: TokenScores) -> tuple[float, TokenGradient]:
+        return scores.compute_divergence(target)
 
     def predict(self, docs: Iterable[Doc]) -> Any:
         """Predict for a batch, without touching the documents."""

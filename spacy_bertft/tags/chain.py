@@ -206,8 +206,8 @@ def chain_loss(
     if len(invalid):
         raise TagError(int(invalid[0]), "?", "the gold tags of this sequence are not valid", "a valid sequence")
     loss = float((of_all.log_partition - of_gold.log_partition).sum())
-    tags, steps = _count_expected(everything, of_all, lengths, chain)
-    gold_tags, gold_steps = _count_expected(allowed_scores, of_gold, lengths, chain)
+    tags, steps = count_expected(everything, of_all, lengths, chain)
+    gold_tags, gold_steps = count_expected(allowed_scores, of_gold, lengths, chain)
     gradient = LinearChain(*(each - gold for each, gold in zip(steps, gold_steps, strict=True)))
     return loss, tags - gold_tags, gradient
 
@@ -256,7 +256,7 @@ def path_log_probs(
     return np.minimum(totals - run_forward_backward(scores, lengths, chain).log_partition, 0.0)
 
 
-def _count_expected(
+def count_expected(
     scores: Floats, sums: ForwardBackward, lengths: NDArray[np.integer], chain: LinearChain
 ) -> tuple[Floats, LinearChain]:
     """Count, in expectation over all paths, each tag at each token, `(T, L)`, and each start, transition and end."""

@@ -174,6 +174,16 @@ def build_grammar(tags: Sequence[str], scheme: TagScheme | None, never: Collecti
     )
 
 
+def list_tags(label: str, scheme: TagScheme) -> list[str]:
+    """List the tags that spell a label.
+
+    Example:
+        >>> list_tags("PER", "bio"), list_tags("PER", "bare")
+        (['B-PER', 'I-PER'], ['PER'])
+    """
+    return [label] if scheme == "bare" else [f"{each}-{label}" for each in RULES[scheme].prefixes if each != "O"]
+
+
 def parse_scheme(name: str) -> Scheme:
     """Find the scheme of a name, in any of its spellings.
 

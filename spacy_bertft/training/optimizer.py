@@ -1,6 +1,7 @@
 """AdamW for spaCy's training loop, one fused torch step per model."""
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Union, cast
 
@@ -136,6 +137,10 @@ class AdamW(Optimizer):
         stepper = self._steppers.get(model_id)
         known = {parameter for group in stepper.param_groups for parameter in group["params"]} if stepper else set()
         new = [item for item in scaled if item.parameter not in known]
+        names = {name for group in stepper.param_groups for name in group["param_names"]} if stepper else set()
+        if any(item.name in names for item in new):  # larger ones replaced them, in a head with more labels than before
+            self._waiting = self.moments
+            stepper, new = None, scaled
         if stepper is None:
             stepper = self._steppers[model_id] = torch.optim.AdamW(_group(new), lr=0.0, fused=True)
         else:
@@ -143,8 +148,11 @@ class AdamW(Optimizer):
                 stepper.add_param_group(group)
         for item in new:
             if moments := self._waiting.pop((model_id, item.name), None):
-                device = item.parameter.device
-                stepper.state[item.parameter] = {kind: tensor.to(device) for kind, tensor in moments.items()}
+                zeros = torch.zeros_like(item.parameter.data)
+                stepper.state[item.parameter] = {
+                    kind: put_at_start(tensor.to(zeros.device), zeros) if tensor.ndim else tensor.to(zeros.device)
+                    for kind, tensor in moments.items()
+                }
         return stepper
 
     @torch.no_grad()
@@ -155,13 +163,44 @@ class AdamW(Optimizer):
         for item in scaled:
             key = (model_id, item.name)
             if key in averages:
-                averages[key].lerp_(item.parameter, 1 - decay)
+                averages[key] = put_at_start(averages[key], item.parameter.data).lerp_(item.parameter, 1 - decay)
             else:
                 averages[key] = item.parameter.detach().clone()
 
 
 # The name under which the config finds the class.
 configure_adamw = AdamW
+
+
+def put_at_start(array: Any, larger: Any) -> Any:
+    """Return an array if it has the shape of a larger one; otherwise a copy of that, with the array at its start.
+
+    Example:
+        >>> import numpy as np
+        >>> put_at_start(np.ones((1, 2)), np.zeros((2, 3))).tolist()
+        [[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    if array.shape == larger.shape:
+        return array
+    larger = deepcopy(larger)
+    larger[tuple(map(slice, array.shape))] = array
+    return larger
+
+
+def grow_moments(optimizer: Optimizer, key: tuple[int, str], shape: tuple[int, ...], weights: Any) -> None:
+    """Enlarge what a thinc optimizer knows of a parameter; its moments are flat, so they do not tell their shape.
+
+    Args:
+        optimizer: The optimizer.
+        key: The parameter.
+        shape: The shape that it had when the optimizer saw it last.
+        weights: Its weights now; their start is what was there before.
+    """
+    for moments in (optimizer.mom1, optimizer.mom2):
+        if key in moments:
+            moments[key] = put_at_start(moments[key].reshape(shape), weights * 0).reshape(-1)
+    if optimizer.averages and key in optimizer.averages:
+        optimizer.averages[key] = put_at_start(optimizer.averages[key], weights)
 
 
 def _group(scaled: list[ScaledParameter]) -> list[dict[str, object]]:

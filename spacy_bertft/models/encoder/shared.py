@@ -6,6 +6,8 @@
 ```
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import local
@@ -86,6 +88,7 @@ class SharedStates:
         self._passes: list[Pass] = []
         self._updated: WeakSet[Encoder] = WeakSet()
         self._step: Callable[[], None] | None = None
+        self._remembered: tuple[Hashable, SharedStates] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the states of the moment, when a process is given the encoder."""
@@ -98,10 +101,20 @@ class SharedStates:
 
     def may_be_disabled(self) -> bool:
         """Tell whether the encoder is disabled, or its pipeline unknown; spaCy links no component that is disabled."""
+        return self.pipeline is None or self.pipeline() is None or self.is_disabled()
+
+    def is_disabled(self) -> bool:
+        """Tell whether the encoder is disabled, as far as its pipeline is known."""
         nlp = self.pipeline() if self.pipeline else None
-        if nlp is None:
-            return True
-        return any(name in nlp.disabled and getattr(pipe, "states", None) is self for name, pipe in nlp.components)
+        return nlp is not None and any(
+            name in nlp.disabled and getattr(pipe, "states", None) is self for name, pipe in nlp.components
+        )
+
+    def remember(self) -> SharedStates:
+        """Return what shares a copy of the encoder as it is now; the same copy until the weights change."""
+        if self._remembered is None or self._remembered[0] != self.encoder.version:
+            self._remembered = self.encoder.version, SharedStates(self.encoder.copy())
+        return self._remembered[1]
 
     def predict(self, docs: list[Doc]) -> EncodedDocs:
         """Return the states of a batch, computing them for the first head that asks."""

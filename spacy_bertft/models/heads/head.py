@@ -22,6 +22,9 @@ from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Out
 from spacy_bertft.models.encoder.trainable import merge_adapter
 from spacy_bertft.models.store.shim import OutT, TorchModel, TorchShim
 
+# The bias of outputs that are added to a trained head: no state makes up for it before they have learned.
+_BIAS_OF_NEW = -5.0
+
 _watched: ContextVar[list[EncodedDocs] | None] = ContextVar("watched", default=None)
 
 
@@ -51,6 +54,8 @@ class HeadModel(TorchModel[list[Doc], OutT]):
     Raises:
         SettingError: A setting is outside what is allowed.
     """
+
+    size: str  # what the description of the head calls the number of its outputs
 
     def __init__(
         self,
@@ -91,6 +96,18 @@ class HeadModel(TorchModel[list[Doc], OutT]):
             NotInitializedError: There are no outputs.
         """
         raise NotImplementedError
+
+    def grow(self, n_outputs: int) -> None:
+        """Append outputs to an initialized head; what it has learned stays as it is, bit for bit.
+
+        New outputs start with one low score for every state, so that predictions stay what they are too.
+
+        Args:
+            n_outputs: How many there are to be in all.
+        """
+        fill = {"linear.bias": _BIAS_OF_NEW}
+        self.shim.grow(self.shim.spec | {self.size: n_outputs}, lambda name: fill.get(name, 0.0))
+        self.set_dim("nO", n_outputs, force=True)
 
     @property
     def dropout_rate(self) -> float:

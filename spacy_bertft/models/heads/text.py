@@ -40,6 +40,8 @@ class TextModel(HeadModel[NDArray[np.float32]]):
         SettingError: A setting is outside what is allowed.
     """
 
+    size = "n_labels"
+
     def __init__(
         self,
         encoder: Encoder,
@@ -73,6 +75,11 @@ class TextModel(HeadModel[NDArray[np.float32]]):
     @n_labels.setter
     def n_labels(self, n_labels: int) -> None:
         self.attrs["n_labels"] = n_labels
+
+    def add_output(self) -> None:
+        """Append an output to an initialized head; see `HeadModel.grow`."""
+        self.n_labels += 1
+        self.grow(self.n_labels)
 
     def check_stored(self) -> None:
         """Raise unless what was read from bytes fits together.

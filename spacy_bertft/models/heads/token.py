@@ -16,8 +16,10 @@ from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
 from spacy_bertft.tags.chain import SpanBatch, best_paths, find_spans
+from spacy_bertft.tags.divergence import chain_divergence
 from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain
 from spacy_bertft.tags.grammar import TagGrammar, TagScheme, build_grammar
+from spacy_bertft.training.optimizer import put_at_start
 
 Decoder = Literal["crf", "viterbi", "greedy"]
 
@@ -63,6 +65,35 @@ class TokenScores:
         """
         return self.loss.compute(self.scores, self.lengths, self.training_chain, allowed)
 
+    def compute_divergence(
+        self, target: "TokenScores", allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[float, TokenGradient]:
+        """Compute how far the probabilities of paths are from those of another head, per token, and the gradient.
+
+        Args:
+            target: What a head that has the first of these tags gives for the same documents.
+            allowed: `(A, L)` the tags that gold annotation allows the tokens of each row, in one pass: among them the
+                other head is the target, and where it has none of them, all that are allowed are as likely. By default
+                only the tags that the other head has are looked at.
+        """
+        n_passes = len(self.scores) // max(1, len(target.scores))
+        n_tags, n_known = self.scores.shape[1], target.scores.shape[1]
+        scores, targets = self.scores, np.full(self.scores.shape, -np.inf)
+        targets[:, :n_known] = np.tile(target.scores, (n_passes, 1))
+        if allowed is None:
+            scores = np.where(np.arange(n_tags) < n_known, scores, -np.inf)
+        else:
+            allowed = np.tile(allowed, (n_passes, 1))
+            targets[~allowed[:, :n_known].any(axis=1)] = 0.0
+            targets[~allowed] = -np.inf
+        padded = (put_at_start(*each) for each in zip(target.training_chain, build_free_chain(n_tags), strict=True))
+        chain = LinearChain(
+            *(np.where(np.isneginf(own), own, each) for own, each in zip(self.training_chain, padded, strict=True))
+        )
+        loss, by_score, by_chain = chain_divergence(scores, self.training_chain, targets, chain, self.lengths)
+        n_rows = max(1, len(scores))
+        return loss / n_rows, TokenGradient(by_score / n_rows, LinearChain(*(each / n_rows for each in by_chain)))
+
     def scale_by_temperature(self, temperature: float) -> "TokenScores":
         """Divide the scores that predict by a temperature above 0; the best path stays the best."""
         if temperature == 1:
@@ -90,6 +121,8 @@ class TokenModel(HeadModel[TokenScores]):
     Raises:
         SettingError: A setting is outside what is allowed.
     """
+
+    size = "n_tags"
 
     def __init__(
         self,
@@ -134,6 +167,11 @@ class TokenModel(HeadModel[TokenScores]):
             never: Those of them that are never predicted; they need not be of the scheme.
         """
         self.attrs.update(tags=list(tags), scheme=scheme or "", never=sorted(never))
+
+    def add_tags(self, tags: Sequence[str]) -> None:
+        """Append outputs to an initialized head; see `HeadModel.grow`."""
+        self.set_tags([*self.tags, *tags], self.scheme or None, self.never)
+        self.grow(len(self.tags))
 
     @property
     def tags(self) -> list[str]:

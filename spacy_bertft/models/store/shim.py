@@ -19,7 +19,7 @@ from spacy_bertft.checkpoints.weights import load_weights, weights_from_bytes, w
 from spacy_bertft.errors import CheckpointError, NotInitializedError, parse_message, wrap_errors
 from spacy_bertft.models.runtime.processes import adapt_to_spawn, make_once
 from spacy_bertft.models.store.building import SizeLimit, Spec, build_empty
-from spacy_bertft.training.optimizer import AdamW, ScaledParameter
+from spacy_bertft.training.optimizer import AdamW, ScaledParameter, grow_moments, put_at_start
 
 Export = Callable[[Any, Spec], tuple[Spec, Weights]]
 FindLrScale = Callable[[torch.nn.Module, str], float]
@@ -60,6 +60,7 @@ class TorchShim(Shim):
         self.stored_dtype: torch.dtype | None = None
         self.spec: Spec = {}
         self._lr_scales: dict[str, float] = {}
+        self._outgrown: dict[str, torch.Size] = {}  # shapes at the last step of parameters that have grown
         self.mark_changed()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -108,8 +109,22 @@ class TorchShim(Shim):
         self.spec = spec
         self._model = module.to(get_torch_default_device())
         self._lr_scales = {name: self._find_lr_scale(module, name) for name, _ in module.named_parameters()}
+        self._outgrown = {}
         self.mark_changed()
         return self._model
+
+    def grow(self, spec: Spec, fill: Callable[[str], float]) -> None:
+        """Build a larger module; the weights that there are stay, bit for bit, at the start of each axis.
+
+        Args:
+            spec: Its description.
+            fill: Gives the value of new weights, by the name of their parameter.
+        """
+        before, outgrown = self.module.state_dict(), self._outgrown
+        shapes = {name: tensor.shape for name, tensor in before.items()}
+        for name, tensor in self.attach(spec).state_dict().items():
+            tensor.copy_(put_at_start(before[name], torch.full_like(tensor, fill(name))))
+        self._outgrown = shapes | outgrown
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let the optimizer use the gradients, and clear them."""
@@ -131,6 +146,8 @@ class TorchShim(Shim):
         if parameter.grad is None:
             return
         arrays: Any = torch2xp(parameter.data), torch2xp(parameter.grad)
+        if name in self._outgrown:
+            grow_moments(optimizer, (self.id, name), self._outgrown.pop(name), arrays[0])
         weights, _ = optimizer((self.id, name), *arrays, lr_scale=self._lr_scales[name])
         parameter.data = xp2torch(weights, device=parameter.device)
         parameter.grad = None
