@@ -86,6 +86,10 @@ class BertComponent(RehearsingPipe):
         """Tell the model its outputs, before it is initialized."""
         raise NotImplementedError
 
+    def find_labels(self, examples: Iterable[Example]) -> list[str]:
+        """Find the labels that occur in gold annotation, sorted."""
+        return sorted({label for example in examples for label in self._read_labels(example)})
+
     def _read_labels(self, example: Example) -> Iterable[str]:
         """Read the labels that occur in the gold annotation of an example."""
         raise NotImplementedError
@@ -170,7 +174,7 @@ class BertComponent(RehearsingPipe):
         with self._roll_back_on_error():
             self.cfg["ignore_unknown"] = labels is not None
             if labels is None:
-                labels = sorted({label for example in get_examples() for label in self._read_labels(example)})
+                labels = self.find_labels(get_examples())
             for label in labels:
                 self._add_label(label)
             if not self.labels:

@@ -162,6 +162,15 @@ class BertNer(TokenComponent):
         allowed[known] = False
         allowed[known, self._find_columns(tags[row] for row in known.tolist())] = True
 
+    def _read_known(
+        self, examples: list[Example], scores: TokenScores, is_annotated: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        allowed = self._read_allowed(examples, scores)
+        # Outside of entities of these labels there may be others, but no further entity of these.
+        is_open = ~(allowed & is_annotated).any(axis=1)
+        allowed[is_open] = ~is_annotated
+        return allowed
+
     def spell(self, label: str, n_tokens: int) -> list[int]:
         """Return the outputs of the model that spell an entity of some tokens, one for each."""
         return self._find_columns(write_tags([TagSpan(0, n_tokens, label)], n_tokens, self.model.scheme))

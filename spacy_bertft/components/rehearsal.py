@@ -1,8 +1,8 @@
-"""Rehearsal: a component goes on predicting what it predicted before, while it learns something new."""
+"""Rehearsal: a component goes on predicting what it predicted before, while it learns something new or nothing."""
 
 # No `from __future__ import annotations`: spaCy reads signatures at run time.
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Any, Optional
 
@@ -58,13 +58,44 @@ class RehearsingPipe(BertPipe):
 
         Source: Hinton, Vinyals & Dean (2015), with a temperature of 1.
         """
+        return self.distill(examples, labels=(), drop=drop, sgd=sgd, losses=losses)
+
+    def distill(
+        self,
+        examples: Iterable[Example],
+        *,
+        labels: Collection[str],
+        drop: float = 0.0,
+        sgd: Optional[Optimizer] = None,  # noqa: UP045
+        losses: Optional[dict[str, float]] = None,  # noqa: UP045
+    ) -> dict[str, float]:
+        """Learn some labels from gold annotation, and of all others what the component predicted before.
+
+        Where gold annotation of these labels leaves open which of the others holds, the probabilities are the target
+        that the component had when `nlp.resume_training()` was called, given that annotation. Labels that were added
+        later and are not among these are left alone.
+
+        Args:
+            examples: Annotated for these labels.
+            labels: The labels; none, to `rehearse`. `bert_tagger` and the text classifiers learn from every tag and
+                category that is there: for them, what is not annotated has no value.
+            drop: Rate of dropout.
+            sgd: See `rehearse`.
+            losses: Losses by component, to which that of this one is added.
+
+        Raises:
+            DataError: The gold annotation has a label that the component does not have.
+            UnsupportedError: The encoder that is shared is the `transformer` of spacy-transformers.
+
+        Source: Li & Hoiem (2016), Learning without Forgetting, with a temperature of 1.
+        """
         losses = {} if losses is None else losses
         losses.setdefault(self.name, 0.0)
         examples = list(examples)
-        validate_examples(examples, f"{type(self).__name__}.rehearse")
+        validate_examples(examples, f"{type(self).__name__}.distill")
         docs = [example.predicted for example in examples]
         if self._tutor is None:
-            self._warn_once("rehearse() does nothing before nlp.resume_training().")
+            self._warn_once("there is nothing to rehearse before nlp.resume_training().")
         if self._tutor is None or not any(map(len, docs)):
             return losses
         set_dropout_rate(self.model, drop)
@@ -74,7 +105,7 @@ class RehearsingPipe(BertPipe):
         if states is not None:
             states.begin_update([] if states.is_disabled() else examples)
         scores, backprop = self.model.begin_update(docs)
-        loss, gradient = self._compute_divergence(scores, self._tutor.predict(docs))
+        loss, gradient = self._compute_distillation(examples, scores, self._tutor.predict(docs), labels)
         backprop(gradient)
         step = self._choose_optimizer(sgd)
         if step is not None:
@@ -84,8 +115,10 @@ class RehearsingPipe(BertPipe):
         losses[self.name] += loss
         return losses
 
-    def _compute_divergence(self, scores: Any, target: Any) -> tuple[float, Any]:
-        """Compute the divergence of scores from those of the model as it was, per prediction, and its gradient."""
+    def _compute_distillation(
+        self, examples: list[Example], scores: Any, tutor: Any, labels: Collection[str]
+    ) -> tuple[float, Any]:
+        """Compute the loss of scores and its gradient, by gold annotation and the scores of the model as it was."""
         raise NotImplementedError
 
     def _choose_optimizer(self, sgd: Any) -> Optional[Optimizer]:  # noqa: UP045

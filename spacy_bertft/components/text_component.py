@@ -4,7 +4,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ class TextComponent(BertComponent):
 
     def _compute_loss(
         self,
-        scores: NDArray[np.float32],
+        scores: NDArray[np.floating],
         targets: Floats,
         is_known: NDArray[np.bool_],
         weights: Floats,
@@ -83,13 +83,30 @@ class TextComponent(BertComponent):
             return compute_exclusive_loss(scores, targets, weights, smoothing)
         return compute_multilabel_loss(scores, targets, is_known, weights, smoothing)
 
-    def _compute_divergence(self, scores: NDArray[np.float32], target: NDArray[np.float32]) -> tuple[float, Floats]:
-        probs, is_known = self._compute_probs(target, 1.0), np.ones(target.shape, dtype=np.bool_)
+    def _compute_distillation(
+        self, examples: list[Example], scores: NDArray[np.float32], tutor: NDArray[np.float32], labels: Collection[str]
+    ) -> tuple[float, Floats]:
+        n_labels, n_known = scores.shape[1], tutor.shape[1]
+        target = np.pad(self._compute_probs(tutor, 1.0), ((0, 0), (0, n_labels - n_known)))  # (B, L)
+        has_target = np.tile(np.arange(n_labels) < n_known, (len(target), 1))
+        columns = np.flatnonzero((np.arange(n_labels) < n_known) | np.isin(self.labels, list(labels)))
+        if labels:
+            gold, is_gold = self._read_targets(examples)
+            if self.exclusive:  # what gold annotation leaves is for the other labels, in the proportions that they had
+                others = np.where(is_gold, 0.0, target)
+                left = 1 - gold.sum(axis=1, keepdims=True)
+                target = gold + left * others / np.maximum(others.sum(axis=1, keepdims=True), 1e-12)
+            else:
+                target, has_target = np.where(is_gold, gold, target), has_target | is_gold
+        probs = np.clip(target, 1e-12, 1 - 1e-12)
+        itself = np.log(probs) if self.exclusive else np.log(probs) - np.log1p(-probs)
         (loss, gradient), (entropy, _) = (
-            self._compute_loss(each, probs, is_known, np.ones(probs.shape[1]), 0.0)
-            for each in (scores[:, : probs.shape[1]], target)
+            self._compute_loss(each[:, columns], target[:, columns], has_target[:, columns], np.ones(len(columns)), 0.0)
+            for each in (scores, itself)
         )
-        return loss - entropy, np.pad(gradient, ((0, 0), (0, scores.shape[1] - probs.shape[1])))
+        by_score = np.zeros(scores.shape)
+        by_score[:, columns] = gradient
+        return loss - entropy, by_score
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Score annotated examples: what the scorer gives, and `cats_calibration_error`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,6 +83,10 @@ class TokenComponent(BertComponent):
             )
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
+        return scores.compute_loss(self._read_allowed(examples, scores))
+
+    def _read_allowed(self, examples: list[Example], scores: TokenScores) -> NDArray[np.bool_]:
+        """Read which tags the gold annotation allows each row of one pass, `(A, L)`."""
         lengths = scores.lengths[: len(examples)].tolist()
         allowed = np.ones((sum(lengths), scores.scores.shape[1]), dtype=np.bool_)  # (A, L) of one pass
         row, first_token = 0, 0
@@ -91,10 +95,21 @@ class TokenComponent(BertComponent):
             rows = TokenRows(scores.token_index[here] - first_token, scores.token_end[here] - first_token)
             self._allow(example, rows, allowed[here])
             row, first_token = here.stop, first_token + len(example.predicted)
-        return scores.compute_loss(allowed)
+        return allowed
 
-    def _compute_divergence(self, scores: TokenScores, target: TokenScores) -> tuple[float, TokenGradient]:
-        return scores.compute_divergence(target)
+    def _compute_distillation(
+        self, examples: list[Example], scores: TokenScores, tutor: TokenScores, labels: Collection[str]
+    ) -> tuple[float, TokenGradient]:
+        if not labels:
+            return scores.compute_divergence(tutor, np.zeros(scores.scores.shape[1], dtype=np.bool_))
+        is_annotated = np.isin(scores.grammar.labels, list(labels))  # (L,)
+        return scores.compute_divergence(tutor, is_annotated, self._read_known(examples, scores, is_annotated))
+
+    def _read_known(
+        self, examples: list[Example], scores: TokenScores, is_annotated: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Read which tags the gold annotation allows, `(A, L)`, if it is known for some tags only."""
+        return self._read_allowed(examples, scores)
 
     def predict(self, docs: Iterable[Doc]) -> Any:
         """Predict for a batch, without touching the documents."""

@@ -13,10 +13,10 @@ import srsly
 
 from spacy_bertft.components.calibration import CalibratedComponent, collect_calibration_data, find_calibrated
 from spacy_bertft.components.calibration import calibrate as fit
+from spacy_bertft.components.inputs import check_data, read_examples, read_inputs
 from spacy_bertft.components.pipelines import check_replaceable_pipeline, copy_pipeline_dir, find_pipeline_dir
 from spacy_bertft.errors import SettingError
 from spacy_bertft.evaluation.charts import draw_calibration
-from spacy_bertft.evaluation.inputs import check_data, read_examples, read_inputs
 from spacy_bertft.evaluation.reliability import Confidence, measure_confidence
 from spacy_bertft.evaluation.tables import Rows
 from spacy_bertft.output import link_or_copy, replace_folder_when_done

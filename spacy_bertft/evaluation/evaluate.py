@@ -21,6 +21,7 @@ from thinc.util import convert_recursive
 from tqdm import tqdm
 
 from spacy_bertft.components.category_scores import UnknownLabelsWarning
+from spacy_bertft.components.inputs import read_inputs
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import hash_training
 from spacy_bertft.components.tagger import BertTagger
@@ -30,7 +31,6 @@ from spacy_bertft.evaluation.categories import IS_EXCLUSIVE_BY_FACTORY, measure_
 from spacy_bertft.evaluation.charts import draw_panels, plan_f1, plan_matrix
 from spacy_bertft.evaluation.counts import measure_figures
 from spacy_bertft.evaluation.entities import measure_entities
-from spacy_bertft.evaluation.inputs import read_inputs
 from spacy_bertft.evaluation.results import ComponentResult
 from spacy_bertft.evaluation.tables import Rows, format_category_scores, format_entity_scores
 from spacy_bertft.evaluation.tags import measure_tags

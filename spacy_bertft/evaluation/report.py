@@ -17,6 +17,7 @@ from markupsafe import Markup
 from spacy.language import Language
 
 from spacy_bertft.checkpoints.checkpoint import read_config
+from spacy_bertft.components.inputs import read_inputs
 from spacy_bertft.components.pipelines import name_pipelines
 from spacy_bertft.data.histogram import draw_histograms
 from spacy_bertft.data.stats import CorpusStats, StatsKind, measure_corpus
@@ -25,7 +26,6 @@ from spacy_bertft.evaluation import charts, tables
 from spacy_bertft.evaluation.bootstrap import Resampling
 from spacy_bertft.evaluation.counts import compare_f1, measure_figures
 from spacy_bertft.evaluation.evaluate import Evaluation, evaluate_examples
-from spacy_bertft.evaluation.inputs import read_inputs
 from spacy_bertft.evaluation.reliability import describe_calibration
 from spacy_bertft.evaluation.results import ComponentResult
 from spacy_bertft.evaluation.training_log import find_log, read_training_log

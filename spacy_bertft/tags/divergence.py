@@ -56,3 +56,10 @@ def chain_divergence(
     )
     gradient = LinearChain(*(each - gold for each, gold in zip(steps, target_steps, strict=True)))
     return loss, tags - target_tags, gradient
+
+
+def pad_chain(chain: LinearChain, larger: LinearChain) -> LinearChain:
+    """Give a chain the further tags of a larger one, which forbids them what it forbids and has no other preference."""
+    n_added = len(larger.start) - len(chain.start)
+    padded = (np.pad(each, (0, n_added)) for each in chain)
+    return LinearChain(*(np.where(np.isneginf(all_), all_, own) for all_, own in zip(larger, padded, strict=True)))

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from spacy_bertft.components.inputs import read_inputs
 from spacy_bertft.errors import DataError
-from spacy_bertft.evaluation.inputs import read_inputs
 
 GOOD = [("good", {"POS": 1.0, "NEG": 0.0})]
 

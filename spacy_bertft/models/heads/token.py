@@ -16,10 +16,9 @@ from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
 from spacy_bertft.tags.chain import SpanBatch, best_paths, find_spans
-from spacy_bertft.tags.divergence import chain_divergence
+from spacy_bertft.tags.divergence import chain_divergence, pad_chain
 from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain
 from spacy_bertft.tags.grammar import TagGrammar, TagScheme, build_grammar
-from spacy_bertft.training.optimizer import put_at_start
 
 Decoder = Literal["crf", "viterbi", "greedy"]
 
@@ -66,31 +65,27 @@ class TokenScores:
         return self.loss.compute(self.scores, self.lengths, self.training_chain, allowed)
 
     def compute_divergence(
-        self, target: "TokenScores", allowed: NDArray[np.bool_] | None = None
+        self, tutor: "TokenScores", is_added: NDArray[np.bool_], allowed: NDArray[np.bool_] | None = None
     ) -> tuple[float, TokenGradient]:
-        """Compute how far the probabilities of paths are from those of another head, per token, and the gradient.
+        """Compute how far the probabilities of paths are from those of another head, per row, and the gradient.
 
         Args:
-            target: What a head that has the first of these tags gives for the same documents.
-            allowed: `(A, L)` the tags that gold annotation allows the tokens of each row, in one pass: among them the
-                other head is the target, and where it has none of them, all that are allowed are as likely. By default
-                only the tags that the other head has are looked at.
+            tutor: What a head that has the first of these tags gives for the same documents.
+            is_added: `(L,)` the further tags that are looked at.
+            allowed: `(A, L)` the tags that gold annotation allows each row, in one pass. The target is the distribution
+                of the other head among these paths; where it has none of these tags, all of them are as likely.
         """
-        n_passes = len(self.scores) // max(1, len(target.scores))
-        n_tags, n_known = self.scores.shape[1], target.scores.shape[1]
-        scores, targets = self.scores, np.full(self.scores.shape, -np.inf)
-        targets[:, :n_known] = np.tile(target.scores, (n_passes, 1))
-        if allowed is None:
-            scores = np.where(np.arange(n_tags) < n_known, scores, -np.inf)
-        else:
+        n_passes = len(self.scores) // max(1, len(tutor.scores))
+        n_tags, n_known = self.scores.shape[1], tutor.scores.shape[1]
+        target = np.full(self.scores.shape, -np.inf)
+        target[:, :n_known] = np.tile(tutor.scores, (n_passes, 1))
+        if allowed is not None:
             allowed = np.tile(allowed, (n_passes, 1))
-            targets[~allowed[:, :n_known].any(axis=1)] = 0.0
-            targets[~allowed] = -np.inf
-        padded = (put_at_start(*each) for each in zip(target.training_chain, build_free_chain(n_tags), strict=True))
-        chain = LinearChain(
-            *(np.where(np.isneginf(own), own, each) for own, each in zip(self.training_chain, padded, strict=True))
-        )
-        loss, by_score, by_chain = chain_divergence(scores, self.training_chain, targets, chain, self.lengths)
+            target[~allowed[:, :n_known].any(axis=1)] = 0.0
+            target[~allowed] = -np.inf
+        scores = np.where(is_added | (np.arange(n_tags) < n_known), self.scores, -np.inf)
+        chain = pad_chain(tutor.training_chain, self.training_chain)
+        loss, by_score, by_chain = chain_divergence(scores, self.training_chain, target, chain, self.lengths)
         n_rows = max(1, len(scores))
         return loss / n_rows, TokenGradient(by_score / n_rows, LinearChain(*(each / n_rows for each in by_chain)))
 

@@ -1,4 +1,4 @@
-"""What is scored: a pipeline, and documents with gold annotation."""
+"""What is read for commands: a pipeline, and documents with gold annotation."""
 
 from __future__ import annotations
 
