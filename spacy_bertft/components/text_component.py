@@ -21,7 +21,12 @@ from spacy_bertft.components.predictions import Prediction, list_categories, lis
 from spacy_bertft.components.text_pair import CUT_PAIR, UNMARKED_PAIR, check_pairs
 from spacy_bertft.data.pairs import is_unmarked_pair
 from spacy_bertft.errors import CheckpointError, DataError, SettingError, UnsupportedError
-from spacy_bertft.models.heads.losses import compute_exclusive_loss, compute_multilabel_loss
+from spacy_bertft.models.heads.losses import (
+    compute_exclusive_loss,
+    compute_multilabel_loss,
+    invert_probs,
+    merge_targets,
+)
 from spacy_bertft.models.heads.text import TextModel, sigmoid, softmax
 from spacy_bertft.training.calibration import CalibrationData
 
@@ -88,21 +93,15 @@ class TextComponent(BertComponent):
     ) -> tuple[float, Floats]:
         n_labels, n_known = scores.shape[1], tutor.shape[1]
         target = np.pad(self._compute_probs(tutor, 1.0), ((0, 0), (0, n_labels - n_known)))  # (B, L)
-        has_target = np.tile(np.arange(n_labels) < n_known, (len(target), 1))
-        columns = np.flatnonzero((np.arange(n_labels) < n_known) | np.isin(self.labels, list(labels)))
+        is_old = np.arange(n_labels) < n_known
+        columns = np.flatnonzero(is_old | np.isin(self.labels, list(labels)))  # those that are looked at
+        is_known = np.tile(is_old, (len(target), 1))
         if labels:
             gold, is_gold = self._read_targets(examples)
-            if self.exclusive:  # what gold annotation leaves is for the other labels, in the proportions that they had
-                others = np.where(is_gold, 0.0, target)
-                left = 1 - gold.sum(axis=1, keepdims=True)
-                target = gold + left * others / np.maximum(others.sum(axis=1, keepdims=True), 1e-12)
-            else:
-                target, has_target = np.where(is_gold, gold, target), has_target | is_gold
-        probs = np.clip(target, 1e-12, 1 - 1e-12)
-        itself = np.log(probs) if self.exclusive else np.log(probs) - np.log1p(-probs)
+            target, is_known = merge_targets(target, gold, is_gold, exclusive=self.exclusive), is_known | is_gold
         (loss, gradient), (entropy, _) = (
-            self._compute_loss(each[:, columns], target[:, columns], has_target[:, columns], np.ones(len(columns)), 0.0)
-            for each in (scores, itself)
+            self._compute_loss(each[:, columns], target[:, columns], is_known[:, columns], np.ones(len(columns)), 0.0)
+            for each in (scores, invert_probs(target, exclusive=self.exclusive))
         )
         by_score = np.zeros(scores.shape)
         by_score[:, columns] = gradient

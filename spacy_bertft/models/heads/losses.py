@@ -166,5 +166,32 @@ def compute_multilabel_loss(
     return _differentiate(loss / max(1, int(is_known.sum())), wide)
 
 
+def merge_targets(tutor: Floats, gold: Floats, is_gold: NDArray[np.bool_], *, exclusive: bool) -> Floats:
+    """Take targets from gold annotation where it says something, and from another head where it does not.
+
+    Args:
+        tutor: `(B, L)` probabilities that the other head gives.
+        gold: `(B, L)` gold values, 0 where there are none.
+        is_gold: `(B, L)` where there are some.
+        exclusive: Whether labels exclude each other. What gold annotation leaves is then for the labels of which it
+            says nothing, in the proportions that they had.
+
+    Example:
+        >>> tutor, gold = np.array([[0.6, 0.3, 0.1]]), np.zeros((1, 3))
+        >>> merge_targets(tutor, gold, np.array([[False, False, True]]), exclusive=True).round(2).tolist()
+        [[0.67, 0.33, 0.0]]
+    """
+    if not exclusive:
+        return np.where(is_gold, gold, tutor)
+    others = np.where(is_gold, 0.0, tutor)
+    return gold + (1 - gold.sum(axis=1, keepdims=True)) * others / np.maximum(others.sum(axis=1, keepdims=True), 1e-12)
+
+
+def invert_probs(probs: Floats, *, exclusive: bool) -> Floats:
+    """Find logits that give these probabilities, by a softmax or each by a sigmoid; those of 0 and 1 are large."""
+    kept = np.clip(probs, 1e-12, 1 - 1e-12)
+    return np.log(kept) if exclusive else np.log(kept) - np.log1p(-kept)
+
+
 def _differentiate(loss: torch.Tensor, scores: torch.Tensor) -> tuple[float, Floats]:
     return loss.item(), torch.autograd.grad(loss, scores)[0].numpy()
