@@ -44,10 +44,20 @@ def take_texts(pieces: PieceBatch, texts: Ints) -> PieceBatch:
         >>> taken.ids.tolist(), taken.lengths.tolist()
         ([9, 7, 8], [1, 2])
     """
-    lengths = pieces.lengths[texts]
-    shift = (np.cumsum(pieces.lengths) - pieces.lengths)[texts] - (np.cumsum(lengths) - lengths)
-    index = np.arange(lengths.sum()) + np.repeat(shift, lengths)
-    return PieceBatch(pieces.ids[index], pieces.char_start[index], pieces.char_end[index], lengths)
+    index = take_ranges(pieces.lengths, texts)
+    return PieceBatch(pieces.ids[index], pieces.char_start[index], pieces.char_end[index], pieces.lengths[texts])
+
+
+def take_ranges(lengths: Ints, index: Ints) -> Ints:
+    """List the elements of some of the ranges that follow each other in a flat array.
+
+    Example:
+        >>> take_ranges(np.array([2, 0, 3]), np.array([2, 0])).tolist()
+        [2, 3, 4, 0, 1]
+    """
+    taken = lengths[index]
+    shift = (np.cumsum(lengths) - lengths)[index] - (np.cumsum(taken) - taken)
+    return np.arange(taken.sum()) + np.repeat(shift, taken)
 
 
 class TokenBatch(NamedTuple):

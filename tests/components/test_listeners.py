@@ -34,12 +34,13 @@ def folder(taught, tmp_path_factory) -> str:
     return str(folder)
 
 
-def count_passes(nlp: Language) -> list[int]:
+def count_passes(nlp: Language, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Note the number of documents of each pass of the encoder from now on."""
     passes: list[int] = []
     encoder = nlp.get_pipe("bert_encoder").model
     forward = encoder._func
-    encoder._func = lambda model, docs, is_train: passes.append(len(docs)) or forward(model, docs, is_train)
+    counted = lambda model, docs, is_train: passes.append(len(docs)) or forward(model, docs, is_train)  # noqa: E731
+    monkeypatch.setattr(encoder, "_func", counted)
     return passes
 
 
@@ -80,11 +81,21 @@ def test_processes_predict_the_same(taught):
     assert read_all(taught, n_process=2, batch_size=4) == read_all(taught)
 
 
-def test_one_pass_in_training(checkpoint):
+def test_one_pass_in_training(checkpoint, monkeypatch):
     nlp = make_stock_pipeline(checkpoint)
-    passes = count_passes(nlp)
+    passes = count_passes(nlp, monkeypatch)
     nlp.update(make_examples(nlp), sgd=configure_adamw(1e-4))
     assert passes == [4]
+
+
+@pytest.mark.parametrize("batch_size", [2, 4, 100])
+def test_one_pass_for_each_batch(taught, batch_size, monkeypatch):
+    """Although `parser` and `ner` sort the documents of a batch, and take it in parts."""
+    passes = count_passes(taught, monkeypatch)
+    list(taught.pipe(MIXED, batch_size=batch_size))
+    sizes = [len(MIXED[start : start + batch_size]) for start in range(0, len(MIXED), batch_size)]
+    assert passes == sizes
+    assert taught.get_pipe("bert_encoder").states._kept.encoded is None
 
 
 def replace(nlp: Language, names=STOCK) -> None:

@@ -14,26 +14,41 @@ from threading import local
 from typing import Any, cast
 from weakref import ReferenceType, WeakSet, ref
 
+import numpy as np
 from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder
-from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, make_key
+from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, make_key, take_docs
+from spacy_bertft.tokens.alignment import Ints
 
 Backprop = Callable[[EncodedGradient], list[Doc]]
+# What states depend on: the weights, and each document.
+Key = tuple[Hashable, tuple[Hashable, ...]]
 
 
 class _Kept(local):
-    """The states of the last batch of a thread, what they depend on, and how many heads have had them."""
+    """The states of the last batch of a thread, what they depend on, and of how many documents heads have had them."""
 
     n_served = 0
-    key: Hashable = None
+    key: Key | None = None
     encoded: EncodedDocs | None = None
+    n_tokens: Ints = np.zeros(0, dtype=np.intp)
     first_doc: ReferenceType[Doc] | None = None
 
-    def keep(self, key: Hashable, encoded: EncodedDocs, docs: list[Doc]) -> None:
+    def find(self, key: Key) -> EncodedDocs | None:
+        """Return the states of documents of the batch, or None if there are others: spaCy's `parser` sorts a batch."""
+        if self.key is None or self.encoded is None or key == self.key:
+            return self.encoded if key == self.key else None
+        position = {each: index for index, each in enumerate(self.key[1])}
+        if key[0] != self.key[0] or not key[1] or not position.keys() >= set(key[1]):
+            return None
+        return take_docs(self.encoded, np.array([position[each] for each in key[1]]), self.n_tokens)
+
+    def keep(self, key: Key, encoded: EncodedDocs, docs: list[Doc]) -> None:
         self.n_served, self.key, self.encoded = 0, key, encoded
+        self.n_tokens = np.array([len(doc) for doc in docs], dtype=np.intp)
         kept_by_thread = vars(self)
         # A head that is disabled never asks. So the states go with the documents at the latest.
         self.first_doc = ref(docs[0], lambda _: kept_by_thread.clear()) if docs else None
@@ -50,7 +65,7 @@ class Pass:
         gradient: The sum of the gradients that heads have sent so far.
     """
 
-    key: Hashable
+    key: Key
     encoded: EncodedDocs
     backprop: Backprop
     gradient: EncodedGradient | None = None
@@ -64,9 +79,9 @@ class SharedStates:
     updated is seen when every head has sent a gradient. Where some do not, because they are frozen or disabled, it is
     seen when the next batch comes, or when anything else needs the weights.
 
-    In prediction each thread keeps the states of its last batch until every head has had them. They are computed again
-    for a head that sees another batch, for documents whose tokens were changed in between, and after any change of the
-    weights.
+    In prediction each thread keeps the states of its last batch until every head has had them, in one go or in parts.
+    They are computed again for a head that sees other documents, for documents whose tokens were changed in between,
+    and after any change of the weights.
 
     Args:
         encoder: The encoder.
@@ -123,12 +138,12 @@ class SharedStates:
             self.settle()
         key = self._make_key(docs)
         kept = self._kept
-        encoded = kept.encoded if kept.key == key else None
+        encoded = kept.find(key)
         if encoded is None:
             encoded = self.encoder.predict(docs)
             kept.keep(key, encoded, docs)
-        kept.n_served += 1
-        if kept.n_served >= len(self.listeners):
+        kept.n_served += len(docs)
+        if kept.key and kept.n_served >= len(self.listeners) * len(kept.key[1]):
             vars(kept).clear()
         return encoded
 
@@ -199,5 +214,5 @@ class SharedStates:
         current = {id(example.predicted) for example in self._examples}
         return bool(current) and all(id(doc) in current for doc in docs)
 
-    def _make_key(self, docs: list[Doc]) -> Hashable:
+    def _make_key(self, docs: list[Doc]) -> Key:
         return self.encoder.version, tuple(make_key(doc, self.encoder.outputs) for doc in docs)

@@ -13,7 +13,7 @@ from spacy.attrs import ORTH, SPACY
 from spacy.tokens import Doc
 
 from spacy_bertft.data.pairs import find_marked
-from spacy_bertft.tokens.alignment import Ints
+from spacy_bertft.tokens.alignment import Ints, take_ranges
 
 Output = Literal["tokens", "token_means", "first", "mean", "max"]
 OUTPUTS = get_args(Output)
@@ -87,8 +87,9 @@ class StateCache:
         new = {key: doc for key, doc in zip(keys, docs, strict=True) if key not in found}
         if new:
             encoded = encode(list(new.values()))
-            for key, part in zip(new, split_docs(encoded, list(new.values())), strict=True):
-                found[key] = self._keep(key, part)
+            n_tokens = np.array([len(doc) for doc in new.values()], dtype=np.intp)
+            for index, key in enumerate(new):
+                found[key] = self._keep(key, take_docs(encoded, np.array([index]), n_tokens))
         return join_docs([found[key] for key in keys], docs)
 
     def _keep(self, key: Hashable, encoded: EncodedDocs) -> EncodedDocs:
@@ -96,35 +97,12 @@ class StateCache:
         if self.n_bytes + n_bytes > self.max_bytes:
             return encoded
         self.n_bytes += n_bytes
-        self._kept[key] = copy_encoded(encoded)  # a slice would keep the whole batch alive
-        return self._kept[key]
-
-
-def split_docs(encoded: EncodedDocs, docs: Sequence[Doc]) -> list[EncodedDocs]:
-    """Cut the states of a batch into those of its documents."""
-    first_token = _count_before(docs)
-    rows = _list_slices(encoded.lengths)
-    tokens = _list_slices(np.array([len(doc) for doc in docs], dtype=np.intp))
-    windows = _list_slices(np.bincount(encoded.window_doc, minlength=len(docs)))
-    return [
-        EncodedDocs(
-            vectors={
-                output: each[(rows if output == "tokens" else tokens if output == "token_means" else windows)[index]]
-                for output, each in encoded.vectors.items()
-            },
-            token_index=encoded.token_index[rows[index]] - first_token[index],
-            token_end=encoded.token_end[rows[index]] - first_token[index],
-            lengths=encoded.lengths[index : index + 1],
-            window_doc=np.zeros(windows[index].stop - windows[index].start, dtype=np.intp),
-            window_lengths=encoded.window_lengths[windows[index]],
-            n_lost=encoded.n_lost[index : index + 1],
-        )
-        for index in range(len(docs))
-    ]
+        self._kept[key] = encoded
+        return encoded
 
 
 def join_docs(parts: Sequence[EncodedDocs], docs: Sequence[Doc]) -> EncodedDocs:
-    """Put the states of single documents together to those of a batch; the reverse of `split_docs`.
+    """Put the states of single documents together to those of a batch; `take_docs` is the reverse.
 
     Args:
         parts: The states of each document, at least one.
@@ -142,6 +120,34 @@ def join_docs(parts: Sequence[EncodedDocs], docs: Sequence[Doc]) -> EncodedDocs:
     )
 
 
+def take_docs(encoded: EncodedDocs, index: Ints, n_tokens: Ints) -> EncodedDocs:
+    """Take the states of some documents of a batch.
+
+    Args:
+        encoded: The states of the batch.
+        index: `(D,)` the documents, in any order.
+        n_tokens: `(B,)` tokens of each document of the batch.
+    """
+    windows = np.bincount(encoded.window_doc, minlength=len(n_tokens))
+    taken = {output: take_ranges(windows, index) for output in encoded.vectors}
+    taken["tokens"] = rows = take_ranges(encoded.lengths, index)
+    taken["token_means"] = take_ranges(n_tokens, index)
+    before, after = np.cumsum(n_tokens) - n_tokens, np.cumsum(n_tokens[index]) - n_tokens[index]
+    shift = np.repeat(after - before[index], encoded.lengths[index])
+    return EncodedDocs(
+        vectors={
+            output: each.index_select(0, torch.from_numpy(taken[output]).to(each.device))
+            for output, each in encoded.vectors.items()
+        },
+        token_index=encoded.token_index[rows] + shift,
+        token_end=encoded.token_end[rows] + shift,
+        lengths=encoded.lengths[index],
+        window_doc=np.repeat(np.arange(len(index)), windows[index]),
+        window_lengths=encoded.window_lengths[take_ranges(windows, index)],
+        n_lost=encoded.n_lost[index] if len(encoded.n_lost) else encoded.n_lost,
+    )
+
+
 def _count_before(docs: Sequence[Doc]) -> Ints:
     """Count the tokens before each document of a batch."""
     lengths = np.array([len(doc) for doc in docs], dtype=np.intp)
@@ -151,8 +157,3 @@ def _count_before(docs: Sequence[Doc]) -> Ints:
 def make_key(doc: Doc, outputs: Sequence[str]) -> Hashable:
     """Make of a document what its states depend on, without its text, which takes time to make."""
     return doc.to_array([ORTH, SPACY]).tobytes(), find_marked(doc), tuple(outputs)
-
-
-def _list_slices(lengths: Ints) -> list[slice]:
-    ends = np.cumsum(lengths).tolist()
-    return [slice(end - length, end) for end, length in zip(ends, lengths.tolist(), strict=True)]
