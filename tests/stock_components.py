@@ -67,7 +67,7 @@ def make_stock_pipeline(checkpoint: str, factories=STOCK, n_steps: int = 0, enco
         add_stock(nlp, factory, **listener)
     nlp.add_pipe("bert_ner", config={"model": {"encoder": SHARED}, "overwrite": True})
     nlp.initialize(lambda: make_examples(nlp))
-    optimizer = configure_adamw(3e-3)
+    optimizer = configure_adamw(5e-3)
     for _ in range(n_steps):
         nlp.update(make_examples(nlp), sgd=optimizer)
     return nlp

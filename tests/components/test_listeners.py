@@ -25,7 +25,7 @@ FEW = ("tagger", "parser", "textcat")
 
 @pytest.fixture(scope="module")
 def taught(checkpoint) -> Language:
-    return make_stock_pipeline(checkpoint, n_steps=40)
+    return make_stock_pipeline(checkpoint, n_steps=30)
 
 
 @pytest.fixture(scope="module")
@@ -264,8 +264,8 @@ def test_entity_linker(checkpoint, tmp_path):
 
     nlp.get_pipe("entity_linker").set_kb(make_base)
     nlp.initialize(make_linked)
-    optimizer = configure_adamw(3e-3)
-    for _ in range(40):
+    optimizer = configure_adamw(5e-3)
+    for _ in range(15):
         nlp.update(make_linked(), sgd=optimizer)
     assert [ent.kb_id_ for ent in nlp(TEXTS[0]).ents] == ["Q1"]
     nlp.to_disk(tmp_path)
