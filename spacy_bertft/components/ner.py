@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -17,7 +17,7 @@ from spacy_bertft.components.component import check_known
 from spacy_bertft.components.entity_scores import read_entities, write_entities
 from spacy_bertft.components.predictions import Prediction, is_entity_correct, list_entities, read_gold_entities
 from spacy_bertft.components.token_component import TokenComponent, TokenRows
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.models.heads.token import TokenScores
 from spacy_bertft.tags.chain import SpanBatch
 from spacy_bertft.tags.grammar import TagScheme, build_grammar, guess_tag_scheme, list_tags, normalize_tags
@@ -134,20 +134,24 @@ class BertNer(TokenComponent):
     def _read_labels(self, example: Example) -> Iterable[str]:
         return {ent.label_ for ent in example.reference.ents}
 
-    def _allow(self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_]) -> None:
+    def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        super()._set_outputs(get_examples)
+        key = self.cfg["incorrect_spans_key"]
+        if key is not None and not any(key in example.reference.spans for example in get_examples()):
+            self._warn_once(f"no example has doc.spans['{key}'], so no span is known to be wrong.")
+
+    def _allow(self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_]) -> Sequence[TagSpan]:
         gold = read_gold_entities(example)
         misaligned = list(gold.misaligned)
         is_known = gold.is_known[rows.token_start]
         spans = []  # in rows
         for start, end, label in filter(lambda span: self._is_known(span.label), gold.spans):
-            first = int(np.searchsorted(rows.token_end, start, side="right"))
-            last = int(np.searchsorted(rows.token_start, end)) - 1
-            if first > last:
+            here, fits = _find_rows(rows, start, end)
+            if here.start >= here.stop:
                 continue
-            fits = rows.token_start[first] >= start and rows.token_end[last] <= end
-            is_known[first : last + 1] = fits
+            is_known[here] = fits
             if fits:
-                spans.append(TagSpan(first, last + 1, label))
+                spans.append(TagSpan(here.start, here.stop, label))
             else:
                 misaligned.append(example.predicted[start:end].text)
         if misaligned:
@@ -161,11 +165,39 @@ class BertNer(TokenComponent):
         known = np.flatnonzero(is_known)
         allowed[known] = False
         allowed[known, self._find_columns(tags[row] for row in known.tolist())] = True
+        return self._read_wrong_spans(example, rows, allowed, spans)
+
+    def _read_wrong_spans(
+        self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_], gold: Sequence[TagSpan]
+    ) -> list[TagSpan]:
+        """Read the spans of rows that are known to be wrong, and let no token be outside that is known not to be.
+
+        One that does not fit the rows cannot be predicted in any case.
+        """
+        group = example.reference.spans.get(self.cfg["incorrect_spans_key"] or "", [])
+        wrong: list[TagSpan] = []
+        is_outside = np.array([label == "" for label in self.model.grammar.labels], dtype=np.bool_)
+        for span in example.get_aligned_spans_y2x(group, allow_overlap=True) if group else ():
+            here, fits = _find_rows(rows, span.start, span.end)
+            row_span = TagSpan(here.start, here.stop, span.label_)
+            is_out = span.label_ == "O"
+            if row_span in gold or (is_out and not allowed[here][:, ~is_outside].any(axis=1).all()):
+                raise DataError(
+                    f"{self.name}: '{span.text}' is {span.label_} by the gold annotation, and wrong by "
+                    f"doc.spans['{group.name}']. Expected one of the two."
+                )
+            if is_out:
+                allowed[here] &= ~is_outside
+            elif fits and here.start < here.stop and self._is_known(span.label_):
+                wrong.append(row_span)
+        return wrong
 
     def _read_known(
         self, examples: list[Example], scores: TokenScores, is_annotated: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
-        allowed = self._read_allowed(examples, scores)
+        allowed, wrong_spans = self._read_gold(examples, scores)
+        if wrong_spans:
+            self._warn_once("spans that are known to be wrong are left out of distillation.")
         # Outside of entities of these labels there may be others, but no further entity of these.
         is_open = ~(allowed & is_annotated).any(axis=1)
         allowed[is_open] = ~is_annotated
@@ -210,3 +242,11 @@ class BertNer(TokenComponent):
 
     def _has_labels_of_model(self) -> bool:
         return set(self.labels) == set(self.model.grammar.labels) - {""}
+
+
+def _find_rows(rows: TokenRows, start: int, end: int) -> tuple[slice, bool]:
+    """Find the rows that have a token of a span, and whether they have no other; there may be none."""
+    first = int(np.searchsorted(rows.token_end, start, side="right"))
+    last = int(np.searchsorted(rows.token_start, end)) - 1
+    fits = first > last or bool(rows.token_start[first] >= start and rows.token_end[last] <= end)
+    return slice(first, last + 1), fits

@@ -1,6 +1,6 @@
 """`bert_tagger`: documents → `token.tag_`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from spacy_bertft.components.predictions import Prediction, list_tags
 from spacy_bertft.components.token_component import TokenComponent, TokenRows
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.token import TokenScores
+from spacy_bertft.tags.schemes import TagSpan
 
 
 class BertTagger(TokenComponent):
@@ -45,7 +46,7 @@ class BertTagger(TokenComponent):
         is_wrong = prefix and tag.startswith(prefix) and tag not in self.cfg["labels"]
         return (is_wrong and tag.removeprefix(prefix)) or None
 
-    def _allow(self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_]) -> None:
+    def _allow(self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_]) -> Sequence[TagSpan]:
         gold = example.get_aligned("TAG", as_string=True)
         tags = self.model.tags
         for row, (start, end) in enumerate(zip(*rows, strict=True)):
@@ -61,6 +62,7 @@ class BertTagger(TokenComponent):
             # Tokens that share their piece may contradict each other; one that is known then counts.
             if wrong and set(np.flatnonzero(allowed[row])) - set(wrong):
                 allowed[row, wrong] = False
+        return ()
 
     def list_predictions(self, source: Doc | Example) -> list[Prediction]:
         """List the tags of all tokens."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from spacy_bertft.errors import SettingError, UnsupportedError
 from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.token import TokenModel, TokenScores
 from spacy_bertft.tags.grammar import TagScheme, list_tags
+from spacy_bertft.tags.schemes import TagSpan
 
 
 class TokenRows(NamedTuple):
@@ -51,8 +52,8 @@ class TokenComponent(BertComponent):
             raise SettingError("label", label, f"a name other than {', '.join(taken)}, which the head never predicts")
         self.model.add_tags(tags)
 
-    def _allow(self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_]) -> None:
-        """Write which tags the gold annotation allows.
+    def _allow(self, example: Example, rows: TokenRows, allowed: NDArray[np.bool_]) -> Sequence[TagSpan]:
+        """Write which tags the gold annotation allows, and return the spans of rows that are known to be wrong.
 
         Args:
             example: An example.
@@ -83,19 +84,21 @@ class TokenComponent(BertComponent):
             )
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
-        return scores.compute_loss(self._read_allowed(examples, scores))
+        return scores.compute_loss(*self._read_gold(examples, scores))
 
-    def _read_allowed(self, examples: list[Example], scores: TokenScores) -> NDArray[np.bool_]:
-        """Read which tags the gold annotation allows each row of one pass, `(A, L)`."""
+    def _read_gold(self, examples: list[Example], scores: TokenScores) -> tuple[NDArray[np.bool_], list[TagSpan]]:
+        """Read which tags the gold annotation allows each row of one pass, `(A, L)`, and which spans are wrong."""
         lengths = scores.lengths[: len(examples)].tolist()
         allowed = np.ones((sum(lengths), scores.scores.shape[1]), dtype=np.bool_)  # (A, L) of one pass
         row, first_token = 0, 0
+        wrong_spans: list[TagSpan] = []
         for example, length in zip(examples, lengths, strict=True):
             here = slice(row, row + length)
             rows = TokenRows(scores.token_index[here] - first_token, scores.token_end[here] - first_token)
-            self._allow(example, rows, allowed[here])
+            wrong = self._allow(example, rows, allowed[here])
+            wrong_spans += [TagSpan(row + start, row + end, label) for start, end, label in wrong]
             row, first_token = here.stop, first_token + len(example.predicted)
-        return allowed
+        return allowed, wrong_spans
 
     def _compute_distillation(
         self, examples: list[Example], scores: TokenScores, tutor: TokenScores, labels: Collection[str]
@@ -109,7 +112,7 @@ class TokenComponent(BertComponent):
         self, examples: list[Example], scores: TokenScores, is_annotated: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
         """Read which tags the gold annotation allows, `(A, L)`, if it is known for some tags only."""
-        return self._read_allowed(examples, scores)
+        return self._read_gold(examples, scores)[0]
 
     def predict(self, docs: Iterable[Doc]) -> Any:
         """Predict for a batch, without touching the documents."""

@@ -83,6 +83,7 @@ _CATEGORY_WEIGHTS = {f"cats_{each}": 1.0 if each == "score" else None for each i
         "model": ENTITY_MODEL,
         "overwrite": False,
         "min_score": 0.0,
+        "incorrect_spans_key": None,
         "scorer": {"@scorers": "spacy-bertft.entity_scorer.v1"},
     },
     default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None, "ents_token_f": 0.0},
@@ -93,6 +94,7 @@ def make_bert_ner(
     model: Model[Any, Any],
     overwrite: bool,
     min_score: float,
+    incorrect_spans_key: Optional[str],  # noqa: UP045
     scorer: Optional[Scorer],  # noqa: UP045
 ) -> "BertNer":
     """Make the component that recognizes entities.
@@ -105,6 +107,8 @@ def make_bert_ner(
             entities around them are predicted: none has a token of theirs, or one that is blocked. Those that the
             component itself has written before are always replaced.
         min_score: Entities below this probability are left out of `doc.ents` and `doc.spans`.
+        incorrect_spans_key: The group in `doc.spans` of gold documents whose spans are known to be wrong: each is
+            predicted less often. A token of a span with the label `O` is known to be in an entity.
         scorer: Scores a batch of examples.
 
     Raises:
@@ -112,8 +116,8 @@ def make_bert_ner(
     """
     _check_share("min_score", min_score)
     import_module("spacy_bertft.components.entity_scores").register_score()
-    settings = {"overwrite": overwrite, "min_score": min_score, "temperature": 1.0}
-    return _make(nlp, name, model, "ner:BertNer", scorer=scorer, **settings)
+    settings = {"overwrite": overwrite, "min_score": min_score, "incorrect_spans_key": incorrect_spans_key}
+    return _make(nlp, name, model, "ner:BertNer", scorer=scorer, temperature=1.0, **settings)
 
 
 @Language.factory(

@@ -5,6 +5,7 @@ The chain is summed in numpy, twice to nine times as fast as in torch. All other
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ from torch.nn import functional
 
 from spacy_bertft.tags.chain import chain_loss
 from spacy_bertft.tags.forward_backward import LinearChain
+from spacy_bertft.tags.grammar import TagGrammar
+from spacy_bertft.tags.schemes import TagSpan
+from spacy_bertft.tags.wrong_spans import compute_wrong_span_loss
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +52,13 @@ class TokenLoss:
     consistency: float
 
     def compute(
-        self, scores: NDArray[np.float32], lengths: NDArray[np.intp], chain: LinearChain, allowed: NDArray[np.bool_]
+        self,
+        scores: NDArray[np.float32],
+        lengths: NDArray[np.intp],
+        chain: LinearChain,
+        allowed: NDArray[np.bool_],
+        grammar: TagGrammar,
+        wrong_spans: Sequence[TagSpan] = (),
     ) -> tuple[float, TokenGradient]:
         """Compute the loss and its gradient.
 
@@ -57,9 +67,12 @@ class TokenLoss:
             lengths: `(B,)` or `(2·B,)` rows per document.
             chain: The chain whose likelihood is maximized.
             allowed: `(A, L)` the tags that the gold annotation allows each row.
+            grammar: What continues what.
+            wrong_spans: Spans that are known to be wrong, in rows of one pass.
 
         Raises:
-            TagError: The gold tags of a sequence allow no path that the chain allows.
+            TagError: The gold tags of a sequence allow no path that the chain allows, or a wrong span is in all of
+                them.
         """
         n_passes = len(scores) // max(1, len(allowed))
         allowed = np.tile(allowed, (max(1, n_passes), 1))
@@ -72,7 +85,16 @@ class TokenLoss:
                 added = added + self.consistency * compute_divergence(*wide.chunk(2))
             loss += added.item()
             by_score = by_score + torch.autograd.grad(added, wide)[0].numpy()
-        n_known = max(1, int((~allowed.all(axis=1)).sum()))
+        is_known: NDArray[np.bool_] = np.logical_not(allowed.all(axis=1))
+        if wrong_spans:
+            offsets = range(0, len(scores), len(scores) // max(1, n_passes))
+            spans = [TagSpan(i + start, i + end, label) for i in offsets for start, end, label in wrong_spans]
+            wrong_loss, wrong_scores, wrong_chain = compute_wrong_span_loss(scores, lengths, chain, grammar, spans)
+            loss, by_score = loss + wrong_loss, by_score + wrong_scores
+            by_chain = LinearChain(*map(np.add, by_chain, wrong_chain))
+            for start, end, _ in spans:
+                is_known[start:end] = True
+        n_known = max(1, int(is_known.sum()))
         gradient = LinearChain(by_chain.start / n_known, by_chain.transitions / n_known, by_chain.end / n_known)
         return loss / n_known, TokenGradient(by_score / n_known, gradient)
 

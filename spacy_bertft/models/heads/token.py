@@ -19,6 +19,7 @@ from spacy_bertft.tags.chain import SpanBatch, best_paths, find_spans
 from spacy_bertft.tags.divergence import chain_divergence, pad_chain
 from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain
 from spacy_bertft.tags.grammar import TagGrammar, TagScheme, build_grammar
+from spacy_bertft.tags.schemes import TagSpan
 
 Decoder = Literal["crf", "viterbi", "greedy"]
 
@@ -56,13 +57,16 @@ class TokenScores:
         """Find the spans that paths spell, each with its probability."""
         return find_spans(path, self.scores, self.lengths, self.grammar, self.chain)
 
-    def compute_loss(self, allowed: NDArray[np.bool_]) -> tuple[float, TokenGradient]:
+    def compute_loss(
+        self, allowed: NDArray[np.bool_], wrong_spans: Sequence[TagSpan] = ()
+    ) -> tuple[float, TokenGradient]:
         """Compute the loss of the batch, per token, and its gradient.
 
         Args:
             allowed: `(A, L)` the tags that the gold annotation allows the tokens of each row, in one pass.
+            wrong_spans: Spans of such rows that are known to be wrong.
         """
-        return self.loss.compute(self.scores, self.lengths, self.training_chain, allowed)
+        return self.loss.compute(self.scores, self.lengths, self.training_chain, allowed, self.grammar, wrong_spans)
 
     def compute_divergence(
         self, tutor: "TokenScores", is_added: NDArray[np.bool_], allowed: NDArray[np.bool_] | None = None

@@ -17,6 +17,7 @@ from spacy_bertft.models.heads.losses import (
 from spacy_bertft.models.heads.text import sigmoid, softmax
 from spacy_bertft.tags.chain import chain_loss
 from spacy_bertft.tags.forward_backward import build_free_chain
+from spacy_bertft.tags.grammar import build_grammar
 
 N_DOCS, N_LABELS = 7, 4
 ONES = np.ones(N_LABELS)
@@ -151,6 +152,9 @@ def test_an_empty_batch():
         assert gradient.shape == (0, N_LABELS)
 
 
+GRAMMAR = build_grammar([f"T{index}" for index in range(N_LABELS)], None)
+
+
 def make_token_batch() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Two passes of two documents of three and two tokens: scores, rows by document, and what is allowed in one."""
     scores = np.random.default_rng(0).normal(size=(10, N_LABELS)).astype(np.float32) * 3
@@ -204,7 +208,7 @@ def test_the_loss_of_a_token_head_is_a_weighted_sum_of_its_parts():
     divergence = compute_divergence(wide[:5], wide[5:])
     (2 * by_token + 3 * divergence).backward()
     whole, gradient, by_chain = chain_loss(scores, lengths, chain, twice)
-    loss, found = TokenLoss(0.5, 2.0, 0.1, 3.0).compute(scores, lengths, chain, allowed)
+    loss, found = TokenLoss(0.5, 2.0, 0.1, 3.0).compute(scores, lengths, chain, allowed, GRAMMAR)
     n_known = 8  # of ten rows
     assert loss * n_known == pytest.approx(0.5 * whole + 2 * by_token.item() + 3 * divergence.item())
     np.testing.assert_allclose(found.scores * n_known, 0.5 * gradient + wide.grad.numpy(), atol=1e-12)
@@ -214,7 +218,7 @@ def test_the_loss_of_a_token_head_is_a_weighted_sum_of_its_parts():
 @pytest.mark.parametrize("loss", [TokenLoss(1.0, 0.0, 0.0, 0.0), TokenLoss(1.0, 1.0, 0.1, 0.0), TokenLoss(0, 1, 0, 2)])
 def test_a_batch_without_tokens(loss):
     empty, allowed = np.zeros((0, N_LABELS), dtype=np.float32), np.zeros((0, N_LABELS), dtype=bool)
-    found, gradient = loss.compute(empty, np.array([0, 0]), build_free_chain(N_LABELS), allowed)
+    found, gradient = loss.compute(empty, np.array([0, 0]), build_free_chain(N_LABELS), allowed, GRAMMAR)
     assert found == 0.0
     assert gradient.scores.shape == (0, N_LABELS)
     assert not gradient.chain.transitions.any()
