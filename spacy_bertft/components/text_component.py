@@ -167,13 +167,12 @@ class TextComponent(BertComponent):
     def _invert_probs(self, probs: NDArray[np.floating]) -> Floats:
         """Compute scores that have these probabilities; of exclusive labels, any constant could be added to them."""
         if not ((probs >= 0) & (probs <= 1)).all():
+            expected = f"those of predict(), or the float32 scores that {self.name}.model.predict(docs) gives"
             raise UnsupportedError(
-                f"{self.name}.get_loss() got {probs.dtype} scores that are no probabilities. Expected those of "
-                f"predict(), or the float32 scores that {self.name}.model.predict(docs) gives."
+                f"{self.name}.get_loss() got {probs.dtype} that are no probabilities. Expected {expected}."
             )
         probs = probs.astype(np.float64).clip(1e-30, 1 - 1e-15)
-        scores: Floats = np.log(probs) if self.exclusive else np.log(probs) - np.log1p(-probs)
-        return self.cfg["temperature"] * scores
+        return self.cfg["temperature"] * (np.log(probs) - (0.0 if self.exclusive else np.log1p(-probs)))
 
     @property
     def n_truncated(self) -> int:
