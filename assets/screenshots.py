@@ -1,4 +1,4 @@
-"""Take the screenshots of the README: a report, an explanation, the demo.
+"""Take the screenshots of the README and the documentation: entities, a report, an explanation, the demo.
 
     python assets/screenshots.py ENTITIES ENTITIES.spacy CATEGORIES CATEGORIES.spacy [--theme dark] [--output FOLDER]
 
@@ -14,7 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import spacy
 from browser import find_missing, open_browser, prefer
+from spacy import displacy
 
 from spacy_bertft.demo.server import open_demo
 from spacy_bertft.evaluation.report import report
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 
 WIDTH = 1200
 N_PREDICTIONS = 8
+QUERIES = (
+    "show me films with drew barrymore from the 1980s",
+    "is there a pg 13 romantic comedy directed by nora ephron",
+    "who sang my heart will go on in titanic",
+)
 TEXT = "show me a gorgeous 1980s film by steven spielberg that never gets boring"
 
 
@@ -57,6 +64,14 @@ def take_screenshots(entities: Path, entities_data: Path, categories: Path, cate
     folder: Path = options.output
     with tempfile.TemporaryDirectory() as pages, open_browser(WIDTH) as browser:
         prefer(browser, options.theme)
+        page = Path(pages) / "entities.html"
+        docs = list(spacy.load(entities).pipe(QUERIES))
+        drawn = displacy.render(docs, style="ent", jupyter=False)
+        style = "font-family: sans-serif; zoom: 1.5"
+        page.write_text(f'<meta charset="utf-8"><body style="{style}">{drawn}', encoding="utf-8")
+        browser.get(page.as_uri())
+        save_top(browser, folder / "entities.png", 205)
+
         page = Path(pages) / "report.html"
         report(entities, entities_data, page)
         browser.get(page.as_uri())
