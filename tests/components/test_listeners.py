@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+from importlib.util import find_spec
 from threading import Thread
 
 import pytest
 import spacy
-from small_checkpoints import TEXTS
+from small_checkpoints import TEXTS, make_checkpoint
 from spacy.kb import InMemoryLookupKB
 from spacy.language import Language
 from spacy.training import Example
@@ -15,7 +17,7 @@ from spacy.training.initialize import init_nlp
 from stock_components import SHARED, STOCK, add_stock, make_examples, make_gold, make_stock_pipeline, read
 from thinc.api import Config, Model
 
-from spacy_bertft.errors import MissingEncoderError, SettingError
+from spacy_bertft.errors import MissingEncoderError, SettingError, ShapeError
 from spacy_bertft.training.optimizer import configure_adamw
 
 LONG = " ".join(TEXTS * 4)  # some windows
@@ -88,6 +90,13 @@ def test_one_pass_in_training(checkpoint, monkeypatch):
     assert passes == [4]
 
 
+def test_one_more_pass_for_all_that_annotate_in_training(checkpoint, monkeypatch):
+    nlp = make_stock_pipeline(checkpoint, ("parser", "ner", "tagger"))
+    passes = count_passes(nlp, monkeypatch)
+    nlp.update(make_examples(nlp), sgd=False, annotates=["parser", "ner"])
+    assert passes == [4, 4]
+
+
 @pytest.mark.parametrize("batch_size", [2, 4, 100])
 def test_one_pass_for_each_batch(taught, batch_size, monkeypatch):
     """Although `parser` and `ner` sort the documents of a batch, and take it in parts."""
@@ -148,11 +157,18 @@ def test_without_its_encoder_a_component_raises(folder):
         alone(TEXTS[0])
 
 
+TOK2VEC = {"@architectures": "spacy.Tok2VecListener.v1", "width": 32}
+TRANSFORMER = {"@architectures": "spacy-transformers.TransformerListener.v1", "grad_factor": 1.0}
+TRANSFORMER["pooling"] = {"@layers": "reduce_mean.v1"}
+needs_stock = pytest.mark.skipif(find_spec("spacy_transformers") is None, reason="needs the extra spacy-transformers")
+
+
 @pytest.mark.parametrize(
     ("listener", "named"),
     [
-        ({"@architectures": "spacy.Tok2VecListener.v1", "width": 32}, "tok2vec-listener"),
-        ({"@architectures": "spacy.Tok2VecListener.v1", "width": 32, "upstream": "bert_encoder"}, "tok2vec-listener"),
+        (TOK2VEC, "tok2vec-listener"),
+        (TOK2VEC | {"upstream": "bert_encoder"}, "tok2vec-listener"),
+        pytest.param(TRANSFORMER, "transformer-listener", marks=needs_stock),
     ],
 )
 def test_a_listener_of_another_package_is_refused(checkpoint, listener, named):
@@ -236,6 +252,27 @@ def test_spacy_warns_of_a_frozen_listener(folder, checkpoint, tmp_path, caplog):
         assert "W087" not in caplog.text
     finally:
         logger.removeHandler(caplog.handler)
+
+
+def test_a_copy_to_rehearse_shares_the_encoder(taught):
+    """`nlp.resume_training`, which `spacy train` calls for sourced components, copies the model of each."""
+    model = copy.deepcopy(taught.get_pipe("tagger").model)
+    [listener] = [node for node in model.walk() if node.name == "shared_encoder"]
+    assert listener.states is taught.get_pipe("bert_encoder").states
+    docs = [taught.make_doc(text) for text in TEXTS]
+    for found, expected in zip(model.predict(docs), taught.get_pipe("tagger").model.predict(docs), strict=True):
+        assert found == pytest.approx(expected, abs=1e-5)
+    pipe = copy.deepcopy(taught.get_pipe("bert_encoder"))
+    assert pipe.states.encoder is pipe.model is not taught.get_pipe("bert_encoder").model
+
+
+def test_an_encoder_of_another_width_is_refused(folder, tmp_path):
+    wide = make_checkpoint(tmp_path / "wide", hidden_size=64)
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bert_encoder", config={"model": {"name": str(wide)}}).initialize(lambda: [])
+    nlp.add_pipe("tagger", source=spacy.load(folder))
+    with pytest.raises(ShapeError, match="a width of 32, as trained"):
+        nlp(TEXTS[0])
 
 
 def test_entity_linker(checkpoint, tmp_path):

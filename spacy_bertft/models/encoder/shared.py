@@ -114,6 +114,11 @@ class SharedStates:
         self.encoder = state["encoder"]
         self._reset(state["listeners"])
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> SharedStates:
+        """Copy it with its encoder, but not for the copy of a component's model that spaCy keeps to rehearse."""
+        copied = memo.get(id(self.encoder))
+        return self if copied is None else SharedStates(copied)
+
     def may_be_disabled(self) -> bool:
         """Tell whether the encoder is disabled, or its pipeline unknown; spaCy links no component that is disabled."""
         return self.pipeline is None or self.pipeline() is None or self.is_disabled()
@@ -140,8 +145,11 @@ class SharedStates:
         kept = self._kept
         encoded = kept.find(key)
         if encoded is None:
-            encoded = self.encoder.predict(docs)
-            kept.keep(key, encoded, docs)
+            # One that annotates in training may ask for parts of the batch, and others after it for the rest.
+            is_part = bool(docs) and self._is_learning_from(docs)
+            batch = [example.predicted for example in self._examples] if is_part else docs
+            kept.keep(self._make_key(batch), self.encoder.predict(batch), batch)
+            encoded = cast(EncodedDocs, kept.find(key))
         kept.n_served += len(docs)
         if kept.key and kept.n_served >= len(self.listeners) * len(kept.key[1]):
             vars(kept).clear()

@@ -14,7 +14,7 @@ from spacy.tokens import Doc
 from thinc.api import Model, torch2xp, xp2torch
 from thinc.types import Floats2d
 
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import SettingError, ShapeError
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.states import EncodedDocs, Output
@@ -107,9 +107,13 @@ class Tok2Vec(TypedModel[list[Doc], list[Floats2d]]):
 
         Raises:
             MissingEncoderError: There is no encoder to listen to.
+            ShapeError: Its states are of another width than those that the component was trained with.
         """
         encoded, backprop_states = self.layers[0](docs, is_train)
         states = encoded.vectors[self.output].detach()  # (A, H), or (T, H) if they are means
+        if self.has_dim("nO") and states.shape[1] != self.get_dim("nO"):
+            expected = f"a width of {self.get_dim('nO')}, as trained"
+            raise ShapeError("the states of the encoder", tuple(states.shape), expected)
         ends = np.cumsum([len(doc) for doc in docs], dtype=np.intp)
         row, token = (_to_torch(index, states) for index in _pair_rows(encoded))
         vectors = states
