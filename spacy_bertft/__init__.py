@@ -11,7 +11,6 @@ from typing import Any
 
 # For type checkers the same names are in `__init__.pyi`.
 _MODULES = {
-    "accelerate": "exchange.accelerate",
     "annotate": "annotation.annotate",
     "attribute": "explanation.explain",
     "calibrate": "evaluation.calibrate",
@@ -25,6 +24,7 @@ _MODULES = {
     "init_config": "recipes",
     "init_project": "recipes",
     "make_pair": "data.pairs",
+    "migrate": "exchange.migrate",
     "package": "exchange.package",
     "pretrain": "exchange.pretrain",
     "render": "explanation.attribution",

@@ -8,9 +8,9 @@ from spacy_bertft.data.texts.convert import convert_texts as convert_texts
 from spacy_bertft.evaluation.calibrate import calibrate as calibrate
 from spacy_bertft.evaluation.evaluate import evaluate as evaluate
 from spacy_bertft.evaluation.report import report as report
-from spacy_bertft.exchange.accelerate import accelerate as accelerate
 from spacy_bertft.exchange.export_hf import export_hf as export_hf
 from spacy_bertft.exchange.import_hf import import_hf as import_hf
+from spacy_bertft.exchange.migrate import migrate as migrate
 from spacy_bertft.exchange.package import package as package
 from spacy_bertft.exchange.pretrain import pretrain as pretrain
 from spacy_bertft.explanation.attribution import render as render

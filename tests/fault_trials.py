@@ -45,6 +45,7 @@ class Command:
 
 
 _TEXTS = "{inputs}/texts.txt"
+_OTHERS = Path(__file__).parent / "saved" / "other-packages" / "spacy-transformers-bert" / "pipeline"
 COMMANDS = [
     Command(
         "convert",
@@ -77,6 +78,12 @@ COMMANDS = [
         "export-hf {inputs}/pipeline exported --component bert_ner",
         "export-hf {inputs}/pipeline exported --component bert_textcat",
         ["exported"],
+    ),
+    Command(
+        "migrate",
+        f"migrate {_OTHERS} migrated --precision fp32",
+        f"migrate {_OTHERS} migrated --precision bf16",
+        ["migrated"],
     ),
     Command("calibrate", "", "calibrate pipeline {inputs}/dev.spacy", ["pipeline"], copied="pipeline"),
     Command(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import ZIP_STORED, ZipFile, is_zipfile
 
 import srsly
@@ -77,13 +77,29 @@ def _open_safetensors(path: Path) -> Iterator[Any]:
 
 def _read_torch_file(path: Path) -> Weights:
     """Read what `torch.save` wrote of a state; torch itself refuses anything but tensors and plain values."""
-    problem = f"{path} holds more than tensors, or is damaged, and was not read"
-    with wrap_errors(problem, "Save the model with save_pretrained() as safetensors."):
+    with wrap_errors(f"{path} was not read", "Save the model with save_pretrained() as safetensors."):
         _check_opens(path)
-        _check_uncompressed(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+    with path.open("rb") as file:
+        return read_torch_state(file, str(path))
+
+
+def read_torch_state(file: BinaryIO, name: str) -> Weights:
+    """Read the tensors of a state that `torch.save` wrote; torch itself refuses anything but tensors and plain values.
+
+    Args:
+        file: What it wrote.
+        name: The name of the file, for the error.
+
+    Raises:
+        CheckpointError: There is more in it than tensors, or it is damaged.
+    """
+    problem = f"{name} holds more than tensors, or is damaged, and was not read"
+    with wrap_errors(problem, "Save the model with save_pretrained() as safetensors."):
+        _check_uncompressed(file)
+        file.seek(0)
+        content = torch.load(file, map_location="cpu", weights_only=True)
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds no state of a model. Save the model with save_pretrained() again.")
+        raise CheckpointError(f"{name} holds no state of a model. Save the model with save_pretrained() again.")
     return {
         name: tensor for name, tensor in content.items() if isinstance(name, str) and isinstance(tensor, torch.Tensor)
     }
@@ -96,10 +112,10 @@ def _check_opens(path: Path) -> None:
     path.open("rb").close()
 
 
-def _check_uncompressed(path: Path) -> None:
+def _check_uncompressed(file: BinaryIO) -> None:
     """Raise where the parts of a file are compressed: torch writes none, and of few bytes they could make very many."""
-    if is_zipfile(path):
-        with ZipFile(path) as archive:
+    if is_zipfile(file):
+        with ZipFile(file) as archive:
             if any(
                 part.compress_type != ZIP_STORED or part.file_size > part.compress_size for part in archive.filelist
             ):

@@ -14,6 +14,7 @@ import spacy
 import srsly
 from spacy.language import FactoryMeta, Language
 from spacy.tokens import Doc
+from spacy.util import get_model_meta, get_package_path, is_package
 
 from spacy_bertft.errors import DataError
 
@@ -83,6 +84,28 @@ def find_pipeline_dir(nlp: Language) -> Path:
     folder: Path | None = nlp.path
     if folder is None or not (folder / "config.cfg").is_file():
         raise DataError("The pipeline is not a folder on a disk, so its other components cannot be copied.")
+    return folder
+
+
+def find_pipeline_path(pipeline: Path | str) -> Path:
+    """Return the folder of a pipeline without loading it.
+
+    Args:
+        pipeline: A folder, or the name of an installed pipeline.
+
+    Raises:
+        DataError: There is none.
+    """
+    folder = Path(pipeline)
+    if not folder.exists() and is_package(str(pipeline)):
+        package = get_package_path(str(pipeline))
+        meta = get_model_meta(package)
+        folder = package / f"{meta['lang']}_{meta['name']}-{meta['version']}"
+    if not (folder / "config.cfg").is_file():
+        raise DataError(
+            f"{pipeline} is no pipeline. Expected a folder such as training/model-best, or the name of an installed "
+            "pipeline."
+        )
     return folder
 
 

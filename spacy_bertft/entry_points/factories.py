@@ -42,6 +42,7 @@ ENCODER = {
     "layers": "last",
     "cache_mb": 1024,
     "adapter": None,
+    "tokenize": "text",
 }
 _TOKEN_MODEL = {
     "@architectures": "spacy-bertft.TokenClassifier.v1",

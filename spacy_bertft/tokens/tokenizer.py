@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spacy_bertft.errors import DataError, wrap_errors
-from spacy_bertft.tokens.alignment import Ints, PieceBatch
+from spacy_bertft.tokens.alignment import Ints, PieceBatch, TokenBatch
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -40,6 +40,7 @@ class PieceTokenizer:
         suffix_ids: Ids of those that close it, such as `[SEP]`.
         n_special: How many pieces of a window are special.
         second_type: Segment id of the second text of a pair; that of the first is 0.
+        by_token: Whether documents are tokenized token by token; see `encode_tokens`.
 
     Raises:
         CheckpointError: The content is not that of a tokenizer.
@@ -48,6 +49,7 @@ class PieceTokenizer:
     def __init__(self, content: str) -> None:
         from tokenizers import Tokenizer  # here, so that importing this module stays fast
 
+        self.by_token = False
         with wrap_errors("tokenizer.json cannot be read"):
             self._tokenizer = Tokenizer.from_str(content)
             self._tokenizer.no_padding()
@@ -57,8 +59,8 @@ class PieceTokenizer:
             self.middle_ids, self.second_type = self._find_middle()
         self.n_special = len(self.prefix_ids) + len(self.suffix_ids)
 
-    def __reduce__(self) -> tuple[type[PieceTokenizer], tuple[str]]:
-        return PieceTokenizer, (self.json,)
+    def __reduce__(self) -> tuple[type[PieceTokenizer], tuple[str], dict[str, bool]]:
+        return PieceTokenizer, (self.json,), {"by_token": self.by_token}
 
     @property
     def vocab_size(self) -> int:
@@ -84,9 +86,32 @@ class PieceTokenizer:
         ids = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.intp, count=n_pieces)
         bounds = chain.from_iterable(chain.from_iterable(e.offsets for e in encodings))
         offsets = np.fromiter(bounds, np.intp, count=2 * n_pieces).reshape(n_pieces, 2)
-        if not keep_whitespace:
-            offsets = _trim(offsets, texts, lengths)
-        return PieceBatch(ids=ids, char_start=offsets[:, 0], char_end=offsets[:, 1], lengths=lengths)
+        pieces = PieceBatch(ids=ids, char_start=offsets[:, 0], char_end=offsets[:, 1], lengths=lengths)
+        return pieces if keep_whitespace else trim_pieces(pieces, texts)
+
+    def encode_tokens(self, texts: Sequence[str], tokens: TokenBatch) -> PieceBatch:
+        """Tokenize the tokens of texts one by one, each with the space before it, as spacy-curated-transformers does.
+
+        Offsets are those of the whole token, so that each piece belongs to the token that it was made of, and to no
+        other. Tokens of whitespace have no piece.
+
+        Args:
+            texts: The texts.
+            tokens: Their tokens.
+
+        Raises:
+            DataError: A token holds half of a surrogate pair.
+        """
+        text = np.repeat(np.arange(len(texts)), tokens.lengths)  # (T,)
+        is_first = np.diff(text, prepend=-1) != 0
+        begin = np.where(is_first, tokens.char_start, np.roll(tokens.char_end, 1))
+        ranges = zip(text.tolist(), begin.tolist(), tokens.char_end.tolist(), strict=True)
+        words = {index: texts[row][start:end] for index, (row, start, end) in enumerate(ranges)}
+        words = {index: word for index, word in words.items() if not word.isspace()}
+        pieces = self.encode(list(words.values()), keep_whitespace=True)
+        token = np.repeat(np.array(list(words), dtype=np.intp), pieces.lengths)  # (P,) the token of each piece
+        lengths = np.bincount(text[token], minlength=len(texts))
+        return PieceBatch(pieces.ids, tokens.char_start[token], tokens.char_end[token], lengths)
 
     @cached_property
     def names(self) -> NDArray[np.object_]:
@@ -201,8 +226,9 @@ def _run(encode_batch: Callable[..., list[Encoding]], texts: Sequence[str]) -> l
         raise
 
 
-def _trim(offsets: Ints, texts: Sequence[str], lengths: Ints) -> Ints:
+def trim_pieces(pieces: PieceBatch, texts: Sequence[str]) -> PieceBatch:
     """Move offsets past the whitespace around a piece, which byte-level tokenizers include."""
+    offsets, lengths = np.stack([pieces.char_start, pieces.char_end], axis=1), pieces.lengths  # (P, 2)
     text_lengths = np.array([len(text) for text in texts], dtype=np.intp)
     base = np.repeat(np.cumsum(text_lengths) - text_lengths, lengths)[:, None]  # (P, 1)
     codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype="<u4")  # one number per character
@@ -216,4 +242,4 @@ def _trim(offsets: Ints, texts: Sequence[str], lengths: Ints) -> Ints:
     start, end = (offsets + base).T
     start = np.minimum(following[start], end)
     end = np.maximum(before[end] + 1, start)
-    return np.stack([start, end], axis=1) - base
+    return pieces._replace(char_start=start - base[:, 0], char_end=end - base[:, 0])

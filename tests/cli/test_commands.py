@@ -30,7 +30,7 @@ LETTERS = {
 }
 SCHEMES = "bio iob1 iob2 biluo bilou bioes iobes"
 CHOICES = {
-    ("accelerate", "--precision"): "auto fp32 bf16 fp16",
+    ("migrate", "--precision"): "auto fp32 bf16 fp16",
     ("annotate", "--engine"): "local ray",
     ("annotate", "--format"): "jsonl parquet docbin",
     ("convert", "--as"): "ents tags cats",

@@ -36,7 +36,7 @@ WITHOUT = {
     "fetch",
     "import-hf",
     "export-hf",
-    "accelerate",
+    "migrate",
     "package",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from small_checkpoints import make_byte_level, make_wordpiece
 from tokenizers import Tokenizer, decoders, models, processors
 
 from spacy_bertft.errors import CheckpointError, DataError
-from spacy_bertft.tokens import PieceTokenizer
+from spacy_bertft.tokens import PieceTokenizer, TokenBatch
 
 Piece = tuple[str, int, int]
 
@@ -116,9 +117,26 @@ def test_special_pieces_are_found_without_the_letter_a() -> None:
 
 def test_a_copy_is_the_same_tokenizer() -> None:
     tokenizer = PieceTokenizer(make_wordpiece().to_str())
+    tokenizer.by_token = True
     copied = copy.deepcopy(tokenizer)
-    assert copied.json == tokenizer.json
+    assert (copied.json, copied.by_token) == (tokenizer.json, True)
     assert copied.encode(["show me"]).ids.tolist() == tokenizer.encode(["show me"]).ids.tolist()
+
+
+def test_tokens_are_tokenized_one_by_one_with_the_space_before_them() -> None:
+    tokenizer = PieceTokenizer(make_byte_level().to_str())
+    ranges = [[(0, 2), (2, 3), (4, 6)], [(0, 2)], [], [(0, 1), (1, 2), (3, 4)]]  # "so" "," "do" │ "  " │ │ "a" "\n" "b"
+    starts, ends = np.array([pair for pairs in ranges for pair in pairs]).T
+    tokens = TokenBatch(starts, ends, np.array([len(pairs) for pairs in ranges]))
+    pieces = tokenizer.encode_tokens(["so, do", "  ", "", "a\n b"], tokens)
+    words = ["so", ",", " do", "a", " b"]
+    alone = tokenizer.encode(words)
+    assert pieces.ids.tolist() == alone.ids.tolist()
+    bounds = np.repeat([(0, 2), (2, 3), (4, 6), (0, 1), (3, 4)], alone.lengths, axis=0)
+    assert np.stack([pieces.char_start, pieces.char_end], axis=1).tolist() == bounds.tolist()
+    assert pieces.lengths.tolist() == [alone.lengths[:3].sum(), 0, 0, alone.lengths[3:].sum()]
+    nothing = tokenizer.encode_tokens([], TokenBatch(starts[:0], ends[:0], starts[:0]))
+    assert [len(each) for each in nothing] == [0, 0, 0, 0]
 
 
 def test_the_vocabulary_counts_up_to_the_largest_id() -> None:

@@ -199,7 +199,7 @@ class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
     """An encoder with weights of its own."""
 
     def __init__(self, settings: EncoderSettings) -> None:
-        mix = [TorchShim(_build_mix, _get_mix_lr_scale)] if settings.layers == "scalar_mix" else []
+        mix = [TorchShim(build_mix, get_mix_lr_scale)] if settings.layers == "scalar_mix" else []
         PretrainedModel.__init__(self, "bert_encoder", BertEncoder.encode, settings, mix, outputs=[])
 
     @property
@@ -287,9 +287,11 @@ def _merge(module: BertModule, spec: dict[str, Any]) -> tuple[dict[str, Any], We
     return {**spec, "adapter": None}, trainable.merge_adapter(module)
 
 
-def _build_mix(spec: dict[str, Any]) -> ScalarMix:
+def build_mix(spec: dict[str, Any]) -> ScalarMix:
+    """Build the module of a scalar mix from its description."""
     return ScalarMix(spec["n_states"])
 
 
-def _get_mix_lr_scale(module: torch.nn.Module, name: str) -> float:
+def get_mix_lr_scale(module: torch.nn.Module, name: str) -> float:
+    """Return the factor on the learning rate of a scalar mix."""
     return _MIX_LR_SCALE

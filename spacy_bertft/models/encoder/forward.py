@@ -22,6 +22,7 @@ from spacy_bertft.models.runtime.processes import count_workers, run_side_by_sid
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, TokenBatch, WindowLayout, align, plan_windows
 from spacy_bertft.tokens.alignment import Ints, find_overlaps, group_tokens, join_pieces, take_texts
 from spacy_bertft.tokens.pairs import encode_pairs, encode_ranges, list_parts
+from spacy_bertft.tokens.tokenizer import trim_pieces
 from spacy_bertft.tokens.windows import cut_buckets
 
 
@@ -36,6 +37,7 @@ class EncodingPlan:
         layout: The pieces of all sequences, and the windows over them. A sequence is a single text, a pair, or a part
             of a pair.
         pieces: The pieces of each document with which its tokens are aligned; they are the first ones of `layout`.
+        untrimmed: The same with the whitespace that the tokenizer counts to them, with which spacy-transformers aligns.
         token_index: `(A,)` the tokens that have a piece of their own, counted through the batch. Tokens that share
             their piece, such as the characters of a Chinese word, are one row.
         token_end: `(A,)` one past the last token that has the piece.
@@ -48,6 +50,7 @@ class EncodingPlan:
 
     layout: WindowLayout
     pieces: PieceBatch
+    untrimmed: PieceBatch
     token_index: Ints
     token_end: Ints
     token_piece: Ints
@@ -96,10 +99,14 @@ def plan_encoding(
         cut = _cut_pairs(texts, pairs, tokenizer, size, has_tokens=has_tokens, has_texts=has_texts)
         aligned = take_texts(cut.pieces, np.arange(cut.n_aligned))
         lengths = np.bincount(cut.doc[: cut.n_aligned], aligned.lengths, minlength=len(docs)).astype(np.intp)
-        aligned = aligned._replace(lengths=lengths)
+        untrimmed = aligned = aligned._replace(lengths=lengths)
     else:
         none, doc = np.zeros(len(docs), dtype=np.intp), np.arange(len(docs))
-        aligned = tokenizer.encode(texts)
+        if tokenizer.by_token:
+            untrimmed = aligned = tokenizer.encode_tokens(texts, read_tokens(docs))
+        else:
+            untrimmed = tokenizer.encode(texts, keep_whitespace=True)
+            aligned = trim_pieces(untrimmed, texts)
         cut = _Sequences(aligned, doc, none - 1, none == 0, len(docs), none)
     windows = plan_windows(cut.pieces.lengths, size, stride)
     text_window = np.flatnonzero(cut.is_text[windows.sequence])
@@ -112,6 +119,7 @@ def plan_encoding(
     return EncodingPlan(
         layout=WindowLayout(cut.pieces, windows, cut.first_lengths[windows.sequence], tokenizer),
         pieces=aligned,
+        untrimmed=untrimmed,
         token_index=token_index,
         token_end=token_end,
         token_piece=token_piece,
@@ -184,7 +192,7 @@ def encode_docs(
     layout = plan.layout
     known, token, piece = read_tokens(docs), plan.token_index, plan.token_piece
     if "token_means" in outputs:
-        token, piece = map(np.concatenate, zip((token, piece), find_overlaps(plan.pieces, known), strict=True))
+        token, piece = map(np.concatenate, zip((token, piece), find_overlaps(plan.untrimmed, known), strict=True))
     owner = layout.windows.find_owners(piece)
     column = layout.find_columns(piece, owner)
     states, pooled = gather_states(module, layout, max_pieces, owner, column, poolings)

@@ -48,6 +48,7 @@ def build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
         SettingError: A setting does not fit the encoder.
     """
     module = build_bert(spec, settings.layers)
+    module.tokenizer.by_token = settings.tokenize == "tokens"
     size = find_window_size(settings.name, spec["config"], settings.window, module.tokenizer.n_special)
     stride = settings.stride or choose_stride(size)
     if stride > size:

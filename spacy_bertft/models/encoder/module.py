@@ -16,7 +16,7 @@ from spacy_bertft.models.runtime.attention import align_attention, speed_up_drop
 from spacy_bertft.models.runtime.layers import FusedLayers
 from spacy_bertft.tokens import PieceTokenizer
 
-Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "scalar_mix"]
+Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "scalar_mix", "all"]
 
 
 def count_features(layers: Layers, width: int, n_layers: int) -> int:
@@ -27,7 +27,7 @@ def count_features(layers: Layers, width: int, n_layers: int) -> int:
     """
     if layers in ("sum_last_four", "concat_last_four") and n_layers < 4:
         raise SettingError("layers", layers, f"a choice that an encoder of {n_layers} layers has")
-    return width * {"concat_last_four": 4, "scalar_mix": n_layers + 1}.get(layers, 1)
+    return width * {"concat_last_four": 4, "scalar_mix": n_layers + 1, "all": n_layers + 1}.get(layers, 1)
 
 
 def count_read(layers: Layers, n_layers: int) -> int:
@@ -40,8 +40,8 @@ def select_states(states: Sequence[torch.Tensor], layers: Layers) -> torch.Tenso
 
     Args:
         states: `(W, P, H)` for the embeddings and each layer, bottom up.
-        layers: The last or the last but one; the sum or the concatenation of the last four; for a scalar mix all of
-            them side by side, since the mix itself comes after pooling.
+        layers: The last or the last but one; the sum or the concatenation of the last four; all of them side by side,
+            for a scalar mix too, since the mix itself comes after pooling.
 
     Returns:
         `(W, P, F)`, with `F` as `count_features` says.
@@ -54,7 +54,7 @@ def select_states(states: Sequence[torch.Tensor], layers: Layers) -> torch.Tenso
         return torch.stack(tuple(states[-4:])).sum(dim=0)
     if layers == "concat_last_four":
         return torch.cat(tuple(states[-4:]), dim=-1)
-    return torch.cat(tuple(states), dim=-1) if layers == "scalar_mix" else states[-1]
+    return states[-1] if layers == "last" else torch.cat(tuple(states), dim=-1)
 
 
 class ScalarMix(torch.nn.Module):

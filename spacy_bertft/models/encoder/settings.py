@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, get_args
+from typing import Literal, Optional, get_args
 
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.module import Layers
@@ -30,10 +30,14 @@ class EncoderSettings:
             embeddings), `"all_but_last"` layer, or `"all"`.
         layer_lr_decay: Factor on the learning rate from each layer to the one below.
         layers: Which hidden states make the features: `"last"`, `"second_to_last"`, `"sum_last_four"`,
-            `"concat_last_four"`, or `"scalar_mix"`, a learned mean over all layers and the embeddings.
+            `"concat_last_four"`, `"scalar_mix"`, a learned mean over all layers and the embeddings, or `"all"` of them
+            side by side, of which each `spacy-bertft.Listener.v1` chooses.
         cache_mb: Megabytes of hidden states that a completely frozen encoder keeps over the epochs of a training run;
             0 keeps none.
         adapter: A LoRA adapter, `@misc = "spacy-bertft.LoRA.v1"`, which is trained in place of the encoder's weights.
+        tokenize: What the subword tokenizer is given: the whole `"text"`, as in Hugging Face's own pipelines, or its
+            `"tokens"` one by one, each with the space before it, as in spacy-curated-transformers. Pairs of texts are
+            always given whole.
 
     Raises:
         SettingError: A setting is outside what is allowed.
@@ -51,6 +55,7 @@ class EncoderSettings:
     layers: Layers = "last"
     cache_mb: int = 1024
     adapter: Optional[Lora] = None  # noqa: UP045
+    tokenize: Literal["text", "tokens"] = "text"
 
     def __post_init__(self) -> None:
         check_precision(self.precision, self.backend)
@@ -64,3 +69,5 @@ class EncoderSettings:
             raise SettingError("cache_mb", self.cache_mb, "megabytes, or 0")
         if self.layers not in get_args(Layers):
             raise SettingError("layers", self.layers, f"one of {', '.join(get_args(Layers))}")
+        if self.tokenize not in ("text", "tokens"):
+            raise SettingError("tokenize", self.tokenize, "text or tokens")

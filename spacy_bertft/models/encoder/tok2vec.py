@@ -6,6 +6,7 @@ This is what spaCy's own components have as their `tok2vec`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,17 +16,21 @@ from thinc.api import Model, torch2xp, xp2torch
 from thinc.types import Floats2d
 
 from spacy_bertft.errors import SettingError, ShapeError
-from spacy_bertft.models.encoder.build import BertEncoder, Encoder
+from spacy_bertft.models.encoder.build import BertEncoder, Encoder, build_mix, get_mix_lr_scale
 from spacy_bertft.models.encoder.listener import SharedEncoder
-from spacy_bertft.models.encoder.states import EncodedDocs, Output
-from spacy_bertft.models.store.shim import TypedModel
+from spacy_bertft.models.encoder.shared import Backprop
+from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output
+from spacy_bertft.models.store.shim import TorchShim, TypedModel
 from spacy_bertft.tokens.alignment import Ints
 
 Pooling = Literal["first", "mean"]
+ListenerLayers = Literal["encoder", "last", "scalar_mix"]
 _OUTPUTS: dict[Pooling, Output] = {"first": "tokens", "mean": "token_means"}
 
 
-def build_listener(pooling: Pooling = "first", upstream: str = "*", grad_factor: float = 1.0) -> Tok2Vec:
+def build_listener(
+    pooling: Pooling = "first", upstream: str = "*", grad_factor: float = 1.0, layers: ListenerLayers = "encoder"
+) -> Tok2Vec:
     """Build what one of spaCy's own components has as its `tok2vec`, to share the encoder of a `bert_encoder`.
 
     Args:
@@ -34,11 +39,16 @@ def build_listener(pooling: Pooling = "first", upstream: str = "*", grad_factor:
             that has none, such as one of whitespace, gets zeros.
         upstream: Name of the `bert_encoder`; `*` for the nearest before the component.
         grad_factor: Factor on the gradient that goes back to the encoder; 0 keeps the component from teaching it.
+        layers: What vectors are made of: `"encoder"`, the features that the encoder gives to all; or, of an encoder
+            with `layers = "all"`, the `"last"` one, or a `"scalar_mix"`, a mean over all that this component learns.
 
     Raises:
-        SettingError: `pooling` is something else.
+        SettingError: `pooling` or `layers` is something else.
     """
-    encoder = SharedEncoder(upstream, grad_factor)
+    if layers not in get_args(ListenerLayers):
+        raise SettingError("layers", layers, f"one of {', '.join(get_args(ListenerLayers))}")
+    shared = SharedEncoder(upstream, grad_factor)
+    encoder = shared if layers == "encoder" else LayerListener(upstream, grad_factor, layers == "scalar_mix")
     encoder.replace_config = _replace_config
     return Tok2Vec(encoder, pooling)
 
@@ -64,6 +74,60 @@ def build_tok2vec(encoder: Model[list[Doc], Any], pooling: Pooling = "first") ->
 def _replace_config(encoder: dict[str, Any], listener: dict[str, Any]) -> dict[str, Any]:
     pooling = listener.get("pooling", "first")
     return {"@architectures": "spacy-bertft.Tok2Vec.v1", "pooling": pooling, "encoder": encoder}
+
+
+class LayerListener(SharedEncoder):
+    """A layer that listens to an encoder that gives all its layers, and makes states of them.
+
+    Args:
+        upstream_name: Name of the component that has the encoder, or `*` for the nearest.
+        grad_factor: Factor on the gradient that goes back to the encoder.
+        is_mix: Whether it learns a mean over all layers; otherwise it takes the last one.
+    """
+
+    def __init__(self, upstream_name: str, grad_factor: float, is_mix: bool) -> None:
+        super().__init__(upstream_name, grad_factor)
+        self._shims = [TorchShim(build_mix, get_mix_lr_scale)] if is_mix else []
+
+    @property
+    def mix(self) -> TorchShim | None:
+        """What owns the mean over all layers."""
+        return self._shims[0] if self._shims else None  # type: ignore[return-value]
+
+    def copy_width(self, X: Any = None, Y: Any = None) -> None:
+        """Set the width to that of a layer, and start with equal weights if there are none yet.
+
+        Raises:
+            SettingError: The encoder does not give all its layers.
+        """
+        super().copy_width()
+        if self.mix and not self.mix.spec:
+            self.mix.attach({"n_states": self._get_states().encoder.module.n_layers + 1})
+
+    def find_width(self) -> int:
+        """Return the width of a layer."""
+        encoder = self._get_states().encoder
+        if encoder.settings.layers != "all":
+            raise SettingError("layers", encoder.settings.layers, '"all" in the encoder of which a listener chooses')
+        width: int = encoder.module.width
+        return width
+
+    def listen(self, docs: list[Doc], is_train: bool) -> tuple[EncodedDocs, Backprop]:
+        """Return the states of a batch, and where to send their gradient."""
+        encoded, backprop_all = super().listen(docs, is_train)
+        # (R, N·H) → (R, H)
+        vectors = {output: each.detach().requires_grad_(is_train) for output, each in encoded.vectors.items()}
+        with torch.set_grad_enabled(is_train):
+            chosen = {
+                output: self.mix.module(each) if self.mix else each[:, -self.get_dim("nO") :]
+                for output, each in vectors.items()
+            }
+
+        def backprop(gradient: EncodedGradient) -> list[Doc]:
+            torch.autograd.backward([chosen[output] for output in gradient], list(gradient.values()))
+            return backprop_all({output: vectors[output].grad for output in gradient})  # type: ignore[misc]
+
+        return replace(encoded, vectors=chosen), backprop
 
 
 class Tok2Vec(TypedModel[list[Doc], list[Floats2d]]):

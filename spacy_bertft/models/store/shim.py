@@ -145,11 +145,12 @@ class TorchShim(Shim):
     def _step(self, optimizer: Optimizer, parameter: torch.nn.Parameter, name: str) -> None:
         if parameter.grad is None:
             return
-        arrays: Any = torch2xp(parameter.data), torch2xp(parameter.grad)
+        shape = parameter.shape or (1,)  # thinc asks a gradient for its length, which a single number has not
+        arrays: Any = torch2xp(parameter.data.view(shape)), torch2xp(parameter.grad.view(shape))
         if name in self._outgrown:
             grow_moments(optimizer, (self.id, name), self._outgrown.pop(name), arrays[0])
         weights, _ = optimizer((self.id, name), *arrays, lr_scale=self._lr_scales[name])
-        parameter.data = xp2torch(weights, device=parameter.device)
+        parameter.data = xp2torch(weights, device=parameter.device).view(parameter.shape)
         parameter.grad = None
 
     @contextlib.contextmanager

@@ -35,7 +35,9 @@ CHOICES = {
     "sum_last_four": lambda states: states[1] + states[2] + states[3] + states[4],
     "concat_last_four": lambda states: torch.cat([states[1], states[2], states[3], states[4]], dim=-1),
     "scalar_mix": lambda states: sum(states) / 5,
+    "all": lambda states: torch.cat(tuple(states), dim=-1),
 }
+WIDTHS = {"concat_last_four": 128, "all": 160}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def test_features_are_hidden_states_of_transformers(deep, family, layers):
     docs = make_docs()
     model = build(deep[family], layers, "tokens", "first", "mean")
     encoded = model.predict(docs)
-    assert model.get_dim("nO") == encoded.vectors["tokens"].shape[1] == (128 if layers == "concat_last_four" else 32)
+    assert model.get_dim("nO") == encoded.vectors["tokens"].shape[1] == WIDTHS.get(layers, 32)
     by_doc = encoded.vectors["tokens"].split(encoded.lengths.tolist())
     for index, doc in enumerate(docs):
         states, rows = read_states(deep[family], doc)
@@ -100,8 +102,9 @@ def test_by_hand():
         "sum_last_four": [14.0],
         "concat_last_four": [2.0, 3.0, 4.0, 5.0],
         "scalar_mix": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0],
+        "all": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0],
     }
-    assert [count_features(layers, 7, 5) for layers in LAYERS] == [7, 7, 7, 28, 42]
+    assert [count_features(layers, 7, 5) for layers in LAYERS] == [7, 7, 7, 28, 42, 42]
 
 
 def test_a_mix_weighs_layers_and_scales():
@@ -200,4 +203,4 @@ def test_the_pooler_of_the_checkpoint_is_taken_where_it_fits(deep, layers):
     pooler = encoder.module.bert.pooler.dense.weight
     model = build_classifier(deep["bert"], layers, pooling="cls")
     head = model.module.pooler.weight
-    assert torch.equal(head, pooler) == (layers != "concat_last_four")
+    assert torch.equal(head, pooler) == (layers not in WIDTHS)

@@ -8,12 +8,14 @@ import spacy
 import torch
 from small_checkpoints import FAMILIES, TEXTS, make_checkpoint
 from spacy.tokens import Doc
+from stock_components import add_stock, make_examples
 from transformers import AutoModel
 
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.build import build_bert_encoder
 from spacy_bertft.models.encoder.listener import build_shared_encoder
 from spacy_bertft.models.encoder.tok2vec import build_listener, build_tok2vec
+from spacy_bertft.training.optimizer import configure_adamw
 
 ODD = [*TEXTS, "a  b\n\nc ", " \t ", "", "don't…stop", "  leading"]
 
@@ -47,13 +49,14 @@ def compute_slowly(model, bert, docs: list[Doc], pooling: str) -> list[torch.Ten
     tokenizer = model.layers[0].module.tokenizer
     vectors = []
     for doc in docs:
-        pieces = tokenizer.encode([doc.text])
+        # As in spacy-transformers, whitespace counts to the token before it, and to the piece that the tokenizer says.
+        pieces = tokenizer.encode([doc.text], keep_whitespace=pooling == "mean")
         ids = [*tokenizer.prefix_ids, *pieces.ids.tolist(), *tokenizer.suffix_ids]
         states = bert(torch.tensor([ids])).last_hidden_state[0, len(tokenizer.prefix_ids) :]
         spans = [(s, e) for s, e in zip(pieces.char_start.tolist(), pieces.char_end.tolist(), strict=True)]
         rows = []
         for token in doc:
-            start, end = token.idx, token.idx + len(token)
+            start, end = token.idx, token.idx + len(token.text_with_ws if pooling == "mean" else token.text)
             found = [index for index, (s, e) in enumerate(spans) if s < min(e, end) and start < e]
             if pooling == "first":
                 found = [index for index in found if spans[index][0] >= start][:1] or found[:1]
@@ -95,6 +98,59 @@ def test_vectors_and_gradients_are_those_of_transformers(steady, pooling, cache_
 def test_no_documents(checkpoint):
     vectors, backprop = build(checkpoint, "mean").begin_update([])
     assert vectors == backprop([]) == []
+
+
+def make_listening(checkpoint: str, **listener):
+    """Make a tagger that listens to all layers of an encoder, and an example to learn from."""
+    nlp = spacy.blank("en")
+    encoder = {"name": checkpoint, "precision": "fp32", "layers": "all"}
+    nlp.add_pipe("bert_encoder", config={"model": encoder})
+    add_stock(nlp, "tagger", pooling="mean", **listener)
+    nlp.initialize(lambda: make_examples(nlp))
+    return nlp, nlp.get_pipe("tagger").model.get_ref("tok2vec")
+
+
+@pytest.mark.parametrize("layers", ["last", "scalar_mix"])
+def test_a_listener_chooses_of_all_layers(checkpoint, layers, tmp_path):
+    nlp, tok2vec = make_listening(checkpoint, layers=layers)
+    doc = nlp.make_doc(TEXTS[0])
+    everything = nlp.get_pipe("bert_encoder").model.predict([doc]).vectors["token_means"]  # (T, 3·H)
+    by_layer = everything.view(len(doc), 3, -1)
+    mix = tok2vec.layers[0].mix
+    if mix:
+        mix.module.weights.data = torch.tensor([1.0, 2.0, 1.0]).log()
+        mix.module.scale.data = torch.tensor(4.0)
+    expected = by_layer[:, 0] + 2 * by_layer[:, 1] + by_layer[:, 2] if mix else by_layer[:, 2]
+    np.testing.assert_allclose(tok2vec.predict([doc])[0], expected, atol=1e-5)
+    assert tok2vec.get_dim("nO") == 32
+    nlp.to_disk(tmp_path)
+    loaded = spacy.load(tmp_path)
+    read = loaded.get_pipe("tagger").model.get_ref("tok2vec")
+    np.testing.assert_allclose(read.predict([doc])[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("layers", ["last", "scalar_mix"])
+def test_what_a_listener_chooses_learns(checkpoint, layers):
+    nlp, tok2vec = make_listening(checkpoint, layers=layers)
+    mix = tok2vec.layers[0].mix
+    module = nlp.get_pipe("bert_encoder").model.module.bert
+    before = {name: each.clone() for name, each in module.state_dict().items() if "pooler" not in name}
+    losses = [nlp.update(make_examples(nlp), sgd=configure_adamw(3e-3))["tagger"] for _ in range(8)]
+    assert losses[-1] < losses[0]
+    after = module.state_dict()
+    still = [name for name, each in before.items() if torch.equal(each, after[name])]
+    assert still == [name for name in still if "key.bias" in name]  # which change nothing
+    assert mix is None or len(set(mix.module.weights.tolist())) == 3
+
+
+def test_an_encoder_that_gives_one_layer_offers_no_choice(checkpoint):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bert_encoder", config={"model": {"name": checkpoint}})
+    add_stock(nlp, "tagger", layers="last")
+    with pytest.raises(SettingError, match=r"layers = 'last'\. Expected \"all\""):
+        nlp.initialize(lambda: make_examples(nlp))
+    with pytest.raises(SettingError, match=r"layers = 'first'\. Expected one of encoder, last, scalar_mix"):
+        build_listener(layers="first")
 
 
 @pytest.mark.parametrize("build", [build_listener, lambda pooling: build_tok2vec(build_bert_encoder("x"), pooling)])

@@ -1,4 +1,4 @@
-"""Pipelines of spacy-transformers, rewritten."""
+"""Pipelines of spacy-transformers that keep their transformer, and run faster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from spacy_bertft.cli import app
 from spacy_bertft.errors import DataError, MissingExtraError, SettingError
-from spacy_bertft.exchange.accelerate import accelerate
+from spacy_bertft.exchange.migrate import migrate
 from spacy_bertft.models.stock.model import build_transformer_model
 
 needs_stock = pytest.mark.skipif(find_spec("spacy_transformers") is None, reason="needs the extra spacy-transformers")
@@ -59,8 +59,8 @@ def read(nlp) -> list[list[tuple[str, str]]]:
 
 @needs_stock
 def test_annotations_stay_the_same(stock, tmp_path):
-    report = accelerate(stock, tmp_path / "fast", precision="fp32")
-    assert report.components == ("transformer",)
+    report = migrate(stock, tmp_path / "fast", precision="fp32", keep_transformer=True)
+    assert report.encoders == ("transformer",)
     before, after = spacy.load(stock), spacy.load(tmp_path / "fast")
     assert after.pipe_names == before.pipe_names
     expected = read(before)
@@ -74,7 +74,7 @@ def test_annotations_stay_the_same(stock, tmp_path):
 
 @needs_stock
 def test_it_goes_on_learning(stock, tmp_path):
-    accelerate(stock, tmp_path / "fast")
+    migrate(stock, tmp_path / "fast", keep_transformer=True)
     nlp = spacy.load(tmp_path / "fast")
     examples = [Example.from_dict(nlp.make_doc(TEXTS[3]), {"entities": [(20, 38, "TITLE")]})]
     optimizer = nlp.resume_training()
@@ -85,7 +85,7 @@ def test_it_goes_on_learning(stock, tmp_path):
 
 @needs_stock
 def test_the_command(stock, tmp_path):
-    done = CliRunner().invoke(app, ["accelerate", str(stock), str(tmp_path / "fast")])
+    done = CliRunner().invoke(app, ["migrate", str(stock), str(tmp_path / "fast"), "--keep-transformer"])
     assert done.exit_code == 0, done.output
     assert "transformer with spacy-bertft.TransformerModel.v1" in " ".join(done.output.split())
     assert (tmp_path / "fast" / "config.cfg").is_file()
@@ -94,24 +94,24 @@ def test_the_command(stock, tmp_path):
 @needs_stock
 def test_errors(stock, tmp_path):
     with pytest.raises(DataError, match="is no pipeline"):
-        accelerate(tmp_path / "nowhere", tmp_path / "fast")
+        migrate(tmp_path / "nowhere", tmp_path / "fast", keep_transformer=True)
     with pytest.raises(DataError, match="the pipeline itself"):
-        accelerate(stock, stock)
+        migrate(stock, stock, keep_transformer=True)
     spacy.blank("en").to_disk(tmp_path / "blank")
     with pytest.raises(SettingError, match="TransformerModel"):
-        accelerate(tmp_path / "blank", tmp_path / "fast")
+        migrate(tmp_path / "blank", tmp_path / "fast", keep_transformer=True)
     with pytest.raises(SettingError, match="precision"):
-        accelerate(stock, tmp_path / "fast", precision="int4")
+        migrate(stock, tmp_path / "fast", precision="int4", keep_transformer=True)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     with pytest.raises(DataError, match="would be lost"):
-        accelerate(stock, tmp_path / "mine")
+        migrate(stock, tmp_path / "mine", keep_transformer=True)
     assert not (tmp_path / "fast").exists()
 
 
 @pytest.mark.skipif(find_spec("spacy_transformers") is not None, reason="needs an environment without the extra")
 def test_without_the_extra_there_is_one_line(tmp_path):
     with pytest.raises(MissingExtraError, match=r"spacy-bertft\[spacy-transformers\]"):
-        accelerate("somewhere", tmp_path / "fast")
+        migrate("somewhere", tmp_path / "fast", keep_transformer=True)
     with pytest.raises(MissingExtraError):
         build_transformer_model("somewhere", lambda docs: [])
