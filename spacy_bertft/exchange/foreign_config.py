@@ -19,6 +19,8 @@ LISTENERS = (STOCK_LISTENER, f"{CURATED}LastTransformerLayerListener.v1", MIX_LI
 FACTORIES = ("transformer", "curated_transformer")
 _POOLING = {"reduce_mean.v1": "mean", "reduce_first.v1": "first"}
 _SPANS = (f"{STOCK}strided_spans.v1", f"{STOCK}doc_spans.v1", f"{CURATED}WithStridedSpans.v1")
+_PIECES = ("BertWordpieceEncoder", "ByteBpeEncoder", "XlmrSentencepieceEncoder", "CamembertSentencepieceEncoder")
+_PIECE_ENCODERS = tuple(f"{CURATED}{name}.v1" for name in _PIECES)
 _ANNOTATES_NOTHING = f"{STOCK}null_annotation_setter.v1"
 
 
@@ -113,6 +115,8 @@ def _migrate_encoder(
             migrated.expect(not given, f"{where}.model.transformer_config", given, "none")
         return new | {"name": raw.get("name", name)}
     migrated.expect(architecture in CURATED_MODELS, f"{where}.model", architecture, "BERT, RoBERTa, XLM-R or CamemBERT")
+    pieces = model.get("piece_encoder", {}).get("@architectures", "")
+    migrated.expect(pieces in _PIECE_ENCODERS, f"{where}.model.piece_encoder", pieces, " or ".join(_PIECES))
     migrated.expect(not model.get("torchscript"), f"{where}.model.torchscript", True, "false")
     spans = model.get("with_spans", {}).get("@architectures")
     migrated.expect(spans in _SPANS, f"{where}.model.with_spans", spans, "WithStridedSpans")

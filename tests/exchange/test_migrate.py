@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -164,6 +165,8 @@ PROBLEMS = [
     (STOCK, "TransformerModel.v1", "Other.v1", r"components\.transformer\.model = 'spacy-transformers.Other.v1'"),
     (CURATED, "XlmrTransformer", "AlbertTransformer", r"AlbertTransformer.v1', expected BERT, RoBERTa"),
     (CURATED, "LastTransformerLayerListener", "TransformerLayersListener", r"parser\.model\.tok2vec\.@architectures"),
+    # The stored bytes of this one look like those of BERT's, but it does not cut at punctuation.
+    ("curated-bert", "BertWordpieceEncoder", "WordpieceEncoder", r"model\.piece_encoder = .*WordpieceEncoder.v1'"),
     (CURATED, "torchscript = false", "torchscript = true", r"model\.torchscript = True, expected false"),
 ]
 
@@ -281,6 +284,43 @@ def test_wordpiece_keeps_what_is_before_an_unknown_letter(token, expected):
     tokenizer = PieceTokenizer(convert_piece_encoder(make_wordpiece_attrs(pieces), []))
     assert [pieces[index] for index in tokenizer.encode([token]).ids] == expected.split()
     assert (tokenizer.prefix_ids, tokenizer.suffix_ids) == ([2], [3])
+
+
+def write_field(field: int, value: bytes | int | float) -> bytes:
+    """Write a field of a message of protocol buffers; numbers are small."""
+    if isinstance(value, bytes):
+        return bytes([field << 3 | 2, len(value)]) + value
+    return bytes([field << 3, value]) if isinstance(value, int) else bytes([field << 3 | 5]) + struct.pack("<f", value)
+
+
+def write_sentencepiece(model_type: int = 1, **normalizer: int) -> bytes:
+    kinds = {"<unk>": 2, "<s>": 3, "</s>": 3}
+    pieces = {"<unk>": 0.0, "<s>": 0.0, "</s>": 0.0, "▁": -3.0, "a": -2.0, "▁b": -1.0, "ab": -1.5}
+    written = [
+        write_field(1, write_field(1, piece.encode()) + write_field(2, score) + write_field(3, kinds.get(piece, 1)))
+        for piece, score in pieces.items()
+    ]
+    fields = {"add_dummy_prefix": 3, "remove_extra_whitespaces": 4}
+    described = b"".join(write_field(fields[name], value) for name, value in normalizer.items())
+    return b"".join(written) + write_field(2, write_field(3, model_type)) + write_field(3, described)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "shift", "ends"), [("xlmr_adapter", 1, ([0], [2])), ("camembert_adapter", 4, ([5], [6]))]
+)
+def test_pieces_of_sentencepiece_are_renumbered(adapter, shift, ends):
+    def encode(token: str, **normalizer: int) -> list[int]:
+        attrs = {"sentencepiece_processor": write_sentencepiece(**normalizer)}
+        tokenizer = PieceTokenizer(convert_piece_encoder(attrs, [f"encoder>>{adapter}", adapter]))
+        assert (tokenizer.prefix_ids, tokenizer.suffix_ids) == ends
+        return tokenizer.encode([token]).ids.tolist()
+
+    assert encode("ba") == encode(" ba") == [5 + shift, 4 + shift]
+    assert encode("aab") == [3 + shift, 4 + shift, 6 + shift]
+    assert encode("xya") == [3 + shift, 3, 4 + shift]  # unknown letters next to each other are one piece
+    assert encode("a", add_dummy_prefix=0) == [4 + shift]
+    with pytest.raises(CheckpointError, match="Expected a unigram model"):
+        encode("a", model_type=2)
 
 
 @pytest.mark.parametrize(
