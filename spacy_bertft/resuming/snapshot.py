@@ -14,7 +14,6 @@ from spacy.language import Language
 from thinc.api import Config, Optimizer
 
 from spacy_bertft.checkpoints.weights import read_weight_file, write_weight_file
-from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.errors import CheckpointError, wrap_errors
 from spacy_bertft.models.encoder.trainable import keep_adapters
 from spacy_bertft.models.heads.head import find_own_encoder
@@ -82,7 +81,7 @@ def write_snapshot(folder: Path, config: Config, nlp: Language, optimizer: Optim
         progress: How far the training has come.
     """
     with replace_folder_when_done(folder) as new:
-        encoders = [find_own_encoder(pipe.model) for _, pipe in nlp.pipeline if isinstance(pipe, BertPipe)]
+        encoders = [find_own_encoder(getattr(pipe, "model", None)) for _, pipe in nlp.pipeline]
         with keep_adapters(encoder.shim for encoder in encoders if encoder):
             nlp.to_disk(new / _PIPELINE)
         write_weight_file(new / _OPTIMIZER, read_optimizer(optimizer, nlp))

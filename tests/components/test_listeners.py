@@ -17,7 +17,8 @@ from spacy.training.initialize import init_nlp
 from stock_components import SHARED, STOCK, add_stock, make_examples, make_gold, make_stock_pipeline, read
 from thinc.api import Config, Model
 
-from spacy_bertft.errors import MissingEncoderError, SettingError, ShapeError
+from spacy_bertft.errors import MissingEncoderError, SettingError, ShapeError, UnsupportedError
+from spacy_bertft.models.heads.head import find_own_encoder
 from spacy_bertft.training.optimizer import configure_adamw
 
 LONG = " ".join(TEXTS * 4)  # some windows
@@ -119,10 +120,21 @@ def test_replaced_listeners_predict_the_same_without_the_encoder(checkpoint, tmp
     expected = read_all(nlp)
     replace(nlp, FEW)
     nlp.remove_pipe("bert_encoder")
+    assert all(find_own_encoder(pipe.model) for _, pipe in nlp.pipeline)  # which `package` stores in half precision
     assert read_all(nlp) == expected
     assert nlp.config["components"]["tagger"]["model"]["tok2vec"]["pooling"] == pooling
     nlp.to_disk(tmp_path)
     assert read_all(spacy.load(tmp_path)) == expected
+
+
+def test_a_listener_that_chooses_layers_is_not_replaced(checkpoint):
+    nlp = make_stock_pipeline(checkpoint, ("tagger",), encoder={"layers": "all"}, layers="last")
+    nlp.remove_pipe("bert_ner")
+    expected = nlp(TEXTS[0]).to_json()
+    with pytest.raises(UnsupportedError, match="layers = last cannot be replaced"):
+        nlp.replace_listeners("bert_encoder", "tagger", ["model.tok2vec"])
+    assert nlp(TEXTS[0]).to_json() == expected
+    assert nlp.config["components"]["tagger"]["model"]["tok2vec"]["layers"] == "last"
 
 
 def test_a_sourced_component_with_an_encoder_of_its_own(taught, folder):

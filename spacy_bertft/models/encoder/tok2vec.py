@@ -15,7 +15,7 @@ from spacy.tokens import Doc
 from thinc.api import Model, torch2xp, xp2torch
 from thinc.types import Floats2d
 
-from spacy_bertft.errors import SettingError, ShapeError
+from spacy_bertft.errors import SettingError, ShapeError, UnsupportedError
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder, build_mix, get_mix_lr_scale
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.shared import Backprop
@@ -30,7 +30,7 @@ _OUTPUTS: dict[Pooling, Output] = {"first": "tokens", "mean": "token_means"}
 
 def build_listener(
     pooling: Pooling = "first", upstream: str = "*", grad_factor: float = 1.0, layers: ListenerLayers = "encoder"
-) -> Tok2Vec:
+) -> Model[list[Doc], list[Floats2d]]:
     """Build what one of spaCy's own components has as its `tok2vec`, to share the encoder of a `bert_encoder`.
 
     Args:
@@ -53,7 +53,7 @@ def build_listener(
     return Tok2Vec(encoder, pooling)
 
 
-def build_tok2vec(encoder: Model[list[Doc], Any], pooling: Pooling = "first") -> Tok2Vec:
+def build_tok2vec(encoder: Model[list[Doc], Any], pooling: Pooling = "first") -> Model[list[Doc], list[Floats2d]]:
     """Build what one of spaCy's own components has as its `tok2vec`, with an encoder of its own.
 
     `nlp.replace_listeners` writes this section where `spacy-bertft.Listener.v1` was.
@@ -72,7 +72,11 @@ def build_tok2vec(encoder: Model[list[Doc], Any], pooling: Pooling = "first") ->
 
 
 def _replace_config(encoder: dict[str, Any], listener: dict[str, Any]) -> dict[str, Any]:
-    pooling = listener.get("pooling", "first")
+    pooling, layers = listener.get("pooling", "first"), listener.get("layers", "encoder")
+    if layers != "encoder":
+        raise UnsupportedError(
+            f"A listener with layers = {layers} cannot be replaced by a copy of the encoder. Leave the listener."
+        )
     return {"@architectures": "spacy-bertft.Tok2Vec.v1", "pooling": pooling, "encoder": encoder}
 
 

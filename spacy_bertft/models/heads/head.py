@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import torch
 from spacy.tokens import Doc
+from thinc.api import Model
 
 from spacy_bertft.checkpoints import Checkpoint, CheckpointHead, Task, Weights, read_head
 from spacy_bertft.checkpoints.heads import find_head_layout
@@ -147,9 +148,9 @@ class HeadModel(TorchModel[list[Doc], OutT]):
 
 
 def find_own_encoder(model: Any) -> PretrainedModel[Any] | None:
-    """Return the encoder with weights of its own that the model of any component is, or has under its head."""
-    encoder = model.encoder if isinstance(model, HeadModel) else model
-    return encoder if isinstance(encoder, PretrainedModel) else None
+    """Return the encoder with weights of its own that the model of any component is or contains."""
+    nodes = model.walk() if isinstance(model, Model) else ()
+    return next((node for node in nodes if isinstance(node, PretrainedModel)), None)
 
 
 def make_linear(width: int, n_outputs: int) -> torch.nn.Linear:
