@@ -17,7 +17,14 @@ from thinc.shims import Shim
 from spacy_bertft.checkpoints.weights import load_weights
 from spacy_bertft.components import pipelines
 from spacy_bertft.errors import DataError, MissingExtraError, SettingError, check_file, name_source, wrap_errors
-from spacy_bertft.exchange.foreign_config import FACTORIES, MIX_LISTENER, STOCK_LISTENER, STOCK_MODEL, migrate_config
+from spacy_bertft.exchange.foreign_config import (
+    FACTORIES,
+    MIX_LISTENER,
+    STOCK_LISTENER,
+    STOCK_MODEL,
+    MigratedConfig,
+    migrate_config,
+)
 from spacy_bertft.exchange.foreign_encoders import read_curated_encoder, read_mix, read_stock_encoder
 from spacy_bertft.models.encoder.tok2vec import Tok2Vec
 from spacy_bertft.models.runtime.devices import check_precision
@@ -123,7 +130,7 @@ def _migrate_pipeline(pipeline: Path | str, folder: Path, output_dir: Path, prec
             read_stock_encoder(path, section["name"]) if is_stock else read_curated_encoder(path, name, section)
         )
     with wrap_errors(f"{pipeline} cannot be migrated"):
-        _read_other_components(nlp, folder, migrated.listeners, list(migrated.encoders))
+        _read_other_components(nlp, folder, migrated)
     requirements = nlp.meta.get("requirements", [])
     nlp.meta["requirements"] = [each for each in requirements if not each.startswith(_PACKAGES)]
     with replace_folder_when_done(output_dir) as temporary_dir:
@@ -133,30 +140,28 @@ def _migrate_pipeline(pipeline: Path | str, folder: Path, output_dir: Path, prec
     return MigrationReport(str(pipeline), output_dir, encoders, listeners, "spacy-bertft.BertEncoder.v1")
 
 
-def _read_other_components(
-    nlp: Language, folder: Path, listeners: dict[str, list[dict[str, Any]]], encoders: Sequence[str]
-) -> None:
-    """Read all components but the encoders, with layers in the form of the old listeners while they are read."""
-    replaced: list[tuple[str, Model[Any, Any], Model[Any, Any], Tok2Vec]] = []
-    for name, sections in listeners.items():
-        model: Model[Any, Any] = nlp.get_pipe(name).model  # type: ignore[attr-defined]
-        found = [node for node in model.walk() if isinstance(node, Tok2Vec)]
-        forms = {section["@architectures"] for section in sections}
-        if len(forms) > 1:
+def _read_other_components(nlp: Language, folder: Path, migrated: MigratedConfig) -> None:
+    """Read all but the encoders, one after the other, since a ruler runs those before it when it is read."""
+    nlp.from_disk(folder, exclude=["config", *nlp.component_names])
+    component: Any
+    for name, component in nlp.components:
+        if name in migrated.encoders or not hasattr(component, "from_disk"):
+            continue
+        architectures = {section["@architectures"] for section in migrated.listeners.get(name, [])}
+        if len(architectures) > 1:
             raise ValueError(f"components.{name} has listeners of several kinds, expected one kind")
-        for node in found:
-            form = _build_form(sections[0]["@architectures"])
-            model.replace_node(node, form)
-            replaced.append((name, model, form, node))
-    nlp.from_disk(folder, exclude=["config.cfg", *encoders])
-    for name, model, form, node in replaced:
-        for content in [shim.content for each in form.walk() for shim in each.shims if isinstance(shim, _StoredShim)]:
-            mix, weights = node.layers[0].mix, read_mix(content)  # type: ignore[attr-defined]
-            load_weights(mix.attach({"n_states": len(weights["weights"])}), weights, name)
-        model.replace_node(form, node)
-    nlp._link_components()
-    for *_, node in replaced:
-        node.initialize_encoder()
+        found = [node for node in component.model.walk() if isinstance(node, Tok2Vec)] if architectures else []
+        forms = [_build_form(architecture) for architecture in architectures for _ in found]
+        # Layers in the form of the old listeners, while the component is read.
+        for node, form in zip(found, forms, strict=True):
+            component.model.replace_node(node, form)
+        component.from_disk(folder / name, exclude=["vocab"])
+        for node, form in zip(found, forms, strict=True):
+            component.model.replace_node(form, node)
+            for content in [shim.content for each in form.walk() for shim in each.shims]:  # type: ignore[attr-defined]
+                mix, weights = node.layers[0].mix, read_mix(content)  # type: ignore[attr-defined]
+                load_weights(mix.attach({"n_states": len(weights["weights"])}), weights, name)
+            node.initialize_encoder()
 
 
 def _build_form(architecture: str) -> Model[Any, Any]:

@@ -157,6 +157,20 @@ def test_a_training_config_is_migrated(name, family, tmp_path, copied):
         migrate(config, tmp_path / "new.cfg")
 
 
+def test_other_components_stay(copied, tmp_path):
+    pipeline = copied(STOCK, '"textcat"]', '"textcat","entity_ruler"]')
+    with (pipeline / "config.cfg").open("a", encoding="utf-8") as file:
+        file.write('\n[components.entity_ruler]\nfactory = "entity_ruler"\n')
+    ruler = spacy.blank("xx").add_pipe("entity_ruler")
+    # When these are read, spaCy runs all components before the ruler over them.
+    ruler.add_patterns([{"label": "PLOT", "pattern": "the plot of"}])
+    ruler.to_disk(pipeline / "entity_ruler")
+    migrate(pipeline, tmp_path / "out")
+    doc = spacy.load(tmp_path / "out")("what is the plot of it")
+    assert [(ent.text, ent.label_) for ent in doc.ents] == [("the plot of", "PLOT")]
+    assert {token.tag_ for token in doc} <= {"LONG", "SHORT", "VOWEL"}
+
+
 PROBLEMS = [
     (STOCK, "reduce_mean.v1", "reduce_max.v1", r"components\.tagger\.model\.tok2vec\.pooling = 'reduce_max.v1'"),
     (STOCK, "strided_spans", "sent_spans", r"model\.get_spans = 'spacy-transformers.sent_spans.v1'"),
