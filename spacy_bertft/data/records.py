@@ -129,6 +129,8 @@ def _parse_object(path: Path | str, line: int, text: str) -> dict[str, object]:
         raise ColumnFormatError(path, line, problem, "Expected whole characters.") from error
     except (ValueError, RecursionError) as error:
         reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        if isinstance(error, RecursionError):  # each Python has its own words for it
+            reason = "its brackets are nested too deeply"
         raise ColumnFormatError(path, line, f"the line is not JSON: {reason}", expected) from error
     if not isinstance(values, dict):
         raise ColumnFormatError(path, line, f"the line holds {text[:40]}", expected)
