@@ -400,6 +400,7 @@ def test_every_setting_of_every_factory_is_in_the_reference(factory, tmp_path):
     section = table.split(f"\n### `{factory}`\n")[1].split("\n### ")[0]
     shown = re.findall(r"^\| `([\w.]+)` \| \S.* \| \S.* \|$", section, flags=re.MULTILINE)
     assert shown == list(dict.fromkeys(shown))
+    assert not re.search(r"[ .][Pp]ieces? ", section)  # a name in the code; pages say subword tokens
     assert set(shown) == set(flatten(Language.get_factory_meta(factory).default_config))
 
 
