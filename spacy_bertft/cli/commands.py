@@ -95,6 +95,7 @@ COMMANDS = (
     Command("pretrain", "Train", ["exchange.pretrain:pretrain"]),
     Command("train", "Train", ["cli.functions:train"], show=lambda *_: None),
     Command("resume", "Train", ["cli.functions:resume"], show=lambda *_: None),
+    Command("extend", "Train", ["exchange.extend:extend"]),
     Command("evaluate", "Evaluate", ["evaluation.evaluate:evaluate"], show=terminal.show_evaluation),
     Command("report", "Evaluate", ["evaluation.report:report"]),
     Command("calibrate", "Evaluate", ["evaluation.calibrate:calibrate"]),

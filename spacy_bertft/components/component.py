@@ -287,6 +287,7 @@ def check_known(name: str, label: str, labels: Iterable[str]) -> None:
     if label not in labels:
         raise DataError(
             f"{name}: the examples hold the label '{label}', which it does not have. Expected one of "
-            f"{', '.join(labels)}; initialize with examples of every label. To ignore all others, give the labels of "
-            f"this component in [initialize.components.{name}]."
+            f"{', '.join(labels)}; initialize with examples of every label, or add it with add_label(); for a sourced "
+            "component, spacy-bertft.add_labels.v1 in [initialize.before_init] does so. To ignore all others, give the "
+            f"labels of this component in [initialize.components.{name}]."
         )

@@ -132,7 +132,7 @@ def test_moments_and_averages_grow(nlp, make):
         average = torch.as_tensor(optimizer.averages[shim.id, name])
         assert average.shape == later.shape
     biases = torch.as_tensor(optimizer.averages[shim.id, "linear.bias"])
-    torch.testing.assert_close(biases[-4:], torch.full((4,), -5.0), atol=0.1, rtol=0)
+    torch.testing.assert_close(biases[-4:], torch.full((4,), -5.0), atol=0.3, rtol=0)
 
 
 def test_a_moment_that_was_not_reached_by_a_step_of_the_old_size_grows_too(nlp):

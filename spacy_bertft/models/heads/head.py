@@ -23,7 +23,7 @@ from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Out
 from spacy_bertft.models.encoder.trainable import merge_adapter
 from spacy_bertft.models.store.shim import OutT, TorchModel, TorchShim
 
-# The bias of outputs that are added to a trained head: no state makes up for it before they have learned.
+# Added to the bias of outputs that a trained head is given, so that they win nowhere before they have learned.
 _BIAS_OF_NEW = -5.0
 
 _watched: ContextVar[list[EncodedDocs] | None] = ContextVar("watched", default=None)
@@ -98,16 +98,25 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         """
         raise NotImplementedError
 
-    def grow(self, n_outputs: int) -> None:
+    def grow(self, n_outputs: int, like: int | None = None) -> None:
         """Append outputs to an initialized head; what it has learned stays as it is, bit for bit.
 
-        New outputs start with one low score for every state, so that predictions stay what they are too.
+        New outputs start with a low score, so that predictions stay what they are too.
 
         Args:
             n_outputs: How many there are to be in all.
+            like: The output whose texts or tokens the new ones have been in so far, such as `O`: they start below its
+                score. By default, they start with one low score for every state.
+
+        Source: Cermelli et al. (2020), Modeling the Background, section 3.2, with a lower score.
         """
-        fill = {"linear.bias": _BIAS_OF_NEW}
-        self.shim.grow(self.shim.spec | {self.size: n_outputs}, lambda name: fill.get(name, 0.0))
+        n_before = self.get_dim("nO")
+        self.shim.grow(self.shim.spec | {self.size: n_outputs})
+        linear: torch.nn.Linear = self.module.linear
+        with torch.no_grad():
+            if like is not None:
+                linear.weight[n_before:], linear.bias[n_before:] = linear.weight[like], linear.bias[like]
+            linear.bias[n_before:] += _BIAS_OF_NEW
         self.set_dim("nO", n_outputs, force=True)
 
     @property

@@ -170,7 +170,7 @@ class TokenModel(HeadModel[TokenScores]):
     def add_tags(self, tags: Sequence[str]) -> None:
         """Append outputs to an initialized head; see `HeadModel.grow`."""
         self.set_tags([*self.tags, *tags], self.scheme or None, self.never)
-        self.grow(len(self.tags))
+        self.grow(len(self.tags), self.tags.index("O") if self.scheme else None)
 
     @property
     def tags(self) -> list[str]:

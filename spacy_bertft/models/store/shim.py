@@ -113,18 +113,16 @@ class TorchShim(Shim):
         self.mark_changed()
         return self._model
 
-    def grow(self, spec: Spec, fill: Callable[[str], float]) -> None:
-        """Build a larger module; the weights that there are stay, bit for bit, at the start of each axis.
+    def grow(self, spec: Spec) -> None:
+        """Build a larger module; the weights that there are stay, bit for bit, at the start of each axis, before zeros.
 
         Args:
             spec: Its description.
-            fill: Gives the value of new weights, by the name of their parameter.
         """
         before, outgrown = self.module.state_dict(), self._outgrown
-        shapes = {name: tensor.shape for name, tensor in before.items()}
         for name, tensor in self.attach(spec).state_dict().items():
-            tensor.copy_(put_at_start(before[name], torch.full_like(tensor, fill(name))))
-        self._outgrown = shapes | outgrown
+            tensor.copy_(put_at_start(before[name], torch.zeros_like(tensor)))
+        self._outgrown = {name: tensor.shape for name, tensor in before.items()} | outgrown
 
     def finish_update(self, optimizer: Optimizer) -> None:
         """Let the optimizer use the gradients, and clear them."""

@@ -1,0 +1,37 @@
+"""`spacy-bertft.add_labels.v1`: labels for components that come from another pipeline.
+
+spaCy does not initialize a component that a config takes from another pipeline by `source`. So the labels in its
+section of `[initialize.components]` do not reach it, nor do those in the training data.
+"""
+
+# No `from __future__ import annotations`: confection reads signatures at run time.
+
+from collections.abc import Callable
+
+from spacy.language import Language
+from spacy.util import registry, resolve_dot_names
+
+from spacy_bertft.components.component import BertComponent
+
+
+def configure_add_labels() -> Callable[[Language], Language]:
+    """Configure `spacy-bertft.add_labels.v1`, a callback for `initialize.before_init`.
+
+    It adds to each trained component the `labels` of its section in `[initialize.components]`; where there are none,
+    those in the training data. Components in `training.frozen_components` are left alone.
+    """
+    return _add_labels
+
+
+def _add_labels(nlp: Language) -> Language:
+    config = nlp.config.interpolate()
+    sections, frozen = config["initialize"]["components"], config["training"]["frozen_components"]
+    for name, pipe in nlp.components:
+        if isinstance(pipe, BertComponent) and pipe.model.is_initialized and name not in frozen:
+            labels = registry.resolve({"section": sections.get(name, {})})["section"].get("labels")
+            if labels is None:
+                [corpus] = resolve_dot_names(config, [config["training"]["train_corpus"]])
+                labels = pipe.find_labels(corpus(nlp))
+            for label in labels:
+                pipe.add_label(label)
+    return nlp
