@@ -20,6 +20,7 @@ _MODULES = {
     "evaluate": "evaluation.evaluate",
     "explain": "explanation.pipeline",
     "export_hf": "exchange.export_hf",
+    "extend": "exchange.extend",
     "import_hf": "exchange.import_hf",
     "init_config": "recipes",
     "init_project": "recipes",

@@ -17,6 +17,7 @@ from spacy_bertft.cli import app
 ARGUMENTS = {
     "train": ["{config}", "--output", "out"],
     "resume": ["out"],
+    "extend": ["model", "new.spacy", "out"],
     "pretrain": ["texts.txt", "out", "--encoder", "encoder"],
     "evaluate": ["model", "dev.spacy"],
     "report": ["model", "dev.spacy", "out.html"],
