@@ -62,8 +62,7 @@ class TextComponent(BertComponent):
             scores: `(B, L)` float32 scores that the model gives, or float64 probabilities that `predict` gives.
 
         Raises:
-            DataError: The gold annotation of a document makes no sense, or has a label that the component does not; or
-                it is a pair of texts and the predicted document is not.
+            DataError: Gold annotation makes no sense, has an unknown label, or is a pair of texts and the text is not.
             UnsupportedError: `scores` is neither.
         """
         if scores.dtype != np.float32:
@@ -168,9 +167,8 @@ class TextComponent(BertComponent):
         """Compute scores that have these probabilities; of exclusive labels, any constant could be added to them."""
         if not ((probs >= 0) & (probs <= 1)).all():
             expected = f"those of predict(), or the float32 scores that {self.name}.model.predict(docs) gives"
-            raise UnsupportedError(
-                f"{self.name}.get_loss() got {probs.dtype} that are no probabilities. Expected {expected}."
-            )
+            found = f"{self.name}.get_loss() got {probs.dtype} that are no probabilities"
+            raise UnsupportedError(f"{found}. Expected {expected}.")
         probs = probs.astype(np.float64).clip(1e-30, 1 - 1e-15)
         return self.cfg["temperature"] * (np.log(probs) - (0.0 if self.exclusive else np.log1p(-probs)))
 

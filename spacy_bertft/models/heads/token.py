@@ -57,16 +57,14 @@ class TokenScores:
         """Find the spans that paths spell, each with its probability."""
         return find_spans(path, self.scores, self.lengths, self.grammar, self.chain)
 
-    def compute_loss(
-        self, allowed: NDArray[np.bool_], wrong_spans: Sequence[TagSpan] = ()
-    ) -> tuple[float, TokenGradient]:
+    def compute_loss(self, allowed: NDArray[np.bool_], wrong: Sequence[TagSpan] = ()) -> tuple[float, TokenGradient]:
         """Compute the loss of the batch, per token, and its gradient.
 
         Args:
             allowed: `(A, L)` the tags that the gold annotation allows the tokens of each row, in one pass.
-            wrong_spans: Spans of such rows that are known to be wrong.
+            wrong: Spans of such rows that are known to be wrong.
         """
-        return self.loss.compute(self.scores, self.lengths, self.training_chain, allowed, self.grammar, wrong_spans)
+        return self.loss.compute(self.scores, self.lengths, self.training_chain, allowed, self.grammar, wrong)
 
     def compute_divergence(
         self, tutor: "TokenScores", is_added: NDArray[np.bool_], allowed: NDArray[np.bool_] | None = None
