@@ -22,6 +22,7 @@ from spacy_bertft.components.text_pair import CUT_PAIR, UNMARKED_PAIR, check_pai
 from spacy_bertft.data.pairs import is_unmarked_pair
 from spacy_bertft.errors import CheckpointError, DataError, SettingError, UnsupportedError
 from spacy_bertft.models.heads.losses import (
+    Floats,
     compute_exclusive_loss,
     compute_multilabel_loss,
     invert_probs,
@@ -29,8 +30,6 @@ from spacy_bertft.models.heads.losses import (
 )
 from spacy_bertft.models.heads.text import TextModel, sigmoid, softmax
 from spacy_bertft.training.calibration import CalibrationData
-
-Floats = NDArray[np.float64]
 
 
 class TextComponent(BertComponent):
