@@ -87,7 +87,7 @@ test-all: $(DEFAULT)/ready browser
 
 # After `make test`, what it left out, and its properties with all their examples.
 test-rest: $(DEFAULT)/ready browser
-	. $(DEFAULT)/bin/activate && $(PYTEST) -m "$(LONG) or hypothesis"
+	. $(DEFAULT)/bin/activate && $(PYTEST) --durations=20 -m "$(LONG) or hypothesis"
 
 test-demo: $(DEMO)/ready browser
 	. $(DEMO)/bin/activate && $(PYTEST) tests/demo tests/cli/test_demo.py tests/test_browser.py
@@ -97,7 +97,8 @@ test-tracking: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && python -m pytest tests/test_tracking.py
 
 faults: $(DEFAULT)/ready
-	. $(DEFAULT)/bin/activate && KILLS=$(KILLS) OMP_NUM_THREADS=1 python -m pytest tests/faults tests/test_output.py tests/cli/test_shutdown.py
+	. $(DEFAULT)/bin/activate && KILLS=$(KILLS) OMP_NUM_THREADS=1 python -m pytest tests/faults tests/annotation/engines tests/test_output.py \
+		tests/cli/test_shutdown.py
 
 test-spacy-transformers: $(STOCK)/ready
 	. $(STOCK)/bin/activate && HYPOTHESIS_PROFILE=everyday $(PYTEST) -m "stock and not hostile"

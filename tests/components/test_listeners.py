@@ -51,6 +51,7 @@ def read_all(nlp: Language, texts=MIXED, **settings) -> list[dict]:
     return [read(doc) for doc in nlp.pipe(texts, **settings)]
 
 
+@pytest.mark.slow
 def test_all_components_learn(taught):
     for text in TEXTS[:4]:
         doc, gold = taught(text), make_gold(taught, text)
@@ -63,10 +64,12 @@ def test_all_components_learn(taught):
         assert max(doc.cats, key=doc.cats.get) == max(gold.cats, key=gold.cats.get)
 
 
+@pytest.mark.slow
 def test_a_stored_pipeline_predicts_the_same(taught, folder):
     assert read_all(spacy.load(folder)) == read_all(taught)
 
 
+@pytest.mark.slow
 def test_batches_and_threads_predict_the_same(taught):
     expected = read_all(taught)
     assert read_all(taught, batch_size=3) == expected
@@ -79,6 +82,7 @@ def test_batches_and_threads_predict_the_same(taught):
     assert found == [expected] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_processes_predict_the_same(taught):
     assert read_all(taught, n_process=2, batch_size=4) == read_all(taught)
@@ -98,6 +102,7 @@ def test_one_more_pass_for_all_that_annotate_in_training(checkpoint, monkeypatch
     assert passes == [4, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [2, 4, 100])
 def test_one_pass_for_each_batch(taught, batch_size, monkeypatch):
     """Although `parser` and `ner` sort the documents of a batch, and take it in parts."""
@@ -114,6 +119,7 @@ def replace(nlp: Language, names=STOCK) -> None:
     nlp.replace_listeners("bert_encoder", "bert_ner", ["model.encoder"])
 
 
+@pytest.mark.everyday(1)
 @pytest.mark.parametrize("pooling", ["first", "mean"])
 def test_replaced_listeners_predict_the_same_without_the_encoder(checkpoint, tmp_path, pooling):
     nlp = make_stock_pipeline(checkpoint, FEW, n_steps=5, pooling=pooling)
@@ -137,6 +143,7 @@ def test_a_listener_that_chooses_layers_is_not_replaced(checkpoint):
     assert nlp.config["components"]["tagger"]["model"]["tok2vec"]["layers"] == "last"
 
 
+@pytest.mark.slow
 def test_a_sourced_component_with_an_encoder_of_its_own(taught, folder):
     config = Config({"nlp": {"lang": "en", "pipeline": ["tagger", "bert_ner"]}, "components": {}})
     for name, path in (("tagger", "model.tok2vec"), ("bert_ner", "model.encoder")):
@@ -147,6 +154,7 @@ def test_a_sourced_component_with_an_encoder_of_its_own(taught, folder):
         assert len(found.spans["bert_ner"]) == len(expected.spans["bert_ner"])
 
 
+@pytest.mark.slow
 def test_sourced_together_with_its_encoder(taught, folder):
     nlp, source = spacy.blank("en"), spacy.load(folder)
     for name in ("bert_encoder", "tagger", "textcat"):
@@ -156,6 +164,7 @@ def test_sourced_together_with_its_encoder(taught, folder):
         assert found.cats == pytest.approx(expected.cats, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_without_its_encoder_a_component_raises(folder):
     with pytest.raises(MissingEncoderError):
         spacy.load(folder, exclude=["bert_encoder"])(TEXTS[0])
@@ -242,6 +251,7 @@ def test_a_grad_factor_of_0_keeps_a_component_from_teaching_the_encoder(checkpoi
     assert list_weights(nlp.get_pipe("bert_encoder").model) == before
 
 
+@pytest.mark.slow
 def test_spacy_warns_of_a_frozen_listener(folder, checkpoint, tmp_path, caplog):
     """By W087, whose advice, `replace_listeners`, is followed in the second round."""
     blank = spacy.blank("en")
@@ -266,6 +276,7 @@ def test_spacy_warns_of_a_frozen_listener(folder, checkpoint, tmp_path, caplog):
         logger.removeHandler(caplog.handler)
 
 
+@pytest.mark.slow
 def test_a_copy_to_rehearse_shares_the_encoder(taught):
     """`nlp.resume_training`, which `spacy train` calls for sourced components, copies the model of each."""
     model = copy.deepcopy(taught.get_pipe("tagger").model)
@@ -278,6 +289,7 @@ def test_a_copy_to_rehearse_shares_the_encoder(taught):
     assert pipe.states.encoder is pipe.model is not taught.get_pipe("bert_encoder").model
 
 
+@pytest.mark.slow
 def test_an_encoder_of_another_width_is_refused(folder, tmp_path):
     wide = make_checkpoint(tmp_path / "wide", hidden_size=64)
     nlp = spacy.blank("en")

@@ -125,6 +125,7 @@ def test_what_cannot_be_extended(folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.everyday(1)
 @pytest.mark.parametrize("given", [True, False])
 def test_sourced_components_get_labels_in_a_config(folder, tmp_path, given):
     config = spacy.blank("en").config.copy()

@@ -119,6 +119,7 @@ def test_neither_package_is_needed():
     assert find_spec("spacy_curated_transformers") is None
 
 
+@pytest.mark.everyday(1)
 @pytest.mark.parametrize("name", [STOCK, CURATED])
 def test_it_goes_on_to_learn(name, tmp_path):
     migrate(find(name), tmp_path / "migrated")

@@ -36,6 +36,7 @@ def compute_expected(scores: np.ndarray, chain: LinearChain, grammar: TagGrammar
     return -np.log1p(-total)
 
 
+@pytest.mark.everyday(4)
 @pytest.mark.parametrize("is_free", [False, True])
 @pytest.mark.parametrize("grammar", GRAMMARS)
 @given(seed=st.integers(0, 2**32 - 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import tempfile
@@ -24,7 +25,8 @@ pytestmark = pytest.mark.cluster
 pytest.importorskip("ray", reason="needs the extra ray")
 
 N_ROWS = 4500
-N_KILLS = 10
+# Restarts of the whole program; twice as many with all faults.
+N_KILLS = 10 if os.environ.get("KILLS") == "all" else 5
 SUMMARY = "4,506 rows read, 4,500 written to 93 shards; 6 failed"
 ACTOR = "(RayAnnotator)"  # a part of what Ray calls its process
 
