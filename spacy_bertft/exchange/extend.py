@@ -35,6 +35,7 @@ class ExtendReport:
         n_examples: Examples of them.
         n_replayed: Earlier examples that were learned from too.
         n_steps: Steps of training.
+        never_predicted: The annotated labels that the new pipeline predicts in none of their examples.
         losses: Mean loss of the first and of the last epoch, per token or text, in nats.
         seconds: How long it took.
     """
@@ -46,6 +47,7 @@ class ExtendReport:
     n_examples: int
     n_replayed: int
     n_steps: int
+    never_predicted: tuple[str, ...]
     losses: tuple[float, float]
     seconds: float
 
@@ -57,6 +59,7 @@ class ExtendReport:
             ("annotated labels", ", ".join(self.annotated)),
             ("examples", f"{self.n_examples:,}"),
             ("replayed examples", f"{self.n_replayed:,}"),
+            ("never predicted", ", ".join(self.never_predicted) or "none"),
             ("loss", " → ".join(f"{loss:.4f}" for loss in self.losses)),
         ]
 
@@ -147,6 +150,12 @@ def extend(
                 pipe.rehearse(batch, drop=dropout, sgd=optimizer)
             optimizer.step_schedules()  # type: ignore[no-untyped-call]
         losses.append(loss / len(examples))
+    docs = nlp.pipe([example.predicted.copy() for example in examples])
+    # Of texts every category has a value, so that none is named here.
+    never_predicted = set(annotated).difference(head.find_labels(Example(doc, doc) for doc in docs))
+    if never_predicted:
+        names = ", ".join(sorted(never_predicted))
+        head._warn_once(f"predicts {names} in none of the examples; more epochs or a higher learning rate may help.")
     nlp.meta["performance"] = {}  # that of another pipeline
     with replace_folder_when_done(output_dir) as folder:
         nlp.to_disk(folder)
@@ -158,6 +167,7 @@ def extend(
         n_examples=len(examples),
         n_replayed=len(replayed),
         n_steps=n_batches * len(losses),
+        never_predicted=tuple(sorted(never_predicted)),
         losses=(losses[0], losses[-1]),
         seconds=time.monotonic() - started,
     )

@@ -76,18 +76,28 @@ def test_a_label_is_learned_and_the_others_are_kept(folder, tmp_path):
     assert min(after[label] - before[label] for label in OLD) > -0.05
     assert (report.component, report.added, report.annotated) == ("ner", ("TOPIC",), ("TOPIC",))
     assert (report.n_examples, report.n_replayed, report.n_steps) == (40, 0, 50)
+    assert report.never_predicted == ()
     assert report.losses[0] > 2 * report.losses[1]
     assert spacy.load(tmp_path / "new").meta["performance"] == {}
 
 
+def test_a_label_that_was_not_learned_is_named(folder, tmp_path):
+    with pytest.warns(UserWarning, match="ner: predicts TOPIC in none of the examples"):
+        report = extend(folder / "old", folder / "new.spacy", tmp_path / "new", learn_rate=1e-6, epochs=1)
+    assert report.never_predicted == ("TOPIC",)
+
+
+@pytest.mark.filterwarnings("ignore:.* in none of the examples")
 def test_the_command_with_replayed_examples(folder, tmp_path):
     arguments = ["--replay", folder / "replay.spacy", "--epochs", "2", "--component", "ner"]
     printed = run("spacy_bertft", "extend", folder / "old", folder / "new.spacy", "out", *arguments, cwd=tmp_path)
     assert "TOPIC" in printed
     assert "replayed examples" in printed
+    assert "never predicted" in printed
     assert spacy.load(tmp_path / "out").get_pipe("ner").labels == (*OLD, "TOPIC")
 
 
+@pytest.mark.filterwarnings("ignore:.* in none of the examples")
 def test_other_heads_of_a_shared_encoder_keep_what_they_predict(encoder, folder, tmp_path):
     fix_random_seed(0)
     nlp = spacy.blank("en")
