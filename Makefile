@@ -75,8 +75,7 @@ quickstart: $(QUICKSTART)/ready
 smoke: quickstart
 	$(QUICKSTART)/bin/python tests/smoke.py $(PIPELINE) --constraints constraints/default.txt
 
-# In one call it waits for what writes the same project.lock, or installs into the same environment.
-textcat: $(DEFAULT)/ready | $(filter smoke test-tracking,$(MAKECMDGOALS))
+textcat: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && python -m spacy project run textcat
 
 test: $(DEFAULT)/ready
