@@ -139,6 +139,13 @@ def test_debug_data(folder):
         assert "Corpus is loadable" in output
         assert ("Named Entity Recognition" in output) == has_section
     assert re.search(r"Low number of examples for label '\w+'", output)
+    (folder / "imported.py").write_text("print('imported')", encoding="utf-8")
+    options = ["--ignore-warnings", "--verbose", "--code", "imported.py"]
+    quiet = run("spacy_bertft", "debug-data", CONFIG, *paths(), *options, cwd=folder)
+    assert not re.search(r"Low number of examples", quiet)
+    assert re.search(r"Labels in train data: .*'ACTOR' \(\d+\)", quiet)
+    assert not re.search(r"'ACTOR' \(\d+\)", output)
+    assert "imported" in quiet
     assert spacy.load(folder / "training" / "model-best").pipe_factories["ner"] == "bert_ner"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,7 +156,8 @@ def extend(
     never_predicted = set(annotated).difference(head.find_labels(Example(doc, doc) for doc in docs))
     if never_predicted:
         names = ", ".join(sorted(never_predicted))
-        head._warn_once(f"predicts {names} in none of the examples; more epochs or a higher learning rate may help.")
+        advice = "more epochs or a higher learning rate may help."
+        warnings.warn(f"{head.name} predicts {names} in none of the examples; {advice}", stacklevel=2)
     nlp.meta["performance"] = {}  # that of another pipeline
     with replace_folder_when_done(output_dir) as folder:
         nlp.to_disk(folder)

@@ -137,7 +137,7 @@ class AdamW(Optimizer):
         stepper = self._steppers.get(model_id)
         known = {parameter for group in stepper.param_groups for parameter in group["params"]} if stepper else set()
         new = [item for item in scaled if item.parameter not in known]
-        names = {name for group in stepper.param_groups for name in group["param_names"]} if stepper else set()
+        names = {name for group in stepper.param_groups for name in group["param_names"]} if stepper and new else set()
         if any(item.name in names for item in new):  # larger ones replaced them, in a head with more labels than before
             self._waiting = self.moments
             stepper, new = None, scaled

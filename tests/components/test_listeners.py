@@ -82,7 +82,6 @@ def test_batches_and_threads_predict_the_same(taught):
     assert found == [expected] * 2
 
 
-@pytest.mark.slow
 @pytest.mark.process
 def test_processes_predict_the_same(taught):
     assert read_all(taught, n_process=2, batch_size=4) == read_all(taught)

@@ -82,9 +82,17 @@ def test_a_label_is_learned_and_the_others_are_kept(folder, tmp_path):
 
 
 def test_a_label_that_was_not_learned_is_named(folder, tmp_path):
-    with pytest.warns(UserWarning, match="ner: predicts TOPIC in none of the examples"):
+    with pytest.warns(UserWarning, match="ner predicts TOPIC in none of the examples"):
         report = extend(folder / "old", folder / "new.spacy", tmp_path / "new", learn_rate=1e-6, epochs=1)
     assert report.never_predicted == ("TOPIC",)
+
+
+@pytest.mark.filterwarnings("ignore:.* in none of the examples")
+def test_every_setting_of_training_counts(folder, tmp_path):
+    settings = ({}, {"seed": 1}, {"dropout": 0.5}, {"batch_size": 20}, {"learn_rate": 1e-3})
+    reports = [extend(folder / "old", folder / "new.spacy", tmp_path / "new", epochs=1, **each) for each in settings]
+    assert [report.n_steps for report in reports] == [5, 5, 5, 2, 5]
+    assert len({report.losses for report in reports}) == len(settings)
 
 
 @pytest.mark.filterwarnings("ignore:.* in none of the examples")

@@ -190,9 +190,10 @@ def encode_docs(
     has_tokens = len(poolings) < len(outputs)
     plan = plan_encoding(docs, module.tokenizer, *window, has_tokens=has_tokens, has_texts=bool(poolings))
     layout = plan.layout
-    known, token, piece = read_tokens(docs), plan.token_index, plan.token_piece
-    if "token_means" in outputs:
-        token, piece = map(np.concatenate, zip((token, piece), find_overlaps(plan.untrimmed, known), strict=True))
+    piece, means = plan.token_piece, "token_means" in outputs
+    if means:
+        mean_token, mean_piece = find_overlaps(plan.untrimmed, read_tokens(docs))
+        piece = np.concatenate([piece, mean_piece])
     owner = layout.windows.find_owners(piece)
     column = layout.find_columns(piece, owner)
     states, pooled = gather_states(module, layout, max_pieces, owner, column, poolings)
@@ -200,8 +201,8 @@ def encode_docs(
     if len(plan.text_window) < len(layout.first_lengths):  # other windows are read by heads for tokens only
         index = _to_torch(plan.text_window, module)
         pooled = {pooling: vectors.index_select(0, index) for pooling, vectors in pooled.items()}
-    if "token_means" in outputs:
-        pooled["token_means"] = _average(states[n_rows:], token[n_rows:], len(known.char_start))
+    if means:
+        pooled["token_means"] = _average(states[n_rows:], mean_token, sum(map(len, docs)))
     return EncodedDocs(
         vectors={"tokens": states[:n_rows], **pooled},
         token_index=plan.token_index,

@@ -129,21 +129,20 @@ def take_docs(encoded: EncodedDocs, index: Ints, n_tokens: Ints) -> EncodedDocs:
         n_tokens: `(B,)` tokens of each document of the batch.
     """
     windows = np.bincount(encoded.window_doc, minlength=len(n_tokens))
-    taken = {output: take_ranges(windows, index) for output in encoded.vectors}
-    taken["tokens"] = rows = take_ranges(encoded.lengths, index)
-    taken["token_means"] = take_ranges(n_tokens, index)
+    rows, taken_windows = take_ranges(encoded.lengths, index), take_ranges(windows, index)
+    taken = {"tokens": rows, "token_means": take_ranges(n_tokens, index)}
     before, after = np.cumsum(n_tokens) - n_tokens, np.cumsum(n_tokens[index]) - n_tokens[index]
     shift = np.repeat(after - before[index], encoded.lengths[index])
     return EncodedDocs(
         vectors={
-            output: each.index_select(0, torch.from_numpy(taken[output]).to(each.device))
+            output: each.index_select(0, torch.from_numpy(taken.get(output, taken_windows)).to(each.device))
             for output, each in encoded.vectors.items()
         },
         token_index=encoded.token_index[rows] + shift,
         token_end=encoded.token_end[rows] + shift,
         lengths=encoded.lengths[index],
         window_doc=np.repeat(np.arange(len(index)), windows[index]),
-        window_lengths=encoded.window_lengths[take_ranges(windows, index)],
+        window_lengths=encoded.window_lengths[taken_windows],
         n_lost=encoded.n_lost[index] if len(encoded.n_lost) else encoded.n_lost,
     )
 
