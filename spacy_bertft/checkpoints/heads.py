@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 from spacy_bertft.checkpoints.checkpoint import read_config
 from spacy_bertft.checkpoints.source import find_checkpoint_dir
@@ -67,13 +67,40 @@ _TEXT_HEADS = {
 }
 
 
+class TaskKind(NamedTuple):
+    """What is known of the heads for a task.
+
+    Attributes:
+        classes: The mapping of transformers that has their classes: `MODEL_FOR_…_MAPPING_NAMES`.
+        pipeline_tag: What the hub calls the task.
+        purpose: What such a head does, for errors.
+        layouts: The layout of those that we compute exactly, by family.
+    """
+
+    classes: str
+    pipeline_tag: str
+    purpose: str
+    layouts: Mapping[str, HeadLayout]
+
+
+TASKS: dict[Task, TaskKind] = {
+    "token": TaskKind(
+        "TOKEN_CLASSIFICATION",
+        "token-classification",
+        "classifies tokens",
+        dict.fromkeys(_TOKEN_FAMILIES, HeadLayout("classifier")),
+    ),
+    "text": TaskKind("SEQUENCE_CLASSIFICATION", "text-classification", "classifies texts", _TEXT_HEADS),
+}
+
+
 @dataclass(frozen=True)
 class CheckpointHead:
     """The head of a checkpoint.
 
     Attributes:
         name: The checkpoint.
-        task: Whether it classifies tokens or texts.
+        task: What it is for.
         labels: Its outputs, in order.
         is_multilabel: Whether a text may have several labels; None if the checkpoint does not say.
         weights: `linear.weight` and `linear.bias`, and `pooler.weight` and `pooler.bias` where there is a pooler.
@@ -127,27 +154,27 @@ def find_class(config: Mapping[str, Any], task: Task) -> str | None:
     """Find transformers' class for this task and the family of a configuration."""
     from transformers.models.auto import modeling_auto
 
-    kind = "TOKEN" if task == "token" else "SEQUENCE"
-    return getattr(modeling_auto, f"MODEL_FOR_{kind}_CLASSIFICATION_MAPPING_NAMES").get(str(config.get("model_type")))
+    names = getattr(modeling_auto, f"MODEL_FOR_{TASKS[task].classes}_MAPPING_NAMES")
+    return names.get(str(config.get("model_type")))
 
 
 def find_task(config: Mapping[str, Any]) -> Task | None:
-    """Find out from a configuration what its head classifies.
+    """Find out from a configuration what its head is for.
 
     None if it does not name transformers' own class for the family: another class may compute anything.
     """
     classes = config.get("architectures")
     names = classes if isinstance(classes, list) else []
-    return next((task for task in get_args(Task) if (name := find_class(config, task)) and name in names), None)
+    return next((task for task in TASKS if (name := find_class(config, task)) and name in names), None)
 
 
 def find_head_layout(config: Mapping[str, Any], task: Task) -> HeadLayout | None:
     """Find the layout of the head of a configuration, or None if we cannot compute the same."""
     family = config.get("model_type")
-    if task == "token":
-        return HeadLayout("classifier") if family in _TOKEN_FAMILIES else None
-    layout = _TEXT_HEADS.get(str(family))
-    if layout is None or (family == "mobilebert" and not config.get("classifier_activation", True)):
+    layout = TASKS[task].layouts.get(str(family))
+    if layout is None or not layout.pooler:
+        return layout
+    if family == "mobilebert" and not config.get("classifier_activation", True):
         return None
     activation = config.get("pooler_hidden_act", "gelu")
     if family in ("deberta", "deberta-v2"):
@@ -160,7 +187,7 @@ def read_head(name: str, task: Task, *, is_chosen: bool = False) -> CheckpointHe
 
     Args:
         name: As for `find_checkpoint_dir`.
-        task: What the head has to classify.
+        task: What the head has to be for.
         is_chosen: Whether the user chose the task: a checkpoint that does not say what its head is for is then
             assumed to have one for this task.
 
@@ -170,7 +197,7 @@ def read_head(name: str, task: Task, *, is_chosen: bool = False) -> CheckpointHe
     Raises:
         CheckpointNotFoundError: There is no checkpoint of this name.
         CheckpointError: Our head would not compute the same, part of the head is missing, its labels do not fit its
-            weights, it does not classify, or it is not known what it classifies.
+            weights, it does not classify, or it is not known what it is for.
     """
     folder = find_checkpoint_dir(name)
     config = read_config(folder)
@@ -178,10 +205,9 @@ def read_head(name: str, task: Task, *, is_chosen: bool = False) -> CheckpointHe
     if named not in (None, task) or (named is None and layout is None and not is_chosen):
         return None
     if layout is None:
-        families = sorted(_TOKEN_FAMILIES if task == "token" else _TEXT_HEADS)
         raise CheckpointError(
-            f"{name} classifies {task}s with a head of the family '{config['model_type']}', which cannot be computed "
-            f"exactly here and is not imported. Expected one of {', '.join(families)}."
+            f"{name} {TASKS[task].purpose} with a head of the family '{config['model_type']}', which cannot be "
+            f"computed exactly here and is not imported. Expected one of {', '.join(sorted(TASKS[task].layouts))}."
         )
     present, names = list_weights(folder), layout.find_names()
     if named is None and f"{layout.linear}.weight" not in present:
@@ -209,7 +235,7 @@ def _make_head(
 
 
 def _raise_unnamed(name: str, config: Mapping[str, Any], layout: HeadLayout) -> NoReturn:
-    classes = " or ".join(f'["{each}"]' for each in (find_class(config, task) for task in get_args(Task)) if each)
+    classes = " or ".join(f'["{each}"]' for each in (find_class(config, task) for task in TASKS) if each)
     raise CheckpointError(
         f"The config.json of {name} has architectures = {json.dumps(config.get('architectures'))}, which does not say "
         f"what the layer {layout.linear} is for. Expected {classes}; correct the field, or import the checkpoint with "

@@ -15,6 +15,7 @@ from spacy.vocab import Vocab
 from thinc.api import Optimizer
 
 from spacy_bertft.checkpoints import CheckpointHead, Task
+from spacy_bertft.checkpoints.heads import TASKS
 from spacy_bertft.components.entity_scores import Scorer
 from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.components.predictions import Prediction, stack_judged
@@ -201,7 +202,8 @@ class BertComponent(RehearsingPipe):
         return scores
 
     def _find_head(self) -> CheckpointHead:
-        advice = f"annotated examples, labels from `spacy init labels`, or a checkpoint with a head for {self.task}s"
+        purpose = TASKS[self.task].purpose
+        advice = f"annotated examples, labels from `spacy init labels`, or a checkpoint with a head that {purpose}"
         try:
             head = find_pretrained_head(self.model, self.task)
         except CheckpointNotFoundError as error:
@@ -222,7 +224,9 @@ class BertComponent(RehearsingPipe):
         if self.labels:
             raise SettingError("head", head.name, f"a component without labels; {self.name} has {len(self.labels)}")
         if head.task != self.task:
-            raise SettingError("head", head.name, f"a head that classifies {self.task}s, not {head.task}s")
+            raise SettingError(
+                "head", head.name, f"a head that {TASKS[self.task].purpose}, not one that {TASKS[head.task].purpose}"
+            )
         for label in self._read_head_labels(head):
             self._add_label(label)
         self._head = head

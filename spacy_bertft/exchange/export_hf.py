@@ -12,7 +12,7 @@ from huggingface_hub import ModelCardData
 from spacy.language import Language
 
 from spacy_bertft.checkpoints import Checkpoint, write_checkpoint
-from spacy_bertft.checkpoints.heads import NEVER, describe_head
+from spacy_bertft.checkpoints.heads import NEVER, TASKS, describe_head
 from spacy_bertft.checkpoints.source import MODEL_CARD, check_replaceable, find_hub_id
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.ner import BertNer
@@ -118,7 +118,7 @@ def _write_card(
     lang: str = nlp.meta["lang"]
     title = f"{lang}_{nlp.meta.get('name') or 'pipeline'}"
     pipe: Any = nlp.get_pipe(component)
-    task = f"{pipe.task}-classification"
+    task = TASKS[pipe.task].pipeline_tag
     results = list_results(title, task, split, scores)
     front = ModelCardData(
         language=["multilingual" if lang == "xx" else lang],

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from spacy_bertft.checkpoints import CheckpointHead, Task, find_checkpoint_dir, read_head
 from spacy_bertft.checkpoints.checkpoint import read_config
-from spacy_bertft.checkpoints.heads import NEVER, find_task
+from spacy_bertft.checkpoints.heads import NEVER, TASKS, find_task
 from spacy_bertft.components.pipelines import check_replaceable_pipeline
 from spacy_bertft.data.conversion import make_blank
 from spacy_bertft.errors import CheckpointError, SettingError, TagError, format_count
@@ -138,14 +138,14 @@ def _read_head(checkpoint: str, factory: str | None) -> CheckpointHead:
     wanted, _ = _FACTORIES.get(factory or "", (None, ""))
     if factory is not None and (wanted is None or named not in (None, wanted)):
         fitting = ", ".join(name for name, (task, _) in _FACTORIES.items() if named in (None, task))
-        what = f"one that classifies {named}s: " if named else "one of "
+        what = f"one that {TASKS[named].purpose}: " if named else "one of "
         raise SettingError("factory", factory, f"{what}{fitting}")
-    tasks: list[Task] = [wanted] if wanted else ["token", "text"]
+    tasks = [wanted] if wanted else list(TASKS)
     heads = (read_head(checkpoint, task, is_chosen=factory is not None) for task in tasks)
     head = next(filter(None, heads), None)
     if head is None:
         raise CheckpointError(
-            f"{checkpoint} has no head that classifies {' or '.join(f'{task}s' for task in tasks)}. To train one on "
+            f"{checkpoint} has no head that {' or '.join(TASKS[task].purpose for task in tasks)}. To train one on "
             "its encoder, give its name to `python -m spacy train configs/ner.cfg --paths.encoder`."
         )
     return head

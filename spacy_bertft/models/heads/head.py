@@ -13,7 +13,7 @@ from spacy.tokens import Doc
 from thinc.api import Model
 
 from spacy_bertft.checkpoints import Checkpoint, CheckpointHead, Task, Weights, read_head
-from spacy_bertft.checkpoints.heads import find_head_layout
+from spacy_bertft.checkpoints.heads import TASKS, find_head_layout
 from spacy_bertft.checkpoints.weights import load_weights, name_some
 from spacy_bertft.errors import CheckpointError, SettingError, ShapeError, UnsupportedError
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder, PretrainedModel
@@ -245,7 +245,9 @@ def export_checkpoint(model: HeadModel[Any], task: Task, name: str) -> Checkpoin
     layout = find_head_layout(spec["config"], task)
     if layout is None:
         family = spec["config"]["model_type"]
-        raise UnsupportedError(f"It is not known how transformers classifies {task}s with the family '{family}'.")
+        raise UnsupportedError(
+            f"No head of the family '{family}' that {TASKS[task].purpose} is known, so {name} has none."
+        )
     head = model.module.state_dict()
     names = layout.find_names()
     if not names.keys() <= head.keys():
