@@ -14,7 +14,7 @@ from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.output.files import replace_when_done
 from spacy_bertft.output.folders import replace_folder_when_done
 
-Recipe = Literal["ner", "tagger", "textcat", "textcat-multilabel", "shared", "few"]
+Recipe = Literal["ner", "tagger", "textcat", "textcat-multilabel", "regressor", "shared", "few"]
 RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 _CORPORA = ("assets/movie/train.bio", "assets/movie/test.bio", "assets/messages/spam.csv")
 
@@ -25,8 +25,8 @@ def init_config(
     """Write a training config: complete, commented, with the settings that were measured.
 
     Args:
-        recipe: ner (entities), tagger (tags), textcat (one category per text), textcat-multilabel (several), shared
-            (entities and categories on one encoder), or few (entities from a few hundred sentences).
+        recipe: ner (entities), tagger (tags), textcat (one category per text), textcat-multilabel (several), regressor
+            (numbers), shared (entities and categories on one encoder), or few (entities from a few hundred sentences).
         output_path: The .cfg file to write; by default the config is printed.
         encoder: Hub name or directory of the pretrained encoder.
         lang: Language code of the pipeline.

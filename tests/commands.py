@@ -21,10 +21,11 @@ _ENVIRONMENT = {"COLUMNS": "200", "NO_COLOR": "1", "HF_HUB_OFFLINE": "1"}
 _APPS: dict[str, Typer] = {"spacy": spacy_app, "spacy_bertft": our_app}
 
 
-def run(*arguments: object, cwd: Path) -> str:
+def run(*arguments: object, cwd: Path, code: int = 0) -> str:
     """Run `spacy …` or `spacy_bertft …` in this process and return what it printed.
 
-    Anything but success is a failure of the test. Warnings are printed, as in a process of its own.
+    Anything but success, or another exit code that is expected, is a failure of the test. Warnings are printed, as in a
+    process of its own.
     """
     name, *rest = map(str, arguments)
     if name == "spacy":
@@ -33,7 +34,7 @@ def run(*arguments: object, cwd: Path) -> str:
         warnings.simplefilter("default")
         warnings.simplefilter("ignore", ResourceWarning)  # spaCy's `package` closes no file
         done = CliRunner().invoke(_APPS[name], rest, env=_ENVIRONMENT, prog_name=f"python -m {name}")
-    assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
+    assert done.exit_code == code, f"{done.output}\n{done.exception!r}"
     return done.output
 
 

@@ -56,6 +56,7 @@ ELSEWHERE = {
     r"hf ": "uploads",
     r"spacy-bertft debug-data ": "fails where there are as few examples as here; test_spacy_commands.py runs it",
     r"spacy-bertft migrate ": "tests/exchange/test_migrate.py runs it, with pipelines of other packages",
+    r"spacy-bertft (convert|train regressor\.cfg --output) sts\b": "asks for a corpus; tests have a file like it",
     r"spacy-bertft resume ": "resumes an interrupted training; tests/resuming interrupts it before",
     r"spacy-bertft demo ": "serves until it is stopped; tests/demo drives it in a browser",
     r"uvicorn ": "serves until it is stopped; the page asks its application without a server",

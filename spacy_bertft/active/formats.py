@@ -12,7 +12,7 @@ from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.entity_scores import find_score
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.tagger import BertTagger
-from spacy_bertft.components.text_component import TextComponent
+from spacy_bertft.components.text_classifier import TextClassifier
 
 Format = Literal["prodigy", "label-studio", "doccano"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -48,7 +48,7 @@ def make_suggestion(
     doc: Doc, uncertainty: float, meta: Mapping[str, object], pipeline: str, components: Collection[BertComponent]
 ) -> Suggestion:
     """Make a suggestion of what some components have predicted for a document."""
-    classifiers = [component for component in components if isinstance(component, TextComponent)]
+    classifiers = [component for component in components if isinstance(component, TextClassifier)]
     probs = {label: doc.cats[label] for component in classifiers for label in component.labels}
     chosen = tuple(label for component in classifiers for label in _choose(doc, component))
     spans = _list_spans(doc, components)
@@ -63,7 +63,7 @@ def _list_spans(doc: Doc, components: Collection[BertComponent]) -> tuple[Span, 
     return None
 
 
-def _choose(doc: Doc, component: TextComponent) -> list[str]:
+def _choose(doc: Doc, component: TextClassifier) -> list[str]:
     ranked = sorted(component.labels, key=lambda label: -doc.cats[label])
     if component.exclusive:
         return ranked[:1]

@@ -19,6 +19,8 @@ from tqdm import tqdm
 from spacy_bertft.active.uncertainty import Floats, measure_uncertainty
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import run_component
+from spacy_bertft.components.text_classifier import TextClassifier
+from spacy_bertft.components.token_component import TokenComponent
 from spacy_bertft.data.rows import Tally, format_left_out
 from spacy_bertft.data.unlabelled import UnlabelledText, read_unlabelled
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, UnsupportedError, format_count
@@ -47,12 +49,12 @@ def find_measured(nlp: Language, component: str | None = None) -> dict[str, Bert
 
     Args:
         nlp: The pipeline.
-        component: The only one that counts; None for all of ours that have labels.
+        component: The only one that counts; None for all of ours that give tags or categories.
 
     Raises:
         SettingError: There is no such component.
     """
-    ours = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, BertComponent)}
+    ours = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, (TokenComponent, TextClassifier))}
     measured = ours if component is None else {name: pipe for name, pipe in ours.items() if name == component}
     if not measured:
         expected = f"one of {', '.join(ours)}" if ours else "a pipeline that has one, such as bert_ner; this has none"

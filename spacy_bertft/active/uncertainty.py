@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 
 from spacy_bertft.components.component import BertComponent
-from spacy_bertft.components.text_component import TextComponent
+from spacy_bertft.components.text_classifier import TextClassifier
 from spacy_bertft.components.token_component import TokenComponent
 from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.tags.chain import path_log_probs
@@ -31,7 +31,7 @@ def measure_uncertainty(component: BertComponent, docs: list[Doc]) -> Floats:
     """
     if isinstance(component, TokenComponent):
         return _measure_paths(component, docs)
-    if isinstance(component, TextComponent):
+    if isinstance(component, TextClassifier):
         probs = component.predict(docs)
         return measure_exclusive(probs) if component.exclusive else measure_multilabel(probs)
     raise UnsupportedError(

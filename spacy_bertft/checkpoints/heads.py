@@ -15,9 +15,9 @@ from spacy_bertft.errors import CheckpointError, format_count
 
 Task = Literal["token", "text"]
 Activation = Literal["tanh", "relu", "gelu"]
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
 NEVER = "-"  # instead of a label: this output is never predicted
-_MULTILABEL = "multi_label_classification"
 _SURROGATE = re.compile("[\ud800-\udfff]")  # which no string of spaCy may hold
 
 
@@ -102,7 +102,7 @@ class CheckpointHead:
         name: The checkpoint.
         task: What it is for.
         labels: Its outputs, in order.
-        is_multilabel: Whether a text may have several labels; None if the checkpoint does not say.
+        problem_type: What its outputs say of a text; None if the checkpoint does not say.
         weights: `linear.weight` and `linear.bias`, and `pooler.weight` and `pooler.bias` where there is a pooler.
         others: The names of all other tensors of the checkpoint.
         never: Those of the labels that are never predicted.
@@ -111,7 +111,7 @@ class CheckpointHead:
     name: str
     task: Task
     labels: tuple[str, ...]
-    is_multilabel: bool | None
+    problem_type: ProblemType | None
     weights: Weights
     others: frozenset[str] = frozenset()
     never: frozenset[str] = frozenset()
@@ -224,14 +224,15 @@ def read_head(name: str, task: Task, *, is_chosen: bool = False) -> CheckpointHe
 def _make_head(
     name: str, task: Task, config: Mapping[str, Any], weights: Weights, others: frozenset[str]
 ) -> CheckpointHead:
-    problem = config.get("problem_type")
-    if problem == "regression":
-        raise CheckpointError(f"{name} predicts numbers, not labels (problem_type = regression).")
+    problem_type = config.get("problem_type")
+    if problem_type not in (None, *get_args(ProblemType)):
+        expected = ", ".join(get_args(ProblemType))
+        raise CheckpointError(f"{name} has the problem_type {problem_type!r}. Expected one of {expected}.")
     shape = weights["linear.bias"].shape
     if len(shape) != 1:
         raise CheckpointError(f"The head of {name} has a bias of shape {tuple(shape)}. Expected one number per label.")
     labels = _read_labels(name, config, shape[0])
-    return CheckpointHead(name, task, labels, None if problem is None else problem == _MULTILABEL, weights, others)
+    return CheckpointHead(name, task, labels, problem_type, weights, others)
 
 
 def _raise_unnamed(name: str, config: Mapping[str, Any], layout: HeadLayout) -> NoReturn:
@@ -239,12 +240,12 @@ def _raise_unnamed(name: str, config: Mapping[str, Any], layout: HeadLayout) -> 
     raise CheckpointError(
         f"The config.json of {name} has architectures = {json.dumps(config.get('architectures'))}, which does not say "
         f"what the layer {layout.linear} is for. Expected {classes}; correct the field, or import the checkpoint with "
-        "--factory bert_ner, bert_tagger, bert_textcat or bert_textcat_multilabel."
+        "--factory bert_ner, bert_tagger, bert_textcat, bert_textcat_multilabel or bert_regressor."
     )
 
 
 def describe_head(
-    config: Mapping[str, Any], task: Task, labels: Sequence[str], *, is_multilabel: bool = False
+    config: Mapping[str, Any], task: Task, labels: Sequence[str], problem_type: ProblemType | None = None
 ) -> dict[str, Any]:
     """Return the fields of a `config.json` that describe a head; the reverse of reading them.
 
@@ -252,15 +253,15 @@ def describe_head(
         config: The configuration of the encoder.
         task: What the head is for.
         labels: Its outputs, in order.
-        is_multilabel: Whether a text may have several labels.
+        problem_type: What its outputs say of a text.
     """
     described: dict[str, Any] = {
         "architectures": [find_class(config, task)],
         "id2label": {str(index): label for index, label in enumerate(labels)},
         "label2id": {label: index for index, label in enumerate(labels)},
     }
-    if task == "text":
-        described["problem_type"] = _MULTILABEL if is_multilabel else "single_label_classification"
+    if problem_type is not None:
+        described["problem_type"] = problem_type
     return described
 
 

@@ -49,6 +49,15 @@ def _choose_device(given: dict[str, Any]) -> int:
     return 0
 
 
+def _choose_conversion(given: dict[str, Any]) -> int:
+    kind = given.get("kind", "ents")
+    if kind == "numbers" and "number_columns" not in given:
+        raise SettingError("number_columns", None, "the columns of the numbers with --as numbers")
+    if kind == "cats" and "number_columns" in given:
+        raise SettingError("number_columns", given["number_columns"], "no such option with --as cats")
+    return int(kind in ("cats", "numbers"))
+
+
 @dataclass(frozen=True)
 class Command:
     """A command.
@@ -84,9 +93,9 @@ COMMANDS = (
         "Data",
         ["data.columns.convert:convert", "data.texts.convert:convert_texts"],
         uses_gpu=False,
-        prepare=lambda given: int(given.get("kind") == "cats"),
-        panels=["Column files (--as ents or tags)", "Labelled texts (--as cats)"],
-        kinds=("ents", "tags", "cats"),
+        prepare=_choose_conversion,
+        panels=["Column files (--as ents or tags)", "Labelled texts (--as cats or numbers)"],
+        kinds=("ents", "tags", "cats", "numbers"),
     ),
     Command("stats", "Data", ["cli.functions:stats"], uses_gpu=False),
     Command("debug-data", "Data", ["cli.functions:debug_data"], uses_gpu=False, show=lambda *_: None),

@@ -78,8 +78,8 @@ def debug_data(
 ) -> None:
     """Check the data of a config as `spacy debug data` does, with its sections on entities, categories and tags.
 
-    Those are about components that spaCy's own factories make, so it leaves ours out. Settings are overridden as for
-    train: --paths.train train.spacy.
+    Those are about components that spaCy's own factories make, so it leaves ours out. There is one on numbers too.
+    Settings are overridden as for train: --paths.train train.spacy.
 
     Args:
         config_path: A config of spaCy.
@@ -91,12 +91,13 @@ def debug_data(
     from spacy.cli._util import import_code, parse_config_overrides
     from spacy.cli.debug_data import debug_data
 
+    from spacy_bertft.components.number_checks import check_numbers
     from spacy_bertft.components.pipelines import show_factories_of_spacy
 
     settings = parse_config_overrides(list(overrides))
     import_code(code)
     shown = {"ignore_warnings": ignore_warnings, "verbose": verbose, "no_format": False, "silent": False}
-    with show_factories_of_spacy():
+    with show_factories_of_spacy(), check_numbers(ignore_warnings):
         debug_data(config_path, config_overrides=settings, **shown)
 
 
@@ -117,7 +118,7 @@ def stats(
         encoder: Hub name or directory of an encoder, to count subword tokens too.
         window: Subword tokens that the encoder takes at once.
         plot: Draw the lengths: an .html, .png or .svg file.
-        kind: What to count: ents (entities), tags, or cats (categories; in .spacy files only).
+        kind: What to count: ents (entities), tags, cats (categories) or numbers; the last two in .spacy files only.
         word_column: The column of the words in column files, as for convert; by default found in each file.
         tag_column: The column of the tags, likewise.
     """

@@ -12,11 +12,17 @@ from spacy.util import minibatch
 
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import run_component
+from spacy_bertft.components.text_classifier import TextClassifier
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.errors import SettingError
 from spacy_bertft.training.calibration import CalibrationData, fit_temperature, join_calibration_data
 
-CalibratedComponent = BertNer | TextComponent
+CalibratedComponent = BertNer | TextClassifier
+
+
+def find_shown(nlp: Language) -> dict[str, BertNer | TextComponent]:
+    """Find the components of a pipeline whose predictions can be explained and shown, by name."""
+    return {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, (BertNer, TextComponent))}
 
 
 def find_calibrated(nlp: Language) -> dict[str, CalibratedComponent]:
@@ -75,5 +81,8 @@ def configure_calibrate(path: Path) -> Callable[[Language], Language]:
 
 
 def _calibrate_on(path: Path, nlp: Language) -> Language:
+    if not find_calibrated(nlp):
+        expected = "no such callback: no component of the pipeline gives probabilities"
+        raise SettingError("training.before_to_disk", "spacy-bertft.calibrate.v1", expected)
     calibrate(nlp, Corpus(path)(nlp))
     return nlp

@@ -5,7 +5,7 @@
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from spacy.language import Language
@@ -15,41 +15,19 @@ from spacy.vocab import Vocab
 from thinc.api import Optimizer
 
 from spacy_bertft.checkpoints import CheckpointHead, Task
-from spacy_bertft.checkpoints.heads import TASKS
+from spacy_bertft.checkpoints.heads import TASKS, ProblemType
 from spacy_bertft.components.entity_scores import Scorer
-from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.components.predictions import Prediction, stack_judged
 from spacy_bertft.components.rehearsal import RehearsingPipe
-from spacy_bertft.components.training import warn_about_training
+from spacy_bertft.components.training import check_learn_rate, warn_about_training
 from spacy_bertft.errors import (
     CheckpointError,
     CheckpointNotFoundError,
     DataError,
     SettingError,
 )
-from spacy_bertft.models.heads.head import find_own_encoder, find_pretrained_head, load_head
+from spacy_bertft.models.heads.head import find_pretrained_head, load_head
 from spacy_bertft.training.calibration import measure_reliability
-
-_MAX_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
-
-
-class LearnRateWarning(UserWarning):
-    """A whole pretrained encoder is trained at a learning rate for small models."""
-
-
-def check_learn_rate(pipe: BertPipe, rate: float) -> None:
-    """Warn once if a learning rate is too high for a pretrained encoder, and all of it is trained."""
-    own = find_own_encoder(pipe.model)
-    is_whole = own is not None and own.settings.frozen_layers == "none" and own.settings.adapter is None
-    if is_whole and rate > _MAX_LEARN_RATE and not pipe.has_warned:
-        pipe.has_warned = True
-        warnings.warn(
-            f"{pipe.name}: the learning rate {rate:g} is high for fine-tuning a whole encoder, which may forget "
-            f"what it knows. Expected at most {_MAX_LEARN_RATE:g}: pass --training.optimizer.learn_rate 1e-4 to "
-            "spacy train, or start from the recipe that `spacy-bertft init-config` writes.",
-            LearnRateWarning,
-            stacklevel=3,
-        )
 
 
 class BertComponent(RehearsingPipe):
@@ -81,19 +59,25 @@ class BertComponent(RehearsingPipe):
 
     stored: tuple[str, ...] = ("labels", "ignore_unknown")  # what of `cfg` is stored with the weights
     task: Task
+    problem_type: ProblemType | None = None  # of a task with several, as transformers names it
     score_prefix: str  # of the calibration error, where predictions have a temperature
 
     def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Tell the model its outputs, before it is initialized."""
         raise NotImplementedError
 
-    def find_labels(self, examples: Iterable[Example]) -> list[str]:
-        """Find the labels that occur in gold annotation, sorted."""
-        return sorted({label for example in examples for label in self._read_labels(example)})
+    def find_labels(self, examples: Iterable[Example], excluded: Collection[str] = ()) -> list[str]:
+        """Find the labels that occur in gold annotation, sorted; those of other components can be left out."""
+        return sorted({label for example in examples for label in self._read_labels(example)}.difference(excluded))
 
     def _read_labels(self, example: Example) -> Iterable[str]:
         """Read the labels that occur in the gold annotation of an example."""
         raise NotImplementedError
+
+    def _check_neighbours(
+        self, nlp: Language, labels: Sequence[str] | None, get_examples: Callable[[], Iterable[Example]]
+    ) -> None:
+        """Raise where it is not clear which gold annotation is for this component and which for another one."""
 
     def list_predictions(self, source: Doc | Example) -> list[Prediction]:
         """List what the component says of a document.
@@ -127,6 +111,11 @@ class BertComponent(RehearsingPipe):
             if n_added and self.model.is_initialized:
                 self._add_outputs(label)
         return n_added
+
+    def add_labels(self, labels: Sequence[str], get_examples: Callable[[], Iterable[Example]]) -> None:
+        """Add labels that occur in examples, as `add_label` does."""
+        for label in labels:
+            self.add_label(label)
 
     def _add_outputs(self, label: str) -> None:
         """Append what predicts a new label to the initialized model."""
@@ -167,11 +156,14 @@ class BertComponent(RehearsingPipe):
             DataError: There are no labels, and the checkpoint has no head.
             CheckpointError: The encoder cannot be loaded, or its head.
             MissingEncoderError: The encoder is that of another component, which is not before this one.
+            SettingError: A component with categories and one with numbers are in the pipeline, and `labels` of one are
+                not given.
         """
         validate_get_examples(get_examples, f"{type(self).__name__}.initialize")
         self.encoder.check_link(nlp)
         if nlp is not None:
             warn_about_training(nlp, get_examples)
+            self._check_neighbours(nlp, labels, get_examples)
         with self._roll_back_on_error():
             self.cfg["ignore_unknown"] = labels is not None
             if labels is None:

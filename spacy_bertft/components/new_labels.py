@@ -7,11 +7,13 @@ section of `[initialize.components]` do not reach it, nor do those in the traini
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
 from collections.abc import Callable
+from functools import partial
 
 from spacy.language import Language
 from spacy.util import registry, resolve_dot_names
 
 from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.text_component import list_labels_of_neighbours
 
 
 def configure_add_labels() -> Callable[[Language], Language]:
@@ -29,9 +31,8 @@ def _add_labels(nlp: Language) -> Language:
     for name, pipe in nlp.components:
         if isinstance(pipe, BertComponent) and pipe.model.is_initialized and name not in frozen:
             labels = registry.resolve({"section": sections.get(name, {})})["section"].get("labels")
+            [corpus] = resolve_dot_names(config, [config["training"]["train_corpus"]])
             if labels is None:
-                [corpus] = resolve_dot_names(config, [config["training"]["train_corpus"]])
-                labels = pipe.find_labels(corpus(nlp))
-            for label in labels:
-                pipe.add_label(label)
+                labels = pipe.find_labels(corpus(nlp), list_labels_of_neighbours(nlp, pipe))
+            pipe.add_labels(labels, partial(corpus, nlp))
     return nlp

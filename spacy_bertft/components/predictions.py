@@ -25,7 +25,7 @@ from spacy.training import Example
 
 from spacy_bertft.tags.schemes import TagSpan
 
-Kind = Literal["entity", "tag", "category"]
+Kind = Literal["entity", "tag", "category", "number"]
 
 # `(n,)` probabilities and `(n,)` verdicts, of predictions of which the annotation says something.
 Judged = tuple[NDArray[np.float64], NDArray[np.bool_]]
@@ -37,11 +37,11 @@ class Prediction:
 
     Attributes:
         component: Name of the component in the pipeline.
-        kind: What it is about: `entity`, `tag` or `category`.
+        kind: What it is about: `entity`, `tag`, `category` or `number`.
         label: The label; `""` for a token that got no tag.
-        start: First token; None for a category.
-        end: One past the last token; None for a category.
-        prob: The probability of the label; None for a tag, which has none.
+        start: First token; None for a category or a number.
+        end: One past the last token; None for a category or a number.
+        prob: The probability of the label; None for a tag or a number, which have none.
         is_predicted: False only for a category that may hold together with others and is below the threshold: the
             prediction is that the label does not hold.
         gold: The label that the gold annotation has there: for an entity that with the same bounds, for categories that
@@ -49,6 +49,8 @@ class Prediction:
             none, None if nothing is known.
         is_correct: Whether prediction and gold annotation agree; None if nothing is known.
         overlaps: The gold entities that share a token with an entity.
+        value: The predicted number; None for anything else.
+        gold_value: The number that the gold annotation has; None if it has none.
     """
 
     component: str
@@ -61,6 +63,8 @@ class Prediction:
     gold: str | None = None
     is_correct: bool | None = None
     overlaps: tuple[TagSpan, ...] = ()
+    value: float | None = None
+    gold_value: float | None = None
 
     def find_span(self, doc: Doc) -> Span | None:
         """Return the entity or the token in its document; None for a category."""
@@ -76,6 +80,11 @@ class Prediction:
         if self.start is None or self.end is None:
             raise ValueError("A category has no place in its document.")
         return TagSpan(self.start, self.end, self.label)
+
+    @property
+    def error(self) -> float | None:
+        """The predicted number minus the gold one; None where one of them is not known."""
+        return None if self.value is None or self.gold_value is None else self.value - self.gold_value
 
     @property
     def confidence(self) -> float | None:
@@ -167,9 +176,28 @@ def list_categories(
     ]
 
 
+def list_numbers(component: str, labels: Sequence[str], source: Doc | Example) -> list[Prediction]:
+    """List the numbers of a document, those that a component has predicted.
+
+    Args:
+        component: Name of the component.
+        labels: The names of the numbers.
+        source: An annotated document; an example, to compare it with the gold annotation.
+    """
+    doc, example = _split(source)
+    gold: Mapping[str, float] = example.reference.cats if example else {}
+    return [
+        Prediction(component, "number", label, value=doc.cats[label], gold_value=gold.get(label))
+        for label in labels
+        if label in doc.cats
+    ]
+
+
 def format_caption(prediction: Prediction, doc: Doc) -> str:
     """Format what is predicted of a document, and what the gold annotation has."""
     label = prediction.label
+    if prediction.kind == "number":
+        return f"{label}: predicted {prediction.value:.4g}, gold {prediction.gold_value:.4g}"
     if prediction.kind == "category":
         predicted = label if prediction.is_predicted else f"not {label}"
         return f"predicted {predicted}, gold {prediction.gold or f'not {label}'}"

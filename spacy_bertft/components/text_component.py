@@ -1,55 +1,111 @@
-"""What `bert_textcat` and `bert_textcat_multilabel` share: a probability for every label of a document."""
+"""What the components share that give every label of a document a value, which they write to `doc.cats`."""
 
 # No `from __future__ import annotations`: spaCy reads the signature of `initialize` at run time.
 
-import warnings
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from spacy.pipeline.textcat import textcat_score
+from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 
 from spacy_bertft.checkpoints import CheckpointHead
-from spacy_bertft.checkpoints.heads import NEVER
-from spacy_bertft.components.category_scores import UnknownLabelsWarning, count_unknown_labels, format_unknown_labels
+from spacy_bertft.checkpoints.heads import NEVER, ProblemType
 from spacy_bertft.components.component import BertComponent
-from spacy_bertft.components.predictions import Prediction, list_categories, list_gold_labels
 from spacy_bertft.components.text_pair import CUT_PAIR, UNMARKED_PAIR, check_pairs
 from spacy_bertft.data.pairs import is_unmarked_pair
-from spacy_bertft.errors import CheckpointError, DataError, SettingError, UnsupportedError
-from spacy_bertft.models.heads.losses import (
-    Floats,
-    compute_exclusive_loss,
-    compute_multilabel_loss,
-    invert_probs,
-    merge_targets,
-)
-from spacy_bertft.models.heads.text import TextModel, sigmoid, softmax
-from spacy_bertft.training.calibration import CalibrationData
+from spacy_bertft.errors import SettingError
+from spacy_bertft.models.heads.losses import Floats
+from spacy_bertft.models.heads.text import TextModel
+
+TextFactory = Literal["bert_textcat", "bert_textcat_multilabel", "bert_regressor"]
+FACTORIES: dict[ProblemType, TextFactory] = {
+    "single_label_classification": "bert_textcat",
+    "multi_label_classification": "bert_textcat_multilabel",
+    "regression": "bert_regressor",
+}
+
+
+def is_regressor(pipe: Any) -> bool:
+    """Tell whether a component predicts numbers."""
+    return getattr(pipe, "problem_type", None) == "regression"
+
+
+def list_neighbours(nlp: Language, pipe: BertComponent) -> list[tuple[str, Any]]:
+    """List the other components of a pipeline that write `doc.cats` as a component does, and are not disabled."""
+    if not isinstance(pipe, TextComponent):
+        return []
+    return [
+        (name, other)
+        for name, other in nlp.pipeline
+        if other is not pipe and "doc.cats" in nlp.get_pipe_meta(name).assigns
+    ]
+
+
+def list_labels_of_neighbours(nlp: Language, pipe: BertComponent) -> set[str]:
+    """List the labels in `doc.cats` that belong to other components of a pipeline alone."""
+    others = {label for _, other in list_neighbours(nlp, pipe) for label in getattr(other, "labels", ())}
+    return others - set(pipe.labels)
 
 
 class TextComponent(BertComponent):
-    """A component that gives every label of a document a probability."""
+    """A component that gives every label of a document a value, a probability for one.
 
-    stored: tuple[str, ...] = (*BertComponent.stored, "label_weights", "temperature")
-    score_prefix = "cats"
+    A subclass says how scores of the model become values and back, what gold values may be, and what the loss is.
+    """
+
     task = "text"
     model_type = TextModel
     architecture = "spacy-bertft.TextClassifier.v1"
-    exclusive: bool  # whether exactly one label holds
+    problem_type: ProblemType
+
+    # What a subclass says.
+
+    def _compute_values(self, scores: NDArray[np.float32]) -> Floats:
+        """Compute what is written to documents, `(B, L)`, from scores of the model over the temperature, `(B, L)`."""
+        raise NotImplementedError
+
+    def _invert_values(self, values: NDArray[np.floating]) -> Floats:
+        """Compute scores that have these values; the reverse of `_compute_values`."""
+        raise NotImplementedError
+
+    def _check_gold(self, cats: Mapping[str, float]) -> None:
+        """Raise unless the gold annotation of a document makes sense."""
+        raise NotImplementedError
+
+    def _compute_loss(
+        self, scores: NDArray[np.floating], targets: Floats, is_known: NDArray[np.bool_]
+    ) -> tuple[float, Floats]:
+        """Compute the loss and its gradient, by gold values and which of them are known, all `(B, L)`."""
+        raise NotImplementedError
+
+    def _merge_targets(self, tutor: Floats, gold: Floats, is_gold: NDArray[np.bool_]) -> Floats:
+        """Take targets from gold annotation where it says something, and from what was predicted where not."""
+        return np.where(is_gold, gold, tutor)
+
+    def _compute_divergence(
+        self, scores: NDArray[np.floating], targets: Floats, is_known: NDArray[np.bool_], columns: NDArray[np.intp]
+    ) -> tuple[float, Floats]:
+        """Compute a loss that is 0 where the targets are predicted, and its gradient.
+
+        Args:
+            scores: `(B, L)` scores of the model.
+            targets: `(B, L)` values to be predicted.
+            is_known: `(B, L)` which of them are known.
+            columns: The labels of which something is known; the others do not count.
+        """
+        raise NotImplementedError
 
     # spaCy's methods, in spaCy's order.
 
     def predict(self, docs: Iterable[Doc]) -> Floats:
-        """Predict for a batch, without touching the documents: `(B, L)` probabilities."""
-        return self._compute_probs(self._score(list(docs)), self.cfg["temperature"])
+        """Predict for a batch, without touching the documents: a value for every label, `(B, L)`."""
+        return self._compute_values(self._score(list(docs)) / np.float32(self.cfg.get("temperature", 1.0)))
 
     def set_annotations(self, docs: Iterable[Doc], scores: Floats) -> None:
-        """Write probabilities to `doc.cats`."""
+        """Write values to `doc.cats`."""
         for doc, row in zip(docs, scores.tolist(), strict=True):
             doc.cats.update(zip(self.labels, row, strict=True))
 
@@ -58,99 +114,34 @@ class TextComponent(BertComponent):
 
         Args:
             examples: The batch.
-            scores: `(B, L)` float32 scores that the model gives, or float64 probabilities that `predict` gives.
+            scores: `(B, L)` float32 scores that the model gives, or float64 values that `predict` gives.
 
         Raises:
             DataError: Gold annotation makes no sense, has an unknown label, or is a pair of texts and the text is not.
             UnsupportedError: `scores` is neither.
         """
         if scores.dtype != np.float32:
-            scores = self._invert_probs(scores)
+            scores = self._invert_values(scores)
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
         check_pairs(self.name, examples)
         self._warn_of_cut_pairs()
-        targets, is_known = self._read_targets(examples)
-        weights = np.array(self.cfg["label_weights"], dtype=np.float64)
-        return self._compute_loss(scores, targets, is_known, weights, self.cfg["label_smoothing"])
-
-    def _compute_loss(
-        self,
-        scores: NDArray[np.floating],
-        targets: Floats,
-        is_known: NDArray[np.bool_],
-        weights: Floats,
-        smoothing: float,
-    ) -> tuple[float, Floats]:
-        if self.exclusive:
-            return compute_exclusive_loss(scores, targets, weights, smoothing)
-        return compute_multilabel_loss(scores, targets, is_known, weights, smoothing)
+        return self._compute_loss(scores, *self._read_targets(examples))
 
     def _compute_distillation(
         self, examples: list[Example], scores: NDArray[np.float32], tutor: NDArray[np.float32], labels: Collection[str]
     ) -> tuple[float, Floats]:
         n_labels, n_known = scores.shape[1], tutor.shape[1]
-        target = np.pad(self._compute_probs(tutor, 1.0), ((0, 0), (0, n_labels - n_known)))  # (B, L)
+        target = np.pad(self._compute_values(tutor), ((0, 0), (0, n_labels - n_known)))  # (B, L)
         is_old = np.arange(n_labels) < n_known
         columns = np.flatnonzero(is_old | np.isin(self.labels, list(labels)))  # those that are looked at
         is_known = np.tile(is_old, (len(target), 1))
         if labels:
             gold, is_gold = self._read_targets(examples)
-            target, is_known = merge_targets(target, gold, is_gold, exclusive=self.exclusive), is_known | is_gold
-        (loss, gradient), (entropy, _) = (
-            self._compute_loss(each[:, columns], target[:, columns], is_known[:, columns], np.ones(len(columns)), 0.0)
-            for each in (scores, invert_probs(target, exclusive=self.exclusive))
-        )
-        by_score = np.zeros(scores.shape)
-        by_score[:, columns] = gradient
-        return loss - entropy, by_score
-
-    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
-        """Score annotated examples: what the scorer gives, and `cats_calibration_error`.
-
-        A warning names gold labels that no component of the pipeline has.
-        """
-        examples = list(examples)
-        if unknown := count_unknown_labels(examples, self.labels):
-            effect = "They are left out of the scores."
-            if self.scorer is textcat_score:
-                effect = "spaCy's scorer counts such a text for another label; use spacy-bertft.textcat_scorer.v1."
-            elif self.exclusive:
-                effect = "A text that has no other label is scored as an error."
-            note = f"texts have gold labels that no component of the pipeline has: {format_unknown_labels(unknown)}"
-            warnings.warn(f"{self.name}: {note}. {effect}", UnknownLabelsWarning, stacklevel=2)
-        return super().score(examples, **kwargs)
+            target, is_known = self._merge_targets(target, gold, is_gold), is_known | is_gold
+        return self._compute_divergence(scores, target, is_known, columns)
 
     # Predictions.
-
-    def list_predictions(self, source: Doc | Example) -> list[Prediction]:
-        """List the best of labels that exclude each other, or each label."""
-        threshold: float = self.cfg["threshold"]
-        return list_categories(self.name, self.labels, source, exclusive=self.exclusive, threshold=threshold)
-
-    def collect_calibration_data(self, examples: list[Example]) -> CalibrationData:
-        """Predict categories and check which are correct: the best of exclusive labels, each of others.
-
-        Args:
-            examples: Their predicted documents hold what earlier components write.
-
-        Raises:
-            DataError: The gold annotation of a document makes no sense, or has a label that the component does not.
-        """
-        check_pairs(self.name, examples)
-        scores = self._score([example.predicted for example in examples])
-        targets, is_judged = self._read_targets(examples)
-        if self.exclusive:  # the best label of each document whose class is known
-            is_best = np.arange(len(self.labels)) == scores.argmax(axis=1)[:, None]
-            is_judged = is_best & (targets.sum(axis=1, keepdims=True) > 0)
-        held = [list_gold_labels(each.reference.cats, self.labels, exclusive=self.exclusive) for each in examples]
-        truth = [[label in labels for label in self.labels] for labels in held]
-        holds = np.array(truth, dtype=np.bool_).reshape(targets.shape)
-        return CalibrationData(
-            compute_probs=lambda temperature: self._compute_probs(scores, temperature)[is_judged],
-            is_correct=holds[is_judged],
-            n_gold=int(holds.sum()),
-        )
 
     def _score(self, docs: list[Doc]) -> NDArray[np.float32]:
         if any(map(is_unmarked_pair, docs)):
@@ -158,18 +149,6 @@ class TextComponent(BertComponent):
         scores: NDArray[np.float32] = self.model.predict(docs)
         self._warn_of_cut_pairs()
         return scores
-
-    def _compute_probs(self, scores: NDArray[np.float32], temperature: float) -> Floats:
-        return (softmax if self.exclusive else sigmoid)(scores / np.float32(temperature))
-
-    def _invert_probs(self, probs: NDArray[np.floating]) -> Floats:
-        """Compute scores that have these probabilities; of exclusive labels, any constant could be added to them."""
-        if not ((probs >= 0) & (probs <= 1)).all():
-            expected = f"those of predict(), or the float32 scores that {self.name}.model.predict(docs) gives"
-            found = f"{self.name}.get_loss() got {probs.dtype} that are no probabilities"
-            raise UnsupportedError(f"{found}. Expected {expected}.")
-        probs = probs.astype(np.float64).clip(1e-30, 1 - 1e-15)
-        return self.cfg["temperature"] * (np.log(probs) - (0.0 if self.exclusive else np.log1p(-probs)))
 
     @property
     def n_truncated(self) -> int:
@@ -183,20 +162,40 @@ class TextComponent(BertComponent):
 
     # Gold annotation.
 
-    def _check_gold(self, cats: Mapping[str, float]) -> None:
-        """Raise unless the gold annotation of a document makes sense."""
-        is_valid = all(0 <= value <= 1 for value in cats.values())
-        if self.exclusive and not (is_valid and sum(cats.values()) <= 1 + 1e-6):
-            raise DataError(
-                f"{self.name}: doc.cats = {cats}. Expected one label at 1.0, or values that sum to 1. Labels that "
-                "may hold together need bert_textcat_multilabel."
-            )
-        if not is_valid:
-            raise DataError(f"{self.name}: doc.cats = {cats}. Expected values from 0.0 to 1.0.")
+    def find_labels(self, examples: Iterable[Example], excluded: Collection[str] = ()) -> list[str]:
+        """Find the labels that occur in gold annotation, sorted; those of other components can be left out."""
+        found: set[str] = set()
+        for example in examples:
+            cats = {label: value for label, value in example.reference.cats.items() if label not in excluded}
+            self._check_gold(cats)
+            found.update(cats)
+        return sorted(found)
 
-    def _read_labels(self, example: Example) -> Iterable[str]:
-        self._check_gold(example.reference.cats)
-        return list(example.reference.cats)
+    def _check_neighbours(
+        self, nlp: Language, labels: Sequence[str] | None, get_examples: Callable[[], Iterable[Example]]
+    ) -> None:
+        """Raise where it is not clear which values of `doc.cats` are categories and which are numbers.
+
+        Raises:
+            SettingError: The labels of this component or of another one, of the other kind, are not given; or both
+                have the same label.
+        """
+        sections = nlp.config["initialize"]["components"]
+        for name, other in list_neighbours(nlp, self):
+            given = sections.get(name, {}).get("labels")
+            known = {*getattr(other, "labels", ()), *(given if isinstance(given, (list, tuple)) else ())}
+            if is_regressor(other) != is_regressor(self):
+                is_found = labels is None and any(example.reference.cats for example in get_examples())
+                is_left_open = not known and not given and not isinstance(other, TextComponent)
+                for missing in [self.name] * is_found + [name] * is_left_open:
+                    why = f"since {self.name} and {name} both read doc.cats, the one categories and the other numbers"
+                    setting = f"initialize.components.{missing}.labels"
+                    raise SettingError(setting, None, f"the labels of {missing}, {why}")
+            elif not is_regressor(self):
+                continue
+            if shared := sorted(known & {*self.labels, *(labels or ())}):
+                expected = f"other names than those of {name}, which writes doc.cats too"
+                raise SettingError(f"labels of {self.name}", ", ".join(shared), expected)
 
     def _read_targets(self, examples: list[Example]) -> tuple[Floats, NDArray[np.bool_]]:
         """Read the gold value of every label, `(B, L)`, and whether it is known."""
@@ -209,91 +208,21 @@ class TextComponent(BertComponent):
                 targets[row, column[label]] = value
         return np.nan_to_num(targets), ~np.isnan(targets)
 
-    def _compute_weights(self, examples: Iterable[Example]) -> list[float]:
-        """Compute how much each label counts in the loss."""
-        exclusive, setting = self.exclusive, self.cfg["class_weights"]
-        cats = [] if exclusive and setting != "balanced" else [each.reference.cats for each in examples]
-        counts = Counter(label for each in cats for label in list_gold_labels(each, self.labels, exclusive=exclusive))
-        known = Counter(label for each in cats for label in each)
-        may_lack = {label for each in cats for label, value in each.items() if value < 0.5}
-        always = [label for label in self.labels if known[label] and label not in may_lack]
-        if always and not exclusive:
-            warnings.warn(
-                f"{self.name}: in the examples, these labels always hold: {', '.join(always[:5])} ({len(always)} of "
-                f"{len(self.labels)}). A label without a value is unknown, not 0: the component would learn to predict "
-                "them for every text. Expected doc.cats with 0.0 for labels that do not hold.",
-                stacklevel=2,
-            )
-        by_label = ([each[label] for label in self.labels] for each in (counts, known))
-        return compute_class_weights(setting, self.labels, *by_label, exclusive=exclusive)
-
     # What belongs to the weights, and the head of a checkpoint.
 
     def _read_head_labels(self, head: CheckpointHead) -> Iterable[str]:
-        if head.is_multilabel is not None and head.is_multilabel == self.exclusive:
-            right = "bert_textcat_multilabel" if head.is_multilabel else "bert_textcat"
-            raise SettingError("head", head.name, f"the component {right} for it, as its problem_type says")
+        if head.problem_type is not None and head.problem_type != self.problem_type:
+            expected = f"the component {FACTORIES[head.problem_type]} for it, as its problem_type says"
+            raise SettingError("head", head.name, expected)
         if head.never:
-            raise SettingError("labels", NEVER, f"a name for every category of {head.name}; only tags can be left out")
+            raise SettingError("labels", NEVER, f"a name for every output of {head.name}; only tags can be left out")
         return head.labels
 
     def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         self.model.n_labels = len(self.labels)
-        self.cfg["label_weights"] = self._compute_weights(get_examples())
 
     def _add_outputs(self, label: str) -> None:
         self.model.add_output()
-        weights = self.cfg["class_weights"]
-        self.cfg["label_weights"].append(float(weights.get(label, 1.0)) if isinstance(weights, Mapping) else 1.0)
 
     def _has_labels_of_model(self) -> bool:
         return bool(len(self.labels) == self.model.n_labels)
-
-    def _set_stored(self, stored: dict[str, Any]) -> None:
-        super()._set_stored(stored)
-        weights = self.cfg["label_weights"]
-        is_listed = isinstance(weights, list) and all(isinstance(weight, (int, float)) for weight in weights)
-        if not is_listed or len(weights) not in (0, len(self.labels)) or not np.isfinite(weights).all():
-            raise CheckpointError("label_weights is no list of numbers, one for each label.")
-
-
-def compute_class_weights(
-    setting: str | Mapping[str, float],
-    labels: Sequence[str],
-    counts: Sequence[float],
-    n_known: Sequence[float],
-    *,
-    exclusive: bool,
-) -> list[float]:
-    """Compute how much each label counts in the loss.
-
-    Args:
-        setting: `"none"`, `"balanced"`, or a weight for some labels; the others then have 1.
-        labels: The `L` labels.
-        counts: For each, the documents that have it.
-        n_known: For each, the documents of which it is known whether they have it; used only where labels may hold
-            together.
-        exclusive: Whether a document has one label. Balanced weights are then as if all labels were equally frequent;
-            if not, as if each label held as often as not.
-
-    Raises:
-        SettingError: The setting is none of these, or names a label that does not exist.
-
-    Example:
-        >>> weights = compute_class_weights("balanced", ["ham", "spam"], [75, 25], [100, 100], exclusive=True)
-        >>> [round(weight, 2) for weight in weights]
-        [0.67, 2.0]
-
-    Source: King & Zeng (2001), as in scikit-learn's `compute_class_weight`.
-    """
-    if setting == "balanced":
-        if exclusive:
-            return [sum(counts) / (len(labels) * max(count, 1)) for count in counts]
-        return [max(known - count, 1) / max(count, 1) for count, known in zip(counts, n_known, strict=True)]
-    if isinstance(setting, str) and setting != "none":
-        raise SettingError("class_weights", setting, "none, balanced, or a weight for each label")
-    by_label = {} if isinstance(setting, str) else setting
-    for label, weight in by_label.items():
-        if label not in labels or weight < 0:
-            raise SettingError("class_weights", {label: weight}, f"weights from 0 on for {', '.join(labels)}")
-    return [float(by_label.get(label, 1.0)) for label in labels]

@@ -8,15 +8,16 @@ from typing import Any, Optional
 from spacy.language import Language
 from spacy.training import Example
 
-from spacy_bertft.components.text_component import TextComponent
+from spacy_bertft.components.text_classifier import TextClassifier
 from spacy_bertft.errors import CheckpointError, DataError, SettingError
 
 
-class BertTextcat(TextComponent):
+class BertTextcat(TextClassifier):
     """Classify documents by exclusive labels; their probabilities sum to one."""
 
     exclusive = True
-    stored = (*TextComponent.stored, "positive_label")
+    problem_type = "single_label_classification"
+    stored = (*TextClassifier.stored, "positive_label")
 
     def initialize(
         self,
@@ -61,7 +62,8 @@ class BertTextcat(TextComponent):
             raise CheckpointError(f"The positive_label is {positive_label!r}. Expected nothing, or one of the labels.")
 
 
-class BertTextcatMultilabel(TextComponent):
+class BertTextcatMultilabel(TextClassifier):
     """Classify documents by labels that may hold together, each with a probability of its own."""
 
     exclusive = False
+    problem_type = "multi_label_classification"

@@ -84,7 +84,13 @@ class Row(NamedTuple):
 
 
 def read_rows(
-    file: IO[bytes], path: Path | str, file_format: FileFormat, *, is_quoted: bool = True, tally: Tally | None = None
+    file: IO[bytes],
+    path: Path | str,
+    file_format: FileFormat,
+    *,
+    is_quoted: bool = True,
+    is_ragged: bool = False,
+    tally: Tally | None = None,
 ) -> Iterator[Row]:
     r"""Read the rows of a file.
 
@@ -97,6 +103,7 @@ def read_rows(
         path: Its name in errors.
         file_format: `text` and `jsonl` for lines, `csv` and `tsv` for cells.
         is_quoted: Whether double quotes in CSV and TSV may enclose a cell; otherwise they are text.
+        is_ragged: Whether rows of CSV and TSV may have more or fewer cells than the first one.
         tally: Counts lines and byte order marks on the way.
 
     Yields:
@@ -106,7 +113,7 @@ def read_rows(
     tally = Tally() if tally is None else tally
     lines = _read_lines(file, path, tally)
     if file_format in DELIMITERS:
-        yield from _CellReader(lines, path, file_format, is_quoted, tally)
+        yield from _CellReader(lines, path, file_format, is_quoted, is_ragged, tally)
         return
     for row, text in lines:
         line = _remove_marks(text, tally, before_blanks=False).rstrip("\r\n")
@@ -218,11 +225,17 @@ class _CellReader:
     """
 
     def __init__(
-        self, lines: Iterator[tuple[Row, str]], path: Path | str, file_format: FileFormat, is_quoted: bool, tally: Tally
+        self,
+        lines: Iterator[tuple[Row, str]],
+        path: Path | str,
+        file_format: FileFormat,
+        is_quoted: bool,
+        is_ragged: bool,
+        tally: Tally,
     ) -> None:
         self._lines = lines
         self._path, self._format = path, file_format
-        self._is_quoted = is_quoted
+        self._is_quoted, self._is_ragged = is_quoted, is_ragged
         self._tally = tally
         self._taken: list[tuple[Row, str]] = []  # the lines of this row
         self._first: Row | None = None
@@ -260,7 +273,7 @@ class _CellReader:
 
     def _check_cells(self, row: Row) -> ColumnFormatError | None:
         first = self._first = self._first or row
-        if len(row.content) == len(first.content):
+        if self._is_ragged or len(row.content) == len(first.content):
             return None
         problem = f"the row has {format_count(len(row.content), 'cell')}"
         expected = f"Expected {len(first.content)} as in line {first.line}, the file being read as {self._format}."

@@ -24,14 +24,17 @@ from spacy_bertft.data.rows import format_left_out
 from spacy_bertft.data.texts.labels import list_present
 from spacy_bertft.errors import DataError, SettingError, format_count
 
-StatsKind = Literal["ents", "tags", "cats"]
+StatsKind = Literal["ents", "tags", "cats", "numbers"]
 CountPieces = Callable[[list[str]], Sequence[int]]
 
 SUBWORD_TOKENS = "subword tokens"
 # BERT puts [CLS] before the pieces of a window and [SEP] after them.
 _N_SPECIAL = 2
 _BATCH_SIZE = 512
-_KINDS: tuple[StatsKind, ...] = ("ents", "tags", "cats")
+_KINDS: tuple[StatsKind, ...] = ("ents", "tags", "cats", "numbers")
+
+# What is listed of `doc.cats`: the labels of a text, or the numbers that it has.
+_OF_TEXTS: dict[str, Callable[[dict[str, float]], list[str]]] = {"cats": list_present, "numbers": list}
 
 
 class Lengths(NamedTuple):
@@ -153,7 +156,8 @@ def measure_corpus(
         tokenizer: From texts to their numbers of subword tokens, special ones left out; None to count words only.
         window: Subword tokens that a model takes at once, special ones included.
         kind: `ents` counts entities by label, `tags` counts tokens by tag, `cats` counts texts by the labels whose
-            value is 0.5 or more. Only `.spacy` files have the last.
+            value is 0.5 or more, `numbers` counts texts by the numbers that they have. Only `.spacy` files have the
+            last two.
         tag_column: The column of the tags in column files: its number from 1, its name, `first` or `last`; None to find
             it.
         word_column: The same of the words.
@@ -212,11 +216,12 @@ def _read_texts(
     for path in paths:
         if path.suffix == ".spacy":
             docs = read_docs(path, vocab)
-        elif kind == "cats":
-            raise DataError(f"{path}: not a .spacy file. Convert it first: spacy-bertft convert --as cats.")
+        elif kind in _OF_TEXTS:
+            raise DataError(f"{path}: not a .spacy file. Convert it first: spacy-bertft convert --as {kind}.")
         else:
             reader = GoldReader([path], options)
             columns[path] = reader.describe_columns()
             docs = (make_gold_doc(vocab, [sentence]) for sentence in reader.read(tally))
         for doc in docs:
-            yield _Text(doc.text, len(doc), list_present(doc.cats) if kind == "cats" else list_annotations(doc, kind))
+            labels = _OF_TEXTS[kind](doc.cats) if kind in _OF_TEXTS else list_annotations(doc, kind)
+            yield _Text(doc.text, len(doc), labels)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from spacy_bertft.components.calibration import CalibratedComponent, find_calibrated
+from spacy_bertft.components.calibration import find_shown
 from spacy_bertft.components.ner import BertNer
+from spacy_bertft.components.text_component import is_regressor
 from spacy_bertft.errors import BertftError, DataError
 from spacy_bertft.explanation.explain import attribute_predictions, check_explaining
 from spacy_bertft.explanation.gradients import METHODS, Method
-from spacy_bertft.explanation.predictions import get_explained
+from spacy_bertft.explanation.predictions import ExplainedComponent, get_explained
 from spacy_bertft.pictures.page import Mark, render_template
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def build_page(pipelines: Mapping[str, Language], examples: Sequence[str] = ()) 
     def predict(text: str, method: Method, target: str) -> list[str]:
         return format_answers(pipelines, Question(text, method, target or None))
 
-    pipes = [pipe for nlp in pipelines.values() for pipe in find_calibrated(nlp).values()]
+    pipes = [pipe for nlp in pipelines.values() for pipe in find_shown(nlp).values()]
     labels = dict.fromkeys(label for pipe in pipes for label in pipe.labels)
     targets = [_EVERYTHING, *((label, label) for label in labels)]
     page: Blocks = gradio.Blocks(title=", ".join(pipelines), analytics_enabled=False)
@@ -116,7 +117,7 @@ def format_column(name: str, nlp: Language, question: Question | None = None) ->
         try:
             doc = nlp(question.text)
             text = doc.text
-            parts = [_explain(nlp, doc, *pipe, question) for pipe in find_calibrated(nlp).items()]
+            parts = [_explain(nlp, doc, *pipe, question) for pipe in find_shown(nlp).items()]
             get_explained(nlp, question.target)  # raises if only another pipeline has the label
         except BertftError as raised:
             error = _format_error(raised)
@@ -132,14 +133,23 @@ def _check_text(text: str, max_length: int) -> None:
         raise DataError(f"The text has {len(text):,} characters. Expected {max_length:,} at most.")
 
 
-def _explain(nlp: Language, doc: Doc, name: str, pipe: CalibratedComponent, question: Question) -> dict[str, Any]:
-    part: dict[str, Any] = {"component": name, "marks": None, "probs": [], "attributions": [], "error": ""}
+def _explain(nlp: Language, doc: Doc, name: str, pipe: ExplainedComponent, question: Question) -> dict[str, Any]:
+    part: dict[str, Any] = {
+        "component": name,
+        "marks": None,
+        "probs": [],
+        "numbers": [],
+        "attributions": [],
+        "error": "",
+    }
     if isinstance(pipe, BertNer):
         part["marks"] = [
             Mark(span.start_char, span.end_char, each.label, f"{100 * (each.prob or 0.0):.1f} %")
             for each in pipe.list_predictions(doc)
             if (span := each.find_span(doc)) is not None
         ]
+    elif is_regressor(pipe):
+        part["numbers"] = [(label, f"{doc.cats[label]:.4g}") for label in pipe.labels]
     else:
         part["probs"] = sorted(((label, doc.cats[label]) for label in pipe.labels), key=lambda pair: -pair[1])
     # That there is no entity to explain can be seen, unless one of a label was asked for.

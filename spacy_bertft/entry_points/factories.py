@@ -22,8 +22,9 @@ from spacy_bertft.errors import SettingError
 if TYPE_CHECKING:
     from spacy_bertft.components.encoder import BertEncoderPipe
     from spacy_bertft.components.ner import BertNer
+    from spacy_bertft.components.regressor import BertRegressor
     from spacy_bertft.components.tagger import BertTagger
-    from spacy_bertft.components.text_component import TextComponent
+    from spacy_bertft.components.text_classifier import TextClassifier
 
 Scorer = Callable[..., dict[str, Any]]
 ClassWeights = Union[Literal["none", "balanced"], dict[str, float]]  # noqa: UP007
@@ -171,7 +172,7 @@ def _register_text_factory(factory: str, component: str, *more: str, threshold: 
         class_weights: ClassWeights,
         label_smoothing: float,
         scorer: Optional[Scorer],  # noqa: UP045
-    ) -> "TextComponent":
+    ) -> "TextClassifier":
         """Make the component.
 
         Args:
@@ -212,6 +213,35 @@ def _register_text_factory(factory: str, component: str, *more: str, threshold: 
 
 make_bert_textcat = _register_text_factory("bert_textcat", "BertTextcat", "positive_label", threshold=0.0)
 make_bert_textcat_multilabel = _register_text_factory("bert_textcat_multilabel", "BertTextcatMultilabel", threshold=0.5)
+
+
+_NUMBER_WEIGHTS = {"numbers_pearson": 1.0, "numbers_spearman": None, "numbers_mse": None, "numbers_per_type": None}
+
+
+@Language.factory(
+    "bert_regressor",
+    assigns=["doc.cats"],
+    default_config={"model": TEXT_MODEL, "scorer": {"@scorers": "spacy-bertft.number_scorer.v1"}},
+    default_score_weights=_NUMBER_WEIGHTS,
+)
+def make_bert_regressor(
+    nlp: Language,
+    name: str,
+    model: Model[Any, Any],
+    scorer: Optional[Scorer],  # noqa: UP045
+) -> "BertRegressor":
+    """Make the component that predicts numbers.
+
+    Args:
+        nlp: The pipeline.
+        name: Name of the component.
+        model: A text classifier; its scores are the numbers.
+        scorer: Scores a batch of examples.
+
+    Raises:
+        SettingError: `model` is no text classifier.
+    """
+    return _make(nlp, name, model, "regressor:BertRegressor", scorer=scorer, means=[], deviations=[])
 
 
 @Language.factory("bert_encoder", default_config={"model": ENCODER})

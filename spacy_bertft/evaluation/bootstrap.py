@@ -38,11 +38,11 @@ class Resampling:
         if self.seed < 0:
             raise SettingError("seed", self.seed, "a whole number from 0 on")
 
-    def sum(self, values: NDArray[np.int64]) -> Floats:
+    def sum(self, values: NDArray[np.int64] | Floats) -> Floats:
         """Sum the values of the documents of each resample.
 
         Args:
-            values: `(D, K)` counts by document.
+            values: `(D, K)` counts, or other numbers, by document.
 
         Returns:
             `(R, K)` sums.

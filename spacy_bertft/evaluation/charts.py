@@ -13,6 +13,7 @@ from spacy_bertft.errors import format_count
 from spacy_bertft.evaluation.confusion import ConfusionMatrix
 from spacy_bertft.evaluation.counts import F1, Figures
 from spacy_bertft.evaluation.reliability import Confidence, Sweep
+from spacy_bertft.evaluation.results import NumberPairs
 from spacy_bertft.evaluation.training_log import TrainingLog
 from spacy_bertft.pictures.colors import COLORS
 from spacy_bertft.pictures.plot import make_figure, style_axes
@@ -71,6 +72,11 @@ def plan_matrix(confusion: ConfusionMatrix, title: str = "") -> Panel:
 def plan_reliability(reliability: Reliability) -> Panel:
     """Plan a reliability diagram."""
     return Panel(4.6, 4.2, partial(_draw_bins, reliability, ""))
+
+
+def plan_numbers(pairs: NumberPairs) -> Panel:
+    """Plan a chart of predicted values by gold values."""
+    return Panel(4.6, 4.2, partial(_draw_numbers, pairs))
 
 
 def draw_calibration(figures: Sequence[Confidence]) -> Figure:
@@ -188,6 +194,16 @@ def _draw_bins(reliability: Reliability, title: str, axes: Axes) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1.08))
     axes.set_xlabel("probability", color=COLORS["muted"])
     axes.set_ylabel("share of correct predictions", color=COLORS["muted"])
+
+
+def _draw_numbers(pairs: NumberPairs, axes: Axes) -> None:
+    style_axes(axes, "")
+    ends = [min(pairs.gold.min(), pairs.predicted.min()), max(pairs.gold.max(), pairs.predicted.max())]
+    axes.plot(ends, ends, color=COLORS["muted"], linewidth=1, linestyle=(0, (4, 3)))
+    alpha = min(1.0, max(0.1, 50 / len(pairs.gold)))  # so that many points on each other are seen to be many
+    axes.plot(pairs.gold, pairs.predicted, "o", color=COLORS["bar"], markersize=4, alpha=alpha, markeredgewidth=0)
+    axes.set_xlabel(f"gold {shorten(pairs.name)}", color=COLORS["muted"])
+    axes.set_ylabel("predicted", color=COLORS["muted"])
 
 
 def _draw_sweep(sweep: Sweep, axes: Axes) -> None:

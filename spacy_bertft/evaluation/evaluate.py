@@ -24,6 +24,7 @@ from spacy_bertft.components.category_scores import UnknownLabelsWarning
 from spacy_bertft.components.inputs import read_inputs
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import hash_training
+from spacy_bertft.components.regressor import BertRegressor
 from spacy_bertft.components.tagger import BertTagger
 from spacy_bertft.errors import SettingError, format_count
 from spacy_bertft.evaluation.bootstrap import Resampling
@@ -31,8 +32,9 @@ from spacy_bertft.evaluation.categories import IS_EXCLUSIVE_BY_FACTORY, measure_
 from spacy_bertft.evaluation.charts import draw_panels, plan_f1, plan_matrix
 from spacy_bertft.evaluation.counts import measure_figures
 from spacy_bertft.evaluation.entities import measure_entities
+from spacy_bertft.evaluation.numbers import measure_regressor
 from spacy_bertft.evaluation.results import ComponentResult
-from spacy_bertft.evaluation.tables import Rows, format_category_scores, format_entity_scores
+from spacy_bertft.evaluation.tables import Rows, format_category_scores, format_entity_scores, format_number_scores
 from spacy_bertft.evaluation.tags import measure_tags
 from spacy_bertft.output import replace_when_done
 from spacy_bertft.pictures.page import Page, Table
@@ -52,7 +54,8 @@ class Evaluation:
 
     Attributes:
         scores: By the names of spaCy; shares between 0 and 1, `speed` in words per second. Of several components with
-            categories, the `cats_…` are those of the last one, as in spaCy, and `cats_by_component` has those of each.
+            categories, the `cats_…` are those of the last one, as in spaCy, and `cats_by_component` has those of each;
+            so it is with `numbers_…`.
         n_docs: How many documents were scored.
         results: What was measured of each component of ours, and of those of spaCy for categories.
     """
@@ -67,8 +70,9 @@ class Evaluation:
         return [each for each in self.results if each.kind == "categories"]
 
     def format_tables(self) -> list[Rows]:
-        """Lay out the figures of entities and of categories, in percent: those that there are."""
+        """Lay out the figures of entities, categories and numbers, in percent: those that there are."""
         tables = [format_category_scores(each.component, each.scores) for each in self.categories]
+        tables += [format_number_scores(each.component, each.scores) for each in self.results if each.kind == "numbers"]
         return [rows for rows in (format_entity_scores(self.scores), *tables) if rows]
 
     def format_confusions(self) -> list[Rows]:
@@ -100,7 +104,8 @@ def evaluate(
     """Score a pipeline on documents with gold annotation.
 
     Entities: precision, recall and F1 by label, where both ends have to be correct, and the token-level F1. Tags:
-    accuracy. Categories: figures by label, and the confusion matrix.
+    accuracy. Categories: figures by label, and the confusion matrix. Numbers: Pearson's and Spearman's correlation,
+    and the mean squared error.
 
     Args:
         pipeline: A trained pipeline: its directory, or its name if it is installed.
@@ -176,9 +181,10 @@ def evaluate_examples(nlp: Language, examples: Sequence[Example], n_errors: int 
     for each in measured:
         by_component[each.component] |= each.scores
     scores = {name: score for part in by_component.values() for name, score in part.items()}
-    categories = [each.component for each in measured if each.kind == "categories"]
-    if len(categories) > 1:
-        scores["cats_by_component"] = {name: by_component[name] for name in categories}
+    for kind, prefix in (("categories", "cats"), ("numbers", "numbers")):
+        alike = [each.component for each in measured if each.kind == kind]
+        if len(alike) > 1:
+            scores[f"{prefix}_by_component"] = {name: by_component[name] for name in alike}
     reliability = {each.component: each.reliability for each in measured}
     if errors := {name: each.calibration_error for name, each in reliability.items() if each}:
         scores["calibration_error"] = errors
@@ -199,6 +205,8 @@ def _measure(nlp: Language, name: str, examples: Sequence[Example], n_errors: in
         return measure_entities(name, pipe, examples, others - set(pipe.labels), n_errors)
     if isinstance(pipe, BertTagger):
         return measure_tags(name, pipe, examples)
+    if isinstance(pipe, BertRegressor):
+        return measure_regressor(name, pipe, examples, n_errors)
     factory = nlp.get_pipe_meta(name).factory
     has_categories = factory in IS_EXCLUSIVE_BY_FACTORY
     return measure_categories(name, factory, pipe, examples, n_errors) if has_categories else None

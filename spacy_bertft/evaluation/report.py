@@ -26,6 +26,7 @@ from spacy_bertft.evaluation import charts, tables
 from spacy_bertft.evaluation.bootstrap import Resampling
 from spacy_bertft.evaluation.counts import compare_f1, measure_figures
 from spacy_bertft.evaluation.evaluate import Evaluation, evaluate_examples
+from spacy_bertft.evaluation.numbers import compare_numbers, measure_number
 from spacy_bertft.evaluation.reliability import describe_calibration
 from spacy_bertft.evaluation.results import ComponentResult
 from spacy_bertft.evaluation.training_log import find_log, read_training_log
@@ -38,7 +39,7 @@ from spacy_bertft.pictures.plot import check_plot, render_element
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_STATS_KINDS: dict[str, StatsKind] = {"entities": "ents", "categories": "cats", "tags": "tags"}
+_STATS_KINDS: dict[str, StatsKind] = {"entities": "ents", "categories": "cats", "tags": "tags", "numbers": "numbers"}
 
 _PACKAGES = ("spacy-bertft", "spacy", "transformers", "torch")
 
@@ -61,14 +62,22 @@ class PipelineReport:
     resampling: Resampling
 
     def format_rows(self) -> tables.Rows:
-        """Lay out the micro-averaged F1, in percent with its interval, for every component and level."""
+        """Lay out the micro-averaged F1 of every component and level, Pearson's correlation of every number.
+
+        Both are in percent, with their intervals.
+        """
+        results = [result for result in self.evaluation.results if result.has_gold]
         return [
-            ("", "F1", "support"),
+            ("", "F1" + ", Pearson" * any(result.numbers for result in results), "support"),
             *(
                 (f"{result.component}, {level.name}", *tables.format_f1(measure_figures(level.counts, self.resampling)))
-                for result in self.evaluation.results
-                if result.has_gold
+                for result in results
                 for level in result.levels
+            ),
+            *(
+                (f"{result.component}, {each.name}", *tables.format_correlation(measure_number(each, self.resampling)))
+                for result in results
+                for each in result.numbers
             ),
         ]
 
@@ -164,6 +173,8 @@ def _render(resampling: Resampling, **values: Any) -> str:
         resampling=resampling,
         measure=partial(measure_figures, resampling=resampling),
         compare=partial(compare_f1, resampling=resampling),
+        measure_number=partial(measure_number, resampling=resampling),
+        compare_numbers=partial(compare_numbers, resampling=resampling),
         **values,
     )
 
@@ -197,7 +208,8 @@ def _evaluate(pipeline: Path | str, data_path: Path | str, n_errors: int) -> tup
     nlp, examples = read_inputs(pipeline, data_path)
     evaluation = evaluate_examples(nlp, examples, n_errors)
     if not evaluation.results:
-        expected = "a pipeline with bert_ner, bert_tagger, bert_textcat or bert_textcat_multilabel; this has none"
+        factories = "bert_ner, bert_tagger, bert_textcat, bert_textcat_multilabel or bert_regressor"
+        expected = f"a pipeline with {factories}; this has none"
         raise SettingError("pipeline", str(pipeline), expected)
     if not any(result.has_gold for result in evaluation.results):
         kinds = " or ".join(sorted({result.kind for result in evaluation.results}))

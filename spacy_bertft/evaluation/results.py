@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spacy_bertft.components.predictions import Judged
 from spacy_bertft.evaluation.confusion import ConfusionMatrix
@@ -14,7 +15,7 @@ from spacy_bertft.evaluation.counts import Counts
 from spacy_bertft.pictures.page import Mark
 from spacy_bertft.training.calibration import Reliability, measure_reliability
 
-Kind = Literal["entities", "categories", "tags"]
+Kind = Literal["entities", "categories", "tags", "numbers"]
 _MAX_EXCERPT = 600
 
 
@@ -36,7 +37,7 @@ class PredictionError(NamedTuple):
     """An incorrect prediction.
 
     Attributes:
-        confidence: How sure the component was, from 0 to 1.
+        confidence: How sure the component was, from 0 to 1; of a number, how far it is off.
         caption: What is wrong.
         excerpts: The text, with the gold annotation and the predictions.
     """
@@ -62,6 +63,20 @@ class Level(NamedTuple):
     accuracy_name: str = ""
 
 
+class NumberPairs(NamedTuple):
+    """The gold and predicted values of a number, of the documents that have a gold value.
+
+    Attributes:
+        name: Name of the number.
+        gold: `(B,)` gold values.
+        predicted: `(B,)` predicted values.
+    """
+
+    name: str
+    gold: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+
+
 _NO_PREDICTIONS: Judged = (np.zeros(0), np.zeros(0, dtype=np.bool_))
 
 
@@ -74,10 +89,11 @@ class ComponentResult:
         factory: Its factory, such as `bert_ner`.
         kind: What it predicts.
         levels: Predictions as they are counted, the most important level first.
+        numbers: Of numbers, gold and predicted values; they have no levels.
         confusion: The confusion matrix; None for labels that do not exclude each other.
         error_types: Of entities, counts of error types by label; of a spurious entity by its predicted label.
         judged: Probabilities of its predictions, and whether their labels hold; empty where it gives no probabilities.
-        errors: The most confident errors, at most one of each document.
+        errors: The most confident errors, of numbers the largest, at most one of each document.
         notes: What to know when reading the figures.
         scores: Scores under the names of spaCy that replace those of the component's own scorer.
     """
@@ -86,6 +102,7 @@ class ComponentResult:
     factory: str
     kind: Kind
     levels: tuple[Level, ...]
+    numbers: tuple[NumberPairs, ...] = ()
     confusion: ConfusionMatrix | None = None
     error_types: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     judged: Judged = _NO_PREDICTIONS
@@ -96,7 +113,7 @@ class ComponentResult:
     @property
     def has_gold(self) -> bool:
         """Whether the annotation of any document says anything."""
-        return bool(self.levels[0].counts.is_known.any())
+        return any(level.counts.is_known.any() for level in self.levels[:1]) or any(len(n.gold) for n in self.numbers)
 
     @property
     def reliability(self) -> Reliability | None:

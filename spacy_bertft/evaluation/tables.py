@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spacy_bertft.evaluation.bootstrap import Floats
 from spacy_bertft.evaluation.counts import F1, MEASURES, MICRO, Difference, Figures
+
+if TYPE_CHECKING:
+    from spacy_bertft.evaluation.numbers import NumberFigures
 
 Rows = list[tuple[str, ...]]
 
@@ -41,6 +44,35 @@ def format_figures(figures: Figures, unit: str) -> Rows:
 def format_f1(figures: Figures) -> tuple[str, str]:
     """Format the micro-averaged F1 with its interval, and the support."""
     return format_share(float(figures.shares[0, F1]), figures.intervals[0, F1]), f"{figures.support[0]:,}"
+
+
+def format_correlation(figures: NumberFigures) -> tuple[str, str]:
+    """Format Pearson's correlation with its interval, and the support."""
+    return format_share(figures.pearson, figures.interval), f"{figures.support:,}"
+
+
+def format_numbers(figures: Sequence[NumberFigures]) -> Rows:
+    """Lay out correlations in percent, Pearson's with its interval, and mean squared errors."""
+    rows = ((each, *format_correlation(each)) for each in figures)
+    return [
+        ("number", "Pearson", "Spearman", "mean squared error", "support"),
+        *((each.name, pearson, format_percent(each.spearman), f"{each.mse:.4g}", n) for each, pearson, n in rows),
+    ]
+
+
+def format_number_scores(component: str, scores: Mapping[str, Any]) -> Rows:
+    """Lay out the scores of numbers, correlations in percent. Empty where no document has a gold value."""
+    per_type = {name: each for name, each in scores["numbers_per_type"].items() if each["support"]}
+    rows = [
+        (
+            name,
+            *(format_percent(each[key]) for key in ("pearson", "spearman")),
+            f"{each['mse']:.4g}",
+            f"{each['support']:,}",
+        )
+        for name, each in per_type.items()
+    ]
+    return [(component, "Pearson", "Spearman", "MSE", "support"), *rows] if rows else []
 
 
 def format_accuracy(figures: Figures) -> str:

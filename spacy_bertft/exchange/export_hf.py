@@ -17,7 +17,7 @@ from spacy_bertft.checkpoints.source import MODEL_CARD, check_replaceable, find_
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import load_pipeline
-from spacy_bertft.components.textcat import BertTextcatMultilabel
+from spacy_bertft.components.regressor import BertRegressor
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.exchange.scores import list_results, read_scores, select_scores
 from spacy_bertft.models.heads.head import export_checkpoint
@@ -88,10 +88,11 @@ def export_hf(
     if name not in ours:
         raise SettingError("component", component, f"one of {', '.join(ours) or 'no component: the pipeline has none'}")
     pipe: Any = ours[name]
+    if isinstance(pipe, BertRegressor):
+        pipe.fold_scale()
     checkpoint = export_checkpoint(pipe.model, pipe.task, name)
     outputs: Sequence[str] = pipe.model.tags if isinstance(pipe.model, TokenModel) else pipe.labels
-    is_multilabel = isinstance(pipe, BertTextcatMultilabel)
-    fields = describe_head(checkpoint.config, pipe.task, outputs, is_multilabel=is_multilabel)
+    fields = describe_head(checkpoint.config, pipe.task, outputs, pipe.problem_type)
     checkpoint = Checkpoint(name, checkpoint.config | fields, checkpoint.tokenizer, checkpoint.weights)
     notes = _list_notes(nlp, name, pipe)
     base_model = base_model or find_hub_id(pipe.model.find_source().settings.name)

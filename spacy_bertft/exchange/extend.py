@@ -19,6 +19,7 @@ from tqdm import trange
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.inputs import check_data, read_examples
 from spacy_bertft.components.pipelines import check_replaceable_pipeline, load_pipeline, run_component
+from spacy_bertft.components.text_component import list_labels_of_neighbours
 from spacy_bertft.errors import DataError, SettingError, format_count
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.training.optimizer import AdamW
@@ -125,13 +126,13 @@ def extend(
     examples = read_examples(data_path, nlp)
     replayed = [] if replay_path is None else read_examples(replay_path, nlp)
     head = _choose_head(nlp, component, examples)
-    earlier, annotated = head.labels, head.find_labels(examples)
+    excluded = list_labels_of_neighbours(nlp, head)
+    earlier, annotated = head.labels, head.find_labels(examples, excluded)
     for batch in (examples, replayed):
         _annotate(nlp, batch)
     n_batches = math.ceil(len(examples) / batch_size)
     optimizer = nlp.resume_training(sgd=_make_optimizer(learn_rate, epochs * n_batches))
-    for label in annotated:
-        head.add_label(label)
+    head.add_labels(annotated, lambda: examples)
     encoder = head.model.find_source()
     heads = [
         pipe for _, pipe in nlp.pipeline if isinstance(pipe, BertComponent) and pipe.model.find_source() is encoder
@@ -153,7 +154,7 @@ def extend(
         losses.append(loss / len(examples))
     docs = nlp.pipe([example.predicted.copy() for example in examples])
     # Of texts every category has a value, so that none is named here.
-    never_predicted = set(annotated).difference(head.find_labels(Example(doc, doc) for doc in docs))
+    never_predicted = set(annotated).difference(head.find_labels((Example(doc, doc) for doc in docs), excluded))
     if never_predicted:
         names = ", ".join(sorted(never_predicted))
         advice = "more epochs or a higher learning rate may help."
@@ -192,7 +193,7 @@ def _choose_head(nlp: Language, component: str | None, examples: Sequence[Exampl
     if component is not None and component not in ours:
         raise SettingError("component", component, f"one of {', '.join(ours) or 'a pipeline that has a head of ours'}")
     named = ours if component is None else {component: ours[component]}
-    found = [pipe for pipe in named.values() if pipe.find_labels(examples)]
+    found = [pipe for pipe in named.values() if pipe.find_labels(examples, list_labels_of_neighbours(nlp, pipe))]
     if not found:
         raise DataError(f"The data have no labels for {' or '.join(named) or 'any component of the pipeline'}.")
     if len(found) > 1:

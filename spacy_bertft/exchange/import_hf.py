@@ -11,18 +11,20 @@ from spacy_bertft.checkpoints import CheckpointHead, Task, find_checkpoint_dir, 
 from spacy_bertft.checkpoints.checkpoint import read_config
 from spacy_bertft.checkpoints.heads import NEVER, TASKS, find_task
 from spacy_bertft.components.pipelines import check_replaceable_pipeline
+from spacy_bertft.components.text_component import FACTORIES
 from spacy_bertft.data.conversion import make_blank
 from spacy_bertft.errors import CheckpointError, SettingError, TagError, format_count
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.tags.grammar import SchemeName, normalize_tags, parse_tag_scheme
 
-Factory = Literal["bert_ner", "bert_tagger", "bert_textcat", "bert_textcat_multilabel"]
+Factory = Literal["bert_ner", "bert_tagger", "bert_textcat", "bert_textcat_multilabel", "bert_regressor"]
 # What each factory classifies, and how its component is called.
 _FACTORIES: dict[str, tuple[Task, str]] = {
     "bert_ner": ("token", "ner"),
     "bert_tagger": ("token", "tagger"),
     "bert_textcat": ("text", "textcat"),
     "bert_textcat_multilabel": ("text", "textcat"),
+    "bert_regressor": ("text", "regressor"),
 }
 
 
@@ -50,9 +52,9 @@ class ImportReport:
 
     def __str__(self) -> str:
         scheme = f" in the scheme {self.scheme}" if self.scheme else ""
-        kind = (
-            format_count(len(self.outputs), "tag") + scheme if _FACTORIES[self.factory][0] == "token" else "categories"
-        )
+        kind = "numbers" if self.factory == "bert_regressor" else "categories"
+        if _FACTORIES[self.factory][0] == "token":
+            kind = format_count(len(self.outputs), "tag") + scheme
         never = f"; never predicted: {', '.join(self.never)}" if self.never else ""
         return f"{self.checkpoint} → {self.path}: {self.factory} with {kind}; labels: {', '.join(self.labels)}{never}."
 
@@ -69,14 +71,14 @@ def import_hf(
 ) -> ImportReport:
     """Make a spaCy pipeline of a Hugging Face checkpoint: its encoder, its head, its labels, its tokenizer.
 
-    The component is called `ner`, `tagger` or `textcat`.
+    The component is called `ner`, `tagger`, `textcat` or `regressor`.
 
     Args:
         checkpoint: A directory or hub id with a head that classifies tokens or texts.
         output_dir: The pipeline directory to write. An earlier pipeline there is replaced, anything else is an error.
         lang: Language code of the pipeline.
-        factory: The factory of the component: bert_ner, bert_tagger, bert_textcat or bert_textcat_multilabel; by
-            default the one that fits the head.
+        factory: The factory of the component: bert_ner, bert_tagger, bert_textcat, bert_textcat_multilabel or
+            bert_regressor; by default the one that fits the head.
         labels: New names for the outputs: all of them in order (O,PER,LOC), or some (LABEL_0=O,LABEL_1=PER). A tag
             named - is never predicted (O,PER,- or X=-).
         scheme: The tag scheme: bio, iob1, biluo, bioes or bare (no prefixes); by default what the tags look like.
@@ -153,7 +155,10 @@ def _read_head(checkpoint: str, factory: str | None) -> CheckpointHead:
 
 def _choose_factory(head: CheckpointHead) -> Factory:
     if head.task == "text":
-        return "bert_textcat_multilabel" if head.is_multilabel else "bert_textcat"
+        if head.problem_type is None and len(head.labels) == 1:
+            expected = "bert_regressor if the single output is a number, bert_textcat_multilabel if it is a logit"
+            raise SettingError("factory", None, f"{expected}: {head.name} has no problem_type")
+        return FACTORIES[head.problem_type or "single_label_classification"]
     if "O" in normalize_tags(head.predicted):
         return "bert_ner"
     if all(label.startswith("LABEL_") for label in head.predicted):

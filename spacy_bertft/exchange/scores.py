@@ -22,8 +22,11 @@ _METRICS = {
     "cats_accuracy": ("accuracy", "accuracy"),
     "cats_micro_f": ("f1", "micro F1"),
     "cats_macro_f": ("f1", "macro F1"),
+    "numbers_pearson": ("pearsonr", "Pearson correlation"),
+    "numbers_spearman": ("spearmanr", "Spearman correlation"),
 }
-_PREFIXES = {"bert_ner": "ents_", "bert_tagger": "tag_"}
+_NO_SHARES = ("numbers_mse",)
+_PREFIXES = {"bert_ner": "ents_", "bert_tagger": "tag_", "bert_regressor": "numbers_"}
 
 
 def read_scores(path: Path | str, nlp: Language) -> dict[str, Any]:
@@ -46,7 +49,9 @@ def read_scores(path: Path | str, nlp: Language) -> dict[str, Any]:
         raise DataError(f"{path} cannot be read as JSON: {read_reason(error)}. {expected}") from error
     if not isinstance(scores, dict) or "speed" not in scores:
         raise DataError(f"{path} holds no scores. {expected}")
-    labels = {label for name in ("ents_per_type", "cats_f_per_type") for label in scores.get(name) or {}}
+    labels = {
+        label for name in ("ents_per_type", "cats_f_per_type", "numbers_per_type") for label in scores.get(name) or {}
+    }
     is_foreign = labels and labels.isdisjoint(label for found in nlp.meta["labels"].values() for label in found)
     training = hash_training(nlp)
     if is_foreign or scores.pop("training", training) != training:
@@ -66,11 +71,11 @@ def select_scores(performance: Mapping[str, Any], component: str, factory: str) 
         factory: Its factory, such as `bert_ner`.
     """
     prefix = _PREFIXES.get(factory, "cats_")
-    own = performance.get("cats_by_component", {}).get(component, performance)
+    own = performance.get(f"{prefix}by_component", {}).get(component, performance)
     return {
         name: value
         for name, value in own.items()
-        if name.startswith(prefix) and isinstance(value, float) and 0 <= value <= 1
+        if name.startswith(prefix) and name not in _NO_SHARES and isinstance(value, float) and 0 <= value <= 1
     }
 
 

@@ -57,6 +57,7 @@ class Attribution:
             scores of an entity's tags.
         baseline_score: The same without the words; None where no gradients were computed.
         outside: The weight that belongs to no token but to special subword tokens; 0 with gradients.
+        value: The predicted number; None where something else is explained.
     """
 
     words: tuple[str, ...]
@@ -70,6 +71,7 @@ class Attribution:
     score: float
     baseline_score: float | None
     outside: float
+    value: float | None = None
 
     @property
     def completeness_gap(self) -> float | None:
@@ -112,11 +114,13 @@ class Attribution:
 
     @property
     def headline(self) -> str:
-        """The prediction, with its probability."""
+        """The prediction, with its probability or value."""
         explained = self.target
         if self.entity is not None:
             entity = "".join(word.text + word.space for word in self.list_words() if word.is_inside).strip()
             explained = f"{self.target} “{entity}”"
+        if self.value is not None:
+            return f"{explained} {self.value:.4g}"
         return explained if self.prob is None else f"{explained}, {100 * self.prob:.1f} %"
 
     @property

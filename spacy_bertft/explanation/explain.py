@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from spacy.language import Language
@@ -9,6 +10,8 @@ from spacy.tokens import Doc, Span
 
 from spacy_bertft.components.entity_scores import find_score
 from spacy_bertft.components.ner import BertNer
+from spacy_bertft.components.regressor import BertRegressor
+from spacy_bertft.components.text_component import is_regressor
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.errors import MissingExtraError, SettingError
 from spacy_bertft.explanation.attribution import Attribution
@@ -35,8 +38,8 @@ def attribute(
     Args:
         nlp: The pipeline.
         doc: A document. For entities it has to be annotated by the pipeline; for categories its tokens will do.
-        target: A label of a category, by default the most probable one; an entity, as a span of the document with a
-            label; or a label of an entity, for the first one of that label.
+        target: A label of a category, by default the most probable one; the name of a number; an entity, as a span of
+            the document with a label; or a label of an entity, for the first one of that label.
         method: `attention`, `rollout` or `gradients`, which needs the extra `explain`.
         component: Name of the component; by default the first that has categories, or else entities, and the label.
         n_steps: For gradients, at how many points of the path they are computed.
@@ -51,6 +54,7 @@ def attribute(
     name, pipe = get_explained(nlp, target, component)
     entity: tuple[int, int] | None = None
     prob: float | None
+    value: float | None = None
     read: int | EntityTarget
     if isinstance(pipe, BertNer):
         span = target if isinstance(target, Span) else list_entities(doc, name, target)[0]
@@ -59,10 +63,16 @@ def attribute(
         label, entity, prob = span.label_, (span.start, span.end), find_score(span)
         read = EntityTarget(span.start, span.end, partial(pipe.spell, label))
     else:
-        [probs] = pipe.predict([doc])
-        column = int(probs.argmax()) if target is None else pipe.labels.index(target)
-        label, prob, read = pipe.labels[column], float(probs[column]), column
+        if target is None and is_regressor(pipe) and len(pipe.labels) > 1:
+            raise SettingError("target", None, f"one of the numbers {', '.join(pipe.labels)}")
+        [values] = pipe.predict([doc])
+        column = int(values.argmax()) if target is None else pipe.labels.index(target)
+        label, prob, read = pipe.labels[column], float(values[column]), column
     found = weigh_tokens(pipe.model, doc, read, method, n_steps)
+    if isinstance(pipe, BertRegressor):
+        value, prob = prob, None
+        mean, deviation = (pipe.cfg[key][pipe.labels.index(label)] for key in ("means", "deviations"))
+        found = found.rescale(deviation, mean)
     return Attribution(
         words=tuple(token.text for token in doc),
         spaces=tuple(token.whitespace_ for token in doc),
@@ -71,6 +81,7 @@ def attribute(
         component=name,
         method=method,
         prob=prob,
+        value=value,
         **found._asdict(),
     )
 
@@ -100,7 +111,7 @@ def attribute_entities(
 def attribute_predictions(
     nlp: Language, doc: Doc, label: str | None, method: Method, component: str, n_steps: int = DEFAULT_STEPS
 ) -> list[Attribution]:
-    """Weigh the words of a document in what a component predicts: one category, or each entity; see `attribute`.
+    """Weigh the words of a document in what a component predicts: one category, each number or entity; see `attribute`.
 
     Raises:
         SettingError: As in `attribute`.
@@ -109,7 +120,11 @@ def attribute_predictions(
         MissingExtraError: Captum is not installed.
     """
     name, pipe = get_explained(nlp, label, component)
-    targets = list_entities(doc, name, label) if isinstance(pipe, BertNer) else [label]
+    targets: Sequence[str | Span | None] = [label]
+    if isinstance(pipe, BertNer):
+        targets = list_entities(doc, name, label)
+    elif label is None and is_regressor(pipe):
+        targets = pipe.labels
     return [attribute(nlp, doc, target, method, name, n_steps) for target in targets]
 
 

@@ -43,6 +43,13 @@ class TokenWeights(NamedTuple):
     score: float
     baseline_score: float | None
 
+    def rescale(self, factor: float, shift: float) -> TokenWeights:
+        """Return what the weights are if scores are multiplied by a factor and shifted; shares stay as they are."""
+        if self.baseline_score is None:
+            return self._replace(score=factor * self.score + shift)
+        score, baseline = (factor * each + shift for each in (self.score, self.baseline_score))
+        return TokenWeights(factor * self.weights, factor * self.outside, score, baseline)
+
 
 def weigh_tokens(model: Any, doc: Doc, target: int | EntityTarget, method: Method, n_steps: int) -> TokenWeights:
     """Weigh the tokens of a document.

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.components.predictions import format_caption
+from spacy_bertft.components.text_component import is_regressor
 from spacy_bertft.data.files import check_is_file
 from spacy_bertft.errors import DataError, SettingError, format_count
 from spacy_bertft.explanation.attribution import Attribution
@@ -49,7 +50,7 @@ def explain(
     """Show which words a prediction of a pipeline rests on.
 
     Of a text: its best category, or every entity. Of a .spacy file: incorrect predictions, then correct ones; the most
-    confident of each label.
+    confident of each label; of numbers, the largest and the smallest errors.
 
     Args:
         pipeline: A directory, or the name of an installed pipeline.
@@ -92,6 +93,8 @@ def explain(
         n_incorrect = sum(not prediction.is_correct for _, prediction in judged)
         n_judged = format_count(len(judged), "prediction")
         notes = f"{name}: {n_incorrect:,} incorrect of {n_judged}. The most confident of each label are shown."
+        if is_regressor(pipe):
+            notes = f"{name}: {n_judged}. The largest and the smallest errors are shown."
     else:
         found = attribute_predictions(nlp, nlp(text), target, method, name, n_steps)
         sections = [Section("", [("", each) for each in found])]
@@ -109,6 +112,9 @@ def _explain_judged(
     nlp: Language, judged: Sequence[DocPrediction], limit: int, label: str | None, method: Method, n_steps: int
 ) -> list[Section]:
     incorrect, correct = choose_predictions(judged, limit)
+    first, second = "Incorrect predictions", "Correct predictions"
+    if judged[0][1].kind == "number":
+        first, second = "Largest errors", "Smallest errors"
     entries = []
     for doc, prediction in tqdm([*incorrect, *correct], "Explaining", unit=" predictions", disable=None):
         span = prediction.find_span(doc)
@@ -116,6 +122,6 @@ def _explain_judged(
         found = attribute(nlp, doc, target, method, prediction.component, n_steps)
         entries.append((format_caption(prediction, doc), found))
     return [
-        Section("Incorrect predictions", entries[: len(incorrect)]),
-        Section("Correct predictions", entries[len(incorrect) :]),
+        Section(first, entries[: len(incorrect)]),
+        Section(second, entries[len(incorrect) :]),
     ]

@@ -12,9 +12,10 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from tqdm import tqdm
 
-from spacy_bertft.components.calibration import CalibratedComponent, find_calibrated
+from spacy_bertft.components.calibration import find_shown
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.predictions import Prediction
+from spacy_bertft.components.text_component import TextComponent, is_regressor
 from spacy_bertft.data.docs import read_docs
 from spacy_bertft.errors import DataError, SettingError
 
@@ -22,11 +23,12 @@ _EXPECTED = "such as bert_ner or bert_textcat"
 
 # A document that the pipeline has annotated, and a prediction of it.
 DocPrediction = tuple[Doc, Prediction]
+ExplainedComponent = BertNer | TextComponent
 
 
 def get_explained(
     nlp: Language, target: str | Span | None = None, component: str | None = None
-) -> tuple[str, CalibratedComponent]:
+) -> tuple[str, ExplainedComponent]:
     """Return the component whose prediction is to be explained, and its name.
 
     Args:
@@ -37,7 +39,7 @@ def get_explained(
     Raises:
         SettingError: The pipeline has no such component, or none with this label.
     """
-    ours = find_calibrated(nlp)
+    ours = find_shown(nlp)
     if component is not None and component not in ours:
         expected = f"one of {', '.join(ours)}" if ours else f"a pipeline that has one, {_EXPECTED}; this has none"
         raise SettingError("component", component, expected)
@@ -71,12 +73,12 @@ def list_entities(doc: Doc, name: str, label: str | None = None) -> list[Span]:
 
 
 def list_judged(
-    nlp: Language, data_path: Path, name: str, pipe: CalibratedComponent, label: str | None = None
+    nlp: Language, data_path: Path, name: str, pipe: ExplainedComponent, label: str | None = None
 ) -> list[DocPrediction]:
     """Annotate documents, and list the predictions of a component that gold annotation says something of.
 
-    For exclusive categories that is the best one; for others, each that is predicted or holds. Entities that are missed
-    are no predictions.
+    For exclusive categories that is the best one; for others, each that is predicted or holds; of numbers, each.
+    Entities that are missed are no predictions.
 
     Args:
         nlp: The pipeline.
@@ -96,12 +98,14 @@ def list_judged(
             tqdm(docs, "Predicting", len(references), unit=" texts", disable=None), references, strict=True
         )
         for prediction in pipe.list_predictions(Example(doc, gold))
-        if prediction.is_correct is not None and (prediction.is_predicted or prediction.holds)
+        if prediction.error is not None
+        or (prediction.is_correct is not None and (prediction.is_predicted or prediction.holds))
         if label in (None, prediction.label) or (prediction.kind == "category" and label == prediction.gold)
     ]
     if not judged:
         about = "" if label is None else f" of {label}"
-        kind = "entities" if isinstance(pipe, BertNer) else f"categories among {', '.join(pipe.labels)}"
+        kind = "numbers" if is_regressor(pipe) else "categories"
+        kind = "entities" if isinstance(pipe, BertNer) else f"{kind} among {', '.join(pipe.labels)}"
         raise DataError(
             f"{data_path}: {name} makes no prediction{about} that gold annotation says something of. Expected "
             f"documents with gold {kind}."
@@ -112,8 +116,14 @@ def list_judged(
 def choose_predictions(judged: Iterable[DocPrediction], limit: int) -> tuple[list[DocPrediction], list[DocPrediction]]:
     """Choose incorrect predictions and correct ones, half of each where there are enough, the most confident first.
 
-    The labels take turns, so that a frequent one does not crowd out the others.
+    The labels take turns, so that a frequent one does not crowd out the others. Of numbers, these are the largest
+    errors, as if they were incorrect, and the smallest ones.
     """
+    judged = list(judged)
+    if judged and judged[0][1].error is not None:
+        ranked = sorted(judged, key=lambda each: -abs(each[1].error or 0.0))
+        n_largest = min(len(ranked), limit) // 2 + min(len(ranked), limit) % 2
+        return ranked[:n_largest], ranked[max(n_largest, len(ranked) - limit // 2) :]
     ordered = sorted(judged, key=_get_doubt)
     incorrect, correct = (_take_turns([each for each in ordered if each[1].is_correct == v]) for v in (False, True))
     incorrect = incorrect[: max(limit - len(correct), (limit + 1) // 2)]

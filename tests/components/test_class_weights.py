@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from spacy_bertft.components.text_component import compute_class_weights
+from spacy_bertft.components.text_classifier import compute_class_weights
 from spacy_bertft.errors import SettingError
 
 LABELS = ["ham", "spam", "eggs"]

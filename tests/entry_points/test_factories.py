@@ -33,7 +33,7 @@ print(json.dumps(errors))
 MODEL = {"@architectures": "spacy-bertft.TokenClassifier.v1"}
 # Of a recipe: the factory, and where its settings are.
 RECIPES = {"ner": "bert_ner", "tagger": "bert_tagger", "textcat": "bert_textcat"}
-RECIPES["textcat_multilabel"] = "bert_textcat_multilabel"
+RECIPES |= {"textcat_multilabel": "bert_textcat_multilabel", "regressor": "bert_regressor"}
 ARCHITECTURES = [each for each in entry_points(group="spacy_architectures") if each.module == architectures.__name__]
 
 

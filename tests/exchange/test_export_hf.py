@@ -76,6 +76,31 @@ def test_categories_are_the_same_in_transformers(factory, checkpoint, tmp_path):
     np.testing.assert_allclose(found, probs.numpy(), atol=1e-5)
 
 
+def test_numbers_are_the_same_in_transformers_and_back(checkpoint, tmp_path):
+    numbers = {text: {"price": 1000.0 * i, "stars": float(i % 3)} for i, text in enumerate(TEXTS)}
+    model = {"encoder": {"name": checkpoint, "precision": "fp32"}}
+    nlp = make_pipeline(checkpoint, "bert_regressor", n_steps=3, cats=numbers, model=model)
+    nlp.to_disk(tmp_path / "pipeline")
+    export_hf(tmp_path / "pipeline", tmp_path / "hf")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "hf").eval()
+    assert model.config.problem_type == "regression"
+    assert model.config.id2label == {0: "price", 1: "stars"}
+    batch = AutoTokenizer.from_pretrained(tmp_path / "hf")(TEXTS, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        expected = model(**batch).logits.numpy()
+    found = [list(doc.cats.values()) for doc in nlp.pipe(TEXTS)]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    classify = make_hf_pipeline("text-classification", model=str(tmp_path / "hf"), top_k=None)
+    assert {each["label"]: each["score"] for each in classify(TEXTS)[0]} == pytest.approx(nlp(TEXTS[0]).cats, rel=1e-5)
+    assert import_hf(str(tmp_path / "hf"), tmp_path / "back").factory == "bert_regressor"
+    fp32 = {"components": {"regressor": {"model": {"encoder": {"precision": "fp32"}}}}}
+    back = [list(doc.cats.values()) for doc in spacy.load(tmp_path / "back", config=fp32).pipe(TEXTS)]
+    np.testing.assert_allclose(back, expected, rtol=1e-5, atol=1e-5)
+    export_hf(tmp_path / "back", tmp_path / "again")
+    names = [tmp_path / name / "model.safetensors" for name in ("hf", "again")]
+    assert names[0].read_bytes() == names[1].read_bytes()
+
+
 def test_an_adapter_is_merged(checkpoint, tmp_path):
     pytest.importorskip("peft")
     nlp = train_ner(checkpoint, adapter=LORA)

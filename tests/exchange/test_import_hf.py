@@ -418,11 +418,23 @@ def test_names_that_do_not_fit_are_refused(labels, tmp_path):
         import_hf(str(make_checkpoint(tmp_path / "hf", "bert", 3)), tmp_path / "out", labels=labels)
 
 
-def test_an_encoder_alone_and_numbers_are_no_pipeline(checkpoint, tmp_path):
+def test_an_encoder_alone_is_no_pipeline(checkpoint, tmp_path):
     with pytest.raises(CheckpointError, match="no head"):
         import_hf(checkpoint, tmp_path / "out")
-    with pytest.raises(CheckpointError, match="predicts numbers"):
-        import_hf(make(tmp_path / "hf", ["score"], "text", problem_type="regression"), tmp_path / "out")
+
+
+def test_a_single_output_may_be_a_number_or_a_logit(tmp_path):
+    checkpoint = make(tmp_path / "hf", ["score"], "text")
+    with pytest.raises(SettingError, match="bert_regressor if the single output is a number"):
+        import_hf(checkpoint, tmp_path / "out")
+    assert import_hf(checkpoint, tmp_path / "out", factory="bert_regressor").labels == ("score",)
+    path = Path(checkpoint, "config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"problem_type": "ranking"}))
+    with pytest.raises(CheckpointError, match=r"problem_type 'ranking'\. Expected one of"):
+        import_hf(checkpoint, tmp_path / "out")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"problem_type": "regression"}))
+    with pytest.raises(SettingError, match="the component bert_regressor for it"):
+        import_hf(checkpoint, tmp_path / "out", factory="bert_textcat")
 
 
 def test_only_a_pipeline_is_replaced(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from tqdm import tqdm
 
+from spacy_bertft.data.choices import read_number
 from spacy_bertft.data.conversion import ConversionReport, list_paths, make_blank, plan_outputs, write_parts
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
 from spacy_bertft.data.split import select_parts, stratify
@@ -59,15 +60,20 @@ class TextReport(ConversionReport):
         answer_counts: Rows by what was answered in Prodigy; those that were ignored are left out.
         n_merged: Quoted cells that hold a line end and the separator of cells, so that they may be several rows.
         first_merged: File and line of the first of them.
+        ranges: Of numbers, the lowest, the mean and the highest, by name.
     """
 
     answer_counts: Mapping[str, int] = field(default_factory=dict)
     n_merged: int = 0
     first_merged: str = ""
+    ranges: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     def _list_notes(self) -> list[str]:
         answers = ", ".join(f"{count:,} {answer}" for answer, count in self.answer_counts.items())
         notes = [f"answers: {answers}"] if answers else []
+        notes += [
+            f"{name} from {low:g} to {high:g}, mean {mean:.4g}" for name, (low, mean, high) in self.ranges.items()
+        ]
         if self.n_merged:
             cells = "1 quoted cell holds" if self.n_merged == 1 else f"{self.n_merged:,} quoted cells hold"
             notes.append(
@@ -84,9 +90,11 @@ def convert_texts(
     file_format: TextFormat | None = None,
     text_column: str = "text",
     label_column: str | None = None,
+    number_columns: Mapping[str, str] | str | None = None,
     second_text_column: str | None = None,
     header: bool | None = None,
     quoting: bool | None = None,
+    ragged: bool | None = None,
     label_separator: str | None = None,
     label_names: Path | str | None = None,
     first_label: int | None = None,
@@ -111,10 +119,14 @@ def convert_texts(
         text_column: The column or field of the texts: its name or, in CSV and TSV, its number, from 1.
         label_column: The column or field of the labels, likewise; by default label or, in JSONL without it, cats or
             labels.
+        number_columns: For bert_regressor: the columns or fields of numbers instead of labels, such as score or
+            year,length. 5=similarity gives a column a name in `doc.cats`. An empty cell is a number that is not known.
         second_text_column: The column or field of the second texts, where texts come in pairs.
         header: Whether the first row of CSV and TSV files names the columns, which is the default.
         quoting: Whether double quotes in CSV and TSV files may enclose a cell, which is the default; otherwise they
             are text.
+        ragged: Whether rows of CSV and TSV files may have more or fewer cells than the first one, as long as they have
+            those that are read.
         label_separator: What separates the labels of a text, such as a comma, if texts may have several or none. A
             list or an object of labels in JSONL needs none.
         label_names: A file of label names, one per line, where the data have numbers for them: the first line names
@@ -134,30 +146,42 @@ def convert_texts(
         ColumnFormatError: A row cannot be read.
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
+    if number_columns is not None:
+        for name, value in (
+            ("label_column", label_column),
+            ("label_separator", label_separator),
+            ("label_names", label_names),
+            ("first_label", first_label),
+        ):
+            if value is not None:
+                raise SettingError(name, value, "none with number_columns: numbers have no labels")
     sources = list_paths(input_paths)
     plan = plan_outputs(sources, Path(output_path), {"test": (test, test_path), "dev": (dev, dev_path)})
     options = TextOptions(
         file_format=file_format,
         text_column=text_column,
         label_column=label_column,
+        number_columns=parse_number_columns(number_columns),
         second_text_column=second_text_column,
         header=header is not False,
         quoting=quoting is not False,
+        ragged=bool(ragged),
         label_separator=label_separator,
         label_names=() if label_names is None else read_label_names(Path(label_names)),
         first_label=first_label,
     )
     nlp = make_blank(lang)
     reader, tally = TextReader(sources, options), TextTally()
-    _check_layout_is_used(reader, {"header": header, "quoting": quoting})
+    _check_layout_is_used(reader, {"header": header, "quoting": quoting, "ragged": ragged})
     texts = list(tqdm(reader.read(tally), desc="Reading", unit=" texts", disable=None))
     labels = _list_labels(texts, reader)
+    list_labels: Callable[[dict[str, float]], list[str]] = list if options.number_columns else list_present
     part_by_text = stratify(
-        [text.key for text in texts], [list_present(text.cats) for text in texts], plan.shares, seed
+        [text.key for text in texts], [list_labels(dict(text.cats)) for text in texts], plan.shares, seed
     )
     parts = select_parts(texts, part_by_text, len(plan.paths))
     docs = [map(partial(make_text_doc, nlp, labels=labels), part) for part in parts]
-    reports = write_parts(plan, docs, lambda doc: list_present(doc.cats), labels=labels)
+    reports = write_parts(plan, docs, lambda doc: list_labels(doc.cats), labels=labels)
     return TextReport(
         paths=tuple(sources),
         n_lines=tally.n_lines,
@@ -166,14 +190,56 @@ def convert_texts(
         answer_counts=dict(tally.answers),
         n_merged=tally.n_merged,
         first_merged=tally.first_merged,
+        ranges=_measure_ranges(texts) if options.number_columns else {},
         **reports,
     )
+
+
+def parse_number_columns(columns: Mapping[str, str] | str | None) -> dict[str, str]:
+    """Parse which columns hold numbers: columns by the name of the number.
+
+    Args:
+        columns: Names by column; or columns with commas between them, each perhaps with `=` and a name.
+
+    Raises:
+        SettingError: A column has no name, or two have the same one.
+
+    Example:
+        >>> parse_number_columns("year, 5=similarity")
+        {'year': 'year', 'similarity': '5'}
+    """
+    if columns is None:
+        return {}
+    if isinstance(columns, str):
+        parts = [part.partition("=") for part in columns.split(",")]
+        pairs = [(column.strip(), name.strip() if equals else column.strip()) for column, equals, name in parts]
+    else:
+        pairs = list(columns.items())
+    names = {name: column for column, name in pairs}
+    if len(names) < len(pairs) or not all(name and column for name, column in names.items()):
+        raise SettingError("number_columns", columns, "different columns and names, such as year,5=similarity")
+    for name, column in names.items():
+        if name == column and read_number(column) is not None:
+            raise SettingError(
+                "number_columns", columns, f"a name for column {column} too, such as {column}=similarity"
+            )
+    return names
+
+
+def _measure_ranges(texts: Sequence[LabelledText]) -> dict[str, tuple[float, float, float]]:
+    values: dict[str, list[float]] = {}
+    for text in texts:
+        for name, value in text.cats.items():
+            values.setdefault(name, []).append(value)
+    return {name: (min(each), sum(each) / len(each), max(each)) for name, each in values.items()}
 
 
 def _list_labels(texts: Sequence[LabelledText], reader: TextReader) -> list[str]:
     """List all labels of the corpus, in the order of `doc.cats`."""
     paths = ", ".join(str(path) for path, _ in reader.formats)
     found = {label for text in texts for label in text.cats}
+    if missing := sorted(reader.options.number_columns.keys() - found):
+        raise DataError(f"{paths}: no row has a number {', '.join(missing)}. Expected a column or field of numbers.")
     names = list(reader.options.label_names)
     if not texts or not (found or names):
         raise DataError(f"{paths}: no {'label' if texts else 'text'}. Expected rows with a text and a label.")

@@ -10,6 +10,7 @@ Source: https://support.prodi.gy/t/purpose-of-the-reject-button-in-multi-text-cl
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -47,6 +48,28 @@ def read_cats(row: LabelledRow, options: TextOptions) -> dict[str, float]:
         parts = [part.strip() for part in label.split(options.label_separator)]
         return _read_names(parts if label.strip() else [], row, options)
     return _read_names([label], row, options)
+
+
+def read_numbers(row: LabelledRow) -> dict[str, float]:
+    """Read the numbers of a row; those that it does not have are left out.
+
+    Raises:
+        ColumnFormatError: A value is no finite number.
+    """
+    cells = row.label if isinstance(row.label, dict) else {}
+    numbers = {}
+    for name, cell in cells.items():
+        if cell is None or cell == "":
+            continue
+        try:
+            number = math.nan if isinstance(cell, bool) or "_" in str(cell) else float(cell)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            expected = "Expected a number such as 3.5, or nothing where it is not known."
+            raise row.error(f"the number {name!r} is {str(cell)[:40]!r}", expected)
+        numbers[name] = number
+    return numbers
 
 
 def read_choice(row: LabelledRow, options: TextOptions) -> dict[str, float]:
@@ -130,6 +153,8 @@ class AnswerReader:
         if answer == "ignore":
             self.tally.left_out["rows answered with ignore"] += 1
             return None
+        if self.options.number_columns:
+            return self._read_numbers(row, answer)
         cats = read_cats(row, self.options) if row.options is None else read_choice(row, self.options)
         if answer == "reject":
             return self._reject(cats)
@@ -142,6 +167,12 @@ class AnswerReader:
             answer == "accept" and not isinstance(row.label, (list, dict)) and not self.options.label_separator
         )
         return cats, row.options is None and not is_question
+
+    def _read_numbers(self, row: LabelledRow, answer: str | None) -> tuple[dict[str, float], bool] | None:
+        numbers = {} if answer == "reject" else read_numbers(row)
+        if not numbers:
+            self.tally.left_out["rejected rows" if answer == "reject" else "rows without a number"] += 1
+        return (numbers, False) if numbers else None
 
     def _reject(self, cats: dict[str, float]) -> tuple[dict[str, float], bool] | None:
         rejected = dict.fromkeys(list_present(cats), 0.0)

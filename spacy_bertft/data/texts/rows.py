@@ -13,7 +13,7 @@ from spacy_bertft.data.choices import parse_choice, read_number
 from spacy_bertft.data.files import find_format, open_path
 from spacy_bertft.data.records import Record, read_records
 from spacy_bertft.data.rows import DELIMITERS, Row, Tally, raise_errors, read_lines, read_rows
-from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
+from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, format_count
 
 TextFormat = Literal["csv", "tsv", "jsonl"]
 
@@ -34,9 +34,11 @@ class TextOptions:
     file_format: str | None = None
     text_column: str = "text"
     label_column: str | None = None
+    number_columns: Mapping[str, str] = field(default_factory=dict)
     second_text_column: str | None = None
     header: bool = True
     quoting: bool = True
+    ragged: bool = False
     label_separator: str | None = None
     label_names: tuple[str, ...] = ()
     first_label: int | None = None
@@ -59,9 +61,12 @@ class TextOptions:
         """The columns of CSV and TSV files, by the name of their setting."""
         columns = {
             "text_column": self.text_column,
-            "label_column": self.label_column or "label",
             "second_text_column": self.second_text_column,
         }
+        if self.number_columns:
+            columns |= {f"{_NUMBER}{name}": column for name, column in self.number_columns.items()}
+        else:
+            columns["label_column"] = self.label_column or "label"
         return {setting: column for setting, column in columns.items() if column is not None}
 
     @property
@@ -121,6 +126,7 @@ def read_label_names(path: Path) -> tuple[str, ...]:
 
 
 _ANSWER = "answer"
+_NUMBER = "number_columns: "  # opens the setting of the column of a number, before its name
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,7 @@ class LabelledRow:
         line: Line number of its start, from 1.
         text: The text, exactly.
         second: The second text of a pair; None for single texts.
-        label: The value of the label column: a string or, in JSONL, any value.
+        label: The value of the label column: a string or, in JSONL, any value. Of numbers, the value of each by name.
         answer: The value of the column `answer`, where Prodigy writes its decision; None if there is none.
         options: The labels that Prodigy's choice interface offered; `label` lists the selected ones. None elsewhere.
     """
@@ -191,7 +197,8 @@ def read_labelled_rows(
 
 def _read_cells(path: Path, file_format: TextFormat, options: TextOptions, tally: TextTally) -> Iterator[LabelledRow]:
     with open_path(path) as file:
-        rows = raise_errors(read_rows(file, path, file_format, is_quoted=options.quoting, tally=tally), tally)
+        read = read_rows(file, path, file_format, is_quoted=options.quoting, is_ragged=options.ragged, tally=tally)
+        rows = raise_errors(read, tally)
         first = next(rows, None)
         if first is None:
             return
@@ -202,6 +209,9 @@ def _read_cells(path: Path, file_format: TextFormat, options: TextOptions, tally
             if options.header and cells == first.content:  # files were joined with their headers
                 tally.left_out["repeated header rows"] += 1
                 continue
+            if len(cells) <= max(places.values()):  # of ragged rows
+                problem, n_cells = f"the row has {format_count(len(cells), 'cell')}", max(places.values()) + 1
+                raise ColumnFormatError(path, row.line, problem, f"Expected {n_cells} or more, which are read.")
             # A quote that is text may open a cell, and the next one close it.
             n_merged = sum(DELIMITERS[file_format] in cell and not {"\n", "\r"}.isdisjoint(cell) for cell in cells)
             if n_merged:
@@ -212,7 +222,8 @@ def _read_cells(path: Path, file_format: TextFormat, options: TextOptions, tally
                 row.line,
                 text=cells[places["text_column"]],
                 second=None if second is None else cells[second],
-                label=cells[places["label_column"]].strip(),
+                label={name: cells[places[f"{_NUMBER}{name}"]].strip() for name in options.number_columns}
+                or cells[places["label_column"]].strip(),
                 answer=None if answer is None else cells[answer].strip(),
             )
 
@@ -223,7 +234,7 @@ def _find_columns(path: Path, first: Row, options: TextOptions) -> dict[str, int
     n_columns = len(first.content)
     places = {}
     for setting, column in options.columns.items():
-        option = f"--{setting.replace('_', '-')}"
+        option = f"--{setting.partition(':')[0].replace('_', '-')}"
         if names.count(column) > 1:
             problem = f"the header names the column {column!r} {names.count(column)} times"
             expected = f"Pass {option} with the number of the column, from 1."
@@ -253,9 +264,11 @@ def _read_object(path: Path, record: Record, options: TextOptions) -> LabelledRo
     has_answer = _ANSWER in values and _ANSWER not in options.columns.values()
     answer = (values[_ANSWER] or "null") if has_answer else None
     text = record.get_text("text_column", options.text_column)
-    choice = None if options.label_column else _find_choice(values)
+    choice = None if options.label_column or options.number_columns else _find_choice(values)
     label: object = None
-    if choice is not None:
+    if options.number_columns:
+        label = {name: values.get(column) for name, column in options.number_columns.items()}
+    elif choice is not None:
         label = choice.selected
     elif answer != "ignore":
         label = record.get("label_column", *options.label_fields)

@@ -24,7 +24,7 @@ from spacy_bertft.models.encoder.trainable import merge_adapter
 from spacy_bertft.models.store.shim import OutT, TorchModel, TorchShim
 
 # Added to the bias of outputs that a trained head is given, so that they win nowhere before they have learned.
-_BIAS_OF_NEW = -5.0
+BIAS_OF_NEW = -5.0
 
 _watched: ContextVar[list[EncodedDocs] | None] = ContextVar("watched", default=None)
 
@@ -98,7 +98,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         """
         raise NotImplementedError
 
-    def grow(self, n_outputs: int, like: int | None = None) -> None:
+    def grow(self, n_outputs: int, like: int | None = None, bias: float = BIAS_OF_NEW) -> None:
         """Append outputs to an initialized head; what it has learned stays as it is, bit for bit.
 
         New outputs start with a low score, so that predictions stay what they are too.
@@ -107,6 +107,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
             n_outputs: How many there are to be in all.
             like: The output whose texts or tokens the new ones have been in so far, such as `O`: they start below its
                 score. By default, they start with one low score for every state.
+            bias: What is added to their bias.
 
         Source: Cermelli et al. (2020), Modeling the Background, section 3.2, with a lower score.
         """
@@ -116,7 +117,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         with torch.no_grad():
             if like is not None:
                 linear.weight[n_before:], linear.bias[n_before:] = linear.weight[like], linear.bias[like]
-            linear.bias[n_before:] += _BIAS_OF_NEW
+            linear.bias[n_before:] += bias
         self.set_dim("nO", n_outputs, force=True)
 
     @property

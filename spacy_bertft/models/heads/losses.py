@@ -188,6 +188,25 @@ def compute_multilabel_loss(
     return _differentiate(loss / max(1, int(is_known.sum())), wide)
 
 
+def compute_squared_loss(
+    scores: NDArray[np.floating], targets: Floats, is_known: NDArray[np.bool_]
+) -> tuple[float, Floats]:
+    """Compute the mean squared error of numbers, over all that are known.
+
+    Args:
+        scores: `(B, L)` predicted numbers.
+        targets: `(B, L)` gold numbers.
+        is_known: `(B, L)` which of them are known; the others count for nothing.
+
+    Returns:
+        The loss and its gradient with respect to `scores`, `(B, L)`.
+    """
+    wide = torch.from_numpy(scores).double().requires_grad_()
+    known = torch.from_numpy(is_known)
+    loss = functional.mse_loss(wide[known], torch.from_numpy(targets)[known], reduction="sum")
+    return _differentiate(loss / max(1, int(is_known.sum())), wide)
+
+
 def merge_targets(tutor: Floats, gold: Floats, is_gold: NDArray[np.bool_], *, exclusive: bool) -> Floats:
     """Take targets from gold annotation where it says something, and from another head where it does not.
 

@@ -12,7 +12,7 @@ from spacy_bertft.checkpoints.heads import Activation
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.states import Output
-from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
+from spacy_bertft.models.heads.head import BIAS_OF_NEW, HeadModel, check_width, make_linear
 
 DocumentVector = Literal["cls", "first", "mean", "max"]
 WindowScores = Literal["mean", "max", "first"]
@@ -76,10 +76,19 @@ class TextModel(HeadModel[NDArray[np.float32]]):
     def n_labels(self, n_labels: int) -> None:
         self.attrs["n_labels"] = n_labels
 
-    def add_output(self) -> None:
+    def add_output(self, bias: float = BIAS_OF_NEW) -> None:
         """Append an output to an initialized head; see `HeadModel.grow`."""
         self.n_labels += 1
-        self.grow(self.n_labels)
+        self.grow(self.n_labels, bias=bias)
+
+    def rescale(self, factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> None:
+        """Change the weights of the head so that each score is multiplied by a factor and shifted, `(L,)` each."""
+        linear: torch.nn.Linear = self.module.linear
+        factor, shift = (torch.from_numpy(each).to(linear.bias) for each in (factors, shifts))
+        with torch.no_grad():
+            linear.weight.mul_(factor[:, None])
+            linear.bias.mul_(factor).add_(shift)
+        self.shim.mark_changed()
 
     def check_stored(self) -> None:
         """Raise unless what was read from bytes fits together.

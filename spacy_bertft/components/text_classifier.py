@@ -1,0 +1,222 @@
+"""What `bert_textcat` and `bert_textcat_multilabel` share: a probability for every label of a document."""
+
+# No `from __future__ import annotations`: spaCy reads the signature of `initialize` at run time.
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.pipeline.textcat import textcat_score
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from spacy_bertft.components.category_scores import UnknownLabelsWarning, count_unknown_labels, format_unknown_labels
+from spacy_bertft.components.predictions import Prediction, list_categories, list_gold_labels
+from spacy_bertft.components.text_component import TextComponent
+from spacy_bertft.components.text_pair import check_pairs
+from spacy_bertft.errors import CheckpointError, DataError, SettingError, UnsupportedError
+from spacy_bertft.models.heads.losses import (
+    Floats,
+    compute_exclusive_loss,
+    compute_multilabel_loss,
+    invert_probs,
+    merge_targets,
+)
+from spacy_bertft.models.heads.text import sigmoid, softmax
+from spacy_bertft.training.calibration import CalibrationData
+
+
+class TextClassifier(TextComponent):
+    """A component that gives every label of a document a probability."""
+
+    stored: tuple[str, ...] = (*TextComponent.stored, "label_weights", "temperature")
+    score_prefix = "cats"
+    exclusive: bool  # whether exactly one label holds
+
+    def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
+        """Score annotated examples: what the scorer gives, and `cats_calibration_error`.
+
+        A warning names gold labels that no component of the pipeline has.
+        """
+        examples = list(examples)
+        if unknown := count_unknown_labels(examples, self.labels):
+            effect = "They are left out of the scores."
+            if self.scorer is textcat_score:
+                effect = "spaCy's scorer counts such a text for another label; use spacy-bertft.textcat_scorer.v1."
+            elif self.exclusive:
+                effect = "A text that has no other label is scored as an error."
+            note = f"texts have gold labels that no component of the pipeline has: {format_unknown_labels(unknown)}"
+            warnings.warn(f"{self.name}: {note}. {effect}", UnknownLabelsWarning, stacklevel=2)
+        return super().score(examples, **kwargs)
+
+    # Predictions.
+
+    def list_predictions(self, source: Doc | Example) -> list[Prediction]:
+        """List the best of labels that exclude each other, or each label."""
+        threshold: float = self.cfg["threshold"]
+        return list_categories(self.name, self.labels, source, exclusive=self.exclusive, threshold=threshold)
+
+    def collect_calibration_data(self, examples: list[Example]) -> CalibrationData:
+        """Predict categories and check which are correct: the best of exclusive labels, each of others.
+
+        Args:
+            examples: Their predicted documents hold what earlier components write.
+
+        Raises:
+            DataError: The gold annotation of a document makes no sense, or has a label that the component does not.
+        """
+        check_pairs(self.name, examples)
+        scores = self._score([example.predicted for example in examples])
+        targets, is_judged = self._read_targets(examples)
+        if self.exclusive:  # the best label of each document whose class is known
+            is_best = np.arange(len(self.labels)) == scores.argmax(axis=1)[:, None]
+            is_judged = is_best & (targets.sum(axis=1, keepdims=True) > 0)
+        held = [list_gold_labels(each.reference.cats, self.labels, exclusive=self.exclusive) for each in examples]
+        truth = [[label in labels for label in self.labels] for labels in held]
+        holds = np.array(truth, dtype=np.bool_).reshape(targets.shape)
+        return CalibrationData(
+            compute_probs=lambda temperature: self._compute_values(scores / np.float32(temperature))[is_judged],
+            is_correct=holds[is_judged],
+            n_gold=int(holds.sum()),
+        )
+
+    # Scores and probabilities, and the loss.
+
+    def _compute_values(self, scores: NDArray[np.float32]) -> Floats:
+        return (softmax if self.exclusive else sigmoid)(scores)
+
+    def _invert_values(self, values: NDArray[np.floating]) -> Floats:
+        """Compute scores that have these probabilities; of exclusive labels, any constant could be added to them."""
+        if not ((values >= 0) & (values <= 1)).all():
+            expected = f"those of predict(), or the float32 scores that {self.name}.model.predict(docs) gives"
+            found = f"{self.name}.get_loss() got {values.dtype} that are no probabilities"
+            raise UnsupportedError(f"{found}. Expected {expected}.")
+        probs = values.astype(np.float64).clip(1e-30, 1 - 1e-15)
+        return self.cfg["temperature"] * (np.log(probs) - (0.0 if self.exclusive else np.log1p(-probs)))
+
+    def _compute_loss(
+        self, scores: NDArray[np.floating], targets: Floats, is_known: NDArray[np.bool_]
+    ) -> tuple[float, Floats]:
+        weights = np.array(self.cfg["label_weights"], dtype=np.float64)
+        return self._compute_weighted_loss(scores, targets, is_known, weights, self.cfg["label_smoothing"])
+
+    def _compute_weighted_loss(
+        self,
+        scores: NDArray[np.floating],
+        targets: Floats,
+        is_known: NDArray[np.bool_],
+        weights: Floats,
+        smoothing: float,
+    ) -> tuple[float, Floats]:
+        if self.exclusive:
+            return compute_exclusive_loss(scores, targets, weights, smoothing)
+        return compute_multilabel_loss(scores, targets, is_known, weights, smoothing)
+
+    def _merge_targets(self, tutor: Floats, gold: Floats, is_gold: NDArray[np.bool_]) -> Floats:
+        return merge_targets(tutor, gold, is_gold, exclusive=self.exclusive)
+
+    def _compute_divergence(
+        self, scores: NDArray[np.floating], targets: Floats, is_known: NDArray[np.bool_], columns: NDArray[np.intp]
+    ) -> tuple[float, Floats]:
+        targets, is_known = targets[:, columns], is_known[:, columns]
+        (loss, gradient), (entropy, _) = (
+            self._compute_weighted_loss(each, targets, is_known, np.ones(len(columns)), 0.0)
+            for each in (scores[:, columns], invert_probs(targets, exclusive=self.exclusive))
+        )
+        by_score = np.zeros(scores.shape)
+        by_score[:, columns] = gradient
+        return loss - entropy, by_score
+
+    # Gold annotation.
+
+    def _check_gold(self, cats: Mapping[str, float]) -> None:
+        """Raise unless the gold annotation of a document makes sense."""
+        is_valid = all(0 <= value <= 1 for value in cats.values())
+        if self.exclusive and not (is_valid and sum(cats.values()) <= 1 + 1e-6):
+            raise DataError(
+                f"{self.name}: doc.cats = {cats}. Expected one label at 1.0, or values that sum to 1. Labels that "
+                "may hold together need bert_textcat_multilabel."
+            )
+        if not is_valid:
+            raise DataError(f"{self.name}: doc.cats = {cats}. Expected values from 0.0 to 1.0.")
+
+    def _compute_weights(self, examples: Iterable[Example]) -> list[float]:
+        """Compute how much each label counts in the loss."""
+        exclusive, setting = self.exclusive, self.cfg["class_weights"]
+        cats = [] if exclusive and setting != "balanced" else [each.reference.cats for each in examples]
+        counts = Counter(label for each in cats for label in list_gold_labels(each, self.labels, exclusive=exclusive))
+        known = Counter(label for each in cats for label in each)
+        may_lack = {label for each in cats for label, value in each.items() if value < 0.5}
+        always = [label for label in self.labels if known[label] and label not in may_lack]
+        if always and not exclusive:
+            warnings.warn(
+                f"{self.name}: in the examples, these labels always hold: {', '.join(always[:5])} ({len(always)} of "
+                f"{len(self.labels)}). A label without a value is unknown, not 0: the component would learn to predict "
+                "them for every text. Expected doc.cats with 0.0 for labels that do not hold.",
+                stacklevel=2,
+            )
+        by_label = ([each[label] for label in self.labels] for each in (counts, known))
+        return compute_class_weights(setting, self.labels, *by_label, exclusive=exclusive)
+
+    # What belongs to the weights.
+
+    def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        super()._set_outputs(get_examples)
+        self.cfg["label_weights"] = self._compute_weights(get_examples())
+
+    def _add_outputs(self, label: str) -> None:
+        super()._add_outputs(label)
+        weights = self.cfg["class_weights"]
+        self.cfg["label_weights"].append(float(weights.get(label, 1.0)) if isinstance(weights, Mapping) else 1.0)
+
+    def _set_stored(self, stored: dict[str, Any]) -> None:
+        super()._set_stored(stored)
+        weights = self.cfg["label_weights"]
+        is_listed = isinstance(weights, list) and all(isinstance(weight, (int, float)) for weight in weights)
+        if not is_listed or len(weights) not in (0, len(self.labels)) or not np.isfinite(weights).all():
+            raise CheckpointError("label_weights is no list of numbers, one for each label.")
+
+
+def compute_class_weights(
+    setting: str | Mapping[str, float],
+    labels: Sequence[str],
+    counts: Sequence[float],
+    n_known: Sequence[float],
+    *,
+    exclusive: bool,
+) -> list[float]:
+    """Compute how much each label counts in the loss.
+
+    Args:
+        setting: `"none"`, `"balanced"`, or a weight for some labels; the others then have 1.
+        labels: The `L` labels.
+        counts: For each, the documents that have it.
+        n_known: For each, the documents of which it is known whether they have it; used only where labels may hold
+            together.
+        exclusive: Whether a document has one label. Balanced weights are then as if all labels were equally frequent;
+            if not, as if each label held as often as not.
+
+    Raises:
+        SettingError: The setting is none of these, or names a label that does not exist.
+
+    Example:
+        >>> weights = compute_class_weights("balanced", ["ham", "spam"], [75, 25], [100, 100], exclusive=True)
+        >>> [round(weight, 2) for weight in weights]
+        [0.67, 2.0]
+
+    Source: King & Zeng (2001), as in scikit-learn's `compute_class_weight`.
+    """
+    if setting == "balanced":
+        if exclusive:
+            return [sum(counts) / (len(labels) * max(count, 1)) for count in counts]
+        return [max(known - count, 1) / max(count, 1) for count, known in zip(counts, n_known, strict=True)]
+    if isinstance(setting, str) and setting != "none":
+        raise SettingError("class_weights", setting, "none, balanced, or a weight for each label")
+    by_label = {} if isinstance(setting, str) else setting
+    for label, weight in by_label.items():
+        if label not in labels or weight < 0:
+            raise SettingError("class_weights", {label: weight}, f"weights from 0 on for {', '.join(labels)}")
+    return [float(by_label.get(label, 1.0)) for label in labels]

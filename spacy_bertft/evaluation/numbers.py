@@ -1,0 +1,122 @@
+"""How good the numbers of a component are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from spacy.training import Example
+
+from spacy_bertft.components.number_scores import MEASURES, collect_numbers, measure_numbers, score_numbers
+from spacy_bertft.components.predictions import format_caption
+from spacy_bertft.components.regressor import BertRegressor
+from spacy_bertft.evaluation.bootstrap import Floats, Resampling, compute_interval, compute_p_value
+from spacy_bertft.evaluation.counts import Difference
+from spacy_bertft.evaluation.results import ComponentResult, NumberPairs, PredictionError, choose_errors, cut_excerpt
+
+
+def measure_regressor(
+    name: str, pipe: BertRegressor, examples: Sequence[Example], n_errors: int = 0
+) -> ComponentResult:
+    """Measure the numbers that a component has predicted, whatever scorer it has.
+
+    Args:
+        name: Its name.
+        pipe: The component.
+        examples: Annotated by the pipeline.
+        n_errors: How many errors to show: the largest ones, in standard deviations of the gold values.
+
+    Raises:
+        DataError: A text has a gold value and no predicted one.
+    """
+    numbers = tuple(NumberPairs(label, *pair) for label, pair in collect_numbers(examples, pipe.labels).items())
+    deviations = {each.name: (float(each.gold.std()) if len(each.gold) else 0.0) or 1.0 for each in numbers}
+    return ComponentResult(
+        component=name,
+        factory="bert_regressor",
+        kind="numbers",
+        levels=(),
+        numbers=numbers,
+        errors=choose_errors((_list_errors(pipe, example, deviations) for example in examples), n_errors),
+        scores=score_numbers(examples, labels=pipe.labels),
+    )
+
+
+def _list_errors(pipe: BertRegressor, example: Example, deviations: dict[str, float]) -> list[PredictionError]:
+    excerpts = (cut_excerpt("text", example.reference.text, (), 0, 0),)
+    return [
+        PredictionError(abs(each.error) / deviations[each.label], format_caption(each, example.predicted), excerpts)
+        for each in pipe.list_predictions(example)
+        if each.error
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class NumberFigures:
+    """How good a number is.
+
+    Attributes:
+        name: Its name.
+        pearson: Pearson's correlation with the gold values, not a number where it is not defined.
+        interval: `(2,)` its 95 % interval.
+        spearman: Spearman's correlation, likewise.
+        mse: The mean squared error, likewise.
+        support: The gold values.
+        samples: `(R,)` Pearson's correlation in each resample.
+    """
+
+    name: str
+    pearson: float
+    interval: Floats
+    spearman: float
+    mse: float
+    support: int
+    samples: Floats
+
+
+def measure_number(pairs: NumberPairs, resampling: Resampling) -> NumberFigures:
+    """Measure one number, and how far its correlation would move with other documents.
+
+    Args:
+        pairs: Gold and predicted values.
+        resampling: Which documents are drawn.
+    """
+    figures = measure_numbers(pairs.gold, pairs.predicted)
+    pearson, spearman, mse = (np.nan if (value := figures[each]) is None else value for each in MEASURES)
+    x, y = (_standardize(each) for each in (pairs.gold, pairs.predicted))
+    # Sums over the documents of each resample, (R, 6).
+    n, sx, sy, sxx, syy, sxy = resampling.sum(np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        samples = (n * sxy - sx * sy) / np.sqrt((n * sxx - sx**2) * (n * syy - sy**2))
+    samples[~np.isfinite(samples)] = np.nan
+    return NumberFigures(pairs.name, pearson, compute_interval(samples), spearman, mse, len(x), samples)
+
+
+def compare_numbers(
+    first: Sequence[NumberPairs], second: Sequence[NumberPairs], resampling: Resampling
+) -> list[Difference]:
+    """Compare Pearson's correlation of two pipelines on the same documents, for each number that both predict.
+
+    Args:
+        first: The numbers of one.
+        second: Those of the other, for the same documents.
+        resampling: Which documents are drawn.
+
+    Source: the paired bootstrap of Koehn (2004), section 3.3.
+    """
+    others = {each.name: each for each in second}
+    found = []
+    for pairs in first:
+        if pairs.name in others:
+            one, other = (measure_number(each, resampling) for each in (pairs, others[pairs.name]))
+            shares, samples = (one.pearson, other.pearson), one.samples - other.samples
+            interval, difference = compute_interval(samples), shares[0] - shares[1]
+            p_value = compute_p_value(difference, samples)
+            found.append(Difference(pairs.name, shares, difference, interval, p_value))
+    return found
+
+
+def _standardize(values: Floats) -> Floats:
+    """Shift and scale values, `(B,)`, so that the sums of their squares lose no digits."""
+    return (values - values.mean()) / (values.std() or 1.0) if len(values) else values
