@@ -81,6 +81,7 @@ def extend(
     *,
     component: str | None = None,
     replay_path: Path | str | None = None,
+    replay_ratio: int = 4,
     epochs: int = 10,
     batch_size: int = 8,
     learn_rate: float = 3e-5,
@@ -98,8 +99,9 @@ def extend(
         data_path: A .spacy file that is annotated for all of its labels.
         output_dir: The directory of the new pipeline. An earlier pipeline there is replaced.
         component: The component that gets the labels; needed if several of them find labels in the data.
-        replay_path: A .spacy file of earlier examples, annotated for all labels that the pipeline has; as many of them
-            as new examples are learned from in each step.
+        replay_path: A .spacy file of earlier examples, annotated for all labels that the pipeline has.
+        replay_ratio: Earlier examples of a step for each new one. Where all new examples hold the new label, it would
+            be predicted too often without enough others that do not.
         epochs: How often each new example is seen.
         batch_size: New examples of a step.
         learn_rate: The highest learning rate, after a warmup over a tenth of the steps; then it falls to 0.
@@ -115,7 +117,7 @@ def extend(
     Source: Li & Hoiem (2016), Learning without Forgetting; for a chain of tags, Wang et al. (2020).
     """
     started = time.monotonic()
-    _check_settings(epochs, batch_size, learn_rate, dropout)
+    _check_settings(replay_ratio, epochs, batch_size, learn_rate, dropout)
     for path in (data_path, replay_path):
         if path is not None:
             check_data(path)
@@ -145,7 +147,7 @@ def extend(
         loss = 0.0
         for first in range(0, len(examples), batch_size):
             batch = examples[first : first + batch_size]
-            if replayed:
+            for _ in range(replay_ratio if replayed else 0):
                 head.distill(next(old_batches), labels=earlier, drop=dropout)  # gradients are added up
             loss += len(batch) * head.distill(batch, labels=annotated, drop=dropout, sgd=optimizer)[head.name]
             for pipe in others:
@@ -176,8 +178,9 @@ def extend(
     )
 
 
-def _check_settings(epochs: int, batch_size: int, learn_rate: float, dropout: float) -> None:
+def _check_settings(replay_ratio: int, epochs: int, batch_size: int, learn_rate: float, dropout: float) -> None:
     for name, value, is_allowed, expected in (
+        ("replay_ratio", replay_ratio, replay_ratio >= 1, "a positive number"),
         ("epochs", epochs, epochs >= 1, "a positive number"),
         ("batch_size", batch_size, batch_size >= 1, "a positive number"),
         ("learn_rate", learn_rate, 0 < learn_rate < math.inf, "a rate above 0"),

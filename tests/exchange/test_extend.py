@@ -89,9 +89,11 @@ def test_a_label_that_was_not_learned_is_named(folder, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.* in none of the examples")
 def test_every_setting_of_training_counts(folder, tmp_path):
+    replay = {"replay_path": folder / "replay.spacy"}
     settings = ({}, {"seed": 1}, {"dropout": 0.5}, {"batch_size": 20}, {"learn_rate": 1e-3})
+    settings += (replay, replay | {"replay_ratio": 1})
     reports = [extend(folder / "old", folder / "new.spacy", tmp_path / "new", epochs=1, **each) for each in settings]
-    assert [report.n_steps for report in reports] == [5, 5, 5, 2, 5]
+    assert [report.n_steps for report in reports] == [5, 5, 5, 2, 5, 5, 5]
     assert len({report.losses for report in reports}) == len(settings)
 
 
@@ -137,7 +139,7 @@ def test_what_cannot_be_extended(folder, tmp_path):
         extend(folder / "old", nothing, tmp_path / "out")
     with pytest.raises(SettingError, match="one of ner"):
         extend(folder / "old", nothing, tmp_path / "out", component="textcat")
-    for setting in ({"epochs": 0}, {"batch_size": 0}, {"learn_rate": 0.0}, {"dropout": 1.0}):
+    for setting in ({"replay_ratio": 0}, {"epochs": 0}, {"batch_size": 0}, {"learn_rate": 0.0}, {"dropout": 1.0}):
         with pytest.raises(SettingError, match=next(iter(setting))):
             extend(folder / "old", nothing, tmp_path / "out", **setting)
     assert not (tmp_path / "out").exists()
