@@ -4,7 +4,7 @@
 
 For each seed, 100 sentences with the new label are drawn. `old` is trained on all others, annotated for eleven labels:
 where the twelfth is, it learns that nothing is. `extend` gets `old` and the 100 sentences, annotated for the twelfth
-alone; `extend-replay` gets 300 of the others too. `joint` is trained from the encoder on both at once, under better
+alone; `extend-replay` gets the data of `old` too. `joint` is trained from the encoder on both at once, under better
 conditions: its 100 sentences are annotated for all labels, and in the others the tokens of the twelfth are marked as
 unknown. What is trained stays in WORK_DIR, and is not trained again.
 """
@@ -68,7 +68,6 @@ def prepare(train: list[Sentence], folder: Path, label: str, n_new: int, seed: i
     write_docs(new, folder / "new.spacy", left_out=labels - {label})
     write_docs(old, folder / "unknown.spacy", left_out={label}, unknown=True)
     write_docs(new, folder / "all.spacy", left_out=set())
-    write_docs(old[:300], folder / "replay.spacy", left_out={label})
     vocab, joint = Vocab(), DocBin()
     for name in ("unknown", "all"):
         for doc in DocBin().from_disk(folder / f"{name}.spacy").get_docs(vocab):
@@ -98,7 +97,7 @@ def train(folder: Path, name: str, seed: int, n_steps: int) -> Path:
 def extend(folder: Path, name: str, options: list[str]) -> Path:
     output = folder / name
     inputs = [folder / "old" / "model-last", folder / "new.spacy", output]
-    replay = ["--replay", folder / "replay.spacy"] if name == "extend-replay" else []
+    replay = ["--replay", folder / "old.spacy"] if name == "extend-replay" else []
     subprocess.run([sys.executable, "-m", "spacy_bertft", "extend", *inputs, *replay, *options], check=True)
     return output
 
@@ -130,7 +129,7 @@ def main() -> None:
     sentences, test = read_sentences(arguments.train), read_sentences(arguments.test)
     for seed in arguments.seeds:
         folder = arguments.work_dir / f"{arguments.label}-{seed}"
-        if not (folder / "replay.spacy").exists():
+        if not (folder / "joint.spacy").exists():
             prepare(sentences, folder, arguments.label, arguments.n_new, seed)
         for name in arguments.only:
             started = time.monotonic()
