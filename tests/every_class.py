@@ -63,18 +63,18 @@ _FIELDS: dict[str, dict[str, Any]] = {
 }
 
 
-def make_config(family: str, task: str) -> Any:
+def make_config(family: str, task: str, **changes: Any) -> Any:
     """Make the configuration of a small model with a head of three outputs."""
-    fields = _shrink(AutoConfig.for_model(family).to_dict()) | _FIELDS.get(family, {})
+    fields = _shrink(AutoConfig.for_model(family).to_dict()) | _FIELDS.get(family, {}) | changes
     labels = dict(enumerate(LABELS[task]))
     return AutoConfig.for_model(family, **fields, id2label=labels, label2id={v: k for k, v in labels.items()})
 
 
-def make_model(family: str, task: str) -> Any:
+def make_model(family: str, task: str, **changes: Any) -> Any:
     """Make a small random model; its weights are large enough that everything in it changes the logits."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of classes that transformers is about to drop, or that torch warns of
-        config = make_config(family, task)
+        config = make_config(family, task, **changes)
         made: Any = _CLASSES[task][type(config)]
         with torch.device("meta"):
             n_parameters = sum(parameter.numel() for parameter in made(config).parameters())

@@ -78,6 +78,10 @@ def find_max_positions(config: Mapping[str, Any]) -> int | None:
         return None
     if config.get("model_type") in _OFFSET_POSITIONS:
         positions -= int(config.get("pad_token_id") or 0) + 1
+    if config.get("model_type") == "big_bird" and config.get("attention_type", "block_sparse") == "block_sparse":
+        # Beyond, its attention is another one, and which one depends on the longest text of a batch.
+        n_blocks = 5 + 2 * int(config.get("num_random_blocks", 3))
+        positions = min(positions, n_blocks * int(config.get("block_size", 64)))
     return positions
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, NoReturn, get_args
 
 from spacy_bertft.checkpoints.checkpoint import read_config
@@ -14,7 +14,7 @@ from spacy_bertft.checkpoints.weights import Weights, list_weights, read_weights
 from spacy_bertft.errors import CheckpointError, format_count
 
 Task = Literal["token", "text"]
-Activation = Literal["tanh", "relu", "gelu"]
+Pooling = Literal["cls", "first", "mean", "max", "mean_dense"]
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
 NEVER = "-"  # instead of a label: this output is never predicted
@@ -23,47 +23,101 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # which no string of spaCy may hold
 
 @dataclass(frozen=True)
 class HeadLayout:
-    """The names of the head's layers in a family.
+    """The layers of the heads of a family, and their names.
 
     Attributes:
         linear: The layer that computes the scores.
         pooler: The dense layer before it; empty where there is none.
-        activation: The activation between the two.
+        activation: The activation after that; where it is set in the configuration, what it is by default.
+        activation_field: The field of the configuration that sets it.
+        norm: The normalization after that; empty where there is none.
+        norm_eps: What it adds to the variance.
+        biases: Which of the three layers have a bias.
+        pooling: Which vector of a window a head for texts reads, as `TextModel` calls it.
+        poolings: The same for each value of `classifier_pooling` in the configuration, that of its default first; None
+            for one that we do not compute.
     """
 
-    linear: str
+    linear: str = "classifier"
     pooler: str = ""
-    activation: Activation = "tanh"
+    activation: str = "tanh"
+    activation_field: str = ""
+    norm: str = ""
+    norm_eps: float = 1e-5
+    biases: tuple[str, ...] = ("linear", "pooler", "norm")
+    pooling: Pooling = "cls"
+    poolings: Mapping[str, Pooling | None] = field(default_factory=dict)
 
     def find_names(self) -> dict[str, str]:
         """Return the names of a checkpoint by those of a head of ours."""
-        layers = {"linear": self.linear} | ({"pooler": self.pooler} if self.pooler else {})
-        return {f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in layers.items() for part in ("weight", "bias")}
+        layers = {"pooler": self.pooler, "norm": self.norm, "linear": self.linear}
+        return {
+            f"{ours}.{part}": f"{theirs}.{part}"
+            for ours, theirs in layers.items()
+            for part in ("weight", "bias")
+            if theirs and (part == "weight" or ours in self.biases)
+        }
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What the layers before the linear one are built from, see `HeadLayers`."""
+        norm_eps = self.norm_eps if self.norm else None
+        biases = [layer for layer in self.biases if layer != "linear"]
+        return {"has_pooler": bool(self.pooler), "activation": self.activation, "norm_eps": norm_eps, "biases": biases}
 
 
 # Only families whose head computes exactly what ours does: tests/exchange/test_every_head.py compares the logits of
-# every class of transformers. Left out are heads with more layers (ModernBERT); families whose states depend on how far
-# a text is padded (ConvBERT, FNet, Funnel, YOSO); those that want more than a text (LayoutLM, RoCBert, X-MOD); those
-# whose tokenizers give segment ids that change the states of a single text (FlauBERT, XLM, XLNet).
-_TOKEN_FAMILIES = frozenset(
-    {
-        *("albert", "bert", "biogpt", "bloom", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert"),
-        *("electra", "ernie", "eurobert", "falcon", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "ibert"),
-        *("longformer", "luke", "megatron-bert", "mobilebert", "mpnet", "mpt", "rembert", "roberta"),
-        *("roberta-prelayernorm", "roformer", "xlm-roberta", "xlm-roberta-xl"),
-    }
-)
+# every class of transformers. Left out are heads of decoders that read their last token; families that want more than a
+# text (LayoutLM, RoCBert, X-MOD) or read something else (ESM); those whose tokenizers give segment ids that change the
+# states of a single text (FlauBERT, XLM, XLNet); Longformer's texts, for which its attention is another one.
+_BARE = HeadLayout()
+_PREDICTION = HeadLayout("classifier", "head.dense", "gelu", "classifier_activation", "head.norm")  # of ModernBERT
+_TOKEN_HEADS = {
+    **dict.fromkeys(
+        (
+            *("albert", "bert", "big_bird", "biogpt", "bloom", "camembert", "convbert", "data2vec-text", "deberta"),
+            *("deberta-v2", "distilbert", "electra", "ernie", "eurobert", "falcon", "fnet", "funnel", "gpt2"),
+            *("gpt_bigcode", "gpt_neo", "gpt_neox", "gte", "ibert", "jina_embeddings_v3", "longformer", "luke"),
+            *("megatron-bert", "mobilebert", "mpnet", "mpt", "nezha", "nomic_bert", "nystromformer", "rembert"),
+            *("roberta", "roberta-prelayernorm", "roformer", "squeezebert", "ultrabert", "xlm-roberta"),
+            *("xlm-roberta-xl", "yoso"),
+        ),
+        _BARE,
+    ),
+    "modernbert": _PREDICTION,
+    "openai_privacy_filter": HeadLayout("score"),
+}
 _ROBERTA = HeadLayout("classifier.out_proj", "classifier.dense")
+_DEBERTA = HeadLayout("classifier", "pooler.dense", "gelu", "pooler_hidden_act")
 _TEXT_HEADS = {
+    "albert": HeadLayout("classifier", "albert.pooler"),
     "bert": HeadLayout("classifier", "bert.pooler.dense"),
-    "camembert": _ROBERTA,
-    "deberta": HeadLayout("classifier", "pooler.dense", "gelu"),
-    "deberta-v2": HeadLayout("classifier", "pooler.dense", "gelu"),
+    "big_bird": replace(_ROBERTA, activation="gelu_new", activation_field="hidden_act"),
+    "deberta": _DEBERTA,
+    "deberta-v2": _DEBERTA,
     "distilbert": HeadLayout("classifier", "pre_classifier", "relu"),
-    "electra": HeadLayout("classifier.out_proj", "classifier.dense", "gelu"),
-    "mobilebert": HeadLayout("classifier", "mobilebert.pooler.dense"),
-    "roberta": _ROBERTA,
-    "xlm-roberta": _ROBERTA,
+    "electra": replace(_ROBERTA, activation="gelu"),
+    "eurobert": HeadLayout("classifier", "dense", "gelu", poolings={"late": None, "bos": "cls", "mean": "mean_dense"}),
+    "funnel": HeadLayout("classifier.linear_out", "classifier.linear_hidden"),
+    "megatron-bert": HeadLayout("classifier", "bert.pooler.dense"),
+    "modernbert": replace(_PREDICTION, poolings={"cls": "cls", "mean": "mean_dense"}),
+    "squeezebert": HeadLayout("classifier", "transformer.pooler.dense"),
+    "ultrabert": HeadLayout(poolings={"cls": "first", "mean": "mean"}),
+    **{
+        family: HeadLayout("classifier", f"{family}.pooler.dense")
+        for family in ("ernie", "fnet", "gte", "luke", "mobilebert", "nezha", "nomic_bert", "rembert")
+    },
+    **dict.fromkeys(
+        (
+            *("camembert", "data2vec-text", "ibert", "jina_embeddings_v3", "mpnet", "roberta"),
+            *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
+        ),
+        _ROBERTA,
+    ),
+    **dict.fromkeys(
+        ("convbert", "nystromformer", "roformer", "yoso"),
+        replace(_ROBERTA, activation="gelu", activation_field="hidden_act"),
+    ),
 }
 
 
@@ -88,7 +142,7 @@ TASKS: dict[Task, TaskKind] = {
         "TOKEN_CLASSIFICATION",
         "token-classification",
         "classifies tokens",
-        dict.fromkeys(_TOKEN_FAMILIES, HeadLayout("classifier")),
+        _TOKEN_HEADS,
     ),
     "text": TaskKind("SEQUENCE_CLASSIFICATION", "text-classification", "classifies texts", _TEXT_HEADS),
 }
@@ -103,7 +157,8 @@ class CheckpointHead:
         task: What it is for.
         labels: Its outputs, in order.
         problem_type: What its outputs say of a text; None if the checkpoint does not say.
-        weights: `linear.weight` and `linear.bias`, and `pooler.weight` and `pooler.bias` where there is a pooler.
+        layout: Its layers.
+        weights: The weights of each of them, under our names.
         others: The names of all other tensors of the checkpoint.
         never: Those of the labels that are never predicted.
     """
@@ -112,6 +167,7 @@ class CheckpointHead:
     task: Task
     labels: tuple[str, ...]
     problem_type: ProblemType | None
+    layout: HeadLayout
     weights: Weights
     others: frozenset[str] = frozenset()
     never: frozenset[str] = frozenset()
@@ -170,16 +226,33 @@ def find_task(config: Mapping[str, Any]) -> Task | None:
 
 def find_head_layout(config: Mapping[str, Any], task: Task) -> HeadLayout | None:
     """Find the layout of the head of a configuration, or None if we cannot compute the same."""
-    family = config.get("model_type")
-    layout = TASKS[task].layouts.get(str(family))
-    if layout is None or not layout.pooler:
-        return layout
-    if family == "mobilebert" and not config.get("classifier_activation", True):
+    from transformers.activations import ACT2FN
+
+    family = str(config.get("model_type"))
+    layout = TASKS[task].layouts.get(family)
+    if layout is None:
         return None
-    activation = config.get("pooler_hidden_act", "gelu")
-    if family in ("deberta", "deberta-v2"):
-        return replace(layout, activation=activation) if activation in get_args(Activation) else None
-    return layout
+    if family == "mobilebert" and layout.pooler and not config.get("classifier_activation", True):
+        return None
+    if layout.poolings:
+        pooling = layout.poolings.get(str(config.get("classifier_pooling", next(iter(layout.poolings)))))
+        if pooling is None:
+            return None
+        layout = replace(layout, pooling=pooling)
+    if layout.norm:
+        settings = {"pooler": "classifier_bias", "norm": "norm_bias"}
+        biases = [layer for layer, setting in settings.items() if config.get(setting)]
+        layout = replace(layout, biases=("linear", *biases), norm_eps=config.get("norm_eps", layout.norm_eps))
+    if layout.activation_field:
+        layout = replace(layout, activation=str(config.get(layout.activation_field, layout.activation)))
+    return layout if layout.activation in ACT2FN else None
+
+
+def describe_pooling(config: Mapping[str, Any], task: Task, pooling: Pooling) -> dict[str, Any]:
+    """Return the field of a configuration that tells heads of its family which vector of a window to read."""
+    layout = TASKS[task].layouts.get(str(config.get("model_type")))
+    values = [value for value, each in layout.poolings.items() if each == pooling] if layout else []
+    return {"classifier_pooling": values[0]} if values else {}
 
 
 def read_head(name: str, task: Task, *, is_chosen: bool = False) -> CheckpointHead | None:
@@ -218,11 +291,11 @@ def read_head(name: str, task: Task, *, is_chosen: bool = False) -> CheckpointHe
         raise CheckpointError(f"{name} lacks weights of its head: {', '.join(missing)}.")
     found = read_weights(folder, set(names.values()))
     weights = {ours: found[theirs] for ours, theirs in names.items()}
-    return _make_head(name, task, config, weights, frozenset(present - set(names.values())))
+    return _make_head(name, task, config, layout, weights, frozenset(present - set(names.values())))
 
 
 def _make_head(
-    name: str, task: Task, config: Mapping[str, Any], weights: Weights, others: frozenset[str]
+    name: str, task: Task, config: Mapping[str, Any], layout: HeadLayout, weights: Weights, others: frozenset[str]
 ) -> CheckpointHead:
     problem_type = config.get("problem_type")
     if problem_type not in (None, *get_args(ProblemType)):
@@ -232,7 +305,7 @@ def _make_head(
     if len(shape) != 1:
         raise CheckpointError(f"The head of {name} has a bias of shape {tuple(shape)}. Expected one number per label.")
     labels = _read_labels(name, config, shape[0])
-    return CheckpointHead(name, task, labels, problem_type, weights, others)
+    return CheckpointHead(name, task, labels, problem_type, layout, weights, others)
 
 
 def _raise_unnamed(name: str, config: Mapping[str, Any], layout: HeadLayout) -> NoReturn:

@@ -107,6 +107,8 @@ def import_hf(
     model: dict[str, Any] = {"encoder": {"name": checkpoint}, "head_lr_scale": 1.0}
     if factory == "bert_ner":
         model |= {"decoder": "viterbi", "token_loss": 0.0, "label_smoothing": 0.0}
+    if head.layout.pooling != "cls":
+        model["pooling"] = head.layout.pooling
     pipe: Any = nlp.add_pipe(factory, _FACTORIES[factory][1], config={"model": model})
     try:
         pipe.take_head(head, tag_scheme) if tag_scheme else pipe.take_head(head)

@@ -130,7 +130,7 @@ def read_entity(model: TokenModel, target: EntityTarget, plan: EncodingPlan, mix
 
     def score(columns: Ints, tags: Ints, features: torch.Tensor) -> torch.Tensor:
         n_texts, rows = len(features), torch.from_numpy(columns).to(features.device)
-        logits = head.linear(mix(features[:, rows].flatten(0, 1))).view(n_texts, len(columns), -1)
+        logits = head(mix(features[:, rows].flatten(0, 1)), 0.0).view(n_texts, len(columns), -1)
         picked: torch.Tensor = logits[:, np.arange(len(tags)), tags].sum(dim=1)
         return picked
 

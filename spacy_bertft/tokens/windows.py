@@ -81,12 +81,13 @@ def plan_windows(lengths: Ints, size: int, stride: int) -> Windows:
     return Windows(sequence, piece_start, piece_end, owned_start)
 
 
-def cut_buckets(lengths: NDArray[np.integer], max_pieces: int) -> list[Ints]:
+def cut_buckets(lengths: NDArray[np.integer], max_pieces: int, *, may_pad: bool = True) -> list[Ints]:
     """Group sequences of similar length so that each group, padded, stays within a limit.
 
     Args:
         lengths: `(W,)` length of each sequence.
         max_pieces: Limit of rows times longest row. A sequence longer than that makes a group of its own.
+        may_pad: Whether a group may have sequences of different lengths.
 
     Returns:
         Indices into `lengths`, shortest group first; every index is in exactly one group.
@@ -99,7 +100,8 @@ def cut_buckets(lengths: NDArray[np.integer], max_pieces: int) -> list[Ints]:
     ordered = lengths[order].tolist()
     buckets, first = [], 0
     for index, length in enumerate(ordered):
-        if index > first and (index + 1 - first) * length > max_pieces:
+        is_full = (index + 1 - first) * length > max_pieces or not (may_pad or length == ordered[first])
+        if index > first and is_full:
             buckets.append(order[first:index])
             first = index
     if len(order):
@@ -154,15 +156,16 @@ class WindowLayout:
         is_second = (self.first_lengths[window] >= 0) & (rank >= self.first_lengths[window])
         return len(self.tokenizer.prefix_ids) + rank + np.where(is_second, len(self.tokenizer.middle_ids), 0)
 
-    def pad(self, bucket: Ints, pad_id: int) -> PaddedWindows:
+    def pad(self, bucket: Ints, pad_id: int, least: int = 1) -> PaddedWindows:
         """Pad the windows of a bucket to one length.
 
         Args:
             bucket: Indices of windows.
             pad_id: The id of padding.
+            least: The least length that they are padded to.
         """
         tokenizer, lengths = self.tokenizer, self.lengths[bucket]
-        width = int(lengths.max())
+        width = max(least, int(lengths.max()))
         start, end = self.windows.piece_start[bucket], self.windows.piece_end[bucket]
         row = np.repeat(np.arange(len(bucket)), end - start)
         piece = np.arange(len(row)) - (np.cumsum(end - start) - (end - start))[row] + start[row]  # all of the bucket

@@ -24,7 +24,8 @@ from spacy_bertft.exchange.import_hf import import_hf
 CLASSES = [(task, family) for task, families in NAMES.items() for family in families if family not in NOT_BUILT]
 TEXTS = ["a b c d e f g h", "k l", "m", " ".join("cdeabtsrqponmlk" * 3), "e f g"]
 # Of these transformers itself gives other logits to a text that is padded; ours are those of the text alone.
-PADDED_OTHERWISE = {"mobilebert"}
+PADDED_OTHERWISE = {"convbert", "fnet", "funnel", "mobilebert", "nystromformer", "yoso"}
+LEAST_WIDTH = {"funnel": 5}  # transformers cannot run less of it
 # Their tokenizers give no segment ids, which these models would look up as pieces.
 WITHOUT_SEGMENTS = {"gpt2", "gpt-sw3", "gpt_bigcode", "gpt_neo"}
 
@@ -39,7 +40,7 @@ OTHERS = [each for each in CLASSES if each not in EXACT]
 
 def compute_logits(model: Any, task: str, batch: list[list[int]], *, has_segments: bool = False) -> np.ndarray:
     """Compute what transformers gives for texts of one batch, padded: `(T, L)` of all tokens, or `(B, L)`."""
-    width = max(map(len, batch))
+    width = max(LEAST_WIDTH.get(model.config.model_type, 1), *map(len, batch))
     ids = torch.tensor([row + [0] * (width - len(row)) for row in batch])
     mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in batch])
     segments = {"token_type_ids": torch.zeros_like(ids)} if has_segments else {}
@@ -64,7 +65,32 @@ def load_in_fp32(folder: Path) -> Language:
 @pytest.mark.everyday(10)
 @pytest.mark.parametrize(("task", "family"), EXACT)
 def test_the_logits_are_those_of_transformers(task: str, family: str, tmp_path: Path) -> None:
-    model = make_model(family, task)
+    check_exact(make_model(family, task), task, tmp_path)
+
+
+# What a configuration may say of the head.
+SETTINGS: list[tuple[str, str, dict[str, Any]]] = [
+    ("token", "modernbert", {"classifier_bias": True, "norm_bias": True, "classifier_activation": "silu"}),
+    ("text", "modernbert", {"classifier_pooling": "mean", "norm_eps": 0.1}),
+    ("text", "eurobert", {"classifier_pooling": "bos"}),
+    ("text", "eurobert", {"classifier_pooling": "mean"}),
+    ("text", "ultrabert", {"classifier_pooling": "mean"}),
+    ("text", "big_bird", {"hidden_act": "relu"}),
+    ("text", "deberta-v2", {"pooler_hidden_act": "tanh"}),
+]
+
+
+@pytest.mark.everyday(2)
+@pytest.mark.parametrize(("task", "family", "fields"), [each for each in SETTINGS if each[1] in NAMES[each[0]]])
+def test_what_a_configuration_says_of_a_head_is_heeded(
+    task: str, family: str, fields: dict[str, Any], tmp_path: Path
+) -> None:
+    check_exact(make_model(family, task, **fields), task, tmp_path)
+
+
+def check_exact(model: Any, task: str, tmp_path: Path) -> None:
+    """Import a model, compare its logits with those of transformers, and export it again."""
+    family = model.config.model_type
     checkpoint = save_model(model, tmp_path / "hf")
     import_hf(str(checkpoint), tmp_path / "pipeline")
     found = predict_scores(load_in_fp32(tmp_path / "pipeline"), task)
@@ -96,16 +122,47 @@ def test_another_head_is_refused_by_name(task: str, family: str, tmp_path: Path)
     assert not (tmp_path / "pipeline").exists()
 
 
-def test_a_head_of_ours_is_not_exported_to_a_class_that_computes_something_else(tmp_path: Path) -> None:
-    checkpoint = save_model(make_model("modernbert", "token"), tmp_path / "hf")
+@pytest.mark.parametrize(
+    ("family", "task", "error"),
+    [
+        ("longformer", "token", "no head of the family 'longformer' that classifies texts is known"),
+        ("modernbert", "token", "other layers before the scores than a head of the family 'modernbert'"),
+        ("funnel", "token", "reads the states of FunnelModel, but FunnelForSequenceClassification those of FunnelBase"),
+        ("funnel", "text", None),
+    ],
+)
+def test_a_head_of_ours_is_not_exported_to_a_class_that_computes_something_else(
+    family: str, task: str, error: str | None, tmp_path: Path
+) -> None:
+    checkpoint = save_model(make_model(family, task), tmp_path / "hf")
+    pooling = "mean" if family == "modernbert" else "cls"
     nlp = spacy.blank("en")
-    pipe: Any = nlp.add_pipe("bert_ner", config={"model": {"encoder": {"name": str(checkpoint)}}})
+    model = {"encoder": {"name": str(checkpoint)}, "pooling": pooling}
+    pipe: Any = nlp.add_pipe("bert_textcat_multilabel", config={"model": model})
     pipe.add_label("X")
     nlp.initialize()
+    nlp("a b c")
     nlp.to_disk(tmp_path / "pipeline")
-    with pytest.raises(UnsupportedError, match="No head of the family 'modernbert' that classifies tokens"):
+    if error is None:
         export_hf(tmp_path / "pipeline", tmp_path / "exported")
-    assert not (tmp_path / "exported").exists()
+    else:
+        with pytest.raises(UnsupportedError, match=error):
+            export_hf(tmp_path / "pipeline", tmp_path / "exported")
+    assert (tmp_path / "exported").exists() == (error is None)
+
+
+@pytest.mark.parametrize(("factory", "pooling"), [("bert_ner", None), ("bert_textcat_multilabel", "mean")])
+def test_only_the_first_state_of_an_encoder_that_joins_pieces_is_read(
+    factory: str, pooling: str | None, tmp_path: Path
+) -> None:
+    checkpoint = save_model(make_model("funnel", "text"), tmp_path / "hf")
+    nlp = spacy.blank("en")
+    model = {"encoder": {"name": str(checkpoint)}, **({"pooling": pooling} if pooling else {})}
+    pipe: Any = nlp.add_pipe(factory, config={"model": model})
+    pipe.add_label("X")
+    nlp.initialize()
+    with pytest.raises(UnsupportedError, match="makes one state of several subword tokens"):
+        nlp("a b c d e f")
 
 
 @pytest.mark.parametrize(
@@ -118,10 +175,18 @@ def test_what_cannot_be_built_is_not_imported(task: str, family: str) -> None:
 
 
 # What these heads read of a configuration: widths, which the shapes of weights tell, and rates of dropout.
-HARMLESS = re.compile("num_labels|hidden_size|dim|.*dropout.*|problem_type|(use_)?return_dict|pooler_hidden_size")
-# These are read for the embeddings.
-UNRELATED = {"max_position_embeddings", "task_type_vocab_size"}
-HEEDED = {("text", "deberta"): {"pooler_hidden_act"}, ("text", "deberta-v2"): {"pooler_hidden_act"}}
+HARMLESS = re.compile(
+    "num_labels|hidden_size|d_model|dim|.*dropout.*|problem_type|(use_)?return_dict|pooler_hidden_size"
+)
+# These are read for the embeddings, or in the example of a docstring.
+UNRELATED = {"max_position_embeddings", "task_type_vocab_size", "id2label"}
+HEEDED = {
+    **{("text", family): {"pooler_hidden_act"} for family in ("deberta", "deberta-v2")},
+    **{("text", family): {"hidden_act"} for family in ("big_bird", "convbert", "nystromformer", "roformer", "yoso")},
+    **{(task, "modernbert"): {"classifier_bias", "classifier_activation", "norm_eps", "norm_bias"} for task in NAMES},
+    ("text", "ultrabert"): {"classifier_pooling"},
+}
+HEEDED["text", "modernbert"].add("classifier_pooling")
 
 
 @pytest.mark.everyday(10)

@@ -16,6 +16,7 @@ from spacy.attrs import IDX, LENGTH
 from spacy.tokens import Doc
 
 from spacy_bertft.data.pairs import SEGMENTS, Segment, find_segments
+from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.models.encoder.module import BertModule, WindowSize
 from spacy_bertft.models.encoder.states import EncodedDocs, Output
 from spacy_bertft.models.runtime.processes import count_workers, run_side_by_side
@@ -241,7 +242,7 @@ def gather_states(
         # About equal buckets: one for each worker, or two, or three.
         n_buckets = n_workers * -(-n_pieces // (n_workers * max_pieces))
         max_pieces = min(max_pieces, int(n_pieces / n_buckets * _PADDING) + 1)
-    buckets = cut_buckets(layout.lengths, max_pieces)
+    buckets = cut_buckets(layout.lengths, max_pieces, may_pad=module.may_pad)
     bucket_by_window, row_by_window = np.zeros((2, len(layout.lengths)), dtype=np.intp)
     for number, bucket in enumerate(buckets):
         bucket_by_window[bucket], row_by_window[bucket] = number, np.arange(len(bucket))
@@ -249,9 +250,14 @@ def gather_states(
     bounds = np.searchsorted(bucket_by_window[window][by_bucket], np.arange(len(buckets) + 1))
 
     def run(number: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        padded = layout.pad(buckets[number], module.pad_id)
+        padded = layout.pad(buckets[number], module.pad_id, module.least_pieces)
         mask = _to_torch(padded.mask, module)
         states = module(_to_torch(padded.ids, module), mask, _to_torch(padded.types, module))
+        if states.shape[1] != padded.ids.shape[1] and (len(window) or {*poolings} != {"first"}):
+            raise UnsupportedError(
+                "The encoder makes one state of several subword tokens, so that only the first one of a text is known. "
+                "Expected a head for texts, with the pooling cls or first."
+            )
         here = by_bucket[bounds[number] : bounds[number + 1]]
         index = row_by_window[window[here]] * states.shape[1] + column[here]
         picked = states.flatten(0, 1).index_select(0, _to_torch(index, module))

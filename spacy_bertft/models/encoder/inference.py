@@ -81,6 +81,7 @@ class OnnxEncoder:
         tokenizer: The tokenizer of the module.
         pad_id: The id of padding.
         feature_width: Width of the features of a piece.
+        may_pad, least_pieces: Those of the module.
         device: Where states are.
     """
 
@@ -88,6 +89,7 @@ class OnnxEncoder:
         self.tokenizer = module.tokenizer
         self.pad_id = module.pad_id
         self.feature_width = module.feature_width
+        self.may_pad, self.least_pieces = module.may_pad, module.least_pieces
         self.device = torch.device("cpu")
         self._content = content
         self._sessions: dict[int, Any] = {}

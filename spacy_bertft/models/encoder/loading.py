@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Collection
+from importlib import import_module
 from typing import Any
 
-from spacy_bertft.checkpoints import Checkpoint
+import torch
+
+from spacy_bertft.checkpoints import Checkpoint, Task, Weights
 from spacy_bertft.checkpoints.checkpoint import check_padding, check_vocab_size, clean_config, find_window_size
+from spacy_bertft.checkpoints.heads import find_class, find_task
 from spacy_bertft.checkpoints.weights import load_weights
 from spacy_bertft.errors import CheckpointError, SettingError, wrap_errors
 from spacy_bertft.models.encoder.module import BertModule, Layers, WindowSize
@@ -76,20 +81,70 @@ def load_bert(module: BertModule, checkpoint: Checkpoint) -> None:
         CheckpointError: Weights of the encoder are missing or misshapen.
     """
     prefix = f"{module.bert.base_model_prefix}."
-    weights = {rename_old(name).removeprefix(prefix): tensor for name, tensor in checkpoint.weights.items()}
+    with wrap_errors(f"transformers cannot convert the weights in {checkpoint.name}"):
+        weights = _convert_stored(module.bert, checkpoint.weights)
+    weights = {rename_old(name).removeprefix(prefix): tensor for name, tensor in weights.items()}
     own = module.bert.state_dict()
     if any(map(is_adapter, own)):
         weights = add_adapter_names(own, weights)
     load_weights(module.bert, weights, checkpoint.name)
 
 
-def find_unused(module: BertModule, names: Collection[str]) -> list[str]:
+def _convert_stored(bert: Any, weights: Weights) -> Weights:
+    """Convert weights of a family that transformers 5 stores in another form than it computes with."""
+    try:
+        from transformers.conversion_mapping import get_model_conversion_mapping
+    except ImportError:  # transformers 4
+        return weights
+    if not get_model_conversion_mapping(bert, add_legacy=False):
+        return weights
+    logging: Any = import_module("transformers.utils.logging")
+    level, has_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # what is missing, we report
+    logging.disable_progress_bar()
+    try:
+        kind: Any = type(bert)
+        made, report = kind.from_pretrained(None, config=bert.config, state_dict=weights, output_loading_info=True)
+    finally:
+        logging.set_verbosity(level)
+        if has_bar:
+            logging.enable_progress_bar()
+    return {name: tensor for name, tensor in made.state_dict().items() if name not in report["missing_keys"]}
+
+
+def convert_to_stored(model: Any, weights: Weights) -> Weights:
+    """Convert weights of a model of transformers to the form in which it stores them."""
+    try:
+        from transformers.core_model_loading import revert_weight_conversion
+    except ImportError:  # transformers 4
+        return weights
+    return dict(revert_weight_conversion(model, weights))
+
+
+def build_described(config: Any, task: Task) -> Any:
+    """Build transformers' model with a head for a task, without memory for its weights.
+
+    Args:
+        config: The configuration of an encoder of transformers.
+        task: What the head is for.
+    """
+    kind: Any = getattr(import_module("transformers"), str(find_class(config.to_dict(), task)))
+    with torch.device("meta"):
+        return kind(copy.deepcopy(config))
+
+
+def find_unused(module: BertModule, names: Collection[str], task: Task) -> list[str]:
     """Find the tensors of a checkpoint that are no weights of its encoder, though they may change what it computes.
 
     Args:
         module: The encoder.
         names: Names of tensors, without those of the head.
+        task: What its head is for.
     """
+    stored = {}
+    if find_class(module.bert.config.to_dict(), task):
+        described = build_described(module.bert.config, task)
+        stored = convert_to_stored(described, described.state_dict())
     prefix = f"{module.bert.base_model_prefix}."
     own = {name.replace(".base_layer.", ".") for name in module.bert.state_dict()}  # below an adapter
     ignored = getattr(module.bert, "_keys_to_ignore_on_load_unexpected", None) or ()
@@ -98,7 +153,7 @@ def find_unused(module: BertModule, names: Collection[str]) -> list[str]:
     has_prefix = any(name.startswith(prefix) for name in names)
 
     def is_used(name: str) -> bool:
-        if any(re.search(pattern, name) for pattern in ignored):
+        if name in stored or any(re.search(pattern, name) for pattern in ignored):
             return True
         inner = rename_old(name).removeprefix(prefix)
         return name.startswith(prefix) == has_prefix and (inner in own or _SPARE.match(inner) is not None)
@@ -152,7 +207,6 @@ def build_transformer(config: dict[str, Any], *, has_masked_head: bool = False) 
     Raises:
         CheckpointError: The family is no encoder of text, or has no such head, or its configuration makes no sense.
     """
-    from transformers import AutoModel
     from transformers.models.auto import modeling_auto
 
     family = config["model_type"]
@@ -170,5 +224,7 @@ def build_transformer(config: dict[str, Any], *, has_masked_head: bool = False) 
         described = configure_transformer(config)
         # The table gives the class alone; `from_config` of transformers 4 imports the configurations of all families.
         found = classes[type(described)]
-        has_choice = isinstance(found, tuple)  # Funnel has two models, and its configuration says which
-        return (AutoModel.from_config if has_choice else found)(described).float()
+        if isinstance(found, tuple):  # Funnel has two models; its heads for texts read the one without a decoder
+            has_no_decoder = find_task(config) == "text" or found[1].__name__ in (config.get("architectures") or ())
+            found = found[has_no_decoder]
+        return found(described).float()

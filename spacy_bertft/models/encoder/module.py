@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from spacy_bertft.checkpoints.heads import Activation, find_head_layout
+from spacy_bertft.checkpoints import Task
+from spacy_bertft.checkpoints.heads import HeadLayout, Pooling, describe_pooling, find_head_layout
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.trainable import count_layers, find_depth, is_adapter
 from spacy_bertft.models.runtime.attention import align_attention, speed_up_dropout
@@ -17,6 +18,9 @@ from spacy_bertft.models.runtime.layers import FusedLayers
 from spacy_bertft.tokens import PieceTokenizer
 
 Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "scalar_mix", "all"]
+
+# Families whose states depend on how far a text is padded: convolutions, Fourier transforms, sums of neighbours.
+_MIXES_PADDING = {"convbert", "fnet", "funnel", "nystromformer", "yoso"}
 
 
 def count_features(layers: Layers, width: int, n_layers: int) -> int:
@@ -106,6 +110,8 @@ class BertModule(torch.nn.Module):
         always_frozen: The depth below which parameters never learn.
         feature_width: Width of the features of a piece.
         has_types: Whether it knows segment ids.
+        may_pad: Whether a text that is padded has the states that it has alone.
+        least_pieces: To how many pieces a shorter text is padded, since the model cannot read it alone.
 
     Raises:
         SettingError: The encoder has too few layers for the features.
@@ -129,6 +135,9 @@ class BertModule(torch.nn.Module):
         # Some families know no segment ids, some only one.
         self.has_types = getattr(self.bert.config, "type_vocab_size", 0) > 1
         self.has_types &= "token_type_ids" in signature(self.bert.forward).parameters
+        self.may_pad = self.bert.config.model_type not in _MIXES_PADDING
+        n_blocks = len(getattr(self.bert.config, "block_sizes", ()))  # of Funnel, which halves a text after each
+        self.least_pieces = 2 ** (n_blocks - 1) + 1 if n_blocks else 1
         # MobileBERT puts the embeddings of three neighbours side by side: padding has to look like the end of a text.
         self._sees_neighbours = bool(getattr(self.bert.config, "trigram_input", False))
 
@@ -145,15 +154,15 @@ class BertModule(torch.nn.Module):
     @property
     def pooler(self) -> torch.nn.Linear | None:
         """The dense layer over the first piece that came with the checkpoint, if there is one."""
-        dense = getattr(getattr(self.bert, "pooler", None), "dense", None)
+        pooler = getattr(self.bert, "pooler", None)
+        dense = getattr(pooler, "dense", pooler)
         dense = getattr(dense, "base_layer", dense)  # below an adapter
         return dense if isinstance(dense, torch.nn.Linear) else None
 
-    @property
-    def head_activation(self) -> Activation:
-        """What follows the dense layer over the first piece in text classifiers of the family."""
-        layout = find_head_layout(self.bert.config.to_dict(), "text")
-        return "tanh" if layout is None else layout.activation
+    def find_head_layout(self, task: Task, pooling: Pooling = "cls") -> HeadLayout | None:
+        """Find the layers that heads of the family have, or None where they are not known."""
+        config = self.bert.config.to_dict()
+        return find_head_layout(config | describe_pooling(config, task, pooling), task)
 
     @property
     def learns(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -12,12 +12,12 @@ import torch
 from spacy.tokens import Doc
 from thinc.api import Model
 
-from spacy_bertft.checkpoints import Checkpoint, CheckpointHead, Task, Weights, read_head
-from spacy_bertft.checkpoints.heads import TASKS, find_head_layout
+from spacy_bertft.checkpoints import Checkpoint, CheckpointHead, Task, read_head
+from spacy_bertft.checkpoints.heads import TASKS, HeadLayout, Pooling, describe_pooling, find_head_layout
 from spacy_bertft.checkpoints.weights import load_weights, name_some
 from spacy_bertft.errors import CheckpointError, SettingError, ShapeError, UnsupportedError
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder, PretrainedModel
-from spacy_bertft.models.encoder.loading import find_unused
+from spacy_bertft.models.encoder.loading import build_described, convert_to_stored, find_unused
 from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output
 from spacy_bertft.models.encoder.trainable import merge_adapter
@@ -57,6 +57,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
     """
 
     size: str  # what the description of the head calls the number of its outputs
+    pooling: Pooling = "cls"  # which vector of a window it reads; heads for tokens read none
 
     def __init__(
         self,
@@ -163,12 +164,57 @@ def find_own_encoder(model: Any) -> PretrainedModel[Any] | None:
     return next((node for node in nodes if isinstance(node, PretrainedModel)), None)
 
 
-def make_linear(width: int, n_outputs: int) -> torch.nn.Linear:
+def make_linear(width: int, n_outputs: int, *, bias: bool = True) -> torch.nn.Linear:
     """Make a linear layer that starts as those of BERT's own heads do."""
-    linear = torch.nn.Linear(width, n_outputs)
+    linear = torch.nn.Linear(width, n_outputs, bias=bias)
     torch.nn.init.normal_(linear.weight, std=0.02)
-    torch.nn.init.zeros_(linear.bias)
+    if bias:
+        torch.nn.init.zeros_(linear.bias)
     return linear
+
+
+def read_layers(spec: dict[str, Any]) -> dict[str, Any]:
+    """Read from the description of a head what `HeadLayers` is given; not all of it was always stored."""
+    return {name: spec.get(name, default) for name, default in HeadLayout().spec.items()}
+
+
+class HeadLayers(torch.nn.Module):
+    """A linear layer from vectors to scores, with a dense layer before it if asked for.
+
+    Args:
+        width: Width of the vectors.
+        n_outputs: How many scores there are.
+        has_pooler: Whether a dense layer comes first.
+        activation: What follows that layer, by its name in transformers.
+        norm_eps: What the normalization after that adds to the variance; None for no normalization.
+        biases: Which of dense layer (`pooler`) and normalization (`norm`) have a bias.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        n_outputs: int,
+        *,
+        has_pooler: bool,
+        activation: str,
+        norm_eps: float | None,
+        biases: Sequence[str],
+    ) -> None:
+        from transformers.activations import ACT2FN
+
+        super().__init__()
+        self.pooler = make_linear(width, width, bias="pooler" in biases) if has_pooler else None
+        self.activate = ACT2FN[activation]
+        self.norm = None if norm_eps is None else torch.nn.LayerNorm(width, norm_eps, bias="norm" in biases)
+        self.linear = make_linear(width, n_outputs)
+
+    def forward(self, vectors: torch.Tensor, dropout_rate: float) -> torch.Tensor:
+        """Score, `(R, H)` → `(R, L)`."""
+        if self.pooler is not None:
+            vectors = self.activate(self.pooler(vectors))
+        if self.norm is not None:
+            vectors = self.norm(vectors)
+        return self.linear(torch.nn.functional.dropout(vectors, dropout_rate, training=dropout_rate > 0))
 
 
 def _get_lr_scale(head_lr_scale: float, module: torch.nn.Module, name: str) -> float:
@@ -205,17 +251,23 @@ def load_head(model: HeadModel[Any], head: CheckpointHead) -> None:
         SettingError: The model has no place for some of them, or its features are not those of the last layer.
         CheckpointError: The weights do not fit, or the checkpoint has more weights than its encoder and this head.
     """
-    module, source = model.module, model.find_source()
-    if not head.weights.keys() <= module.state_dict().keys():
-        raise SettingError("pooling", None, f"cls, for which the head of {head.name} was trained")
+    source = model.find_source()
+    if model.pooling != head.layout.pooling:
+        raise SettingError(
+            "pooling", model.pooling, f"{head.layout.pooling}, for which the head of {head.name} was trained"
+        )
     if source is not None and source.settings.layers != "last":
         raise SettingError("layers", source.settings.layers, f"last, for which the head of {head.name} was trained")
-    if source is not None and (unused := find_unused(source.module, head.others)):
+    if source is not None and (unused := find_unused(source.module, head.others, head.task)):
         raise CheckpointError(
             f"{head.name} has weights that neither its encoder nor its head uses: {name_some(unused)}. What its own "
             "code does with them cannot be computed here. If they are leftovers, load the checkpoint with transformers "
             "and save it again."
         )
+    # The layers are those of the head, whatever those of a new head over this encoder would be.
+    if read_layers(model.shim.spec) != head.layout.spec:
+        model.shim.attach(model.shim.spec | head.layout.spec)
+    module = model.module
     load_weights(module, module.state_dict() | head.weights, f"the head of {head.name}")
 
 
@@ -243,22 +295,24 @@ def export_checkpoint(model: HeadModel[Any], task: Task, name: str) -> Checkpoin
         )
     bert: BertModule = source.module
     spec = source.shim.spec
-    layout = find_head_layout(spec["config"], task)
+    config = spec["config"] | describe_pooling(spec["config"], task, model.pooling)
+    layout, family = find_head_layout(config, task), config["model_type"]
     if layout is None:
-        family = spec["config"]["model_type"]
+        raise UnsupportedError(f"{name}: no head of the family '{family}' that {TASKS[task].purpose} is known.")
+    if model.pooling != layout.pooling or read_layers(model.shim.spec) != layout.spec:
         raise UnsupportedError(
-            f"No head of the family '{family}' that {TASKS[task].purpose} is known, so {name} has none."
+            f"{name} has other layers before the scores than a head of the family '{family}' in transformers. "
+            f"Expected pooling = {layout.pooling}."
         )
+    made = build_described(bert.bert.config, task)
+    if type(made.base_model) is not type(bert.bert):
+        kinds = f"{type(bert.bert).__name__}, but {type(made).__name__} those of {type(made.base_model).__name__}"
+        raise UnsupportedError(f"{name} reads the states of {kinds}.")
     head = model.module.state_dict()
-    names = layout.find_names()
-    if not names.keys() <= head.keys():
-        raise UnsupportedError(
-            f"{name} has no layer between the first subword token and the scores, which every text classifier of "
-            "transformers has. Expected pooling = cls."
-        )
     encoder = merge_adapter(bert.bert) if spec.get("adapter") else bert.bert.state_dict()
-    prefix = bert.bert.base_model_prefix
-    # A pooler that the head of transformers has comes from our head, where it has learned.
-    weights: Weights = {f"{prefix}.{key}": each for key, each in encoder.items() if not key.startswith("pooler.")}
-    weights |= {theirs: head[ours] for ours, theirs in names.items()}
-    return Checkpoint(name, spec["config"], bert.tokenizer, weights)
+    weights = {f"{bert.bert.base_model_prefix}.{key}": each for key, each in encoder.items()}
+    # The pooler that BERT's head for texts has comes from our head, where it has learned; that for tokens has none.
+    weights |= {theirs: head[ours] for ours, theirs in layout.find_names().items()}
+    known = made.state_dict().keys()
+    weights = convert_to_stored(made, {key: each for key, each in weights.items() if key in known})
+    return Checkpoint(name, config, bert.tokenizer, weights)

@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 
-from spacy_bertft.checkpoints.heads import Activation
+from spacy_bertft.checkpoints.heads import HeadLayout, Pooling
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.states import Output
-from spacy_bertft.models.heads.head import BIAS_OF_NEW, HeadModel, check_width, make_linear
+from spacy_bertft.models.heads.head import BIAS_OF_NEW, HeadLayers, HeadModel, check_width, read_layers
 
-DocumentVector = Literal["cls", "first", "mean", "max"]
+_VECTORS: dict[Pooling, Output] = {"cls": "first", "first": "first", "mean": "mean", "max": "max", "mean_dense": "mean"}
 WindowScores = Literal["mean", "max", "first"]
 
 
@@ -26,7 +26,7 @@ class TextModel(HeadModel[NDArray[np.float32]]):
         pooling: The vector of a window: `"cls"` is the hidden state of its first subword token after a dense layer and
             the activation of the encoder's family (tanh for BERT), initialized from the checkpoint's own pooler where
             it has one, as in `BertForSequenceClassification`; `"first"` is that hidden state itself; `"mean"` and
-            `"max"` are taken over all its subword tokens.
+            `"max"` are taken over all its subword tokens; `"mean_dense"` is the mean after such a dense layer.
         windows: How the scores of the windows of a long text are combined: their `"mean"`, weighed by length, their
             `"max"`, or those of the `"first"` window.
         dropout: Rate of dropout on the vector; by default that of `[training]`.
@@ -45,15 +45,15 @@ class TextModel(HeadModel[NDArray[np.float32]]):
     def __init__(
         self,
         encoder: Encoder,
-        pooling: DocumentVector = "cls",
+        pooling: Pooling = "cls",
         windows: WindowScores = "mean",
         dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
         head_lr_scale: float = 1.0,
     ) -> None:
-        for setting, value, allowed in (("pooling", pooling, DocumentVector), ("windows", windows, WindowScores)):
+        for setting, value, allowed in (("pooling", pooling, Pooling), ("windows", windows, WindowScores)):
             if value not in get_args(allowed):
                 raise SettingError(setting, value, f"one of {', '.join(get_args(allowed))}")
-        self.vector: Output = "first" if pooling == "cls" else pooling
+        self.vector = _VECTORS[pooling]
         super().__init__(
             "text_classifier",
             encoder,
@@ -105,13 +105,10 @@ class TextModel(HeadModel[NDArray[np.float32]]):
             raise NotInitializedError("The text classifier has no labels. Initialize it through its component.")
         self.encoder.initialize(X)
         source = self.find_source()
-        spec = {
-            "width": self.encoder.get_dim("nO"),
-            "n_labels": self.n_labels,
-            "has_pooler": self.pooling == "cls",
-            "activation": source.module.head_activation if source else "tanh",
-        }
-        head: TextHead = self.shim.attach(spec)
+        has_pooler = self.pooling in ("cls", "mean_dense")
+        layout = source.module.find_head_layout("text", self.pooling) if source and has_pooler else None
+        layers = (layout or HeadLayout()).spec | {"has_pooler": has_pooler}
+        head: HeadLayers = self.shim.attach({"width": self.encoder.get_dim("nO"), "n_labels": self.n_labels, **layers})
         pooler = source.module.pooler if source else None
         if head.pooler is not None and pooler is not None and pooler.weight.shape == head.pooler.weight.shape:
             head.pooler.load_state_dict(pooler.state_dict())
@@ -139,29 +136,6 @@ class TextModel(HeadModel[NDArray[np.float32]]):
 
 
 build_text_classifier = TextModel  # the name of the architecture
-
-
-class TextHead(torch.nn.Module):
-    """A linear layer from a vector to label scores, with a pooler before it if asked for.
-
-    Args:
-        width: Width of the vector.
-        n_labels: How many labels there are.
-        has_pooler: Whether a dense layer comes first.
-        activation: What follows that layer.
-    """
-
-    def __init__(self, width: int, n_labels: int, *, has_pooler: bool, activation: Activation) -> None:
-        super().__init__()
-        self._activate = getattr(torch.nn.functional, activation)
-        self.pooler = make_linear(width, width) if has_pooler else None
-        self.linear = make_linear(width, n_labels)
-
-    def forward(self, vectors: torch.Tensor, dropout_rate: float) -> torch.Tensor:
-        """Score, `(W, H)` → `(W, L)`."""
-        if self.pooler is not None:
-            vectors = self._activate(self.pooler(vectors))
-        return self.linear(torch.nn.functional.dropout(vectors, dropout_rate, training=dropout_rate > 0))
 
 
 def softmax(scores: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -203,5 +177,5 @@ def combine_windows(
     return combined.index_add(0, index, scores * torch.from_numpy(share).to(scores)[:, None])
 
 
-def _build_head(spec: dict[str, Any]) -> TextHead:
-    return TextHead(**{"activation": "tanh", **spec})  # which was not always stored
+def _build_head(spec: dict[str, Any]) -> HeadLayers:
+    return HeadLayers(spec["width"], spec["n_labels"], **read_layers(spec))

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 
+from spacy_bertft.checkpoints.heads import HeadLayout
 from spacy_bertft.errors import CheckpointError, NotInitializedError, SettingError, TagError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
-from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
+from spacy_bertft.models.heads.head import HeadLayers, HeadModel, check_width, read_layers
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
 from spacy_bertft.tags.chain import SpanBatch, best_paths, find_spans
 from spacy_bertft.tags.divergence import chain_divergence, pad_chain
@@ -218,7 +219,9 @@ class TokenModel(HeadModel[TokenScores]):
         if not self.tags:
             raise NotInitializedError("The token classifier has no tags. Initialize it through its component.")
         self.encoder.initialize(X)
-        self.shim.attach({"width": self.encoder.get_dim("nO"), "n_tags": len(self.tags)})
+        source = self.find_source()
+        layout = (source.module.find_head_layout("token") if source else None) or HeadLayout()
+        self.shim.attach({"width": self.encoder.get_dim("nO"), "n_tags": len(self.tags), **layout.spec})
         self.set_dim("nO", len(self.tags), force=True)
 
     def score(self, docs: list[Doc], is_train: bool) -> tuple[TokenScores, Callable[[TokenGradient], list[Doc]]]:
@@ -230,8 +233,7 @@ class TokenModel(HeadModel[TokenScores]):
         check_width(head.linear, encoded.vectors["tokens"])
         vectors = encoded.vectors["tokens"].detach().requires_grad_(is_train)  # (A, H)
         with torch.set_grad_enabled(is_train):
-            dropped = torch.nn.functional.dropout(vectors, self.dropout_rate) if is_train else vectors
-            scores = head.linear(dropped)  # (A, L)
+            scores = head(vectors, self.dropout_rate if is_train else 0.0)  # (A, L)
         chains = self._get_chains()
         if self.decoder == "crf":
             steps = (getattr(head, name).detach().cpu().double().numpy() for name in LinearChain._fields)
@@ -254,18 +256,18 @@ class TokenModel(HeadModel[TokenScores]):
 build_token_classifier = TokenModel  # the name of the architecture
 
 
-class TokenHead(torch.nn.Module):
-    """A linear layer from states to tag scores, and the transition scores of a conditional random field.
+class TokenHead(HeadLayers):
+    """Layers from states to tag scores, and the transition scores of a conditional random field.
 
     Args:
         width: Width of the states.
         n_tags: How many tags there are.
         has_chain: Whether transitions are learned.
+        **layers: What comes before the linear layer.
     """
 
-    def __init__(self, width: int, n_tags: int, *, has_chain: bool) -> None:
-        super().__init__()
-        self.linear = make_linear(width, n_tags)
+    def __init__(self, width: int, n_tags: int, *, has_chain: bool, **layers: Any) -> None:
+        super().__init__(width, n_tags, **layers)
         if has_chain:
             # In this order the norm of all gradients is summed: another one changes the last bits of training.
             self.start = torch.nn.Parameter(torch.zeros(n_tags))
@@ -274,7 +276,7 @@ class TokenHead(torch.nn.Module):
 
 
 def _build_head(decoder: str, spec: dict[str, Any]) -> TokenHead:
-    return TokenHead(**spec, has_chain=decoder == "crf")
+    return TokenHead(spec["width"], spec["n_tags"], has_chain=decoder == "crf", **read_layers(spec))
 
 
 class _Chains(NamedTuple):
