@@ -134,7 +134,9 @@ class BertModule(torch.nn.Module):
         self.feature_width = count_features(layers, self.width, self.n_layers)
         # Some families know no segment ids, some only one.
         self.has_types = getattr(self.bert.config, "type_vocab_size", 0) > 1
-        self.has_types &= "token_type_ids" in signature(self.bert.forward).parameters
+        known = signature(self.bert.forward).parameters
+        self.has_types &= "token_type_ids" in known
+        self._has_mask = "attention_mask" in known  # FNet of transformers 4 has none
         self.may_pad = self.bert.config.model_type not in _MIXES_PADDING
         n_blocks = len(getattr(self.bert.config, "block_sizes", ()))  # of Funnel, which halves a text after each
         self.least_pieces = 2 ** (n_blocks - 1) + 1 if n_blocks else 1
@@ -221,8 +223,10 @@ class BertModule(torch.nn.Module):
     def _run(self, inputs: dict[str, Any], mask: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
         if self.has_types:
             inputs["token_type_ids"] = types
+        if self._has_mask:
+            inputs["attention_mask"] = mask
         has_all = self.layers != "last"
-        output = self.bert(**inputs, attention_mask=mask, output_hidden_states=has_all, return_dict=True)
+        output = self.bert(**inputs, output_hidden_states=has_all, return_dict=True)
         return select_states(output.hidden_states, self.layers) if has_all else output.last_hidden_state  # (W, P, F)
 
     def thaw(self, n_thawed: int) -> None:
