@@ -12,10 +12,12 @@ from typing import Any
 # For type checkers the same names are in `__init__.pyi`.
 _MODULES = {
     "annotate": "annotation.annotate",
+    "ask": "components.question_answering",
     "attribute": "explanation.explain",
     "calibrate": "evaluation.calibrate",
     "configure_adamw": "training.optimizer",
     "convert": "data.columns.convert",
+    "convert_questions": "data.questions",
     "convert_texts": "data.texts.convert",
     "evaluate": "evaluation.evaluate",
     "explain": "explanation.pipeline",

@@ -1,4 +1,4 @@
-"""A small random model of every class of transformers that classifies tokens or texts."""
+"""A small random model of every class of transformers that classifies tokens or texts, or answers questions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ NAMES = {
     "token": modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
     "text": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
 }
+SPAN_NAMES = modeling_auto.MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES
 _CLASSES = {
+    "span": modeling_auto.MODEL_FOR_QUESTION_ANSWERING_MAPPING,
     "token": modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
     "text": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
 }
-LABELS = {"token": ["O", "B-X", "I-X"], "text": ["film", "person", "other"]}
+LABELS = {"span": ["start", "end"], "token": ["O", "B-X", "I-X"], "text": ["film", "person", "other"]}
 
 # Classes of which no small model can be built here. Only these are left out; each is checked to be still like that.
 NOT_BUILT = {

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import spacy
 import srsly
+from every_class import make_model, save_model
 from planted_words import make_example, make_planted_pipeline, plant
 from small_checkpoints import make_checkpoint
 from spacy.cli import app as spacy_app
@@ -134,6 +135,8 @@ def shown(encoders, tmp_path_factory) -> Path:
     make_checkpoint(folder / "dslim" / "bert-base-NER", "bert", 3, **names)
     make_checkpoint(folder / "my" / "checkpoint", "bert", 3)
     make_checkpoint(folder / "my" / "cross-encoder", "bert", 2, "text")
+    save_model(make_model("bert", "span"), folder / "my" / "question-answering")
+    shutil.copyfile(ROOT / "tests" / "data" / "squad.json", folder / "dev-v2.0.json")
     for name in ("assets/movie", "assets/messages"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copyfile(ROOT / "configs" / "ner.cfg", folder / "ner.cfg")

@@ -29,7 +29,7 @@ class AnnotateSettings:
         shard_rows: A shard has at most so many rows,
         shard_mb: and so many megabytes of input, but for one row that is larger.
         max_chars: Longer texts are problems; None for the limit of the pipeline.
-        answers: What the pipeline finds, of `ents`, `cats`, `tags`, and the name of the column for it.
+        answers: What the pipeline finds, of `ents`, `cats`, `tags`, `answers`, and the name of the column for it.
         kinds: What is known of the columns of JSONL, where the output has a schema.
     """
 

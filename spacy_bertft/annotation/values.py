@@ -18,8 +18,9 @@ _DIGITS = 6  # of a probability
 
 
 def list_answers(nlp: Language) -> tuple[str, ...]:
-    """List what a pipeline predicts: `ents`, `cats`, `tags`, by what its components say that they assign."""
-    assigned = {attribute for name in nlp.pipe_names for attribute in nlp.get_pipe_meta(name).assigns}
+    """List what a pipeline predicts: `ents`, `cats`, `tags`, `answers`, by what its components say that they assign."""
+    metas = [nlp.get_pipe_meta(name) for name in nlp.pipe_names]
+    assigned = {attribute for meta in metas for attribute in (*meta.assigns, meta.factory)}
     return tuple(answer for answer, (attribute, _) in _ANSWERS.items() if attribute in assigned)
 
 
@@ -28,11 +29,12 @@ def read_answers(doc: Doc, answers: Mapping[str, str]) -> dict[str, Any]:
 
     Args:
         doc: The document.
-        answers: The column of each of `ents`, `cats`, `tags` that is wanted.
+        answers: The column of each of `ents`, `cats`, `tags`, `answers` that is wanted.
 
     Returns:
-        By column: entities and tags with their half-open range of characters; categories with their probabilities. An
-        entity that no component of ours has predicted has the score None.
+        By column: entities, tags and answers with their half-open range of characters; categories with their
+        probabilities. An entity that no component of ours has predicted has the score None. A document that is no pair
+        of texts has None for answers.
     """
     return {column: _ANSWERS[answer][1](doc) for answer, column in answers.items()}
 
@@ -57,11 +59,25 @@ def _read_tags(doc: Doc) -> list[dict[str, Any]]:
     ]
 
 
-# What a component says that it assigns, and how it is read.
+def _read_answers(doc: Doc) -> list[dict[str, Any]] | None:
+    groups = [group for group in doc.spans.values() if "no_answer" in group.attrs]
+    return (
+        None
+        if not groups
+        else [
+            {"start": span.start_char, "end": span.end_char, "text": span.text, "score": round(score, _DIGITS)}
+            for group in groups
+            for span, score in zip(group, group.attrs["scores"], strict=True)
+        ]
+    )
+
+
+# What a component says that it assigns, or its factory, and how it is read.
 _ANSWERS: dict[str, tuple[str, Callable[[Doc], Any]]] = {
     "ents": ("doc.ents", _read_ents),
     "cats": ("doc.cats", _read_cats),
     "tags": ("token.tag", _read_tags),
+    "answers": ("bert_qa", _read_answers),
 }
 
 

@@ -141,6 +141,9 @@ def _list_types(pyarrow: Any) -> dict[str, Any]:
         "bool": pyarrow.bool_(),
         "ents": pyarrow.list_(entity),
         "cats": pyarrow.map_(pyarrow.string(), pyarrow.float64()),
+        "answers": pyarrow.list_(
+            pyarrow.struct([*start_end, ("text", pyarrow.string()), ("score", pyarrow.float64())])
+        ),
         "tags": pyarrow.list_(pyarrow.struct([*start_end, ("tag", pyarrow.string())])),
     }
 

@@ -13,7 +13,7 @@ from spacy_bertft.checkpoints.source import find_checkpoint_dir
 from spacy_bertft.checkpoints.weights import Weights, list_weights, read_weights
 from spacy_bertft.errors import CheckpointError, format_count
 
-Task = Literal["token", "text"]
+Task = Literal["token", "text", "span"]
 Pooling = Literal["cls", "first", "mean", "max", "mean_dense"]
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
@@ -87,6 +87,16 @@ _TOKEN_HEADS = {
     "modernbert": _PREDICTION,
     "openai_privacy_filter": HeadLayout("score"),
 }
+# Longformer attends from every piece of a question; BigBird and Splinter have other layers; those of which
+# transformers gives other logits to a text that is padded were not compared.
+_SPAN_FAMILIES = frozenset(
+    {
+        *("albert", "bert", "bloom", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert", "electra"),
+        *("ernie", "falcon", "gpt2", "gpt_neo", "gpt_neox", "ibert", "luke", "megatron-bert", "mobilebert", "mpnet"),
+        *("mpt", "rembert", "roberta", "roberta-prelayernorm", "roformer", "xlm-roberta", "xlm-roberta-xl"),
+    }
+)
+_BOUNDS = ("start", "end")  # the outputs of a head that answers questions
 _ROBERTA = HeadLayout("classifier.out_proj", "classifier.dense")
 _DEBERTA = HeadLayout("classifier", "pooler.dense", "gelu", "pooler_hidden_act")
 _TEXT_HEADS = {
@@ -145,6 +155,12 @@ TASKS: dict[Task, TaskKind] = {
         _TOKEN_HEADS,
     ),
     "text": TaskKind("SEQUENCE_CLASSIFICATION", "text-classification", "classifies texts", _TEXT_HEADS),
+    "span": TaskKind(
+        "QUESTION_ANSWERING",
+        "question-answering",
+        "answers questions",
+        {**dict.fromkeys(_SPAN_FAMILIES, HeadLayout("qa_outputs")), "modernbert": _PREDICTION},
+    ),
 }
 
 
@@ -304,7 +320,9 @@ def _make_head(
     shape = weights["linear.bias"].shape
     if len(shape) != 1:
         raise CheckpointError(f"The head of {name} has a bias of shape {tuple(shape)}. Expected one number per label.")
-    labels = _read_labels(name, config, shape[0])
+    if task == "span" and shape[0] != len(_BOUNDS):
+        raise CheckpointError(f"The head of {name} has {shape[0]} outputs. Expected 2, for start and end of an answer.")
+    labels = _BOUNDS if task == "span" else _read_labels(name, config, shape[0])
     return CheckpointHead(name, task, labels, problem_type, layout, weights, others)
 
 
@@ -313,7 +331,7 @@ def _raise_unnamed(name: str, config: Mapping[str, Any], layout: HeadLayout) -> 
     raise CheckpointError(
         f"The config.json of {name} has architectures = {json.dumps(config.get('architectures'))}, which does not say "
         f"what the layer {layout.linear} is for. Expected {classes}; correct the field, or import the checkpoint with "
-        "--factory bert_ner, bert_tagger, bert_textcat, bert_textcat_multilabel or bert_regressor."
+        "--factory bert_ner, bert_tagger, bert_textcat, bert_textcat_multilabel, bert_regressor or bert_qa."
     )
 
 

@@ -55,7 +55,7 @@ def _choose_conversion(given: dict[str, Any]) -> int:
         raise SettingError("number_columns", None, "the columns of the numbers with --as numbers")
     if kind == "cats" and "number_columns" in given:
         raise SettingError("number_columns", given["number_columns"], "no such option with --as cats")
-    return int(kind in ("cats", "numbers"))
+    return {"cats": 1, "numbers": 1, "qa": 2}.get(kind, 0)
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,15 @@ COMMANDS = (
     Command(
         "convert",
         "Data",
-        ["data.columns.convert:convert", "data.texts.convert:convert_texts"],
+        ["data.columns.convert:convert", "data.texts.convert:convert_texts", "data.questions:convert_questions"],
         uses_gpu=False,
         prepare=_choose_conversion,
-        panels=["Column files (--as ents or tags)", "Labelled texts (--as cats or numbers)"],
-        kinds=("ents", "tags", "cats", "numbers"),
+        panels=[
+            "Column files (--as ents or tags)",
+            "Labelled texts (--as cats or numbers)",
+            "Questions (--as qa)",
+        ],
+        kinds=("ents", "tags", "cats", "numbers", "qa"),
     ),
     Command("stats", "Data", ["cli.functions:stats"], uses_gpu=False),
     Command("debug-data", "Data", ["cli.functions:debug_data"], uses_gpu=False, show=lambda *_: None),

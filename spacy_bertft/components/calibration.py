@@ -12,12 +12,18 @@ from spacy.util import minibatch
 
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import run_component
+from spacy_bertft.components.question_answering import BertQa
 from spacy_bertft.components.text_classifier import TextClassifier
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.errors import SettingError
-from spacy_bertft.training.calibration import CalibrationData, fit_temperature, join_calibration_data
+from spacy_bertft.training.calibration import (
+    CalibrationData,
+    fit_no_answer_threshold,
+    fit_temperature,
+    join_calibration_data,
+)
 
-CalibratedComponent = BertNer | TextClassifier
+CalibratedComponent = BertNer | TextClassifier | BertQa
 
 
 def find_shown(nlp: Language) -> dict[str, BertNer | TextComponent]:
@@ -53,6 +59,8 @@ def collect_calibration_data(nlp: Language, examples: Iterable[Example]) -> dict
 def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, CalibrationData]:
     """Fit the temperature of every component with probabilities, on documents that it was not trained on.
 
+    Where some questions have an answer and some have none, the threshold of `bert_qa` is fitted too.
+
     Args:
         nlp: A trained pipeline.
         examples: With gold annotation. Their predicted documents are annotated.
@@ -63,6 +71,9 @@ def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, Calibrati
     collected = collect_calibration_data(nlp, examples)
     for name, pipe in find_calibrated(nlp).items():
         pipe.cfg["temperature"] = fit_temperature(collected[name])
+        threshold = fit_no_answer_threshold(collected[name], pipe.cfg["temperature"])
+        if threshold is not None:
+            pipe.cfg["threshold"] = threshold
     return collected
 
 

@@ -79,6 +79,10 @@ class BertComponent(RehearsingPipe):
     ) -> None:
         """Raise where it is not clear which gold annotation is for this component and which for another one."""
 
+    def _needs_head(self, get_examples: Callable[[], Iterable[Example]]) -> bool:
+        """Tell whether the examples teach nothing, so that only the head of a checkpoint can be taken."""
+        return not self.labels
+
     def list_predictions(self, source: Doc | Example) -> list[Prediction]:
         """List what the component says of a document.
 
@@ -94,6 +98,11 @@ class BertComponent(RehearsingPipe):
     def labels(self) -> tuple[str, ...]:
         """The labels that the component can give."""
         return tuple(self.cfg["labels"])
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """The outputs of the head, in order."""
+        return self.labels
 
     label_data = labels  # as `spacy init labels` writes them
 
@@ -170,7 +179,7 @@ class BertComponent(RehearsingPipe):
                 labels = self.find_labels(get_examples())
             for label in labels:
                 self._add_label(label)
-            if not self.labels:
+            if self._needs_head(get_examples):
                 self.take_head(self._find_head())
             self._set_outputs(get_examples)
             self.model.initialize()

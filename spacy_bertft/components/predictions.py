@@ -25,7 +25,7 @@ from spacy.training import Example
 
 from spacy_bertft.tags.schemes import TagSpan
 
-Kind = Literal["entity", "tag", "category", "number"]
+Kind = Literal["entity", "tag", "category", "number", "answer"]
 
 # `(n,)` probabilities and `(n,)` verdicts, of predictions of which the annotation says something.
 Judged = tuple[NDArray[np.float64], NDArray[np.bool_]]
@@ -37,16 +37,16 @@ class Prediction:
 
     Attributes:
         component: Name of the component in the pipeline.
-        kind: What it is about: `entity`, `tag`, `category` or `number`.
-        label: The label; `""` for a token that got no tag.
-        start: First token; None for a category or a number.
-        end: One past the last token; None for a category or a number.
+        kind: What it is about: `entity`, `tag`, `category`, `number` or `answer`.
+        label: The label; `""` for a token that got no tag, and for a question without an answer.
+        start: First token; None for a category or a number, and for a question without an answer.
+        end: One past the last token; None likewise.
         prob: The probability of the label; None for a tag or a number, which have none.
         is_predicted: False only for a category that may hold together with others and is below the threshold: the
             prediction is that the label does not hold.
         gold: The label that the gold annotation has there: for an entity that with the same bounds, for categories that
-            exclude each other the gold one, which may be unknown to the pipeline. `""` if it is known that there is
-            none, None if nothing is known.
+            exclude each other the gold one, which may be unknown to the pipeline; the text of a gold answer. `""` if it
+            is known that there is none, None if nothing is known.
         is_correct: Whether prediction and gold annotation agree; None if nothing is known.
         overlaps: The gold entities that share a token with an entity.
         value: The predicted number; None for anything else.

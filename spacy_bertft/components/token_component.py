@@ -62,6 +62,12 @@ class TokenComponent(BertComponent):
         """
         raise NotImplementedError
 
+    @property
+    def outputs(self) -> Sequence[str]:
+        """The tags that the head has scores for, in order."""
+        tags: list[str] = self.model.tags
+        return tags
+
     # spaCy's verbs.
 
     def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:

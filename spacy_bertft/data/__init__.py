@@ -1,15 +1,16 @@
 """Files ↔ Docs: rows, column files and labelled texts in; `.spacy` files, examples for training and statistics out.
 
-`files` opens what is read, `rows` reads every text file line by line or row by row, and `records` names the values of a
-row. `columns` reads BIO and CoNLL files, `texts` reads labelled texts; neither knows the other. `conversion` writes the
-parts that `split` makes. `unlabelled` reads texts without labels. `stats` measures a corpus, and `histogram` draws it.
-Nothing here knows models or components.
+`files` opens what is read, `rows` reads every text file line by line or row by row, and `records` names the values of
+a row. `columns` reads BIO and CoNLL files, `texts` reads labelled texts, `questions` SQuAD's JSON; none knows another.
+`conversion` writes the parts that `split` makes. `unlabelled` reads texts without labels. `stats` measures a corpus,
+and `histogram` draws it. Nothing here knows models or components.
 """
 
 from spacy_bertft.data.columns.convert import ColumnReport, convert
 from spacy_bertft.data.columns.reader import configure_column_corpus
 from spacy_bertft.data.conversion import ConversionReport, PartReport
 from spacy_bertft.data.histogram import draw_lengths
+from spacy_bertft.data.questions import QuestionReport, convert_questions
 from spacy_bertft.data.stats import CorpusStats, measure_corpus
 from spacy_bertft.data.texts.convert import TextReport, convert_texts
 
@@ -18,9 +19,11 @@ __all__ = [
     "ConversionReport",
     "CorpusStats",
     "PartReport",
+    "QuestionReport",
     "TextReport",
     "configure_column_corpus",
     "convert",
+    "convert_questions",
     "convert_texts",
     "draw_lengths",
     "measure_corpus",

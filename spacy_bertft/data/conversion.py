@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import spacy
 from spacy.language import Language
@@ -58,6 +59,8 @@ class ConversionReport:
     n_lines_left_out: Mapping[str, int] = field(default_factory=dict)
     n_byte_order_marks: int = 0
 
+    _unit: ClassVar[str] = "line"  # what was read
+
     @property
     def parts(self) -> tuple[PartReport, ...]:
         """The outputs, one to three."""
@@ -102,7 +105,7 @@ class ConversionReport:
     def format_notes(self) -> str:
         """Format the rest in one line: what was read, changed and left out."""
         notes = [
-            f"{format_count(self.n_lines, 'line')} of {format_count(len(self.paths), 'file')} read",
+            f"{format_count(self.n_lines, self._unit)} of {format_count(len(self.paths), 'file')} read",
             *self._list_notes(),
             *([f"byte order marks removed: {self.n_byte_order_marks:,}"] if self.n_byte_order_marks else []),
             f"left out: {format_left_out(self.n_lines_left_out)}",

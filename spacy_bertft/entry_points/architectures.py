@@ -10,6 +10,7 @@ from spacy_bertft.errors import RequirementError
 _ARCHITECTURES = {
     "build_bert_encoder": ("models.encoder.build", "spacy-bertft.BertEncoder.v1"),
     "build_listener": ("models.encoder.tok2vec", "spacy-bertft.Listener.v1"),
+    "build_question_answering": ("models.heads.question", "spacy-bertft.QuestionAnswering.v1"),
     "build_shared_encoder": ("models.encoder.listener", "spacy-bertft.SharedEncoder.v1"),
     "build_text_classifier": ("models.heads.text", "spacy-bertft.TextClassifier.v1"),
     "build_tok2vec": ("models.encoder.tok2vec", "spacy-bertft.Tok2Vec.v1"),

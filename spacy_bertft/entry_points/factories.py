@@ -22,6 +22,7 @@ from spacy_bertft.errors import SettingError
 if TYPE_CHECKING:
     from spacy_bertft.components.encoder import BertEncoderPipe
     from spacy_bertft.components.ner import BertNer
+    from spacy_bertft.components.question_answering import BertQa
     from spacy_bertft.components.regressor import BertRegressor
     from spacy_bertft.components.tagger import BertTagger
     from spacy_bertft.components.text_classifier import TextClassifier
@@ -60,6 +61,12 @@ TEXT_MODEL = {
     # Not mean, as in the recipes: so a component without labels can take the head of its checkpoint.
     "pooling": "cls",
     "windows": "mean",
+    "dropout": None,
+    "head_lr_scale": 10.0,
+}
+QUESTION_MODEL = {
+    "@architectures": "spacy-bertft.QuestionAnswering.v1",
+    "encoder": ENCODER,
     "dropout": None,
     "head_lr_scale": 10.0,
 }
@@ -242,6 +249,54 @@ def make_bert_regressor(
         SettingError: `model` is no text classifier.
     """
     return _make(nlp, name, model, "regressor:BertRegressor", scorer=scorer, means=[], deviations=[])
+
+
+@Language.factory(
+    "bert_qa",
+    assigns=["doc.spans"],
+    default_config={
+        "model": QUESTION_MODEL,
+        "spans_key": "answers",
+        "max_answer_tokens": 30,
+        "n_best": 1,
+        "scorer": {"@scorers": "spacy-bertft.answer_scorer.v1"},
+    },
+    default_score_weights={
+        "qa_f1": 1.0,
+        **dict.fromkeys(("qa_em", "qa_has_answer_em", "qa_has_answer_f1", "qa_no_answer_acc", "qa_support")),
+    },
+)
+def make_bert_qa(
+    nlp: Language,
+    name: str,
+    model: Model[Any, Any],
+    spans_key: str,
+    max_answer_tokens: int,
+    n_best: int,
+    scorer: Optional[Scorer],  # noqa: UP045
+) -> "BertQa":
+    """Make the component that answers questions.
+
+    Args:
+        nlp: The pipeline.
+        name: Name of the component.
+        model: A head that answers questions.
+        spans_key: The group in `doc.spans` that the answers are in, of gold documents too.
+        max_answer_tokens: Most tokens of an answer.
+        n_best: How many of the most likely answers are written; spans that overlap are different ones.
+        scorer: Scores a batch of examples.
+
+    Raises:
+        SettingError: A setting is outside what is allowed.
+    """
+    for setting, value in (("max_answer_tokens", max_answer_tokens), ("n_best", n_best)):
+        if value < 1:
+            raise SettingError(setting, value, "a number above 0")
+    if not spans_key or spans_key == "text_pair":
+        raise SettingError("spans_key", spans_key, "a name other than text_pair, which holds question and context")
+    settings = {"spans_key": spans_key, "max_answer_tokens": max_answer_tokens, "n_best": n_best}
+    by_weights = {"temperature": 1.0, "threshold": None}
+    return _make(nlp, name, model, "question_answering:BertQa", scorer=scorer, **settings, **by_weights)
 
 
 @Language.factory("bert_encoder", default_config={"model": ENCODER})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from spacy_bertft.components.calibration import CalibratedComponent, collect_cal
 from spacy_bertft.components.calibration import calibrate as fit
 from spacy_bertft.components.inputs import check_data, read_examples, read_inputs
 from spacy_bertft.components.pipelines import check_replaceable_pipeline, copy_pipeline_dir, find_pipeline_dir
+from spacy_bertft.components.question_answering import BertQa
 from spacy_bertft.errors import SettingError
 from spacy_bertft.evaluation.charts import draw_calibration
 from spacy_bertft.evaluation.reliability import Confidence, measure_confidence
@@ -33,11 +34,13 @@ class CalibrationReport:
         path: The pipeline.
         figures: Of every component, on the documents that it was fitted on and on those given to test it.
         not_fitted: Components whose predictions were all correct or all wrong, or that made none.
+        thresholds: By component, from which probability of no answer on a question gets none.
     """
 
     path: Path
     figures: tuple[Confidence, ...]
     not_fitted: tuple[str, ...]
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def format_rows(self) -> Rows:
         """Lay out the figures: expected calibration error (ECE) in percent and log loss in nats, before and after.
@@ -49,6 +52,8 @@ class CalibrationReport:
 
     def __str__(self) -> str:
         notes = [f"{self.path}: its probabilities are calibrated now; its predictions are the same."]
+        for name, threshold in self.thresholds.items():
+            notes.append(f"{name} gives no answer from a probability of {threshold:.3f} on that there is none.")
         if self.not_fitted:
             names = ", ".join(self.not_fitted)
             notes.append(f"Left as trained, since not both correct and wrong predictions were found: {names}.")
@@ -94,7 +99,9 @@ def calibrate(
     nlp, examples = read_inputs(pipeline, dev_path)
     pipes = find_calibrated(nlp)
     if not pipes:
-        raise SettingError("pipeline", str(pipeline), "one with bert_ner, bert_textcat or bert_textcat_multilabel")
+        raise SettingError(
+            "pipeline", str(pipeline), "one with bert_ner, bert_textcat, bert_textcat_multilabel or bert_qa"
+        )
     earlier = {name: pipe.cfg["temperature"] for name, pipe in pipes.items()}
     by_path = {Path(dev_path): fit(nlp, examples)}
     if test_path is not None:
@@ -107,7 +114,12 @@ def calibrate(
     )
     _write(find_pipeline_dir(nlp), target, pipes)
     not_fitted = tuple(name for name, answers in by_path[Path(dev_path)].items() if not may_fit(answers))
-    report = CalibrationReport(target, figures, not_fitted)
+    thresholds = {
+        name: pipe.cfg["threshold"]
+        for name, pipe in pipes.items()
+        if isinstance(pipe, BertQa) and pipe.cfg["threshold"] is not None
+    }
+    report = CalibrationReport(target, figures, not_fitted, thresholds)
     if plot_path is not None and figures:
         tables = [Table(report.format_rows()), *(_tabulate(one) for one in figures)]
         shown = "Reliability before and after; precision and recall by min_score"

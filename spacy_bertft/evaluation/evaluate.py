@@ -24,9 +24,11 @@ from spacy_bertft.components.category_scores import UnknownLabelsWarning
 from spacy_bertft.components.inputs import read_inputs
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import hash_training
+from spacy_bertft.components.question_answering import BertQa
 from spacy_bertft.components.regressor import BertRegressor
 from spacy_bertft.components.tagger import BertTagger
 from spacy_bertft.errors import SettingError, format_count
+from spacy_bertft.evaluation.answers import measure_answers
 from spacy_bertft.evaluation.bootstrap import Resampling
 from spacy_bertft.evaluation.categories import IS_EXCLUSIVE_BY_FACTORY, measure_categories, override_threshold
 from spacy_bertft.evaluation.charts import draw_panels, plan_f1, plan_matrix
@@ -44,6 +46,9 @@ _N_DRAWN = 25  # as `spacy evaluate` draws
 _NAMES = {
     "ents_token_f": "token-level micro F1 over all tags",
     "tag_acc": "tag accuracy",
+    "qa_em": "exact match",
+    "qa_f1": "F1 of answers",
+    "qa_no_answer_acc": "accuracy on questions without an answer",
     "pos_acc": "part-of-speech accuracy",
 }
 
@@ -105,7 +110,7 @@ def evaluate(
 
     Entities: precision, recall and F1 by label, where both ends have to be correct, and the token-level F1. Tags:
     accuracy. Categories: figures by label, and the confusion matrix. Numbers: Pearson's and Spearman's correlation,
-    and the mean squared error.
+    and the mean squared error. Answers: exact match and F1, as SQuAD counts them.
 
     Args:
         pipeline: A trained pipeline: its directory, or its name if it is installed.
@@ -203,6 +208,8 @@ def _measure(nlp: Language, name: str, examples: Sequence[Example], n_errors: in
     if isinstance(pipe, BertNer):
         others = {label for _, each in nlp.pipeline if isinstance(each, BertNer) for label in each.labels}
         return measure_entities(name, pipe, examples, others - set(pipe.labels), n_errors)
+    if isinstance(pipe, BertQa):
+        return measure_answers(name, pipe, examples, n_errors)
     if isinstance(pipe, BertTagger):
         return measure_tags(name, pipe, examples)
     if isinstance(pipe, BertRegressor):

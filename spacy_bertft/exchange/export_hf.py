@@ -91,7 +91,7 @@ def export_hf(
     if isinstance(pipe, BertRegressor):
         pipe.fold_scale()
     checkpoint = export_checkpoint(pipe.model, pipe.task, name)
-    outputs: Sequence[str] = pipe.model.tags if isinstance(pipe.model, TokenModel) else pipe.labels
+    outputs: Sequence[str] = pipe.outputs
     fields = describe_head(checkpoint.config, pipe.task, outputs, pipe.problem_type)
     checkpoint = Checkpoint(name, checkpoint.config | fields, checkpoint.tokenizer, checkpoint.weights)
     notes = _list_notes(nlp, name, pipe)

@@ -17,7 +17,7 @@ from spacy_bertft.errors import CheckpointError, SettingError, TagError, format_
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.tags.grammar import SchemeName, normalize_tags, parse_tag_scheme
 
-Factory = Literal["bert_ner", "bert_tagger", "bert_textcat", "bert_textcat_multilabel", "bert_regressor"]
+Factory = Literal["bert_ner", "bert_tagger", "bert_textcat", "bert_textcat_multilabel", "bert_regressor", "bert_qa"]
 # What each factory classifies, and how its component is called.
 _FACTORIES: dict[str, tuple[Task, str]] = {
     "bert_ner": ("token", "ner"),
@@ -25,6 +25,7 @@ _FACTORIES: dict[str, tuple[Task, str]] = {
     "bert_textcat": ("text", "textcat"),
     "bert_textcat_multilabel": ("text", "textcat"),
     "bert_regressor": ("text", "regressor"),
+    "bert_qa": ("span", "qa"),
 }
 
 
@@ -51,6 +52,11 @@ class ImportReport:
     never: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if _FACTORIES[self.factory][0] == "span":
+            return (
+                f"{self.checkpoint} → {self.path}: {self.factory}. It finds an answer to every question, until "
+                "`spacy-bertft calibrate` is given questions of which some have none."
+            )
         scheme = f" in the scheme {self.scheme}" if self.scheme else ""
         kind = "numbers" if self.factory == "bert_regressor" else "categories"
         if _FACTORIES[self.factory][0] == "token":
@@ -71,14 +77,14 @@ def import_hf(
 ) -> ImportReport:
     """Make a spaCy pipeline of a Hugging Face checkpoint: its encoder, its head, its labels, its tokenizer.
 
-    The component is called `ner`, `tagger`, `textcat` or `regressor`.
+    The component is called `ner`, `tagger`, `textcat`, `regressor` or `qa`.
 
     Args:
-        checkpoint: A directory or hub id with a head that classifies tokens or texts.
+        checkpoint: A directory or hub id with a head that classifies tokens or texts, or answers questions.
         output_dir: The pipeline directory to write. An earlier pipeline there is replaced, anything else is an error.
         lang: Language code of the pipeline.
         factory: The factory of the component: bert_ner, bert_tagger, bert_textcat, bert_textcat_multilabel or
-            bert_regressor; by default the one that fits the head.
+            bert_regressor or bert_qa; by default the one that fits the head.
         labels: New names for the outputs: all of them in order (O,PER,LOC), or some (LABEL_0=O,LABEL_1=PER). A tag
             named - is never predicted (O,PER,- or X=-).
         scheme: The tag scheme: bio, iob1, biluo, bioes or bare (no prefixes); by default what the tags look like.
@@ -98,6 +104,8 @@ def import_hf(
     tag_scheme = None if scheme is None else parse_tag_scheme(scheme)
     head = _read_head(checkpoint, factory)
     if labels is not None:
+        if head.task == "span":
+            raise SettingError("labels", labels, "none, since bert_qa has no labels")
         head = head.rename(labels)
     factory = factory or _choose_factory(head)
     if tag_scheme is not None and factory != "bert_ner":
@@ -119,8 +127,8 @@ def import_hf(
             f"tags of one scheme, or --labels '{error.tag}={NEVER}' for a tag that is never to be predicted: {error}",
         ) from error
     nlp.initialize()
-    if pairs:
-        if head.task != "text":
+    if pairs or head.task == "span":
+        if head.task == "token":
             raise SettingError("pairs", pairs, f"a head that classifies texts, but this is one for {factory}")
         nlp.add_pipe("text_pair", first=True)
     with replace_folder_when_done(output_dir) as temporary_dir:
@@ -156,6 +164,8 @@ def _read_head(checkpoint: str, factory: str | None) -> CheckpointHead:
 
 
 def _choose_factory(head: CheckpointHead) -> Factory:
+    if head.task == "span":
+        return "bert_qa"
     if head.task == "text":
         if head.problem_type is None and len(head.labels) == 1:
             expected = "bert_regressor if the single output is a number, bert_textcat_multilabel if it is a logit"

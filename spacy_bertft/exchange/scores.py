@@ -19,6 +19,8 @@ _METRICS = {
     "ents_r": ("recall", "entity recall"),
     "ents_f": ("f1", "entity F1"),
     "tag_acc": ("accuracy", "tag accuracy"),
+    "qa_em": ("exact_match", "exact match"),
+    "qa_f1": ("f1", "F1 over the words of answers"),
     "cats_accuracy": ("accuracy", "accuracy"),
     "cats_micro_f": ("f1", "micro F1"),
     "cats_macro_f": ("f1", "macro F1"),
@@ -26,7 +28,7 @@ _METRICS = {
     "numbers_spearman": ("spearmanr", "Spearman correlation"),
 }
 _NO_SHARES = ("numbers_mse",)
-_PREFIXES = {"bert_ner": "ents_", "bert_tagger": "tag_", "bert_regressor": "numbers_"}
+_PREFIXES = {"bert_ner": "ents_", "bert_qa": "qa_", "bert_regressor": "numbers_", "bert_tagger": "tag_"}
 
 
 def read_scores(path: Path | str, nlp: Language) -> dict[str, Any]:

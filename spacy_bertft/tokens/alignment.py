@@ -55,9 +55,17 @@ def take_ranges(lengths: Ints, index: Ints) -> Ints:
         >>> take_ranges(np.array([2, 0, 3]), np.array([2, 0])).tolist()
         [2, 3, 4, 0, 1]
     """
-    taken = lengths[index]
-    shift = (np.cumsum(lengths) - lengths)[index] - (np.cumsum(taken) - taken)
-    return np.arange(taken.sum()) + np.repeat(shift, taken)
+    return join_ranges((np.cumsum(lengths) - lengths)[index], lengths[index])
+
+
+def join_ranges(starts: Ints, lengths: Ints) -> Ints:
+    """List the elements of ranges, one range after the other.
+
+    Example:
+        >>> join_ranges(np.array([2, 7]), np.array([3, 1])).tolist()
+        [2, 3, 4, 7]
+    """
+    return np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
 
 
 class TokenBatch(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,15 +14,49 @@ from spacy_bertft.tokens.tokenizer import PieceTokenizer
 Range = tuple[int, int]
 
 
-def encode_pairs(
-    tokenizer: PieceTokenizer, texts: Sequence[str], pairs: Sequence[tuple[Range, Range] | None], size: int
-) -> tuple[PieceBatch, Ints, Ints]:
+class Halves(NamedTuple):
+    """Single texts, and the halves of pairs.
+
+    Attributes:
+        pieces: Their pieces, with offsets into the whole texts.
+        owner: `(H,)` the text of each.
+        second: `(Q,)` which of them are second halves; the one before is the first half.
+    """
+
+    pieces: PieceBatch
+    owner: Ints
+    second: Ints
+
+
+def encode_halves(
+    tokenizer: PieceTokenizer, texts: Sequence[str], pairs: Sequence[tuple[Range, Range] | None]
+) -> Halves:
     """Tokenize texts, the two halves of a pair separately.
 
     Args:
         tokenizer: Cuts the texts.
         texts: Single texts, and pairs in one string.
         pairs: For each, the characters of its two halves; None for a single text.
+    """
+    halves = [(index, half) for index, text in enumerate(texts) for half in pairs[index] or [(0, len(text))]]
+    owner = np.array([index for index, _ in halves], dtype=np.intp)
+    second = np.flatnonzero(owner[1:] == owner[:-1]) + 1
+    return Halves(encode_ranges(tokenizer, texts, halves), owner, second)
+
+
+def encode_pairs(
+    tokenizer: PieceTokenizer, texts: Sequence[str], pairs: Sequence[tuple[Range, Range] | None], size: int
+) -> tuple[PieceBatch, Ints, Ints]:
+    """Tokenize texts, and truncate pairs; see `encode_halves` and `fit_halves`."""
+    return fit_halves(encode_halves(tokenizer, texts, pairs), len(texts), size)
+
+
+def fit_halves(halves: Halves, n_texts: int, size: int) -> tuple[PieceBatch, Ints, Ints]:
+    """Truncate pairs that are too long.
+
+    Args:
+        halves: Single texts, and the halves of pairs.
+        n_texts: How many texts they are of.
         size: Pieces that a pair may have, special pieces left out. What is too long loses pieces from the longer half
             first.
 
@@ -29,19 +64,16 @@ def encode_pairs(
         The pieces, with offsets into the whole texts; `(B,)` pieces of the first half of each, −1 for a single text;
         and `(B,)` how many pieces each has lost.
     """
-    halves = [(index, half) for index, text in enumerate(texts) for half in pairs[index] or [(0, len(text))]]
-    pieces = encode_ranges(tokenizer, texts, halves)
-    owner = np.array([index for index, _ in halves], dtype=np.intp)
-    second = np.flatnonzero(owner[1:] == owner[:-1]) + 1  # second halves
+    pieces, owner, second = halves
     kept = pieces.lengths.copy()
     kept[second - 1], kept[second] = fit_pair(kept[second - 1], kept[second], size)
-    first_lengths = np.full(len(texts), -1, dtype=np.intp)
+    first_lengths = np.full(n_texts, -1, dtype=np.intp)
     first_lengths[owner[second]] = kept[second - 1]
     starts = np.cumsum(pieces.lengths) - pieces.lengths
     rank = np.arange(len(pieces.ids)) - np.repeat(starts, pieces.lengths)  # (P,) in its half
     is_kept = rank < np.repeat(kept, pieces.lengths)
     lengths, n_lost = (
-        np.bincount(owner, each, minlength=len(texts)).astype(np.intp) for each in (kept, pieces.lengths - kept)
+        np.bincount(owner, each, minlength=n_texts).astype(np.intp) for each in (kept, pieces.lengths - kept)
     )
     fitted = PieceBatch(pieces.ids[is_kept], pieces.char_start[is_kept], pieces.char_end[is_kept], lengths)
     return fitted, first_lengths, n_lost

@@ -52,12 +52,12 @@ def choose_stride(size: int) -> int:
     return size - min(size // 4, _MOST_SHARED)
 
 
-def plan_windows(lengths: Ints, size: int, stride: int) -> Windows:
+def plan_windows(lengths: Ints, size: int | Ints, stride: int | Ints) -> Windows:
     """Plan windows over the texts of a batch.
 
     Args:
         lengths: `(B,)` pieces per text.
-        size: Pieces that a window holds at most, special pieces left out.
+        size: Pieces that a window holds at most, special pieces left out; may be `(B,)`, as the stride.
         stride: Pieces from the start of one window to the start of the next. The last window of a text starts earlier
             where that lets it be full.
 
@@ -68,6 +68,7 @@ def plan_windows(lengths: Ints, size: int, stride: int) -> Windows:
     """
     n_windows = 1 + np.maximum(0, -(-(lengths - size) // stride))  # (B,), rounded up
     sequence = np.repeat(np.arange(len(lengths)), n_windows)  # (W,)
+    size, stride = (np.broadcast_to(each, lengths.shape)[sequence] for each in (size, stride))
     rank = np.arange(n_windows.sum()) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
     text_start = (np.cumsum(lengths) - lengths)[sequence]
     text_end = np.cumsum(lengths)[sequence]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,18 @@ class CalibrationData:
     Attributes:
         compute_probs: From a temperature to the probability of each prediction, `(n,)`.
         is_correct: `(n,)` whether each is correct.
-        n_gold: How many entities or categories the gold annotation has.
+        n_gold: How many entities, categories or answers the gold annotation has.
+        compute_no_answer: Of questions, from a temperature to the probability that each has no answer, `(n,)`.
+        f1_by_choice: `(n, 2)` of questions, the F1 of the most likely answer, and of giving none.
+        has_answer: `(n,)` of questions, whether the gold annotation has an answer.
     """
 
     compute_probs: Callable[[float], Floats]
     is_correct: NDArray[np.bool_]
     n_gold: int
+    compute_no_answer: Callable[[float], Floats] = lambda _: np.zeros(0)
+    f1_by_choice: Floats = field(default_factory=lambda: np.zeros((0, 2)))
+    has_answer: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
 
 
 def join_calibration_data(parts: Sequence[CalibrationData]) -> CalibrationData:
@@ -40,7 +46,36 @@ def join_calibration_data(parts: Sequence[CalibrationData]) -> CalibrationData:
         compute_probs=lambda temperature: np.concatenate([empty, *(part.compute_probs(temperature) for part in parts)]),
         is_correct=np.concatenate([empty.astype(np.bool_), *(part.is_correct for part in parts)]),
         n_gold=sum(part.n_gold for part in parts),
+        compute_no_answer=lambda temperature: np.concatenate(
+            [empty, *(p.compute_no_answer(temperature) for p in parts)]
+        ),
+        f1_by_choice=np.concatenate([np.zeros((0, 2)), *(part.f1_by_choice for part in parts)]),
+        has_answer=np.concatenate([empty.astype(np.bool_), *(part.has_answer for part in parts)]),
     )
+
+
+def fit_no_answer_threshold(data: CalibrationData, temperature: float) -> float | None:
+    """Fit the probability of no answer from which on none is given, so that the mean F1 is highest.
+
+    Args:
+        data: Of questions that the model was not trained on.
+        temperature: By which scores are divided.
+
+    Returns:
+        The threshold, between the probabilities of two questions; None where all have an answer, or none has.
+
+    Source: `find_best_thresh` of the official evaluation script of SQuAD 2.0.
+    """
+    if not data.has_answer.any() or data.has_answer.all():
+        return None
+    probs = data.compute_no_answer(temperature)
+    order = np.argsort(probs)
+    probs, (answered, empty) = probs[order], data.f1_by_choice[order].T
+    # The first k questions are answered, the others not; where probabilities are equal, that cannot be.
+    total = np.append(0, np.cumsum(answered)) + np.append(np.cumsum(empty[::-1])[::-1], 0)
+    edges = np.concatenate([[0.0], (probs[1:] + probs[:-1]) / 2, [1.0]])
+    is_possible = np.concatenate([[True], np.diff(probs) > 0, [True]])
+    return float(edges[np.where(is_possible, total, -1).argmax()])
 
 
 def may_fit(data: CalibrationData) -> bool:

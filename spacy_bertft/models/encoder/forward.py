@@ -1,174 +1,21 @@
-"""A batch of documents, cut into pieces and windows: all that is known before torch sees it.
-
-The forward pass over the windows of a batch: bucket by bucket, and back in order.
-"""
+"""The forward pass over the windows of a batch: bucket by bucket, and back in order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from spacy.attrs import IDX, LENGTH
 from spacy.tokens import Doc
 
-from spacy_bertft.data.pairs import SEGMENTS, Segment, find_segments
 from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.models.encoder.module import BertModule, WindowSize
+from spacy_bertft.models.encoder.plan import plan_encoding, read_tokens
 from spacy_bertft.models.encoder.states import EncodedDocs, Output
 from spacy_bertft.models.runtime.processes import count_workers, run_side_by_side
-from spacy_bertft.tokens import PieceBatch, PieceTokenizer, TokenBatch, WindowLayout, align, plan_windows
-from spacy_bertft.tokens.alignment import Ints, find_overlaps, group_tokens, join_pieces, take_texts
-from spacy_bertft.tokens.pairs import encode_pairs, encode_ranges, list_parts
-from spacy_bertft.tokens.tokenizer import trim_pieces
+from spacy_bertft.tokens import WindowLayout
+from spacy_bertft.tokens.alignment import Ints, find_overlaps
 from spacy_bertft.tokens.windows import cut_buckets
-
-
-@dataclass(frozen=True)
-class EncodingPlan:
-    """The pieces of a batch and what is wanted of them.
-
-    A pair of texts is one window, as in Hugging Face's tokenizers. If it does not fit, it is cut for heads that read
-    texts; for heads that read tokens its two texts are read one after the other, with windows over each.
-
-    Attributes:
-        layout: The pieces of all sequences, and the windows over them. A sequence is a single text, a pair, or a part
-            of a pair.
-        pieces: The pieces of each document with which its tokens are aligned; they are the first ones of `layout`.
-        untrimmed: The same with the whitespace that the tokenizer counts to them, with which spacy-transformers aligns.
-        token_index: `(A,)` the tokens that have a piece of their own, counted through the batch. Tokens that share
-            their piece, such as the characters of a Chinese word, are one row.
-        token_end: `(A,)` one past the last token that has the piece.
-        token_piece: `(A,)` the piece of each row.
-        lengths: `(B,)` rows per document.
-        text_window: `(V,)` the windows that heads for texts read, document after document.
-        window_doc: `(V,)` the document of each of them.
-        n_lost: `(B,)` pieces that a pair loses in these windows, because it does not fit.
-    """
-
-    layout: WindowLayout
-    pieces: PieceBatch
-    untrimmed: PieceBatch
-    token_index: Ints
-    token_end: Ints
-    token_piece: Ints
-    lengths: Ints
-    text_window: Ints
-    window_doc: Ints
-    n_lost: Ints
-
-
-class _Sequences(NamedTuple):
-    """What windows are laid over: single texts, pairs, and parts of pairs.
-
-    Attributes:
-        pieces: Their pieces.
-        doc: `(S,)` the document of each.
-        first_lengths: `(S,)` pieces of the first text of a pair, −1 for anything else.
-        is_text: `(S,)` whether heads for texts read it.
-        n_aligned: How many of them, the first ones, tokens are aligned with.
-        n_lost: `(B,)` pieces that each document has lost where heads for texts read it.
-    """
-
-    pieces: PieceBatch
-    doc: Ints
-    first_lengths: Ints
-    is_text: NDArray[np.bool_]
-    n_aligned: int
-    n_lost: Ints
-
-
-def plan_encoding(
-    docs: list[Doc], tokenizer: PieceTokenizer, size: int, stride: int, *, has_tokens: bool, has_texts: bool = True
-) -> EncodingPlan:
-    """Cut documents into pieces and windows.
-
-    Args:
-        docs: The documents.
-        tokenizer: Cuts their texts.
-        size: Pieces of a window, special pieces left out.
-        stride: Pieces from one window to the next.
-        has_tokens: Whether tokens are to be aligned with pieces; if not, the plan has none.
-        has_texts: Whether a head reads the texts as a whole.
-    """
-    texts = [doc.text for doc in docs]
-    pairs = [find_segments(doc, text) if SEGMENTS in doc.spans else None for doc, text in zip(docs, texts, strict=True)]
-    if any(pairs):
-        cut = _cut_pairs(texts, pairs, tokenizer, size, has_tokens=has_tokens, has_texts=has_texts)
-        aligned = take_texts(cut.pieces, np.arange(cut.n_aligned))
-        lengths = np.bincount(cut.doc[: cut.n_aligned], aligned.lengths, minlength=len(docs)).astype(np.intp)
-        untrimmed = aligned = aligned._replace(lengths=lengths)
-    else:
-        none, doc = np.zeros(len(docs), dtype=np.intp), np.arange(len(docs))
-        if tokenizer.by_token:
-            untrimmed = aligned = tokenizer.encode_tokens(texts, read_tokens(docs))
-        else:
-            untrimmed = tokenizer.encode(texts, keep_whitespace=True)
-            aligned = trim_pieces(untrimmed, texts)
-        cut = _Sequences(aligned, doc, none - 1, none == 0, len(docs), none)
-    windows = plan_windows(cut.pieces.lengths, size, stride)
-    text_window = np.flatnonzero(cut.is_text[windows.sequence])
-    window_doc = cut.doc[windows.sequence[text_window]]
-    by_doc = np.argsort(window_doc, kind="stable")
-    token_index, token_end, token_piece = np.zeros((3, 0), dtype=np.intp)
-    if has_tokens:
-        token_index, token_end, token_piece = group_tokens(align(aligned, read_tokens(docs)))
-    token_doc = np.repeat(np.arange(len(docs)), [len(doc) for doc in docs])
-    return EncodingPlan(
-        layout=WindowLayout(cut.pieces, windows, cut.first_lengths[windows.sequence], tokenizer),
-        pieces=aligned,
-        untrimmed=untrimmed,
-        token_index=token_index,
-        token_end=token_end,
-        token_piece=token_piece,
-        lengths=np.bincount(token_doc[token_index], minlength=len(docs)),
-        text_window=text_window[by_doc],
-        window_doc=window_doc[by_doc],
-        n_lost=cut.n_lost,
-    )
-
-
-def _cut_pairs(
-    texts: list[str],
-    pairs: list[tuple[Segment, Segment] | None],
-    tokenizer: PieceTokenizer,
-    size: int,
-    *,
-    has_tokens: bool,
-    has_texts: bool,
-) -> _Sequences:
-    """Cut single texts and pairs; the tokens of a pair that one window does not hold are aligned with its parts."""
-    pieces, first_lengths, n_lost = encode_pairs(tokenizer, texts, pairs, max(0, size - len(tokenizer.middle_ids)))
-    parts = [list_parts(text, pair) if has_tokens and pair else [] for text, pair in zip(texts, pairs, strict=True)]
-    # Tokens around the two texts are in none of them.
-    has_more = [not set(each) <= set(pair or ()) for each, pair in zip(parts, pairs, strict=True)]
-    is_parted = has_tokens & ((n_lost > 0) | np.array(has_more, dtype=np.bool_))
-    ranges = [(index, part) for index in np.flatnonzero(is_parted).tolist() for part in parts[index]]
-    n_parts = len(ranges)
-    doc = np.concatenate([np.arange(len(texts)), np.array([index for index, _ in ranges], dtype=np.intp)])
-    is_aligned = np.concatenate([~is_parted, np.ones(n_parts, dtype=np.bool_)])
-    # First what tokens are aligned with, document after document; then pairs that only heads for texts read.
-    order = np.lexsort((doc, ~is_aligned))[: None if has_texts else is_aligned.sum()]
-    return _Sequences(
-        pieces=take_texts(join_pieces(pieces, encode_ranges(tokenizer, texts, ranges)), order),
-        doc=doc[order],
-        first_lengths=np.concatenate([first_lengths, np.full(n_parts, -1)])[order],
-        is_text=order < len(texts),
-        n_aligned=int(is_aligned.sum()),
-        n_lost=n_lost * has_texts,
-    )
-
-
-def read_tokens(docs: list[Doc]) -> TokenBatch:
-    """Read the character offsets of all tokens of a batch."""
-    arrays = [doc.to_array([IDX, LENGTH]).reshape(-1, 2).astype(np.intp) for doc in docs]
-    offsets = np.concatenate(arrays) if arrays else np.zeros((0, 2), dtype=np.intp)
-    lengths = np.array([len(array) for array in arrays], dtype=np.intp)
-    return TokenBatch(char_start=offsets[:, 0], char_end=offsets.sum(axis=1), lengths=lengths)
-
 
 # Fewer pieces than this are not worth a bucket of their own for another worker.
 _LEAST_PIECES = 256
@@ -187,23 +34,34 @@ def encode_docs(
         max_pieces: Most pieces, padding included, of one forward pass.
         outputs: What is wanted of the states.
     """
-    poolings: list[Output] = [output for output in outputs if output not in ("tokens", "token_means")]
-    has_tokens = len(poolings) < len(outputs)
-    plan = plan_encoding(docs, module.tokenizer, *window, has_tokens=has_tokens, has_texts=bool(poolings))
+    poolings: list[Output] = [output for output in outputs if output in ("first", "mean", "max")]
+    means, has_contexts = "token_means" in outputs, "contexts" in outputs
+    plan = plan_encoding(
+        docs,
+        module.tokenizer,
+        *window,
+        has_tokens=means or "tokens" in outputs,
+        has_texts=bool(poolings),
+        has_contexts=has_contexts,
+    )
     layout = plan.layout
-    piece, means = plan.token_piece, "token_means" in outputs
+    piece = plan.token_piece
     if means:
         mean_token, mean_piece = find_overlaps(plan.untrimmed, read_tokens(docs))
         piece = np.concatenate([piece, mean_piece])
     owner = layout.windows.find_owners(piece)
     column = layout.find_columns(piece, owner)
+    owner, column = np.append(owner, plan.context_window), np.append(column, plan.context_column)
     states, pooled = gather_states(module, layout, max_pieces, owner, column, poolings)
     n_rows = len(plan.token_piece)
+    states, of_contexts = states[: len(piece)], states[len(piece) :]
     if len(plan.text_window) < len(layout.first_lengths):  # other windows are read by heads for tokens only
         index = _to_torch(plan.text_window, module)
         pooled = {pooling: vectors.index_select(0, index) for pooling, vectors in pooled.items()}
     if means:
         pooled["token_means"] = _average(states[n_rows:], mean_token, sum(map(len, docs)))
+    if has_contexts:
+        pooled["contexts"] = of_contexts
     return EncodedDocs(
         vectors={"tokens": states[:n_rows], **pooled},
         token_index=plan.token_index,
@@ -212,6 +70,7 @@ def encode_docs(
         window_doc=plan.window_doc,
         window_lengths=layout.lengths[plan.text_window],
         n_lost=plan.n_lost,
+        contexts=plan.contexts if has_contexts else None,
     )
 
 

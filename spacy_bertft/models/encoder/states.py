@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from spacy.tokens import Doc
 
 from spacy_bertft.data.pairs import find_marked
 from spacy_bertft.tokens.alignment import Ints, take_ranges
+from spacy_bertft.tokens.contexts import ContextRows
 
-Output = Literal["tokens", "token_means", "first", "mean", "max"]
+Output = Literal["tokens", "token_means", "contexts", "first", "mean", "max"]
 OUTPUTS = get_args(Output)
 
 
@@ -36,6 +37,7 @@ class EncodedDocs:
         window_lengths: `(W,)` subword tokens of each window, special ones included.
         n_lost: `(B,)` subword tokens of a pair of texts that are left out, as it does not fit one window; may be empty
             if the encoder reads no pairs.
+        contexts: What the rows of `contexts` are; None if no head asked for them.
     """
 
     vectors: dict[Output, torch.Tensor]
@@ -45,6 +47,7 @@ class EncodedDocs:
     window_doc: NDArray  # type: ignore[type-arg]
     window_lengths: NDArray  # type: ignore[type-arg]
     n_lost: NDArray = field(default_factory=lambda: np.zeros(0, dtype=np.intp))  # type: ignore[type-arg]
+    contexts: ContextRows | None = None
 
 
 # The gradient of a loss with respect to `EncodedDocs.vectors`, as far as a head looked at them.
@@ -117,7 +120,14 @@ def join_docs(parts: Sequence[EncodedDocs], docs: Sequence[Doc]) -> EncodedDocs:
         window_doc=np.repeat(np.arange(len(parts)), [len(part.window_doc) for part in parts]),
         window_lengths=np.concatenate([part.window_lengths for part in parts]),
         n_lost=np.concatenate([part.n_lost for part in parts]),
+        contexts=None
+        if parts[0].contexts is None
+        else _join_rows([cast(ContextRows, part.contexts) for part in parts]),
     )
+
+
+def _join_rows(parts: Sequence[ContextRows]) -> ContextRows:
+    return ContextRows(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def take_docs(encoded: EncodedDocs, index: Ints, n_tokens: Ints) -> EncodedDocs:
@@ -131,6 +141,10 @@ def take_docs(encoded: EncodedDocs, index: Ints, n_tokens: Ints) -> EncodedDocs:
     windows = np.bincount(encoded.window_doc, minlength=len(n_tokens))
     rows, taken_windows = take_ranges(encoded.lengths, index), take_ranges(windows, index)
     taken = {"tokens": rows, "token_means": take_ranges(n_tokens, index)}
+    contexts = encoded.contexts
+    if contexts is not None:
+        taken["contexts"] = asked = take_ranges(contexts.lengths, index)
+        contexts = ContextRows(*(each[asked] for each in contexts[:3]), *(each[index] for each in contexts[3:]))
     before, after = np.cumsum(n_tokens) - n_tokens, np.cumsum(n_tokens[index]) - n_tokens[index]
     shift = np.repeat(after - before[index], encoded.lengths[index])
     return EncodedDocs(
@@ -144,6 +158,7 @@ def take_docs(encoded: EncodedDocs, index: Ints, n_tokens: Ints) -> EncodedDocs:
         window_doc=np.repeat(np.arange(len(index)), windows[index]),
         window_lengths=encoded.window_lengths[taken_windows],
         n_lost=encoded.n_lost[index] if len(encoded.n_lost) else encoded.n_lost,
+        contexts=contexts,
     )
 
 

@@ -24,9 +24,10 @@ from spacy_bertft.checkpoints import Checkpoint
 from spacy_bertft.checkpoints.checkpoint import clean_config
 from spacy_bertft.errors import NotInitializedError, UnsupportedError
 from spacy_bertft.models.encoder.build import PretrainedModel, backprop_encoded
-from spacy_bertft.models.encoder.forward import pool_windows, read_tokens
+from spacy_bertft.models.encoder.forward import pool_windows
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.module import BertModule
+from spacy_bertft.models.encoder.plan import read_tokens
 from spacy_bertft.models.encoder.settings import EncoderSettings
 from spacy_bertft.models.encoder.shared import Backprop, SharedStates
 from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output, join_docs
@@ -83,6 +84,10 @@ class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]
         """Return the states of a batch, and where to send their gradient."""
         if self.states is not None or self.is_lost:
             return super().listen(docs, is_train)
+        if "contexts" in self.outputs:
+            raise UnsupportedError(
+                f"{self.component_name} cannot answer questions over a stock transformer. Expected a bert_encoder."
+            )
         if not is_train or self._batch_id is None:
             self._check_transformed(docs)
         datas, backprop_datas = stock_listen(self, docs, is_train)
@@ -129,7 +134,7 @@ def _encode(
     parts = [_encode_one(data, each, outputs, width) for data, each in zip(datas, states, strict=True)]
     if not parts:
         none, nothing = torch.zeros(0, width), np.zeros(0, dtype=np.intp)
-        return EncodedDocs(dict.fromkeys(["tokens", *outputs], none), *[nothing] * 5)
+        return EncodedDocs(dict.fromkeys(["tokens", *outputs], none), nothing, nothing, nothing, nothing, nothing)
     return join_docs(parts, docs)
 
 

@@ -1,0 +1,239 @@
+"""Questions in the JSON format of SQuAD → Docs with `doc.spans["answers"]` → `.spacy` files, with a report."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from spacy_bertft.data.answers import ANSWERS, write_answers
+from spacy_bertft.data.conversion import ConversionReport, list_paths, make_blank, plan_outputs, write_parts
+from spacy_bertft.data.files import open_path
+from spacy_bertft.data.pairs import SEPARATOR, make_pair
+from spacy_bertft.data.split import select_parts, split_at_random
+from spacy_bertft.errors import DataError, read_reason
+
+_EXPECTED = "Expected the JSON format of SQuAD: data, paragraphs with a context, qas with a question and its answers."
+_MISPLACED = "answers that are not in the context where answer_start says"
+_NO_ANSWER_LEFT = "questions of which no answer is left"
+_NO_PAIR = "questions that are empty or hold U+001F, or whose context is or does"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, its context and what is known of its answers.
+
+    Attributes:
+        where: File, article, paragraph and question, for errors.
+        article: What the questions have in common that stay together when a corpus is split.
+        question: The question.
+        context: The context.
+        answers: The characters of the answers in the context; none if there is no answer. None if it is not known.
+    """
+
+    where: str
+    article: tuple[str, int]
+    question: str
+    context: str
+    answers: tuple[tuple[int, int], ...] | None
+
+
+@dataclass(kw_only=True)
+class QuestionTally:
+    """What was seen while questions were read and documents were made.
+
+    Attributes:
+        n_questions: All questions.
+        left_out: Answers and questions that were left out, by reason.
+        n_expanded: Answers that begin or end inside a token, and were extended to the whole token in `doc.spans`.
+        first: The first place of each of these.
+    """
+
+    n_questions: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    n_expanded: int = 0
+    first: dict[str, str] = field(default_factory=dict)
+
+    def leave_out(self, reason: str, where: str) -> None:
+        """Count something that is left out."""
+        self.left_out[reason] += 1
+        self.first.setdefault(reason, where)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionReport(ConversionReport):
+    """What a conversion of questions has done.
+
+    Attributes:
+        n_expanded: Answers that begin or end inside a token, and were extended to the whole token in `doc.spans`.
+        first_left_out: By reason, the first place where something was left out.
+    """
+
+    n_expanded: int = 0
+    first_left_out: Mapping[str, str] = field(default_factory=dict)
+
+    _unit = "question"
+
+    @property
+    def _counted(self) -> str:
+        return "questions"
+
+    def _list_notes(self) -> list[str]:
+        notes = [f"first {reason}: {where}" for reason, where in self.first_left_out.items()]
+        if self.n_expanded:
+            notes.append(f"answers extended to whole tokens: {self.n_expanded:,}; their texts are kept for scores")
+        return notes
+
+
+def convert_questions(
+    input_paths: Path | str | Iterable[Path | str],
+    output_path: Path | str,
+    *,
+    lang: str = "en",
+    dev: float = 0.0,
+    dev_path: Path | str | None = None,
+    test: float = 0.0,
+    test_path: Path | str | None = None,
+    seed: int = 0,
+) -> QuestionReport:
+    """Convert questions in the JSON format of SQuAD 1.1 or 2.0 to spaCy's binary format.
+
+    A question and its context are one pair of texts; `doc.spans["answers"]` holds its answers, and is empty where there
+    is none. A question without the field `answers` has no such group.
+
+    Args:
+        input_paths: One file or several, which are read as one corpus.
+        output_path: The `.spacy` file to write.
+        lang: Language code of the tokenizer.
+        dev: Share of the articles to split off; all questions about an article stay together.
+        dev_path: Where to write them; by default `NAME-dev.spacy` next to `NAME.spacy`.
+        test: Share of the articles to split off for testing.
+        test_path: Where to write them; by default `NAME-test.spacy` next to `NAME.spacy`.
+        seed: Seed of the split.
+
+    Raises:
+        DataError: An input does not exist or is no such file, contradicts itself, or has too few articles to split.
+        SettingError: A setting is out of range, or the outputs are not to be written there.
+    """
+    sources = list_paths(input_paths)
+    plan = plan_outputs(sources, Path(output_path), {"test": (test, test_path), "dev": (dev, dev_path)})
+    nlp, tally = make_blank(lang), QuestionTally()
+    questions = [question for path in sources for question in read_questions(path, tally)]
+    if not questions:
+        raise DataError(f"{', '.join(map(str, sources))}: no question. {_EXPECTED}")
+    shares = plan.shares
+    part_by_question = (
+        split_at_random([each.article for each in questions], shares, seed) if shares else [0] * len(questions)
+    )
+    parts = select_parts(questions, part_by_question, len(plan.paths))
+    docs = [map(partial(make_question_doc, nlp, tally), part) for part in parts]
+    reports = write_parts(plan, docs, _list_kinds)
+    return QuestionReport(
+        paths=tuple(sources),
+        n_lines=tally.n_questions,
+        n_lines_left_out=dict(tally.left_out),
+        n_byte_order_marks=0,
+        n_expanded=tally.n_expanded,
+        first_left_out=tally.first,
+        **reports,
+    )
+
+
+def read_questions(path: Path, tally: QuestionTally) -> Iterator[Question]:
+    """Read the questions of a file.
+
+    Args:
+        path: The file.
+        tally: Counts what is read and left out.
+
+    Raises:
+        DataError: There is no such file, it is no JSON of this format, or contradicts itself.
+    """
+    try:
+        with open_path(path) as file:
+            content = json.loads(file.read().decode("utf-8-sig"))
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {read_reason(error)}. {_EXPECTED}") from error
+    where = str(path)
+    for number, article in enumerate(_get(content, "data", list, where)):
+        at_article = f"{where}, data[{number}]"
+        for place, paragraph in enumerate(_get(article, "paragraphs", list, at_article)):
+            at_paragraph = f"{at_article}.paragraphs[{place}]"
+            context = _get(paragraph, "context", str, at_paragraph)
+            for index, entry in enumerate(_get(paragraph, "qas", list, at_paragraph)):
+                at_question = f"{at_paragraph}.qas[{index}]"
+                text = _get(entry, "question", str, at_question)
+                tally.n_questions += 1
+                if any(SEPARATOR in each or not each.strip() for each in (text, context)):
+                    tally.leave_out(_NO_PAIR, at_question)
+                    continue
+                answers = _read_answers(entry, context, at_question, tally)
+                if answers == () and entry.get("answers"):
+                    tally.leave_out(_NO_ANSWER_LEFT, at_question)
+                    continue
+                yield Question(at_question, (where, number), text, context, answers)
+
+
+def _read_answers(
+    entry: Mapping[str, Any], context: str, where: str, tally: QuestionTally
+) -> tuple[tuple[int, int], ...] | None:
+    is_impossible = entry.get("is_impossible")
+    if entry.get("answers") is None and not is_impossible:
+        return None
+    answers = _get(entry, "answers", list, where) if entry.get("answers") is not None else []
+    if is_impossible is not None and bool(is_impossible) == bool(answers):
+        raise DataError(
+            f"{where}: is_impossible is {str(is_impossible).lower()}, but the question has {len(answers)} answers. "
+            "Expected answers, or is_impossible: true."
+        )
+    ranges = []
+    for number, answer in enumerate(answers):
+        at_answer = f"{where}.answers[{number}]"
+        text, start = _get(answer, "text", str, at_answer), _get(answer, "answer_start", int, at_answer)
+        if text.strip() and start >= 0 and context[start : start + len(text)] == text:
+            ranges.append((start, start + len(text)))
+        else:
+            tally.leave_out(_MISPLACED, at_answer)
+    return tuple(ranges)
+
+
+def _get(values: Any, name: str, kind: type, where: str) -> Any:
+    value = values.get(name) if isinstance(values, Mapping) else None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise DataError(f"{where}: '{name}' is missing or of another type. {_EXPECTED}")
+    return value
+
+
+def make_question_doc(nlp: Language, tally: QuestionTally, question: Question) -> Doc:
+    """Make the Doc of a question.
+
+    Raises:
+        DataError: The texts are longer than spaCy takes, or its tokenizer would change them.
+    """
+    exact, shift = f"{question.question}{SEPARATOR}{question.context}", len(question.question) + 1
+    if len(exact) > nlp.max_length:
+        raise DataError(
+            f"{question.where}: {len(exact):,} characters. spaCy takes {nlp.max_length:,}; cut the context."
+        )
+    doc = make_pair(nlp, question.question, question.context)
+    if doc.text != exact:
+        raise DataError(
+            f"{question.where}: the tokenizer of {nlp.lang!r} changes the text. Pass --lang with another one."
+        )
+    if question.answers is not None:
+        tally.n_expanded += write_answers(doc, [(start + shift, end + shift) for start, end in question.answers])
+    return doc
+
+
+def _list_kinds(doc: Doc) -> Sequence[str]:
+    if ANSWERS not in doc.spans:
+        return ["answers not known"]
+    return ["with an answer" if len(doc.spans[ANSWERS]) else "without an answer"]

@@ -1,0 +1,62 @@
+"""How good the answers of a component are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spacy.tokens import Doc
+from spacy.training import Example
+
+from spacy_bertft.components.predictions import Prediction, stack_judged
+from spacy_bertft.components.question_answering import BertQa
+from spacy_bertft.evaluation.counts import Pair, count_pairs, count_shares
+from spacy_bertft.evaluation.results import ComponentResult, Level, PredictionError, choose_errors, cut_excerpt
+from spacy_bertft.pictures.page import Mark
+
+_KINDS = ("an answer", "no answer")
+
+
+def measure_answers(name: str, pipe: BertQa, examples: Sequence[Example], n_errors: int = 0) -> ComponentResult:
+    """Measure the answers that a component has given: right is an exact match, as the script of SQuAD counts.
+
+    Args:
+        name: Its name.
+        pipe: The component.
+        examples: Annotated by the pipeline.
+        n_errors: How many of the most confident errors to show.
+    """
+    docs = [[each for each in pipe.list_predictions(example) if each.is_correct is not None] for example in examples]
+    n_unknown = sum(not doc for doc in docs)
+    errors = [
+        [_show_error(each, example.predicted) for each in doc if not each.is_correct]
+        for doc, example in zip(docs, examples, strict=True)
+    ]
+    return ComponentResult(
+        component=name,
+        factory="bert_qa",
+        kind="answers",
+        levels=(
+            Level(
+                "answers",
+                count_pairs(_KINDS, [[pair for each in doc for pair in _pair(each)] if doc else None for doc in docs]),
+                count_shares([[bool(each.is_correct) for each in doc] if doc else None for doc in docs]),
+                "Questions with exactly the right answer",
+            ),
+        ),
+        judged=stack_judged(each for doc in docs for each in doc),
+        errors=choose_errors(errors, n_errors),
+        notes=(f"documents without a gold answer to compare with: {n_unknown:,}",) if n_unknown else (),
+    )
+
+
+def _pair(prediction: Prediction) -> list[Pair]:
+    gold, predicted = (_KINDS[0] if text else _KINDS[1] for text in (prediction.gold, prediction.label))
+    return [(gold, predicted)] if prediction.is_correct else [(gold, None), (None, predicted)]
+
+
+def _show_error(prediction: Prediction, doc: Doc) -> PredictionError:
+    span = prediction.find_span(doc)
+    start, end = (span.start_char, span.end_char) if span else (0, 0)
+    marks = (Mark(start, end, "predicted", ""),) if span else ()
+    caption = f"predicted {f'“{span.text}”' if span else 'no answer'}, gold {prediction.gold or 'no answer'}"
+    return PredictionError(prediction.confidence or 0.0, caption, (cut_excerpt("text", doc.text, marks, start, end),))
