@@ -111,6 +111,8 @@ def test_the_threshold_with_the_best_f1_by_hand():
     assert fit_no_answer_threshold(all_have, 1.0) is None
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*not among the labels that were given")  # of the other component
 def test_one_encoder_for_every_head_trained_together(checkpoint, tmp_path):
     fix_random_seed(0)
     nlp = spacy.blank("en")
