@@ -18,6 +18,7 @@ _MODULES = {
     "configure_adamw": "training.optimizer",
     "convert": "data.columns.convert",
     "convert_questions": "data.questions",
+    "convert_spans": "data.texts.spans",
     "convert_texts": "data.texts.convert",
     "evaluate": "evaluation.evaluate",
     "explain": "explanation.pipeline",

@@ -7,6 +7,7 @@ from spacy_bertft.data.columns.convert import convert as convert
 from spacy_bertft.data.pairs import make_pair as make_pair
 from spacy_bertft.data.questions import convert_questions as convert_questions
 from spacy_bertft.data.texts.convert import convert_texts as convert_texts
+from spacy_bertft.data.texts.spans import convert_spans as convert_spans
 from spacy_bertft.evaluation.calibrate import calibrate as calibrate
 from spacy_bertft.evaluation.evaluate import evaluate as evaluate
 from spacy_bertft.evaluation.report import report as report

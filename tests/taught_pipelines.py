@@ -14,6 +14,8 @@ from spacy_bertft.training.optimizer import configure_adamw
 
 SHARED = {"@architectures": "spacy-bertft.SharedEncoder.v1"}
 ENTITIES = [[(19, 33, "ACTOR"), (43, 48, "YEAR")], [(13, 26, "TITLE")], [], [(20, 38, "TITLE")]]
+NESTED = [[(0, 13, "QUERY"), (8, 33, "QUERY"), (19, 33, "ACTOR")], [(13, 26, "TITLE"), (17, 26, "ACTOR")], [], []]
+SPANS = [{"spans": {"sc": spans}} for spans in NESTED]
 GOLD: dict[str, list[dict]] = {
     "bert_ner": [{"entities": entities} for entities in ENTITIES],
     "bert_textcat": [{"cats": {"film": float(i % 2 == 0), "other": float(i % 2)}} for i in range(4)],

@@ -44,7 +44,8 @@ def test_a_value_that_a_config_cannot_hold(name, value, tmp_path):
 
 
 def test_an_unknown_recipe_names_the_others():
-    with pytest.raises(SettingError, match="ner, tagger, textcat, textcat-multilabel, regressor, shared, few, qa"):
+    names = "ner, tagger, textcat, textcat-multilabel, regressor, shared, few, qa, spancat"
+    with pytest.raises(SettingError, match=names):
         init_config("parser")
 
 

@@ -12,7 +12,7 @@ from spacy.training import Example
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoModel, AutoModelForTokenClassification, BertConfig
 
-FACTORIES = ("bert_ner", "bert_tagger", "bert_textcat", "bert_textcat_multilabel", "bert_encoder")
+FACTORIES = ("bert_ner", "bert_tagger", "bert_textcat", "bert_textcat_multilabel", "bert_spancat", "bert_encoder")
 SHARED = {"@architectures": "spacy-bertft.SharedEncoder.v1"}
 
 

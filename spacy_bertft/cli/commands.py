@@ -50,11 +50,16 @@ def _choose_device(given: dict[str, Any]) -> int:
 
 
 def _choose_conversion(given: dict[str, Any]) -> int:
+    """Choose by the kind and, of spans, by the name of the first file."""
     kind = given.get("kind", "ents")
     if kind == "numbers" and "number_columns" not in given:
         raise SettingError("number_columns", None, "the columns of the numbers with --as numbers")
     if kind == "cats" and "number_columns" in given:
         raise SettingError("number_columns", given["number_columns"], "no such option with --as cats")
+    if kind == "spans":
+        from spacy_bertft.data.files import find_format
+
+        return 3 * (find_format(given["input_paths"][0])[0] == "jsonl")
     return {"cats": 1, "numbers": 1, "qa": 2}.get(kind, 0)
 
 
@@ -91,15 +96,21 @@ COMMANDS = (
     Command(
         "convert",
         "Data",
-        ["data.columns.convert:convert", "data.texts.convert:convert_texts", "data.questions:convert_questions"],
+        [
+            "data.columns.convert:convert",
+            "data.texts.convert:convert_texts",
+            "data.questions:convert_questions",
+            "data.texts.spans:convert_spans",
+        ],
         uses_gpu=False,
         prepare=_choose_conversion,
         panels=[
-            "Column files (--as ents or tags)",
+            "Column files (--as ents, tags or spans)",
             "Labelled texts (--as cats or numbers)",
             "Questions (--as qa)",
+            "JSONL (--as spans)",
         ],
-        kinds=("ents", "tags", "cats", "numbers", "qa"),
+        kinds=("ents", "tags", "spans", "cats", "numbers", "qa"),
     ),
     Command("stats", "Data", ["cli.functions:stats"], uses_gpu=False),
     Command("debug-data", "Data", ["cli.functions:debug_data"], uses_gpu=False, show=lambda *_: None),

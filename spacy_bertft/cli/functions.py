@@ -118,7 +118,8 @@ def stats(
         encoder: Hub name or directory of an encoder, to count subword tokens too.
         window: Subword tokens that the encoder takes at once.
         plot: Draw the lengths: an .html, .png or .svg file.
-        kind: What to count: ents (entities), tags, cats (categories) or numbers; the last two in .spacy files only.
+        kind: What to count: ents (entities), tags, spans, cats (categories) or numbers; the last two in .spacy files
+            only.
         word_column: The column of the words in column files, as for convert; by default found in each file.
         tag_column: The column of the tags, likewise.
     """

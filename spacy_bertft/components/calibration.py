@@ -13,6 +13,7 @@ from spacy.util import minibatch
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import run_component
 from spacy_bertft.components.question_answering import BertQa
+from spacy_bertft.components.spancat import BertSpancat
 from spacy_bertft.components.text_classifier import TextClassifier
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.errors import SettingError
@@ -23,7 +24,7 @@ from spacy_bertft.training.calibration import (
     join_calibration_data,
 )
 
-CalibratedComponent = BertNer | TextClassifier | BertQa
+CalibratedComponent = BertNer | BertSpancat | TextClassifier | BertQa
 
 
 def find_shown(nlp: Language) -> dict[str, BertNer | TextComponent]:

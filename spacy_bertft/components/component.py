@@ -25,6 +25,7 @@ from spacy_bertft.errors import (
     CheckpointNotFoundError,
     DataError,
     SettingError,
+    UnsupportedError,
 )
 from spacy_bertft.models.heads.head import find_pretrained_head, load_head
 from spacy_bertft.training.calibration import measure_reliability
@@ -295,4 +296,17 @@ def check_known(name: str, label: str, labels: Iterable[str]) -> None:
             f"{', '.join(labels)}; initialize with examples of every label, or add it with add_label(); for a sourced "
             "component, spacy-bertft.add_labels.v1 in [initialize.before_init] does so. To ignore all others, give the "
             f"labels of this component in [initialize.components.{name}]."
+        )
+
+
+def check_scores(name: str, scores: Any, kind: type) -> None:
+    """Raise unless `get_loss` is given what the model gives.
+
+    Raises:
+        UnsupportedError: It is what `predict` returns, which is decoded already.
+    """
+    if not isinstance(scores, kind):
+        raise UnsupportedError(
+            f"{name}.get_loss() got {type(scores).__name__}, perhaps from predict(). Expected the scores that the "
+            f"model gives: get_loss(examples, {name}.model.predict(docs))."
         )

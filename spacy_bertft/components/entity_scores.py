@@ -52,7 +52,7 @@ def find_score(span: Span) -> float | None:
         score: float | None = by_label[span.label_]
         return score
     wanted = span.start_char, span.end_char, span.label
-    for group in filter(_is_ours, span.doc.spans.values()):
+    for group in filter(is_ours, span.doc.spans.values()):
         for found, prob in zip(read_char_spans(group), group.attrs["scores"], strict=False):
             if (found.char_start, found.char_end, found.label) == wanted:
                 return float(prob)
@@ -95,7 +95,7 @@ def write_entities(doc: Doc, name: str, entities: Sequence[tuple[Span, float]]) 
 
 def read_entities(doc: Doc, name: str) -> set[tuple[int, int, int]]:
     """Read what a component wrote to `doc.spans[name]` before, by character bounds and hash of the label."""
-    if name not in doc.spans or not _is_ours(doc.spans[name]):
+    if name not in doc.spans or not is_ours(doc.spans[name]):
         return set()
     return {(span.char_start, span.char_end, span.label) for span in read_char_spans(doc.spans[name])}
 
@@ -109,7 +109,8 @@ def _remove_scores(doc: Doc, name: str) -> None:
             doc.user_data.pop(key, None)
 
 
-def _is_ours(group: SpanGroup) -> bool:
+def is_ours(group: SpanGroup) -> bool:
+    """Tell whether a component of ours has written a group."""
     return group.attrs.get("source") == _SOURCE and isinstance(group.attrs.get("scores"), list)
 
 

@@ -23,9 +23,10 @@ from spacy.attrs import ENT_IOB, IDX, LENGTH
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
+from spacy_bertft.components.entity_scores import is_ours
 from spacy_bertft.tags.schemes import TagSpan
 
-Kind = Literal["entity", "tag", "category", "number", "answer"]
+Kind = Literal["entity", "span", "tag", "category", "number", "answer"]
 
 # `(n,)` probabilities and `(n,)` verdicts, of predictions of which the annotation says something.
 Judged = tuple[NDArray[np.float64], NDArray[np.bool_]]
@@ -37,7 +38,7 @@ class Prediction:
 
     Attributes:
         component: Name of the component in the pipeline.
-        kind: What it is about: `entity`, `tag`, `category`, `number` or `answer`.
+        kind: What it is about: `entity`, `span` (which may overlap others), `tag`, `category`, `number` or `answer`.
         label: The label; `""` for a token that got no tag, and for a question without an answer.
         start: First token; None for a category or a number, and for a question without an answer.
         end: One past the last token; None likewise.
@@ -97,21 +98,26 @@ class Prediction:
         return None if self.is_correct is None else self.is_correct == self.is_predicted
 
 
-def list_entities(component: str, source: Doc | Example) -> list[Prediction]:
-    """List the entities that a component has found, in the order of the text.
+def list_entities(component: str, source: Doc | Example, spans_key: str | None = None) -> list[Prediction]:
+    """List the entities or the spans that a component has found, in the order of the text.
 
     Args:
-        component: Its name, which is also that of its group in `doc.spans`.
+        component: Its name, which of entities is also that of their group in `doc.spans`.
         source: An annotated document; an example, to compare it with the gold annotation.
+        spans_key: Of spans, the name of their group.
     """
     doc, example = _split(source)
-    if component not in doc.spans:
+    key = component if spans_key is None else spans_key
+    if key not in doc.spans or (spans_key is not None and not is_ours(doc.spans[key])):
         return []
-    group = doc.spans[component]
+    group = doc.spans[key]
     spans = [TagSpan(span.start, span.end, span.label_) for span in group]
-    gold = read_gold_entities(example) if example else None
+    gold = None
+    if example:
+        gold = read_gold_entities(example) if spans_key is None else read_gold_spans(example, spans_key)
+    kind: Kind = "entity" if spans_key is None else "span"
     return [
-        Prediction(component, "entity", span.label, span.token_start, span.token_end, prob, True, *_compare(span, gold))
+        Prediction(component, kind, span.label, span.token_start, span.token_end, prob, True, *_compare(span, gold))
         for span, prob in zip(spans, group.attrs["scores"], strict=True)
     ]
 
@@ -231,10 +237,10 @@ def list_gold_labels(cats: Mapping[str, float], labels: Collection[str], *, excl
 
 @dataclass(frozen=True)
 class GoldEntities:
-    """What an example says of the entities of its predicted document.
+    """What an example says of the entities of its predicted document, or of a group of its spans.
 
     Attributes:
-        spans: The entities that fit the tokens.
+        spans: Those that fit the tokens.
         is_known: `(T,)` whether the annotation says anything of a token.
         misaligned: Texts of the entities that do not fit; their tokens are not known.
     """
@@ -258,6 +264,22 @@ def read_gold_entities(example: Example) -> GoldEntities:
     return GoldEntities(spans, is_known, misaligned)
 
 
+def read_gold_spans(example: Example, spans_key: str) -> GoldEntities:
+    """Read a group of spans of the reference in the tokens of the predicted document; without the group, none is known.
+
+    Args:
+        example: An example.
+        spans_key: The name of the group.
+    """
+    is_known = np.full(len(example.predicted), spans_key in example.reference.spans)
+    group = example.reference.spans.get(spans_key, [])
+    if _has_same_tokens(example.predicted, example.reference):
+        return GoldEntities([TagSpan(span.start, span.end, span.label_) for span in group], is_known, [])
+    aligned = [(span.text, example.get_aligned_spans_y2x([span], allow_overlap=True)) for span in group]
+    spans = [TagSpan(span.start, span.end, span.label_) for _, found in aligned for span in found]
+    return GoldEntities(spans, is_known, [text for text, found in aligned if not found])
+
+
 def is_entity_correct(span: TagSpan, gold: GoldEntities) -> bool | None:
     """Tell whether an entity is correct: both its ends and its label; None where the annotation says nothing."""
     if span in gold.spans:
@@ -271,7 +293,8 @@ def _compare(span: TagSpan, gold: GoldEntities | None) -> tuple[str | None, bool
         return None, None, ()
     is_correct = is_entity_correct(span, gold)
     overlaps = tuple(g for g in gold.spans if g.token_start < span.token_end and span.token_start < g.token_end)
-    exact = "".join(g.label for g in overlaps if g[:2] == span[:2])
+    same = [g.label for g in overlaps if g[:2] == span[:2]]
+    exact = span.label if span.label in same else "".join(same[:1])
     return exact if is_correct is not None else None, is_correct, overlaps
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples
 
-from spacy_bertft.components.component import BertComponent
-from spacy_bertft.errors import SettingError, UnsupportedError
+from spacy_bertft.components.component import BertComponent, check_scores
+from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.token import TokenModel, TokenScores
 from spacy_bertft.tags.grammar import TagScheme, list_tags
@@ -83,11 +83,7 @@ class TokenComponent(BertComponent):
             DataError: The examples hold a label that the component does not have.
             UnsupportedError: `scores` is what `predict` returns, which is decoded already.
         """
-        if not isinstance(scores, TokenScores):
-            raise UnsupportedError(
-                f"{self.name}.get_loss() got {type(scores).__name__}, perhaps from predict(). Expected the scores that "
-                f"the model gives: get_loss(examples, {self.name}.model.predict(docs))."
-            )
+        check_scores(self.name, scores, TokenScores)
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
         return scores.compute_loss(*self._read_gold(examples, scores))

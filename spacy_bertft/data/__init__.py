@@ -13,6 +13,7 @@ from spacy_bertft.data.histogram import draw_lengths
 from spacy_bertft.data.questions import QuestionReport, convert_questions
 from spacy_bertft.data.stats import CorpusStats, measure_corpus
 from spacy_bertft.data.texts.convert import TextReport, convert_texts
+from spacy_bertft.data.texts.spans import SpanReport, convert_spans
 
 __all__ = [
     "ColumnReport",
@@ -20,10 +21,12 @@ __all__ = [
     "CorpusStats",
     "PartReport",
     "QuestionReport",
+    "SpanReport",
     "TextReport",
     "configure_column_corpus",
     "convert",
     "convert_questions",
+    "convert_spans",
     "convert_texts",
     "draw_lengths",
     "measure_corpus",

@@ -168,6 +168,17 @@ def plan_outputs(
     return OutputPlan(paths, {part: splits[part][0] for part in paths if part in splits})
 
 
+def choose_spans_key(kind: str, spans_key: str | None) -> str | None:
+    """Return the group in `doc.spans` that spans go to; None for what is no span.
+
+    Raises:
+        SettingError: There is a key and no spans.
+    """
+    if kind != "spans" and spans_key is not None:
+        raise SettingError("spans_key", spans_key, f"none with --as {kind}: it is for --as spans")
+    return (spans_key or "sc") if kind == "spans" else None
+
+
 def make_blank(lang: str) -> Language:
     """Make the tokenizer and the vocabulary of a language.
 

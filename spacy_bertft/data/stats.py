@@ -18,20 +18,20 @@ from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.columns.convert import list_annotations, make_gold_doc
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, join_columns
 from spacy_bertft.data.columns.layout import ColumnOptions
-from spacy_bertft.data.conversion import list_paths
+from spacy_bertft.data.conversion import choose_spans_key, list_paths
 from spacy_bertft.data.docs import read_docs
 from spacy_bertft.data.rows import format_left_out
 from spacy_bertft.data.texts.labels import list_present
 from spacy_bertft.errors import DataError, SettingError, format_count
 
-StatsKind = Literal["ents", "tags", "cats", "numbers"]
+StatsKind = Literal["ents", "tags", "spans", "cats", "numbers"]
 CountPieces = Callable[[list[str]], Sequence[int]]
 
 SUBWORD_TOKENS = "subword tokens"
 # BERT puts [CLS] before the pieces of a window and [SEP] after them.
 _N_SPECIAL = 2
 _BATCH_SIZE = 512
-_KINDS: tuple[StatsKind, ...] = ("ents", "tags", "cats", "numbers")
+_KINDS: tuple[StatsKind, ...] = ("ents", "tags", "spans", "cats", "numbers")
 
 # What is listed of `doc.cats`: the labels of a text, or the numbers that it has.
 _OF_TEXTS: dict[str, Callable[[dict[str, float]], list[str]]] = {"cats": list_present, "numbers": list}
@@ -57,7 +57,7 @@ class CorpusStats:
         word_lengths: `(D,)` tokens per text.
         piece_lengths: `(D,)` subword tokens per text without special ones, or None where no tokenizer was given.
         window: Subword tokens that a model takes at once, special ones included.
-        label_counts: Entities by label, tokens by tag, or texts by label; the most frequent first.
+        label_counts: Entities or spans by label, tokens by tag, or texts by label; the most frequent first.
         n_tags_repaired: Tags of column files that had to be read leniently.
         columns: In which columns words and tags of column files are.
         n_lines_left_out: Lines of column files that were left out, by reason.
@@ -155,9 +155,9 @@ def measure_corpus(
         paths: The files.
         tokenizer: From texts to their numbers of subword tokens, special ones left out; None to count words only.
         window: Subword tokens that a model takes at once, special ones included.
-        kind: `ents` counts entities by label, `tags` counts tokens by tag, `cats` counts texts by the labels whose
-            value is 0.5 or more, `numbers` counts texts by the numbers that they have. Only `.spacy` files have the
-            last two.
+        kind: `ents` counts entities by label, `tags` counts tokens by tag, `spans` counts those of all groups in
+            `doc.spans`, `cats` counts texts by the labels whose value is 0.5 or more, `numbers` counts texts by the
+            numbers that they have. Only `.spacy` files have the last two.
         tag_column: The column of the tags in column files: its number from 1, its name, `first` or `last`; None to find
             it.
         word_column: The same of the words.
@@ -173,7 +173,7 @@ def measure_corpus(
     sources = list_paths(paths)
     counted, tally = parse_choice("kind", kind, _KINDS), ColumnTally()
     columns: dict[Path, str] = {}
-    options = ColumnOptions(None, tag_column, "repair", "tags" if counted == "tags" else "ents", word_column)
+    options = ColumnOptions(None, tag_column, "repair", "ents" if counted in _OF_TEXTS else counted, word_column)
     read = _read_texts(sources, counted, tally, options, columns)
     texts = iter(tqdm(read, desc="Measuring", unit=" texts", disable=None))
     n_words: list[int] = []
@@ -221,7 +221,8 @@ def _read_texts(
         else:
             reader = GoldReader([path], options)
             columns[path] = reader.describe_columns()
-            docs = (make_gold_doc(vocab, [sentence]) for sentence in reader.read(tally))
+            spans_key = choose_spans_key(kind, None)
+            docs = (make_gold_doc(vocab, [sentence], spans_key=spans_key) for sentence in reader.read(tally))
         for doc in docs:
             labels = _OF_TEXTS[kind](doc.cats) if kind in _OF_TEXTS else list_annotations(doc, kind)
             yield _Text(doc.text, len(doc), labels)

@@ -14,7 +14,8 @@ from spacy.tokens import Doc
 
 from spacy_bertft.components.calibration import find_shown
 from spacy_bertft.components.ner import BertNer
-from spacy_bertft.components.text_component import is_regressor
+from spacy_bertft.components.spancat import BertSpancat
+from spacy_bertft.components.text_component import TextComponent, is_regressor
 from spacy_bertft.errors import BertftError, DataError
 from spacy_bertft.explanation.explain import attribute_predictions, check_explaining
 from spacy_bertft.explanation.gradients import METHODS, Method
@@ -117,8 +118,13 @@ def format_column(name: str, nlp: Language, question: Question | None = None) ->
         try:
             doc = nlp(question.text)
             text = doc.text
-            parts = [_explain(nlp, doc, *pipe, question) for pipe in find_shown(nlp).items()]
-            get_explained(nlp, question.target)  # raises if only another pipeline has the label
+            parts = [
+                _explain(nlp, doc, each, pipe, question)
+                for each, pipe in nlp.pipeline
+                if isinstance(pipe, (BertNer, BertSpancat, TextComponent))
+            ]
+            if question.target is not None or not parts:
+                get_explained(nlp, question.target)  # raises if only another pipeline has the label
         except BertftError as raised:
             error = _format_error(raised)
     has_against = question is not None and question.method == "gradients"
@@ -133,7 +139,9 @@ def _check_text(text: str, max_length: int) -> None:
         raise DataError(f"The text has {len(text):,} characters. Expected {max_length:,} at most.")
 
 
-def _explain(nlp: Language, doc: Doc, name: str, pipe: ExplainedComponent, question: Question) -> dict[str, Any]:
+def _explain(
+    nlp: Language, doc: Doc, name: str, pipe: ExplainedComponent | BertSpancat, question: Question
+) -> dict[str, Any]:
     part: dict[str, Any] = {
         "component": name,
         "marks": None,
@@ -150,6 +158,10 @@ def _explain(nlp: Language, doc: Doc, name: str, pipe: ExplainedComponent, quest
         ]
     elif is_regressor(pipe):
         part["numbers"] = [(label, f"{doc.cats[label]:.4g}") for label in pipe.labels]
+    elif isinstance(pipe, BertSpancat):  # spans over each other cannot be marked
+        found = pipe.list_predictions(doc)
+        part["probs"] = [(f"{each.label} “{each.find_span(doc)}”", each.prob or 0.0) for each in found]
+        return part
     else:
         part["probs"] = sorted(((label, doc.cats[label]) for label in pipe.labels), key=lambda pair: -pair[1])
     # That there is no entity to explain can be seen, unless one of a label was asked for.

@@ -12,6 +12,7 @@ _ARCHITECTURES = {
     "build_listener": ("models.encoder.tok2vec", "spacy-bertft.Listener.v1"),
     "build_question_answering": ("models.heads.question", "spacy-bertft.QuestionAnswering.v1"),
     "build_shared_encoder": ("models.encoder.listener", "spacy-bertft.SharedEncoder.v1"),
+    "build_span_classifier": ("models.heads.candidates", "spacy-bertft.SpanClassifier.v1"),
     "build_text_classifier": ("models.heads.text", "spacy-bertft.TextClassifier.v1"),
     "build_tok2vec": ("models.encoder.tok2vec", "spacy-bertft.Tok2Vec.v1"),
     "build_token_classifier": ("models.heads.token", "spacy-bertft.TokenClassifier.v1"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spacy_bertft.components.ner import BertNer
     from spacy_bertft.components.question_answering import BertQa
     from spacy_bertft.components.regressor import BertRegressor
+    from spacy_bertft.components.spancat import BertSpancat
     from spacy_bertft.components.tagger import BertTagger
     from spacy_bertft.components.text_classifier import TextClassifier
 
@@ -67,6 +68,13 @@ TEXT_MODEL = {
 QUESTION_MODEL = {
     "@architectures": "spacy-bertft.QuestionAnswering.v1",
     "encoder": ENCODER,
+    "dropout": None,
+    "head_lr_scale": 10.0,
+}
+SPAN_MODEL = {
+    "@architectures": "spacy-bertft.SpanClassifier.v1",
+    "encoder": ENCODER,
+    "hidden_width": 128,
     "dropout": None,
     "head_lr_scale": 10.0,
 }
@@ -166,6 +174,62 @@ def make_bert_tagger(
     """
     settings = {"overwrite": overwrite, "set_pos": set_pos, "neg_prefix": neg_prefix}
     return _make(nlp, name, model, "tagger:BertTagger", scorer=scorer, **settings)
+
+
+@Language.factory(
+    "bert_spancat",
+    assigns=["doc.spans"],
+    default_config={
+        "model": SPAN_MODEL,
+        "suggester": {"@misc": "spacy.ngram_range_suggester.v1", "min_size": 1, "max_size": 8},
+        "spans_key": "sc",
+        "threshold": 0.5,
+        "max_positive": None,
+        "overlap": "any",
+        "scorer": {"@scorers": "spacy.spancat_scorer.v1"},
+    },
+    default_score_weights={"spans_sc_f": 1.0, "spans_sc_p": 0.0, "spans_sc_r": 0.0, "spans_sc_per_type": None},
+)
+def make_bert_spancat(
+    nlp: Language,
+    name: str,
+    model: Model[Any, Any],
+    suggester: Callable[..., Any],
+    spans_key: str,
+    threshold: float,
+    max_positive: Optional[int],  # noqa: UP045
+    overlap: Literal["any", "nested", "none"],
+    scorer: Optional[Scorer],  # noqa: UP045
+) -> "BertSpancat":
+    """Make the component that finds spans, which may overlap.
+
+    Args:
+        nlp: The pipeline.
+        name: Name of the component.
+        model: A span classifier.
+        suggester: Lists the candidates, as those of spaCy's `spancat` do. No other span is found.
+        spans_key: The group in `doc.spans` that is read from gold documents and written to others.
+        threshold: From this probability on a label of a candidate is predicted.
+        max_positive: How many labels a span may have; by default any number.
+        overlap: Which of the predicted spans may share tokens: `any`, only `nested` ones, of which one is within the
+            other, or `none`. The most probable stay.
+        scorer: Scores a batch of examples. The names of spaCy's scores have the key: `spans_sc_f`.
+
+    Raises:
+        SettingError: A setting is outside what is allowed, or `model` is no span classifier.
+    """
+    _check_share("threshold", threshold)
+    if not spans_key:
+        raise SettingError("spans_key", spans_key, "the name of a group in doc.spans, such as sc")
+    if max_positive is not None and max_positive < 1:
+        raise SettingError("max_positive", max_positive, "a positive number, or null")
+    if overlap not in ("any", "nested", "none"):
+        raise SettingError("overlap", overlap, "any, nested or none")
+    import_module("spacy_bertft.components.entity_scores").register_score()
+    settings = {"spans_key": spans_key, "threshold": threshold, "max_positive": max_positive, "overlap": overlap}
+    return _make(
+        nlp, name, model, "spancat:BertSpancat", suggester=suggester, scorer=scorer, temperature=1.0, **settings
+    )
 
 
 def _register_text_factory(factory: str, component: str, *more: str, threshold: float) -> Callable[..., Any]:

@@ -99,9 +99,8 @@ def calibrate(
     nlp, examples = read_inputs(pipeline, dev_path)
     pipes = find_calibrated(nlp)
     if not pipes:
-        raise SettingError(
-            "pipeline", str(pipeline), "one with bert_ner, bert_textcat, bert_textcat_multilabel or bert_qa"
-        )
+        expected = "one with bert_ner, bert_spancat, bert_textcat, bert_textcat_multilabel or bert_qa"
+        raise SettingError("pipeline", str(pipeline), expected)
     earlier = {name: pipe.cfg["temperature"] for name, pipe in pipes.items()}
     by_path = {Path(dev_path): fit(nlp, examples)}
     if test_path is not None:

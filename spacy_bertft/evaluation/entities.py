@@ -1,4 +1,4 @@
-"""How good the entities of a component are: strict F1, the BIO tags of tokens, and types of errors."""
+"""How good the entities or spans of a component are: strict F1, the BIO tags of tokens, and types of errors."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from spacy.training import Example
 from spacy_bertft.components.entity_scores import pair_token_tags
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.predictions import stack_judged
+from spacy_bertft.components.spancat import BertSpancat
 from spacy_bertft.evaluation.confusion import count_confusions
 from spacy_bertft.evaluation.counts import Pair, count_pairs, count_shares
 from spacy_bertft.evaluation.results import (
@@ -99,12 +100,12 @@ class _Doc(NamedTuple):
 
 def measure_entities(
     name: str,
-    pipe: BertNer,
+    pipe: BertNer | BertSpancat,
     examples: Sequence[Example],
     labels_of_other_components: Collection[str] = (),
     n_errors: int = 0,
 ) -> ComponentResult:
-    """Measure the entities that a component has found.
+    """Measure the entities that a component has found, or the spans, which may overlap.
 
     Args:
         name: Its name.
@@ -113,27 +114,19 @@ def measure_entities(
         labels_of_other_components: Gold entities with these labels are left out.
         n_errors: How many errors to show.
     """
-    docs = [_match(name, example, labels_of_other_components) for example in examples]
+    spans_key = pipe.key if isinstance(pipe, BertSpancat) else None
+    docs = [_match(name, example, labels_of_other_components, spans_key) for example in examples]
     known = [doc for doc in docs if doc]
     labels = sorted({span.label_ for doc in known for span in (*doc.gold, *doc.predicted)} | set(pipe.labels))
-    tokens = [doc and pair_token_tags(doc.example, doc.gold, doc.predicted) for doc in docs]
-    tags = sorted({tag for doc in tokens for pair in doc or () for tag in pair} - {""})
-    is_correct = [None if doc is None else [left == right for left, right in doc] for doc in tokens]
+    strict = count_pairs(labels, [doc and _list_strict(doc) for doc in docs])
+    levels = [Level("entities", strict), _measure_tokens(docs)] if spans_key is None else [Level("spans", strict)]
     matched = [(doc.get_labels(match), match.error_type) for doc in known for match in doc.matches]
     counter = Counter((gold or predicted, error_type) for (gold, predicted), error_type in matched)
     return ComponentResult(
         component=name,
-        factory="bert_ner",
-        kind="entities",
-        levels=(
-            Level("entities", count_pairs(labels, [doc and _list_strict(doc) for doc in docs])),
-            Level(
-                "tokens",
-                count_pairs(tags, tokens),
-                count_shares(is_correct),
-                "Tokens with the correct BIO tag, including those outside entities",
-            ),
-        ),
+        factory="bert_ner" if spans_key is None else "bert_spancat",
+        kind="entities" if spans_key is None else "spans",
+        levels=tuple(levels),
         confusion=count_confusions(labels, [pair for pair, _ in matched], has_none=True),
         error_types={label: {each: counter[label, each] for each in ERROR_TYPES} for label in labels},
         judged=stack_judged(each for example in examples for each in pipe.list_predictions(example)),
@@ -142,19 +135,33 @@ def measure_entities(
     )
 
 
-def _match(name: str, example: Example, labels_of_other_components: Collection[str]) -> _Doc | None:
-    if not example.reference.has_annotation("ENT_IOB"):
+def _measure_tokens(docs: Sequence[_Doc | None]) -> Level:
+    tokens = [doc and pair_token_tags(doc.example, doc.gold, doc.predicted) for doc in docs]
+    tags = sorted({tag for doc in tokens for pair in doc or () for tag in pair} - {""})
+    is_correct = [None if doc is None else [left == right for left, right in doc] for doc in tokens]
+    accuracy_name = "Tokens with the correct BIO tag, including those outside entities"
+    return Level("tokens", count_pairs(tags, tokens), count_shares(is_correct), accuracy_name)
+
+
+def _match(
+    name: str, example: Example, labels_of_other_components: Collection[str], spans_key: str | None
+) -> _Doc | None:
+    reference = example.reference
+    has_gold = reference.has_annotation("ENT_IOB") if spans_key is None else spans_key in reference.spans
+    if not has_gold:
         return None
-    group, align = example.predicted.spans[name], example.alignment.x2y
+    group, align = example.predicted.spans[spans_key or name], example.alignment.x2y
     aligned, predicted, probs = [], [], []
     for span, prob in zip(group, group.attrs["scores"], strict=True):
         # As spaCy's scorer does: what covers no gold token, or one that is not annotated, is neither correct nor wrong.
         tokens = align[span.start : span.end]
-        if len(tokens) and all(token.ent_iob for token in example.reference[int(tokens[0]) : int(tokens[-1]) + 1]):
+        covered = reference[int(tokens[0]) : int(tokens[-1]) + 1] if len(tokens) else ()
+        if len(tokens) and (spans_key is not None or all(token.ent_iob for token in covered)):
             aligned.append(TagSpan(int(tokens[0]), int(tokens[-1]) + 1, span.label_))
             predicted.append(span)
             probs.append(prob)
-    gold = [ent for ent in example.reference.ents if ent.label_ not in labels_of_other_components]
+    annotated = reference.ents if spans_key is None else reference.spans[spans_key]
+    gold = [span for span in annotated if span.label_ not in labels_of_other_components]
     matches = match_entities([TagSpan(ent.start, ent.end, ent.label_) for ent in gold], aligned)
     return _Doc(example, gold, predicted, probs, matches)
 
@@ -194,11 +201,12 @@ def _draw(caption: str, doc: Doc, spans: Sequence[Span], middle: Span, wrong: Sp
 
 
 def _list_notes(
-    pipe: BertNer, labels: Sequence[str], labels_of_other_components: Collection[str], n_unknown: int
+    pipe: BertNer | BertSpancat, labels: Sequence[str], labels_of_other_components: Collection[str], n_unknown: int
 ) -> tuple[str, ...]:
+    kind = "spans" if isinstance(pipe, BertSpancat) else "entities"
     unknown, others = sorted(set(labels) - set(pipe.labels)), sorted(labels_of_other_components)
     notes = [
-        f"{n_unknown:,} without annotated entities left out" * bool(n_unknown),
+        f"{n_unknown:,} without annotated {kind} left out" * bool(n_unknown),
         f"gold labels that the component does not know: {', '.join(unknown)}" * bool(unknown),
         f"labels of other components left out: {', '.join(others)}" * bool(others),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import hash_training
 from spacy_bertft.components.question_answering import BertQa
 from spacy_bertft.components.regressor import BertRegressor
+from spacy_bertft.components.spancat import BertSpancat
 from spacy_bertft.components.tagger import BertTagger
 from spacy_bertft.errors import SettingError, format_count
 from spacy_bertft.evaluation.answers import measure_answers
@@ -78,7 +80,11 @@ class Evaluation:
         """Lay out the figures of entities, categories and numbers, in percent: those that there are."""
         tables = [format_category_scores(each.component, each.scores) for each in self.categories]
         tables += [format_number_scores(each.component, each.scores) for each in self.results if each.kind == "numbers"]
-        return [rows for rows in (format_entity_scores(self.scores), *tables) if rows]
+        # Of each group of `doc.spans` that has been scored.
+        names = [name for name in self.scores if re.fullmatch("(ents|spans_.*)_per_type", name)]
+        groups = [name.removesuffix("_per_type") for name in names]
+        entities = [format_entity_scores(self.scores, group) for group in sorted(groups)]
+        return [rows for rows in (*entities, *tables) if rows]
 
     def format_confusions(self) -> list[Rows]:
         """Lay out the confusion matrices of categories or, of many classes, the most frequent confusions."""
@@ -210,6 +216,8 @@ def _measure(nlp: Language, name: str, examples: Sequence[Example], n_errors: in
         return measure_entities(name, pipe, examples, others - set(pipe.labels), n_errors)
     if isinstance(pipe, BertQa):
         return measure_answers(name, pipe, examples, n_errors)
+    if isinstance(pipe, BertSpancat):
+        return measure_entities(name, pipe, examples, n_errors=n_errors)
     if isinstance(pipe, BertTagger):
         return measure_tags(name, pipe, examples)
     if isinstance(pipe, BertRegressor):

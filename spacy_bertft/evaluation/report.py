@@ -39,8 +39,14 @@ from spacy_bertft.pictures.plot import check_plot, render_element
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_STATS_KINDS: dict[str, StatsKind] = {"entities": "ents", "categories": "cats", "tags": "tags", "numbers": "numbers"}
-_STATS_KINDS["answers"] = "cats"  # of which there are none: only lengths are shown
+_STATS_KINDS: dict[str, StatsKind] = {
+    "entities": "ents",
+    "spans": "spans",
+    "categories": "cats",
+    "tags": "tags",
+    "numbers": "numbers",
+    "answers": "cats",  # of which there are none: only lengths are shown
+}
 
 _PACKAGES = ("spacy-bertft", "spacy", "transformers", "torch")
 
@@ -209,7 +215,9 @@ def _evaluate(pipeline: Path | str, data_path: Path | str, n_errors: int) -> tup
     nlp, examples = read_inputs(pipeline, data_path)
     evaluation = evaluate_examples(nlp, examples, n_errors)
     if not evaluation.results:
-        factories = "bert_ner, bert_tagger, bert_textcat, bert_textcat_multilabel, bert_regressor or bert_qa"
+        factories = (
+            "bert_ner, bert_spancat, bert_tagger, bert_textcat, bert_textcat_multilabel, bert_regressor or bert_qa"
+        )
         expected = f"a pipeline with {factories}; this has none"
         raise SettingError("pipeline", str(pipeline), expected)
     if not any(result.has_gold for result in evaluation.results):

@@ -115,14 +115,20 @@ def _format_difference(one: Difference) -> tuple[str, ...]:
     return *shares, f"{100 * one.difference:+.2f} ({low} to {high})", f"{one.p_value:.3f}"
 
 
-def format_entity_scores(scores: Mapping[str, Any]) -> Rows:
-    """Lay out spaCy's precision, recall and F1 of entities, in percent: micro average, then by label."""
-    if scores.get("ents_f") is None:
+def format_entity_scores(scores: Mapping[str, Any], group: str = "ents") -> Rows:
+    """Lay out spaCy's precision, recall and F1 of entities, in percent: micro average, then by label.
+
+    Args:
+        scores: Scores under the names of spaCy.
+        group: Whose: `ents`, or `spans_KEY` for a group of `doc.spans`.
+    """
+    if scores.get(f"{group}_f") is None:
         return []
-    shares = {MICRO: {key: scores[f"ents_{key}"] for key in ("p", "r", "f")}}
-    shares |= dict(sorted((scores.get("ents_per_type") or {}).items()))
+    shares = {MICRO: {key: scores[f"{group}_{key}"] for key in ("p", "r", "f")}}
+    shares |= dict(sorted((scores.get(f"{group}_per_type") or {}).items()))
     rows = [(label, *(format_percent(each[key]) for key in ("p", "r", "f"))) for label, each in shares.items()]
-    return [("entities, strict", *MEASURES), *rows]
+    head = "entities, strict" if group == "ents" else f"doc.spans[{group.removeprefix('spans_')!r}], strict"
+    return [(head, *MEASURES), *rows]
 
 
 def format_category_scores(component: str, scores: Mapping[str, Any]) -> Rows:

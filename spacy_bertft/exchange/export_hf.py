@@ -18,7 +18,8 @@ from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.components.regressor import BertRegressor
-from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.components.spancat import BertSpancat
+from spacy_bertft.errors import DataError, SettingError, UnsupportedError
 from spacy_bertft.exchange.scores import list_results, read_scores, select_scores
 from spacy_bertft.models.heads.head import export_checkpoint
 from spacy_bertft.models.heads.token import TokenModel
@@ -90,6 +91,8 @@ def export_hf(
     pipe: Any = ours[name]
     if isinstance(pipe, BertRegressor):
         pipe.fold_scale()
+    if isinstance(pipe, BertSpancat):
+        raise UnsupportedError(f"{name} scores spans of any length, which no class of transformers does.")
     checkpoint = export_checkpoint(pipe.model, pipe.task, name)
     outputs: Sequence[str] = pipe.outputs
     fields = describe_head(checkpoint.config, pipe.task, outputs, pipe.problem_type)

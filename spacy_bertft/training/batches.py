@@ -90,7 +90,8 @@ def join_examples(examples: Iterable[Example], *, level: float, n_words: int) ->
     """Join some of the examples to longer ones.
 
     Each example comes out exactly once, by itself or as part of a longer one. Those that have categories stay by
-    themselves, since these are said of the whole document.
+    themselves, since these are said of the whole document; those with other groups of spans are not joined, since
+    what has no group is not annotated.
 
     Args:
         examples: Examples, in the order in which they are joined.
@@ -103,7 +104,8 @@ def join_examples(examples: Iterable[Example], *, level: float, n_words: int) ->
         if example.reference.cats or random.random() >= level:
             yield example
             continue
-        if parts and len(example.predicted) > room:
+        has_other_groups = parts and parts[0].reference.spans.keys() != example.reference.spans.keys()
+        if parts and (has_other_groups or len(example.predicted) > room):
             yield _join(parts)
             parts = []
         if not parts:

@@ -172,10 +172,10 @@ def test_numbers_without_end(source: Path, tmp_path: Path, number: str) -> None:
 
 def test_an_unknown_kind(source: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(
-        app, ["convert", str(source), str(tmp_path / "b.spacy"), "--as", "spans"], env={"COLUMNS": "200"}
+        app, ["convert", str(source), str(tmp_path / "b.spacy"), "--as", "parts"], env={"COLUMNS": "200"}
     )
     assert result.exit_code == 2
-    assert "'spans' is not one of 'ents', 'tags', 'cats'" in result.stderr
+    assert "'parts' is not one of 'ents', 'tags', 'spans', 'cats'" in result.stderr
     assert not (tmp_path / "b.spacy").exists()
 
 

@@ -8,7 +8,7 @@ import pytest
 import spacy
 from small_checkpoints import TEXTS, make_checkpoint
 from spacy.language import Language
-from taught_pipelines import GOLD, make_taught_pipeline
+from taught_pipelines import GOLD, SPANS, make_taught_pipeline
 from thinc.api import fix_random_seed
 
 TAGS = [{"tags": ["LONG" if len(token) > 3 else "SHORT" for token in spacy.blank("en")(text)]} for text in TEXTS[:2]]
@@ -18,7 +18,8 @@ TAGS = [{"tags": ["LONG" if len(token) > 3 else "SHORT" for token in spacy.blank
 def all_heads_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("all-heads")
     plain = make_checkpoint(folder / "plain", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    make_taught_pipeline(str(plain), {**GOLD, "bert_tagger": TAGS}, n_steps=10).to_disk(folder / "pipeline")
+    gold = {**GOLD, "bert_tagger": TAGS, "bert_spancat": SPANS}
+    make_taught_pipeline(str(plain), gold, n_steps=10).to_disk(folder / "pipeline")
     return folder / "pipeline"
 
 

@@ -23,8 +23,9 @@ LATER = {
     "bert_ner": [[(0, 4, "NEW"), (19, 33, "ACTOR"), (43, 48, "YEAR")], [(0, 3, "NEW"), (13, 26, "TITLE")]],
     "bert_textcat": [{"film": 1.0, "other": 0.0, "NEW": 0.0}, {"film": 0.0, "other": 0.0, "NEW": 1.0}],
     "bert_textcat_multilabel": [{"me": 1.0, "the": 1.0, "NEW": 0.0}, {"me": 0.0, "the": 1.0, "NEW": 1.0}],
+    "bert_spancat": [{"sc": [(0, 4, "NEW"), (0, 13, "QUERY")]}, {"sc": [(0, 3, "NEW")]}],
 }
-KEYS = {"bert_ner": "entities", "bert_textcat": "cats", "bert_textcat_multilabel": "cats"}
+KEYS = {"bert_spancat": "spans", "bert_ner": "entities", "bert_textcat": "cats", "bert_textcat_multilabel": "cats"}
 every_head = pytest.mark.parametrize("head", HEADS)
 
 
@@ -67,7 +68,8 @@ def test_what_was_learned_stays_bit_for_bit_and_so_do_predictions(nlp, head):
     assert grown["linear.bias"].shape[0] == weights["linear.bias"].shape[0] + n_added == pipe.model.get_dim("nO")
     for before, after in zip(predicted, read(nlp), strict=True):
         assert after["tags"] == before["tags"]
-        assert [each[:3] for each in after["ents"]] == [each[:3] for each in before["ents"]]
+        for key in ("ents", "spans"):
+            assert [each[:3] for each in after[key]] == [each[:3] for each in before[key]]
         assert {label: after["cats"][label] for label in before["cats"]} == pytest.approx(before["cats"], abs=0.02)
         assert max((after["cats"][each] for each in after["cats"].keys() - before["cats"].keys()), default=0) < 0.02
 
@@ -85,6 +87,7 @@ def test_new_labels_are_learned_and_stored(nlp, head, tmp_path):
     assert loaded.get_pipe(head).labels[-1] == "NEW"
     doc = loaded(TEXTS[1])
     new = {"bert_ner": doc[0].ent_type_, "bert_tagger": doc[0].tag_}
+    new["bert_spancat"] = "".join(span.label_ for span in doc.spans["sc"] if span.text == "who")
     assert new[head] == "NEW" if head in new else doc.cats["NEW"] > 0.5
 
 

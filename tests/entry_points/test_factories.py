@@ -32,7 +32,7 @@ print(json.dumps(errors))
 """
 MODEL = {"@architectures": "spacy-bertft.TokenClassifier.v1"}
 # Of a recipe: the factory, and where its settings are.
-RECIPES = {"ner": "bert_ner", "tagger": "bert_tagger", "textcat": "bert_textcat"}
+RECIPES = {"ner": "bert_ner", "spancat": "bert_spancat", "tagger": "bert_tagger", "textcat": "bert_textcat"}
 RECIPES |= {"textcat_multilabel": "bert_textcat_multilabel", "regressor": "bert_regressor", "qa": "bert_qa"}
 ARCHITECTURES = [each for each in entry_points(group="spacy_architectures") if each.module == architectures.__name__]
 
@@ -84,7 +84,10 @@ def test_other_names_are_unknown() -> None:
         _ = architectures.build_ner
 
 
-@pytest.mark.parametrize("model", ["ENTITY_MODEL", "TAG_MODEL", "TEXT_MODEL", "QUESTION_MODEL", "ENCODER"])
+MODELS = ["ENTITY_MODEL", "TAG_MODEL", "TEXT_MODEL", "QUESTION_MODEL", "SPAN_MODEL", "ENCODER"]
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_a_default_model_has_every_setting(model: str) -> None:
     """Those of the encoder and all that no recipe changes are the defaults of the architecture."""
     settings: dict[str, Any] = getattr(factories, model)
@@ -111,7 +114,9 @@ def test_the_defaults_are_those_of_the_recipe(recipe: str) -> None:
     assert {name: defaults[name] for name in section} == section
 
 
-@pytest.mark.parametrize("factory", ["bert_encoder", "bert_ner", "bert_qa", "bert_tagger", "bert_textcat"])
+@pytest.mark.parametrize(
+    "factory", ["bert_encoder", "bert_ner", "bert_qa", "bert_spancat", "bert_tagger", "bert_textcat"]
+)
 def test_a_model_of_another_kind_is_an_error(factory: str) -> None:
     model = factories.TEXT_MODEL if factory != "bert_textcat" else factories.ENTITY_MODEL
     with pytest.raises(

@@ -69,3 +69,14 @@ def test_settings(checkpoint: str, setting: str, value: float) -> None:
     with pytest.raises(SettingError) as caught:
         configure_batch_by_pieces(checkpoint, **{setting: value})
     assert caught.value.name == setting
+
+
+def test_documents_without_a_group_of_spans_are_not_joined_to_those_with_one() -> None:
+    """What has no group is not annotated."""
+    drawn = [make_example(index, 1) for index in range(12)]
+    for example in drawn[:6]:
+        example.reference.spans["sc"] = []
+    joined = list(join_examples(drawn, level=1.0, n_words=1000))
+    assert {tuple(example.reference.spans) for example in joined} == {("sc",), ()}
+    n_tokens = sum(len(example.reference) for example in joined if "sc" in example.reference.spans)
+    assert n_tokens == sum(len(example.reference) for example in drawn[:6])

@@ -15,19 +15,29 @@ from tqdm import tqdm
 
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, GoldSentence
 from spacy_bertft.data.columns.layout import ColumnKind, ColumnOptions, Orphans
-from spacy_bertft.data.conversion import ConversionReport, list_paths, make_blank, plan_outputs, write_parts
+from spacy_bertft.data.conversion import (
+    ConversionReport,
+    choose_spans_key,
+    list_paths,
+    make_blank,
+    plan_outputs,
+    write_parts,
+)
 from spacy_bertft.data.split import select_parts, split_at_random
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.tags.grammar import Scheme, SchemeName
 
 
-def make_gold_docs(vocab: Vocab, sentences: Iterable[GoldSentence], n_sents: int = 1) -> Iterator[Doc]:
+def make_gold_docs(
+    vocab: Vocab, sentences: Iterable[GoldSentence], n_sents: int = 1, spans_key: str | None = None
+) -> Iterator[Doc]:
     """Make Docs of up to `n_sents` sentences, all from one document.
 
     Args:
         vocab: The vocabulary of the Docs.
         sentences: The sentences, in order.
         n_sents: How many go into a Doc. From two on, the Docs know where their sentences start.
+        spans_key: The group in `doc.spans` for spans; by default they are entities.
 
     Raises:
         SettingError: `n_sents` is below one.
@@ -36,23 +46,28 @@ def make_gold_docs(vocab: Vocab, sentences: Iterable[GoldSentence], n_sents: int
         raise SettingError("n_sents", n_sents, "a number from 1 on")
     for _, document in groupby(sentences, key=lambda sentence: sentence.document):
         while group := list(islice(document, min(n_sents, sys.maxsize))):
-            yield make_gold_doc(vocab, group, mark_sentences=n_sents > 1)
+            yield make_gold_doc(vocab, group, mark_sentences=n_sents > 1, spans_key=spans_key)
 
 
-def make_gold_doc(vocab: Vocab, sentences: Sequence[GoldSentence], *, mark_sentences: bool = False) -> Doc:
+def make_gold_doc(
+    vocab: Vocab, sentences: Sequence[GoldSentence], *, mark_sentences: bool = False, spans_key: str | None = None
+) -> Doc:
     """Make one Doc of some sentences, each word followed by a blank.
 
     Args:
         vocab: The vocabulary of the Doc.
         sentences: At least one sentence, all of entities or all of plain tags.
         mark_sentences: Whether the Doc is to know where its sentences start.
+        spans_key: The group in `doc.spans` for spans, also where there is none; by default they are entities.
     """
     words = [word for sentence in sentences for word in sentence.words]
     tags = [tag for sentence in sentences for tag in sentence.tags]
     starts: list[bool | int | None] = [token == 0 for sentence in sentences for token in range(len(sentence.words))]
     spaces = [True] * len(words)
     doc = Doc(vocab, words=words, spaces=spaces, tags=tags or None, sent_starts=starts if mark_sentences else None)
-    if not tags:
+    if spans_key is not None:
+        doc.spans[spans_key] = _make_spans(doc, sentences)
+    elif not tags:
         # Also where there is no entity: tokens that are known to be outside are not missing values.
         doc.set_ents(_make_spans(doc, sentences))
     return doc
@@ -79,24 +94,27 @@ class ColumnReport(ConversionReport):
         n_tags_repaired: Tags changed to make their sequences valid.
         columns: In which columns words and tags are.
         n_tags_missing: Tokens without a tag.
+        spans_key: The group in `doc.spans` that was written; None for entities and tags.
     """
 
     scheme: Scheme | None
     n_tags_repaired: int = 0
     columns: str = ""
     n_tags_missing: int = 0
+    spans_key: str | None = None
 
     @property
     def _counted(self) -> str:
-        return "entities" if self.scheme else "tags"
+        return ("spans" if self.spans_key else "entities") if self.scheme else "tags"
 
     def _list_notes(self) -> list[str]:
         scheme = f"scheme {self.scheme}" if self.scheme else "plain tags"
         missing = [f"tokens without a tag: {self.n_tags_missing:,}"] if self.n_tags_missing else []
-        return [self.columns, scheme, f"tags repaired: {self.n_tags_repaired:,}", *missing]
+        group = [f"doc.spans[{self.spans_key!r}]"] if self.spans_key else []
+        return [self.columns, *group, scheme, f"tags repaired: {self.n_tags_repaired:,}", *missing]
 
 
-_ATTRS: dict[str, list[str]] = {"ents": ["ENT_IOB", "ENT_TYPE"], "tags": ["TAG"]}
+_ATTRS: dict[str, list[str]] = {"ents": ["ENT_IOB", "ENT_TYPE"], "tags": ["TAG"], "spans": []}
 
 
 def convert(
@@ -115,6 +133,7 @@ def convert(
     seed: int = 0,
     orphans: Orphans = "error",
     kind: ColumnKind = "ents",
+    spans_key: str | None = None,
 ) -> ColumnReport:
     """Convert files with labels to spaCy's binary format.
 
@@ -127,7 +146,8 @@ def convert(
         output_path: The .spacy file to write.
         scheme: How tags spell entities: bio, iob1, biluo or bioes; by default guessed from the files.
         tag_column: The column of the tags: its number, from 1, its name in a header line, in `# global.columns` or
-            in CoNLL-U (such as XPOS instead of UPOS), first or last; by default found in each file.
+            in CoNLL-U (such as XPOS instead of UPOS), first or last; by default found in each file. Of spans, several
+            columns separated by commas, such as 3,4; by default all that have entity tags.
         word_column: The column of the words, likewise (such as FORM in CoNLL-U); by default found in each file.
         lang: Language code, such as en or de; xx for any language.
         n_sents: Sentences in a document, at most. A document never crosses a `-DOCSTART-` line or a file.
@@ -138,8 +158,10 @@ def convert(
         test_path: Where to write it; by default a-test.spacy next to a.spacy.
         seed: Seed of the split; the same one gives the same parts.
         orphans: What to do with tags in invalid places, such as I-PER after O: error, or repair, as conlleval does.
-        kind: What to read: ents (entities) or tags (such as parts of speech) from column files, or, on the command
-            line, cats (categories) from labelled texts.
+        kind: What to read: ents (entities), tags (such as parts of speech) or spans (which may overlap, from several
+            columns) from column files, or, on the command line, cats (categories) or numbers from labelled texts,
+            and spans from JSONL.
+        spans_key: The group in doc.spans that spans are written to; by default sc.
 
     Raises:
         DataError: An input does not exist or holds no sentence, or there are too few sentences to split.
@@ -149,6 +171,7 @@ def convert(
     sources = list_paths(input_paths)
     plan = plan_outputs(sources, Path(output_path), {"test": (test, test_path), "dev": (dev, dev_path)})
     options = ColumnOptions(scheme, tag_column, orphans, kind, word_column)
+    spans_key = choose_spans_key(kind, spans_key)
     vocab = make_blank(lang).vocab
     reader, tally = GoldReader(sources, options), ColumnTally()
     sentences = list(tqdm(reader.read(tally), desc="Reading", unit=" sentences", disable=None))
@@ -156,23 +179,26 @@ def convert(
         raise DataError(f"{', '.join(map(str, sources))}: no sentence. Expected lines of words and tags.")
     part_by_sentence = split_at_random((" ".join(sentence.words) for sentence in sentences), plan.shares, seed)
     parts = select_parts(sentences, part_by_sentence, len(plan.paths))
-    docs = [make_gold_docs(vocab, part, n_sents) for part in parts]
+    docs = [make_gold_docs(vocab, part, n_sents, spans_key) for part in parts]
     attrs = [*_ATTRS[kind], *(["SENT_START"] if n_sents > 1 else [])]
     reports = write_parts(plan, docs, partial(list_annotations, kind=kind), attrs=attrs)
     n_sentences = dict(zip(plan.paths, map(len, parts), strict=True))
     return ColumnReport(
         paths=tuple(sources),
         n_lines=tally.n_lines,
-        scheme=reader.scheme if options.kind == "ents" else None,
+        scheme=None if options.kind == "tags" else reader.scheme,
         n_tags_repaired=tally.n_tags_repaired,
         n_lines_left_out=dict(tally.left_out),
         n_byte_order_marks=tally.n_byte_order_marks,
         columns=reader.describe_columns(),
         n_tags_missing=tally.n_tags_missing,
+        spans_key=spans_key,
         **{name: replace(report, n_sentences=n_sentences[name]) for name, report in reports.items()},
     )
 
 
 def list_annotations(doc: Doc, kind: str) -> list[str]:
-    """List the labels of the entities of a Doc, or its tags."""
+    """List the labels of the entities of a Doc or of all its groups of spans, or its tags."""
+    if kind == "spans":
+        return [span.label_ for group in doc.spans.values() for span in group]
     return [ent.label_ for ent in doc.ents] if kind == "ents" else [token.tag_ for token in doc if token.tag_]

@@ -51,9 +51,9 @@ def detect_layout(path: Path, options: ColumnOptions) -> ColumnLayout:
 
     The majority decides, so that a malformed line is later reported as itself. A column that counts from 0 or 1 in
     every sentence numbers the rows. The tags are in the column whose values look like `O` or `B-X`; of several, in the
-    last one, or in the first one with labels of the last, since nested entities follow the outer ones. Plain tags are
-    in the column that has fewer different values, in doubt in the last one. The words are at the other end. Names of
-    columns, from CoNLL-U or a header, go before all this.
+    last one, or in the first one with labels of the last, since nested entities follow the outer ones. Spans are in all
+    of them. Plain tags are in the column that has fewer different values, in doubt in the last one. The words are at
+    the other end. Names of columns, from CoNLL-U or a header, go before all this.
 
     Args:
         path: The file.
@@ -226,7 +226,7 @@ class _Finder:
         elif counts[first] > counts[last] and candidates in ([], [first]):
             found = first
         elif candidates:
-            found = self._find_outer(candidates)
+            found = candidates[0] if self.options.kind == "spans" else self._find_outer(candidates)
         else:
             found = last
         return found, [column for column in candidates if column != found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spacy_bertft.data.columns.detection import detect_layout
@@ -152,12 +152,12 @@ class GoldReader:
         if not paths:
             raise DataError("No input file was given. Expected at least one column file.")
         self.options = options
-        self._layouts = [(path, detect_layout(path, options)) for path in paths]
+        self._layouts = [(path, _detect_layers(path, options)) for path in paths]
         self.scheme: Scheme = self._find_scheme()
 
     def describe_columns(self) -> str:
         """Say in which columns words and tags are; of each file, where they differ."""
-        return join_columns({path: layout.describe() for path, layout in self._layouts})
+        return join_columns({path: layout.describe() for path, (layout, *_) in self._layouts})
 
     def read(self, tally: ColumnTally | None = None) -> Iterator[GoldSentence]:
         """Read all sentences, file after file.
@@ -170,10 +170,16 @@ class GoldReader:
         """
         tally = ColumnTally() if tally is None else tally
         document = -1
-        for path, layout in self._layouts:
+        for path, (layout, *others) in self._layouts:
+            further = [read_columns(path, each) for each in others]
             for sentence in read_columns(path, layout, tally):
                 document += sentence.is_doc_start
-                yield self._read_gold(sentence, document, path, tally)
+                gold = self._read_gold(sentence, document, path, tally)
+                inner = [_take_same(layer, sentence, path) for layer in further]
+                layers = [gold, *(self._read_gold(each, document, path, tally) for each in inner)]
+                # A span that is in two layers is one.
+                spans = dict.fromkeys(span for each in layers for span in each.spans)
+                yield replace(gold, spans=list(spans)) if inner else gold
 
     def _find_scheme(self) -> Scheme:
         if self.options.scheme is not None:
@@ -212,7 +218,36 @@ def join_columns(columns: Mapping[Path, str]) -> str:
     return "; ".join(f"{path}: {found}" for path, found in columns.items())
 
 
-def _read_tags(layouts: Iterable[tuple[Path, ColumnLayout]]) -> Iterator[list[str]]:
-    for path, layout in layouts:
-        for sentence in read_columns(path, layout):
-            yield sentence.tags
+def _read_tags(layouts: Iterable[tuple[Path, Sequence[ColumnLayout]]]) -> Iterator[list[str]]:
+    for path, layers in layouts:
+        for layout in layers:
+            for sentence in read_columns(path, layout):
+                yield sentence.tags
+
+
+def _take_same(layer: Iterator[ColumnSentence], outer: ColumnSentence, path: Path) -> ColumnSentence:
+    """Take the next sentence of a layer.
+
+    Raises:
+        ColumnFormatError: It has other lines: one of them is a comment or a word, by the tag of the layer.
+    """
+    sentence = next(layer, None)
+    if sentence is None or sentence.lines != outer.lines:
+        expected = "Expected no comment that reads as a word with a tag; remove comments."
+        raise ColumnFormatError(path, outer.lines[0], "two columns of tags differ in what is a word", expected)
+    return sentence
+
+
+def _detect_layers(path: Path, options: ColumnOptions) -> list[ColumnLayout]:
+    """Detect the layout of a file; of nested spans, one for each column of tags, the outer ones first."""
+    if options.kind != "spans":
+        return [detect_layout(path, options)]
+    if options.tag_column is None:
+        first = detect_layout(path, options)
+        inner = list(first.other_tag_columns)
+    else:
+        columns = str(options.tag_column).split(",")
+        first, *others = (detect_layout(path, replace(options, tag_column=column.strip())) for column in columns)
+        inner = [layout.tag_column for layout in others]
+    first = replace(first, other_tag_columns=tuple(inner))
+    return [first, *(replace(first, tag_column=column) for column in inner)]

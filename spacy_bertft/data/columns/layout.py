@@ -24,7 +24,7 @@ from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.tags.grammar import parse_scheme
 
 Orphans = Literal["error", "repair"]
-ColumnKind = Literal["ents", "tags"]
+ColumnKind = Literal["ents", "tags", "spans"]
 _CHOICES = {"orphans": get_args(Orphans), "kind": get_args(ColumnKind)}
 
 
@@ -34,10 +34,12 @@ class ColumnOptions:
 
     Attributes:
         scheme: The tag scheme; None to guess it from all files together.
-        tag_column: The column of the tags: number from 1, name, `first` or `last`; None to find it in each file.
+        tag_column: The column of the tags: number from 1, name, `first` or `last`; None to find it in each file. Of
+            spans, one or several, separated by commas.
         word_column: The column of the words, likewise.
         orphans: `error` refuses a file with an invalid tag sequence, `repair` reads it as conlleval does.
-        kind: `ents` reads spans of tokens, `tags` takes the column as it is, one tag per token.
+        kind: `ents` reads spans of tokens, `tags` takes the column as it is, one tag per token. `spans` reads spans of
+            several columns, so that they may overlap.
 
     Raises:
         SettingError: A value is not among the choices.
@@ -64,6 +66,7 @@ _HEAD = re.compile(r"[0-9]+|_")
 WORD_NAMES = ("form", "word", "words", "token", "tokens")
 TAG_NAMES = {
     "ents": ("ner", "ner_tag", "ner_tags", "entity", "tag", "tags", "label", "labels"),
+    "spans": (),
     "tags": ("upos", "pos", "pos_tag", "pos_tags", "xpos", "tag", "tags", "label", "labels"),
 }
 
@@ -115,7 +118,7 @@ class ColumnLayout:
         names: The names of the columns, where the file has them.
         header: The cells of the line that names the columns; empty where there is none.
         known_tags: Plain tags that the file has; empty where they are not known.
-        other_tag_columns: Columns that hold entity tags too.
+        other_tag_columns: Columns that hold entity tags too; of spans, those of the inner layers.
     """
 
     is_tabbed: bool
@@ -158,8 +161,10 @@ class ColumnLayout:
 
     def describe(self) -> str:
         """Describe in which columns words and tags are."""
-        found = f"words in {self._name(self.word_column)}, tags in {self._name(self.tag_column)} of {self.n_columns}"
-        if not self.other_tag_columns:
+        tags = (self.tag_column, *(self.other_tag_columns if self.kind == "spans" else ()))
+        found = f"words in {self._name(self.word_column)}, tags in {' and '.join(map(self._name, tags))}"
+        found += f" of {self.n_columns}"
+        if not self.other_tag_columns or self.kind == "spans":
             return found
         others = ", ".join(self._name(column) for column in self.other_tag_columns)
         return f"{found} (--tag-column takes another one; also tags: {others})"
@@ -168,7 +173,7 @@ class ColumnLayout:
         return f"column {column + 1}" + (f" ({self.names[column]})" if self.names else "")
 
     def _is_known_tag(self, tag: str) -> bool:
-        if self.kind == "ents" or not self.known_tags:
+        if self.kind != "tags" or not self.known_tags:
             return is_tag(tag, self.kind)
         # Treebanks tag this word with itself.
         return tag in self.known_tags or tag == "#"

@@ -13,6 +13,7 @@ from spacy.training import Example
 from spacy_bertft.data.columns.convert import make_gold_docs
 from spacy_bertft.data.columns.gold import GoldReader
 from spacy_bertft.data.columns.layout import ColumnOptions
+from spacy_bertft.data.conversion import choose_spans_key
 from spacy_bertft.errors import SettingError
 
 
@@ -25,6 +26,7 @@ def configure_column_corpus(
     tag_column: str | int | None = None,
     kind: str = "ents",
     word_column: str | int | None = None,
+    spans_key: str | None = None,
 ) -> Callable[[Language], Iterable[Example]]:
     """Configure a reader of column files, `spacy-bertft.ColumnCorpus.v1`.
 
@@ -36,8 +38,9 @@ def configure_column_corpus(
         limit: Maximum number of examples; 0 for all.
         tag_column: The column of the tags: its number from 1, its name, `first` or `last`; by default found in
             the file.
-        kind: `ents` for entities, `tags` for `token.tag_`.
+        kind: `ents` for entities, `tags` for `token.tag_`, `spans` for spans of several columns, which may overlap.
         word_column: The column of the words, likewise.
+        spans_key: The group in `doc.spans` that spans are written to; by default `sc`.
 
     Returns:
         A function from a pipeline to its examples. As with spaCy's own corpus, the predicted side is what the
@@ -50,10 +53,13 @@ def configure_column_corpus(
         raise SettingError("path", path, "a column file; set paths.train and paths.dev")
     options = ColumnOptions(scheme, tag_column, orphans, kind, word_column)
     # confection hands over a string as it is, also where a Path is annotated.
-    return partial(_read_examples, path=Path(path), options=options, n_sents=n_sents, limit=limit)
+    key = choose_spans_key(kind, spans_key)
+    return partial(_read_examples, path=Path(path), options=options, n_sents=n_sents, limit=limit, spans_key=key)
 
 
-def _read_examples(nlp: Language, path: Path, options: ColumnOptions, n_sents: int, limit: int) -> Iterator[Example]:
-    docs = make_gold_docs(nlp.vocab, GoldReader([path], options).read(), n_sents)
+def _read_examples(
+    nlp: Language, path: Path, options: ColumnOptions, n_sents: int, limit: int, spans_key: str | None
+) -> Iterator[Example]:
+    docs = make_gold_docs(nlp.vocab, GoldReader([path], options).read(), n_sents, spans_key)
     for reference in islice(docs, limit or None):
         yield Example(nlp.make_doc(reference.text), reference)

@@ -138,19 +138,24 @@ class HeadModel(TorchModel[list[Doc], OutT]):
             watched.append(encoded)
         return encoded, backprop
 
-    def check_stored_outputs(self, n_outputs: int) -> None:
+    def check_stored_outputs(self, n_outputs: int, first: torch.nn.Linear | None = None) -> None:
         """Raise unless a head that was stored has the outputs that it should have, and fits its encoder.
+
+        Args:
+            n_outputs: How many there should be.
+            first: The layer that reads the states, if it is not the last one.
 
         Raises:
             CheckpointError: It does not.
         """
         linear: torch.nn.Linear = self.module.linear
+        first = first or linear
         if not linear.out_features == self.maybe_get_dim("nO") == n_outputs:
             raise CheckpointError(f"Its head has {linear.out_features} outputs. Expected one for each of {n_outputs}.")
         width = self.encoder.maybe_get_dim("nO")
-        if width not in (None, linear.in_features):
+        if width not in (None, first.in_features):
             raise CheckpointError(
-                f"Its head is for states of width {linear.in_features}; those of its encoder have {width}."
+                f"Its head is for states of width {first.in_features}; those of its encoder have {width}."
             )
 
     def find_source(self) -> BertEncoder | None:

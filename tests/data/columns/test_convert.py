@@ -245,3 +245,44 @@ def test_every_line_end_gives_the_same_corpus(tmp_path: Path, newline: str, kind
     report = convert(source, output, kind=kind)
     assert [[token.text for token in doc] for doc in read_docs(output)] == [["Anna", "\u2028\u0085"], ["Bob"]]
     assert (report.n_lines, report.n_byte_order_marks) == (4, 1)
+
+
+NESTED = """1\tBank\tB-ORG\tO
+2\tof\tI-ORG\tO
+3\tEngland\tI-ORG\tB-LOC
+
+#\thttp://example.org\t[2010-07-04]\t
+1\tLondon\tB-LOC\tB-LOC
+
+1\tnothing\tO\tO
+"""
+
+
+def read_spans(path: Path, key: str) -> list[list[tuple[str, str]]]:
+    return [[(span.text, span.label_) for span in doc.spans[key]] for doc in read_docs(path)]
+
+
+def test_spans_of_nested_columns(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.tsv", tmp_path / "a.spacy"
+    source.write_text(NESTED)
+    report = convert(source, output, kind="spans")
+    # What both columns have is one span, and a sentence without any has an empty group.
+    expected = [[("Bank of England", "ORG"), ("England", "LOC")], [("London", "LOC")], []]
+    assert read_spans(output, "sc") == expected
+    assert not any(doc.ents for doc in read_docs(output))
+    assert report.label_counts == {"LOC": 2, "ORG": 1}
+    assert report.n_lines_left_out == {"comment lines": 1}
+    assert "words in column 2, tags in column 3 and column 4 of 4; doc.spans['sc']; scheme bio" in report.format_notes()
+    convert(source, output, kind="spans", spans_key="x", tag_column="4,3")
+    assert read_spans(output, "x")[0] == [("England", "LOC"), ("Bank of England", "ORG")]
+    convert(source, output, kind="spans", spans_key="x", tag_column=4, n_sents=3)
+    assert read_spans(output, "x") == [[("England", "LOC"), ("London", "LOC")]]
+    with pytest.raises(SettingError, match="spans_key"):
+        convert(source, output, spans_key="x")
+
+
+def test_a_comment_that_one_layer_reads_as_a_word(tmp_path: Path) -> None:
+    source = tmp_path / "a.conll"
+    source.write_text("# B-ORG word\nBank B-ORG O\n\nfilms O B-X\n" * 3)
+    with pytest.raises(ColumnFormatError, match=r"line 1: two columns of tags differ in what is a word"):
+        convert(source, tmp_path / "a.spacy", kind="spans", tag_column="2,3", word_column=1)

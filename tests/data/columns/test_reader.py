@@ -79,3 +79,10 @@ def test_columns_by_name(tmp_path: Path) -> None:
     assert example.reference.text == "Anna runs "
     [example] = configure_column_corpus(path, tag_column="X", word_column=2)(spacy.blank("en"))
     assert (example.reference.text, example.reference.ents) == ("B-PER O ", ())
+
+
+def test_spans(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("Bank\tB-ORG\tO\nof\tI-ORG\tO\nEngland\tI-ORG\tB-LOC\n")
+    [example] = configure_column_corpus(path, kind="spans", spans_key="x")(spacy.blank("en"))
+    assert [span.text for span in example.reference.spans["x"]] == ["Bank of England", "England"]

@@ -1,0 +1,228 @@
+"""`spacy-bertft.SpanClassifier.v1`: documents → a score for every label of every candidate span, which may overlap."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Optional, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from spacy.pipeline.spancat import Suggester, build_ngram_range_suggester
+from spacy.tokens import Doc
+from thinc.api import NumpyOps
+
+from spacy_bertft.errors import NotInitializedError, SettingError
+from spacy_bertft.models.encoder.build import Encoder
+from spacy_bertft.models.encoder.states import EncodedDocs
+from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
+from spacy_bertft.models.heads.losses import Floats, compute_multilabel_loss
+
+_N_LENGTHS = 32  # lengths in rows that have a vector of their own; longer spans share the last one
+_CHUNK = 1 << 15  # candidates that are scored together, which bounds the memory of long texts
+# Of a label that has not been learned: about 1 % of the candidates have it. Source: Lin et al. (2017), section 4.1.
+_PRIOR_SCORE = -4.6
+
+
+@dataclass(frozen=True)
+class SpanScores:
+    """The scores of the candidates of a batch of documents.
+
+    Attributes:
+        scores: `(N, L)` float32 logits.
+        spans: `(N, 2)` first token of each candidate in its document, and one past its last token.
+        lengths: `(B,)` candidates per document.
+        n_tokens: How many tokens with a subword token the documents have.
+    """
+
+    scores: NDArray[np.float32]
+    spans: NDArray[np.intp]
+    lengths: NDArray[np.intp]
+    n_tokens: int
+
+    def compute_loss(self, targets: Floats, is_known: NDArray[np.bool_]) -> tuple[float, Floats]:
+        """Compute the binary cross-entropy of all candidates, per token of the documents, and its gradient, `(N, L)`.
+
+        Args:
+            targets: `(N, L)` gold probabilities.
+            is_known: `(N, L)` which of them are known.
+        """
+        weights = np.ones(self.scores.shape[1])
+        loss, gradient = compute_multilabel_loss(self.scores, targets, is_known, weights, 0.0)
+        # A mean over candidates would be small next to the losses of other heads that share the encoder.
+        share = max(1, int(is_known.sum())) / max(1, self.n_tokens)
+        return loss * share, gradient * share
+
+
+class SpanModel(HeadModel[SpanScores]):
+    """`spacy-bertft.SpanClassifier.v1`: a hidden layer over the first, the last and the mean state of a span.
+
+    Args:
+        encoder: The encoder of the hidden states.
+        hidden_width: Width of the hidden layer.
+        dropout: Rate of dropout on the states and the hidden layer; by default that of `[training]`.
+        head_lr_scale: Factor on the learning rate of the head.
+
+    Attributes:
+        suggester: Lists the candidates: the component sets it.
+
+    Raises:
+        SettingError: A setting is outside what is allowed.
+
+    Source: Zhong & Chen (2021), section 3.2, with the mean of Lee et al. (2017) instead of attention.
+    """
+
+    size = "n_labels"
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        hidden_width: int = 128,
+        dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
+        head_lr_scale: float = 1.0,
+    ) -> None:
+        if hidden_width < 1:
+            raise SettingError("hidden_width", hidden_width, "a positive number")
+        super().__init__(
+            "span_classifier",
+            encoder,
+            "tokens",
+            _build_head,
+            dropout=dropout,
+            head_lr_scale=head_lr_scale,
+            attrs={"n_labels": 0},
+        )
+        self.hidden_width = hidden_width
+        self.suggester: Suggester = build_ngram_range_suggester(1, 3)
+
+    @property
+    def n_labels(self) -> int:
+        """How many labels there are; to be set before the model is initialized."""
+        return self.attrs["n_labels"]
+
+    @n_labels.setter
+    def n_labels(self, n_labels: int) -> None:
+        self.attrs["n_labels"] = n_labels
+
+    def add_output(self) -> None:
+        """Append an output to an initialized head; see `HeadModel.grow`."""
+        self.n_labels += 1
+        self.grow(self.n_labels)
+
+    def check_stored(self) -> None:
+        """Raise unless what was read from bytes fits together.
+
+        Raises:
+            CheckpointError: It does not.
+        """
+        if self.is_initialized:
+            self.check_stored_outputs(self.n_labels, self.module.start)
+
+    def build_head(self, X: Any = None, Y: Any = None) -> None:
+        """Build the head and load the encoder; see `HeadModel`."""
+        if not self.n_labels:
+            raise NotInitializedError("The span classifier has no labels. Initialize it through its component.")
+        self.encoder.initialize(X)
+        width = self.encoder.get_dim("nO")
+        self.shim.attach({"width": width, "hidden_width": self.hidden_width, "n_labels": self.n_labels})
+        self.set_dim("nO", self.n_labels, force=True)
+
+    def score(self, docs: list[Doc], is_train: bool) -> tuple[SpanScores, Callable[[Floats], list[Doc]]]:
+        """Score the labels of the candidates; see `HeadModel`.
+
+        Raises:
+            SettingError: The suggester gives something else than spans of the documents.
+        """
+        head = self.module
+        spans, owner = self._suggest(docs)
+        encoded, backprop_encoder = self.encode(docs, is_train)
+        check_width(head.start, encoded.vectors["tokens"])
+        vectors = encoded.vectors["tokens"].detach().requires_grad_(is_train)  # (A, H)
+        rows = _find_rows(spans, owner, docs, encoded)
+        is_usable = (rows >= 0).all(axis=1)
+        with torch.set_grad_enabled(is_train):
+            index = torch.from_numpy(rows[is_usable]).to(vectors.device)
+            scores = head(vectors, index, self.dropout_rate if is_train else 0.0)  # (N, L)
+
+        def backprop(d_scores: Floats) -> list[Doc]:
+            torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
+            return backprop_encoder({"tokens": cast(torch.Tensor, vectors.grad)})
+
+        lengths = np.bincount(owner[is_usable], minlength=len(docs))
+        return SpanScores(scores.detach().cpu().numpy(), spans[is_usable], lengths, len(vectors)), backprop
+
+    def _suggest(self, docs: list[Doc]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """List the candidates, `(N, 2)`, in the tokens of their document, and the document of each, `(N,)`."""
+        suggested = self.suggester(docs, ops=NumpyOps())
+        spans = np.asarray(suggested.dataXd).reshape(-1, 2).astype(np.intp)
+        owner = np.repeat(np.arange(len(docs)), np.asarray(suggested.lengths, dtype=np.intp))
+        n_tokens = np.array([len(doc) for doc in docs], dtype=np.intp)[owner]
+        if not ((spans[:, 0] >= 0) & (spans[:, 0] < spans[:, 1]) & (spans[:, 1] <= n_tokens)).all():
+            raise SettingError("suggester", self.suggester, "one that gives ranges of the tokens of each document")
+        return spans, owner
+
+
+build_span_classifier = SpanModel  # the name of the architecture
+
+
+class SpanHead(torch.nn.Module):
+    """A hidden layer over three states of a span and its length, and a linear layer to label scores.
+
+    The states are not concatenated for each span: what the hidden layer makes of each of them is added up.
+
+    Args:
+        width: Width of the states.
+        hidden_width: Width of the hidden layer.
+        n_labels: How many labels there are.
+    """
+
+    def __init__(self, width: int, hidden_width: int, n_labels: int) -> None:
+        super().__init__()
+        self.start = make_linear(width, hidden_width)
+        self.end = make_linear(width, hidden_width)
+        self.content = make_linear(width, hidden_width)
+        self.length = torch.nn.Embedding(_N_LENGTHS, hidden_width)
+        torch.nn.init.normal_(self.length.weight, std=0.02)
+        self.norm = torch.nn.LayerNorm(hidden_width)
+        self.linear = make_linear(hidden_width, n_labels)
+        torch.nn.init.constant_(self.linear.bias, _PRIOR_SCORE)
+
+    def forward(self, states: torch.Tensor, spans: torch.Tensor, dropout_rate: float) -> torch.Tensor:
+        """Score spans, `(A, H)` states and `(N, 2)` first and last row of each → `(N, L)`."""
+        states = _drop(states, dropout_rate)
+        start, end, content = self.start(states), self.end(states), self.content(states)  # (A, D) each
+        # Sums up to each row, in float64: differences of large sums of a long text would be inexact.
+        sums = torch.nn.functional.pad(content.double().cumsum(dim=0), (0, 0, 1, 0))  # (A + 1, D)
+        return torch.cat([self._score(start, end, sums, part, dropout_rate) for part in torch.split(spans, _CHUNK)])
+
+    def _score(
+        self, start: torch.Tensor, end: torch.Tensor, sums: torch.Tensor, spans: torch.Tensor, dropout_rate: float
+    ) -> torch.Tensor:
+        first, last = spans.unbind(dim=1)  # (N,)
+        n_rows = last - first + 1
+        mean = (sums.index_select(0, last + 1) - sums.index_select(0, first)) / n_rows[:, None]  # (N, D)
+        length = self.length((n_rows - 1).clamp(max=_N_LENGTHS - 1))
+        hidden = start.index_select(0, first) + end.index_select(0, last) + mean.to(start) + length
+        hidden = torch.nn.functional.gelu(self.norm(hidden))
+        return self.linear(_drop(hidden, dropout_rate))
+
+
+def _drop(states: torch.Tensor, rate: float) -> torch.Tensor:
+    return torch.nn.functional.dropout(states, rate, training=rate > 0)
+
+
+def _find_rows(
+    spans: NDArray[np.intp], owner: NDArray[np.intp], docs: list[Doc], encoded: EncodedDocs
+) -> NDArray[np.intp]:
+    """Find the first and the last row of each span, `(N, 2)`; −1 where no row begins or ends with it.
+
+    That is so where the first or last token has no subword token, or shares it with a token outside.
+    """
+    lengths = np.array([len(doc) for doc in docs], dtype=np.intp)
+    by_token = np.full((2, int(lengths.sum()) + 1), -1)
+    by_token[0, encoded.token_index] = by_token[1, encoded.token_end] = np.arange(len(encoded.token_index))
+    first, end = (spans + (np.cumsum(lengths) - lengths)[owner][:, None]).T
+    return np.stack([by_token[0, first], by_token[1, end]], axis=1)
+
+
+def _build_head(spec: dict[str, Any]) -> SpanHead:
+    return SpanHead(**spec)
