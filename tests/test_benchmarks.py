@@ -175,6 +175,11 @@ def test_documents(tmp_path):
     )
 
 
+def test_long_windows():
+    output = run("long_windows.py", "--n-words", "100", "--n-docs", "1", "--windows", "64", "256")
+    assert [line.split()[0] for line in output.splitlines()] == ["window", "64", "256"]
+
+
 def test_experiments(tmp_path):
     """Two runs of two steps: what they write down makes a table and a curve."""
     pytest.importorskip("matplotlib")

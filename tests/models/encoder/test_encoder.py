@@ -7,7 +7,16 @@ import pytest
 import spacy
 import srsly
 import torch
-from small_checkpoints import FAMILIES, TEXTS, WORDS, find_first_pieces, make_checkpoint, make_sentences
+from every_class import make_model, save_model
+from small_checkpoints import (
+    FAMILIES,
+    TEXTS,
+    WORDS,
+    find_first_pieces,
+    make_checkpoint,
+    make_sentences,
+    make_word_level,
+)
 from spacy.tokens import Doc
 from transformers import AutoModel, AutoModelForTokenClassification
 
@@ -207,6 +216,30 @@ def test_settings_outside_what_is_allowed(checkpoint, setting, value):
         build_bert_encoder(checkpoint, **{setting: value}).initialize()
     assert raised.value.name == setting
     assert raised.value.value == value
+
+
+@pytest.mark.parametrize("n_words", [pytest.param(8190, marks=pytest.mark.slow), 700])
+def test_a_window_may_be_as_long_as_the_model_can_read(n_words, tmp_path):
+    model = make_model("modernbert", "token", max_position_embeddings=n_words + 2)
+    folder = str(save_model(model, tmp_path))
+    doc = nlp.make_doc(" ".join(np.random.default_rng(0).choice(list("abcdefghijklmnopqrst"), n_words)))
+    encoder = build(folder, window=n_words + 2)
+    encoded = encoder.predict([doc])
+    ids = torch.tensor([make_word_level().encode(doc.text).ids])
+    with torch.inference_mode():
+        expected = model.model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0, 1:-1]
+    assert encoded.window_lengths.tolist() == [n_words + 2]
+    np.testing.assert_allclose(encoded.vectors["tokens"], expected, atol=1e-5)
+    with pytest.raises(SettingError, match=f"at most {n_words + 2}, "):
+        build(folder, window=n_words + 3)
+
+
+def test_a_window_of_bigbird_is_not_longer_than_its_full_attention(tmp_path):
+    """Beyond 704 subword tokens, the texts of a batch would change each other's states."""
+    folder = str(save_model(make_model("big_bird", "token", max_position_embeddings=4096), tmp_path))
+    assert build(folder, window=704).window.size == 702
+    with pytest.raises(SettingError, match="at most 704, "):
+        build(folder, window=705)
 
 
 def test_only_families_of_text_encoders_are_built(checkpoint, tmp_path):
