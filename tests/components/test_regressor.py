@@ -15,6 +15,7 @@ from text_pipelines import make_config, make_examples, make_pipeline
 
 from spacy_bertft.components.number_scores import configure_number_scorer, rank
 from spacy_bertft.components.regressor import BertRegressor
+from spacy_bertft.components.text_component import list_labels_of_neighbours
 from spacy_bertft.errors import CheckpointError, DataError, SettingError
 from spacy_bertft.training.optimizer import configure_adamw
 
@@ -181,7 +182,11 @@ def test_entities_categories_and_numbers_are_learned_on_one_encoder(checkpoint, 
         nlp.update(examples, sgd=optimizer)
     for _ in range(60):
         nlp.update(examples, sgd=optimizer)
-    assert nlp.get_pipe("bert_textcat").labels == ("film", "other")
+    textcat, regressor = nlp.get_pipe("bert_textcat"), nlp.get_pipe(NAME)
+    assert (textcat.labels, regressor.labels) == (("film", "other"), ("price", "stars"))
+    # As `extend` and `add_labels.v1` look for new labels.
+    assert textcat.find_labels(examples, list_labels_of_neighbours(nlp, textcat)) == ["film", "other"]
+    assert regressor.find_labels(examples, list_labels_of_neighbours(nlp, regressor)) == ["price", "stars"]
     nlp.to_disk(tmp_path)
     scores = spacy.load(tmp_path).evaluate(examples)
     assert scores["cats_macro_f"] == scores["ents_f"] == 1.0

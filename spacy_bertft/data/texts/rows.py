@@ -59,14 +59,12 @@ class TextOptions:
     @property
     def columns(self) -> dict[str, str]:
         """The columns of CSV and TSV files, by the name of their setting."""
+        labels = {f"{_NUMBER}{name}": column for name, column in self.number_columns.items()}
         columns = {
             "text_column": self.text_column,
+            **(labels or {"label_column": self.label_column or "label"}),
             "second_text_column": self.second_text_column,
         }
-        if self.number_columns:
-            columns |= {f"{_NUMBER}{name}": column for name, column in self.number_columns.items()}
-        else:
-            columns["label_column"] = self.label_column or "label"
         return {setting: column for setting, column in columns.items() if column is not None}
 
     @property
