@@ -113,8 +113,10 @@ def list_settings(name: str, function: Callable[..., Any], *, is_factory: bool) 
 
 
 def _walk(prefix: str, function: Callable[..., Any], given: Mapping[str, Any], skipped: set[str]) -> Iterator[Setting]:
-    meanings = read_meanings(function)
-    for name, parameter in inspect.signature(function).parameters.items():
+    parameters = inspect.signature(function).parameters
+    is_ours = function.__module__.startswith("spacy_bertft.")
+    meanings = read_meanings(function) if is_ours else dict.fromkeys(parameters, "See the documentation of spaCy.")
+    for name, parameter in parameters.items():
         if name in skipped:
             continue
         value = given.get(name, parameter.default)
