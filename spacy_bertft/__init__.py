@@ -12,7 +12,7 @@ from typing import Any
 # For type checkers the same names are in `__init__.pyi`.
 _MODULES = {
     "annotate": "annotation.annotate",
-    "ask": "components.question_answering",
+    "ask": "components.asking",
     "attribute": "explanation.explain",
     "calibrate": "evaluation.calibrate",
     "configure_adamw": "training.optimizer",

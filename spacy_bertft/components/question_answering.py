@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
-from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example, validate_examples
 
@@ -17,8 +16,8 @@ from spacy_bertft.components.predictions import Prediction
 from spacy_bertft.components.text_pair import UNMARKED_PAIR, check_pairs
 from spacy_bertft.data.answers import read_answer_texts
 from spacy_bertft.data.char_spans import CharSpanGroup
-from spacy_bertft.data.pairs import SEGMENTS, is_unmarked_pair, make_pair
-from spacy_bertft.errors import CheckpointError, DataError, SettingError, UnsupportedError
+from spacy_bertft.data.pairs import SEGMENTS, is_unmarked_pair
+from spacy_bertft.errors import CheckpointError, DataError, UnsupportedError
 from spacy_bertft.models.heads.losses import Floats
 from spacy_bertft.models.heads.question import (
     NO_ANSWER,
@@ -277,47 +276,3 @@ def read_gold_answers(example: Example, key: str) -> Optional[list[TokenRange]]:
     if not spans:
         return [NO_ANSWER]
     return [(span.start, span.end) for span in example.get_aligned_spans_y2x(spans, allow_overlap=True)]
-
-
-class Answer(NamedTuple):
-    """An answer.
-
-    Attributes:
-        text: Its text.
-        prob: Its probability.
-        char_start: Its first character in the context.
-        char_end: One past its last character.
-    """
-
-    text: str
-    prob: float
-    char_start: int
-    char_end: int
-
-
-def ask(nlp: Language, question: str, context: str, component: Optional[str] = None) -> list[Answer]:  # noqa: UP045
-    """Answer a question by a span of a context.
-
-    Args:
-        nlp: A pipeline with `bert_qa`.
-        question: The question.
-        context: The text that the answer is part of.
-        component: Name of the component that answers; by default the only one.
-
-    Returns:
-        The most likely answers, as many as `n_best` says, the most likely one first; empty if there is no answer.
-
-    Raises:
-        SettingError: There is no such component.
-        DataError: A text holds U+001F, or no token.
-    """
-    pipes = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, BertQa)}
-    name = next(iter(pipes)) if component is None and len(pipes) == 1 else component
-    if name not in pipes:
-        raise SettingError("component", component, f"one of {', '.join(pipes) or 'bert_qa, but the pipeline has none'}")
-    doc = nlp(make_pair(nlp, question, context))
-    group, shift = doc.spans[pipes[name].cfg["spans_key"]], len(question) + 1
-    return [
-        Answer(span.text, prob, span.start_char - shift, span.end_char - shift)
-        for span, prob in zip(group, group.attrs["scores"], strict=True)
-    ]
