@@ -121,7 +121,7 @@ def _walk(prefix: str, function: Callable[..., Any], given: Mapping[str, Any], s
             continue
         value = given.get(name, parameter.default)
         registered = _find_reference(value)
-        if registered is None or not registered[1].startswith("spacy-bertft."):  # others document theirs
+        if registered is None:
             yield f"{prefix}{name}", value, meanings[name]
         else:
             registry, target = registered
