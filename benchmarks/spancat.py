@@ -5,8 +5,7 @@
 
 A fifth of the file is held out. All sides have the same encoder, batches of 1,024 subword tokens, steps, optimizer and
 seed; both span categorizers have the same candidates and threshold. spaCy's `spancat` listens to a `bert_encoder` by
-`spacy-bertft.Listener.v1`, and its own layers learn at the rate of the encoder or, in another run, ten times as fast,
-as those of `bert_spancat` do.
+`spacy-bertft.Listener.v1`; its own layers learn at the rate of the encoder, those of `bert_spancat` ten times as fast.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ class BertSpancat(BertComponent):
     def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         self.model.n_labels = len(self.labels)
         annotated = [self.key in example.reference.spans for example in get_examples()]
-        if not all(annotated):
+        if any(annotated) and not all(annotated):
             self._warn_once(
                 f"{len(annotated) - sum(annotated):,} of {len(annotated):,} examples have no doc.spans['{self.key}'], "
                 "not even an empty one. They are taken as not annotated, and nothing is learned from them."
