@@ -71,7 +71,7 @@ def test_round_trips_over_other_weights(checkpoint, trained, tmp_path, factory):
     again = make_pipeline(checkpoint, factory).from_disk(tmp_path)
     assert [read(doc) for doc in again.pipe(TEXTS)] == expected
     stored = list(DocBin().from_bytes(DocBin(docs=[nlp(TEXTS[0])]).to_bytes()).get_docs(nlp.vocab))
-    assert read(stored[0]) == pytest.approx(expected[0])
+    assert read(stored[0]) == pytest.approx(expected[0], abs=1e-6)  # alone, not in a batch
 
 
 @both

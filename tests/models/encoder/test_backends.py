@@ -48,9 +48,12 @@ def test_the_states_are_those_of_torch(module):
 
 
 def test_in_8_bits_they_are_near(module):
+    """On a processor without instructions for 8 bits (VNNI) sums may overflow, so that single values are far off."""
+    ids, mask, types = make_windows(16)
     with torch.no_grad():
-        states = module(*make_windows(16))
-    assert 1e-4 < compare(make_inference_copy(module, "int8", "onnx"), module, 16) < 0.2 * float(states.abs().max())
+        states = module(ids, mask, types)[mask.bool()]
+    quantized = make_inference_copy(module, "int8", "onnx")(ids, mask, types)[mask.bool()]
+    assert 1e-4 < float((quantized - states).norm() / states.norm()) < 0.2
 
 
 def test_a_graph_that_does_something_else_is_not_used(module, monkeypatch):
