@@ -66,8 +66,8 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
 
 
-def make_zero_linear(width: int, n_outputs: int) -> torch.nn.Linear:
-    linear = torch.nn.Linear(width, n_outputs)
+def make_zero_linear(width: int, n_outputs: int, *, bias: bool = True) -> torch.nn.Linear:
+    linear = torch.nn.Linear(width, n_outputs, bias)
     for parameter in linear.parameters():
         torch.nn.init.zeros_(parameter)
     return linear
@@ -80,8 +80,7 @@ def substitute(monkeypatch: pytest.MonkeyPatch, checkpoint: str) -> None:
     The last layers start at zero, as spaCy's do: a `ner` that has learned nothing then finds nothing.
     """
     fix_random_seed(0)  # the hook of our own tests is for files next to it
-    for head in ("token", "text"):
-        monkeypatch.setattr(f"spacy_bertft.models.heads.{head}.make_linear", make_zero_linear)
+    monkeypatch.setattr("spacy_bertft.models.heads.head.make_linear", make_zero_linear)
     encoder = {"name": checkpoint, "precision": "fp32"}
 
     def make_ours(
