@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -29,7 +30,7 @@ from spacy_bertft.annotation.settings import (
     WorkerSettings,
 )
 from spacy_bertft.annotation.storage import OutputDir, is_in_memory, make_absolute
-from spacy_bertft.annotation.values import find_kinds, list_answers
+from spacy_bertft.annotation.values import find_kinds, list_answers, list_unwritten
 from spacy_bertft.annotation.worker import Annotator, load_on_device
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.errors import DataError, SettingError, format_count
@@ -168,6 +169,12 @@ def _complete(
     if not answers and settings.output_format != "docbin":
         expected = "one that finds entities, categories or tags; for anything else pass --format docbin"
         raise SettingError("pipeline", pipeline, expected)
+    if settings.output_format != "docbin" and (unwritten := list_unwritten(nlp)):
+        warnings.warn(
+            f"the spans of {', '.join(unwritten)} are left out of {settings.output_format}. Pass --format docbin to "
+            "keep doc.spans.",
+            stacklevel=3,
+        )
     if settings.text_column in answers.values():
         raise SettingError(
             "text_column", settings.text_column, f"a name other than {', '.join(answers.values())}; see prefix"

@@ -24,6 +24,17 @@ def list_answers(nlp: Language) -> tuple[str, ...]:
     return tuple(answer for answer, (attribute, _) in _ANSWERS.items() if attribute in assigned)
 
 
+def list_unwritten(nlp: Language) -> list[str]:
+    """List the components whose predictions are groups of spans, for which there is no column."""
+    written = {*(attribute for attribute, _ in _ANSWERS.values()), "text_pair"}
+    metas = {name: nlp.get_pipe_meta(name) for name in nlp.pipe_names}
+    return [
+        name
+        for name, meta in metas.items()
+        if "doc.spans" in meta.assigns and written.isdisjoint((*meta.assigns, meta.factory))
+    ]
+
+
 def read_answers(doc: Doc, answers: Mapping[str, str]) -> dict[str, Any]:
     """Read the predictions of a document.
 

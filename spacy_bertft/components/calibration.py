@@ -15,7 +15,6 @@ from spacy_bertft.components.pipelines import run_component
 from spacy_bertft.components.question_answering import BertQa
 from spacy_bertft.components.spancat import BertSpancat
 from spacy_bertft.components.text_classifier import TextClassifier
-from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.errors import SettingError
 from spacy_bertft.training.calibration import (
     CalibrationData,
@@ -25,11 +24,6 @@ from spacy_bertft.training.calibration import (
 )
 
 CalibratedComponent = BertNer | BertSpancat | TextClassifier | BertQa
-
-
-def find_shown(nlp: Language) -> dict[str, BertNer | TextComponent]:
-    """Find the components of a pipeline whose predictions can be explained and shown, by name."""
-    return {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, (BertNer, TextComponent))}
 
 
 def find_calibrated(nlp: Language) -> dict[str, CalibratedComponent]:

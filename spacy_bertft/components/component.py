@@ -64,8 +64,8 @@ class BertComponent(RehearsingPipe):
     score_prefix: str  # of the calibration error, where predictions have a temperature
 
     def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
-        """Tell the model its outputs, before it is initialized."""
-        raise NotImplementedError
+        """Tell the model its outputs, before it is initialized: by default, one for each label."""
+        self.model.n_labels = len(self.labels)
 
     def find_labels(self, examples: Iterable[Example], excluded: Collection[str] = ()) -> list[str]:
         """Find the labels that occur in gold annotation, sorted; those of other components can be left out."""
@@ -128,8 +128,8 @@ class BertComponent(RehearsingPipe):
             self.add_label(label)
 
     def _add_outputs(self, label: str) -> None:
-        """Append what predicts a new label to the initialized model."""
-        raise NotImplementedError
+        """Append what predicts a new label to the initialized model: by default, an output."""
+        self.model.add_output()
 
     def _add_label(self, label: str) -> int:
         if not isinstance(label, str) or not label:
@@ -252,8 +252,8 @@ class BertComponent(RehearsingPipe):
             self.vocab.strings.add(label)  # raises where a label is no text that spaCy may hold
 
     def _has_labels_of_model(self) -> bool:
-        """Tell whether the labels are those that the initialized model was made for."""
-        raise NotImplementedError
+        """Tell whether the labels are those that the initialized model was made for: by default, as many."""
+        return bool(len(self.labels) == self.model.n_labels)
 
     def _check_stored(self) -> None:
         if self.model.is_initialized and not self._has_labels_of_model():

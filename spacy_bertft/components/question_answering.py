@@ -11,7 +11,7 @@ from spacy.training import Example, validate_examples
 
 from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.components.answer_scores import compare_answers
-from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.component import BertComponent, check_scores
 from spacy_bertft.components.predictions import Prediction
 from spacy_bertft.components.text_pair import UNMARKED_PAIR, check_pairs
 from spacy_bertft.data.answers import read_answer_texts
@@ -104,11 +104,7 @@ class BertQa(BertComponent):
             DataError: An example has answers and is no pair of texts.
             UnsupportedError: `scores` is what `predict` returns.
         """
-        if not isinstance(scores, QuestionScores):
-            raise UnsupportedError(
-                f"{self.name}.get_loss() got {type(scores).__name__}, perhaps from predict(). Expected the scores that "
-                f"the model gives: get_loss(examples, {self.name}.model.predict(docs))."
-            )
+        check_scores(self.name, scores, QuestionScores)
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
         self._check_asked(examples)

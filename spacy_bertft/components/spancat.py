@@ -196,19 +196,13 @@ class BertSpancat(BertComponent):
     # What belongs to the weights.
 
     def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
-        self.model.n_labels = len(self.labels)
+        super()._set_outputs(get_examples)
         annotated = [self.key in example.reference.spans for example in get_examples()]
         if any(annotated) and not all(annotated):
             self._warn_once(
                 f"{len(annotated) - sum(annotated):,} of {len(annotated):,} examples have no doc.spans['{self.key}'], "
                 "not even an empty one. They are taken as not annotated, and nothing is learned from them."
             )
-
-    def _add_outputs(self, label: str) -> None:
-        self.model.add_output()
-
-    def _has_labels_of_model(self) -> bool:
-        return bool(len(self.labels) == self.model.n_labels)
 
     def take_head(self, head: CheckpointHead) -> None:
         """Take the head of a checkpoint, which no checkpoint of transformers has.

@@ -217,12 +217,3 @@ class TextComponent(BertComponent):
         if head.never:
             raise SettingError("labels", NEVER, f"a name for every output of {head.name}; only tags can be left out")
         return head.labels
-
-    def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
-        self.model.n_labels = len(self.labels)
-
-    def _add_outputs(self, label: str) -> None:
-        self.model.add_output()
-
-    def _has_labels_of_model(self) -> bool:
-        return bool(len(self.labels) == self.model.n_labels)

@@ -129,10 +129,7 @@ def convert_questions(
     questions = [question for path in sources for question in read_questions(path, tally)]
     if not questions:
         raise DataError(f"{', '.join(map(str, sources))}: no question. {_EXPECTED}")
-    shares = plan.shares
-    part_by_question = (
-        split_at_random([each.article for each in questions], shares, seed) if shares else [0] * len(questions)
-    )
+    part_by_question = split_at_random((each.article for each in questions), plan.shares, seed)
     parts = select_parts(questions, part_by_question, len(plan.paths))
     docs = [map(partial(make_question_doc, nlp, tally), part) for part in parts]
     reports = write_parts(plan, docs, _list_kinds)

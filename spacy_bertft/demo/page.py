@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from spacy_bertft.components.calibration import find_shown
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.spancat import BertSpancat
 from spacy_bertft.components.text_component import TextComponent, is_regressor
 from spacy_bertft.errors import BertftError, DataError
 from spacy_bertft.explanation.explain import attribute_predictions, check_explaining
 from spacy_bertft.explanation.gradients import METHODS, Method
-from spacy_bertft.explanation.predictions import ExplainedComponent, get_explained
+from spacy_bertft.explanation.predictions import ExplainedComponent, find_explained, get_explained
 from spacy_bertft.pictures.page import Mark, render_template
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def build_page(pipelines: Mapping[str, Language], examples: Sequence[str] = ()) 
     def predict(text: str, method: Method, target: str) -> list[str]:
         return format_answers(pipelines, Question(text, method, target or None))
 
-    pipes = [pipe for nlp in pipelines.values() for pipe in find_shown(nlp).values()]
+    pipes = [pipe for nlp in pipelines.values() for pipe in find_explained(nlp).values()]
     labels = dict.fromkeys(label for pipe in pipes for label in pipe.labels)
     targets = [_EVERYTHING, *((label, label) for label in labels)]
     page: Blocks = gradio.Blocks(title=", ".join(pipelines), analytics_enabled=False)

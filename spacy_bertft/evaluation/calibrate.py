@@ -51,7 +51,8 @@ class CalibrationReport:
         return [head, *map(_format_row, self.figures)]
 
     def __str__(self) -> str:
-        notes = [f"{self.path}: its probabilities are calibrated now; its predictions are the same."]
+        unless = ", except for which questions get no answer" * bool(self.thresholds)
+        notes = [f"{self.path}: its probabilities are calibrated now; its predictions are the same{unless}."]
         for name, threshold in self.thresholds.items():
             notes.append(f"{name} gives no answer from a probability of {threshold:.3f} on that there is none.")
         if self.not_fitted:

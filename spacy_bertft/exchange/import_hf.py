@@ -83,7 +83,7 @@ def import_hf(
         checkpoint: A directory or hub id with a head that classifies tokens or texts, or answers questions.
         output_dir: The pipeline directory to write. An earlier pipeline there is replaced, anything else is an error.
         lang: Language code of the pipeline.
-        factory: The factory of the component: bert_ner, bert_tagger, bert_textcat, bert_textcat_multilabel or
+        factory: The factory of the component: bert_ner, bert_tagger, bert_textcat, bert_textcat_multilabel,
             bert_regressor or bert_qa; by default the one that fits the head.
         labels: New names for the outputs: all of them in order (O,PER,LOC), or some (LABEL_0=O,LABEL_1=PER). A tag
             named - is never predicted (O,PER,- or X=-).

@@ -12,7 +12,6 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from tqdm import tqdm
 
-from spacy_bertft.components.calibration import find_shown
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.predictions import Prediction
 from spacy_bertft.components.text_component import TextComponent, is_regressor
@@ -24,6 +23,11 @@ _EXPECTED = "such as bert_ner or bert_textcat"
 # A document that the pipeline has annotated, and a prediction of it.
 DocPrediction = tuple[Doc, Prediction]
 ExplainedComponent = BertNer | TextComponent
+
+
+def find_explained(nlp: Language) -> dict[str, ExplainedComponent]:
+    """Find the components of a pipeline whose predictions can be explained, by name."""
+    return {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, (BertNer, TextComponent))}
 
 
 def get_explained(
@@ -39,7 +43,7 @@ def get_explained(
     Raises:
         SettingError: The pipeline has no such component, or none with this label.
     """
-    ours = find_shown(nlp)
+    ours = find_explained(nlp)
     if component is not None and component not in ours:
         expected = f"one of {', '.join(ours)}" if ours else f"a pipeline that has one, {_EXPECTED}; this has none"
         raise SettingError("component", component, expected)

@@ -161,6 +161,18 @@ def test_a_pipeline_that_finds_nothing_that_could_be_written(tmp_path):
     assert [sent.text for sent in doc.sents] == ["A film.", "Two."]
 
 
+def test_groups_of_spans_that_are_left_out_are_named(ruler, tmp_path):
+    nlp = spacy.load(ruler)
+    nlp.add_pipe("span_ruler", "nested").add_patterns([{"label": "WHAT", "pattern": "film"}])
+    nlp.to_disk(tmp_path / "pipeline")
+    texts = write_rows(tmp_path / "a.jsonl", [{"text": "a film"}])
+    with pytest.warns(UserWarning, match="the spans of nested are left out of jsonl"):
+        annotate(tmp_path / "pipeline", [texts], tmp_path / "rows")
+    annotate(tmp_path / "pipeline", [texts], tmp_path / "docs", output_format="docbin")
+    [doc] = DocBin().from_disk(tmp_path / "docs" / "part-00000-000000.spacy").get_docs(nlp.vocab)
+    assert [span.label_ for span in doc.spans["ruler"]] == ["WHAT"]
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [

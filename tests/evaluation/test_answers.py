@@ -52,6 +52,7 @@ def test_evaluate_and_report_count_answers(folder):
 
 def test_calibrate_stores_a_threshold(folder):
     found = calibrate(folder / "pipeline", folder / "gold.spacy", folder / "calibrated")
+    assert "its predictions are the same, except for which questions get no answer." in str(found)
     assert "bert_qa gives no answer from a probability of" in str(found)
     stored = srsly.read_json(folder / "calibrated" / "bert_qa" / "cfg")
     assert 0 < stored["threshold"] < 1

@@ -14,7 +14,7 @@ from thinc.api import NumpyOps
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.states import EncodedDocs
-from spacy_bertft.models.heads.head import HeadModel, check_width, make_linear
+from spacy_bertft.models.heads.head import LabelModel, check_width, make_linear
 from spacy_bertft.models.heads.losses import Floats, compute_multilabel_loss
 
 _N_LENGTHS = 32  # lengths in rows that have a vector of their own; longer spans share the last one
@@ -53,7 +53,7 @@ class SpanScores:
         return loss * share, gradient * share
 
 
-class SpanModel(HeadModel[SpanScores]):
+class SpanModel(LabelModel[SpanScores]):
     """`spacy-bertft.SpanClassifier.v1`: a hidden layer over the first, the last and the mean state of a span.
 
     Args:
@@ -70,8 +70,6 @@ class SpanModel(HeadModel[SpanScores]):
 
     Source: Zhong & Chen (2021), section 3.2, with the mean of Lee et al. (2017) instead of attention.
     """
-
-    size = "n_labels"
 
     def __init__(
         self,
@@ -93,20 +91,6 @@ class SpanModel(HeadModel[SpanScores]):
         )
         self.hidden_width = hidden_width
         self.suggester: Suggester = build_ngram_range_suggester(1, 3)
-
-    @property
-    def n_labels(self) -> int:
-        """How many labels there are; to be set before the model is initialized."""
-        return self.attrs["n_labels"]
-
-    @n_labels.setter
-    def n_labels(self, n_labels: int) -> None:
-        self.attrs["n_labels"] = n_labels
-
-    def add_output(self) -> None:
-        """Append an output to an initialized head; see `HeadModel.grow`."""
-        self.n_labels += 1
-        self.grow(self.n_labels)
 
     def check_stored(self) -> None:
         """Raise unless what was read from bytes fits together.

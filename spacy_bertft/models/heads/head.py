@@ -163,6 +163,26 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         return self.encoder.find_source()
 
 
+class LabelModel(HeadModel[OutT]):
+    """A head with a score for every label; its `attrs` hold how many there are."""
+
+    size = "n_labels"
+
+    @property
+    def n_labels(self) -> int:
+        """How many labels there are; to be set before the model is initialized."""
+        return self.attrs["n_labels"]
+
+    @n_labels.setter
+    def n_labels(self, n_labels: int) -> None:
+        self.attrs["n_labels"] = n_labels
+
+    def add_output(self, bias: float = BIAS_OF_NEW) -> None:
+        """Append an output to an initialized head; see `HeadModel.grow`."""
+        self.n_labels += 1
+        self.grow(self.n_labels, bias=bias)
+
+
 def find_own_encoder(model: Any) -> PretrainedModel[Any] | None:
     """Return the encoder with weights of its own that the model of any component is or contains."""
     nodes = model.walk() if isinstance(model, Model) else ()

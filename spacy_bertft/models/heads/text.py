@@ -12,13 +12,13 @@ from spacy_bertft.checkpoints.heads import HeadLayout, Pooling
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.states import Output
-from spacy_bertft.models.heads.head import BIAS_OF_NEW, HeadLayers, HeadModel, check_width, read_layers
+from spacy_bertft.models.heads.head import HeadLayers, LabelModel, check_width, read_layers
 
 _VECTORS: dict[Pooling, Output] = {"cls": "first", "first": "first", "mean": "mean", "max": "max", "mean_dense": "mean"}
 WindowScores = Literal["mean", "max", "first"]
 
 
-class TextModel(HeadModel[NDArray[np.float32]]):
+class TextModel(LabelModel[NDArray[np.float32]]):
     """`spacy-bertft.TextClassifier.v1`: a linear layer over one vector of each window. Its scores are logits, `(B, L)`.
 
     Args:
@@ -39,8 +39,6 @@ class TextModel(HeadModel[NDArray[np.float32]]):
     Raises:
         SettingError: A setting is outside what is allowed.
     """
-
-    size = "n_labels"
 
     def __init__(
         self,
@@ -66,20 +64,6 @@ class TextModel(HeadModel[NDArray[np.float32]]):
         self.pooling = pooling
         self.windows = windows
         self.n_truncated = 0
-
-    @property
-    def n_labels(self) -> int:
-        """How many labels there are; to be set before the model is initialized."""
-        return self.attrs["n_labels"]
-
-    @n_labels.setter
-    def n_labels(self, n_labels: int) -> None:
-        self.attrs["n_labels"] = n_labels
-
-    def add_output(self, bias: float = BIAS_OF_NEW) -> None:
-        """Append an output to an initialized head; see `HeadModel.grow`."""
-        self.n_labels += 1
-        self.grow(self.n_labels, bias=bias)
 
     def rescale(self, factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> None:
         """Change the weights of the head so that each score is multiplied by a factor and shifted, `(L,)` each."""
