@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from spacy_bertft.checkpoints import find_checkpoint_dir, read_tokenizer
 from spacy_bertft.checkpoints.checkpoint import find_window_size, read_config
 from spacy_bertft.entry_points.factories import ENCODER
-from spacy_bertft.models.encoder.plan import plan_encoding
+from spacy_bertft.models.encoder.forward import plan_encoding
 from spacy_bertft.tokens.windows import choose_stride, cut_buckets
 
 Bucket = dict[str, torch.Tensor]

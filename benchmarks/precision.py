@@ -23,7 +23,7 @@ from spacy.tokens import Doc
 from tqdm import tqdm
 
 from spacy_bertft.exchange.export_hf import export_hf
-from spacy_bertft.models.encoder.plan import plan_encoding
+from spacy_bertft.models.encoder.forward import plan_encoding
 
 SETTINGS = [("fp32", "torch"), ("auto", "torch"), ("fp16", "torch"), ("fp32", "onnx"), ("int8", "onnx")]
 WHOLE = 10_000  # pieces: no text is cut into windows

@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 
 from spacy_bertft.data.pairs import mark_pair
 from spacy_bertft.errors import DataError
-from spacy_bertft.models.encoder.plan import EncodingPlan, plan_encoding, read_tokens
+from spacy_bertft.models.encoder.forward import EncodingPlan, plan_encoding, read_tokens
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, TokenBatch, align
 from spacy_bertft.tokens.alignment import find_overlaps, sum_by_token
 from spacy_bertft.tokens.windows import cut_buckets

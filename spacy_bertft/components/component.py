@@ -17,9 +17,10 @@ from thinc.api import Optimizer
 from spacy_bertft.checkpoints import CheckpointHead, Task
 from spacy_bertft.checkpoints.heads import TASKS, ProblemType
 from spacy_bertft.components.entity_scores import Scorer
+from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.components.predictions import Prediction, stack_judged
 from spacy_bertft.components.rehearsal import RehearsingPipe
-from spacy_bertft.components.training import check_learn_rate, warn_about_training
+from spacy_bertft.components.training import warn_about_training
 from spacy_bertft.errors import (
     CheckpointError,
     CheckpointNotFoundError,
@@ -27,8 +28,29 @@ from spacy_bertft.errors import (
     SettingError,
     UnsupportedError,
 )
-from spacy_bertft.models.heads.head import find_pretrained_head, load_head
+from spacy_bertft.models.heads.head import find_own_encoder, find_pretrained_head, load_head
 from spacy_bertft.training.calibration import measure_reliability
+
+_MAX_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
+
+
+class LearnRateWarning(UserWarning):
+    """A whole pretrained encoder is trained at a learning rate for small models."""
+
+
+def check_learn_rate(pipe: BertPipe, rate: float) -> None:
+    """Warn once if a learning rate is too high for a pretrained encoder, and all of it is trained."""
+    own = find_own_encoder(pipe.model)
+    is_whole = own is not None and own.settings.frozen_layers == "none" and own.settings.adapter is None
+    if is_whole and rate > _MAX_LEARN_RATE and not pipe.has_warned:
+        pipe.has_warned = True
+        warnings.warn(
+            f"{pipe.name}: the learning rate {rate:g} is high for fine-tuning a whole encoder, which may forget "
+            f"what it knows. Expected at most {_MAX_LEARN_RATE:g}: pass --training.optimizer.learn_rate 1e-4 to "
+            "spacy train, or start from the recipe that `spacy-bertft init-config` writes.",
+            LearnRateWarning,
+            stacklevel=3,
+        )
 
 
 class BertComponent(RehearsingPipe):

@@ -15,8 +15,8 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 
+from spacy_bertft.components.component import check_learn_rate
 from spacy_bertft.components.pipe import BertPipe
-from spacy_bertft.components.training import check_learn_rate
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.build import BertEncoder
 from spacy_bertft.models.encoder.listener import SharedEncoder

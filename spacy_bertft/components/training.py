@@ -19,19 +19,13 @@ from spacy.util import registry
 
 from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.errors import BertftError, SettingError
-from spacy_bertft.models.heads.head import find_own_encoder
 from spacy_bertft.training.randomness import keep_random_state
 
 GetExamples = Callable[[], Iterable[Example]]
 Unit = Literal["epochs", "steps"]
 
-_MAX_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
 _WEIGHTS = "training.score_weights"
 _NO_NUMBERS = ("_per_type", "_per_feat", "_desc")  # how the names of spaCy's scores end that are tables or texts
-
-
-class LearnRateWarning(UserWarning):
-    """A whole pretrained encoder is trained at a learning rate for small models."""
 
 
 class TrainingConfigWarning(UserWarning):
@@ -68,21 +62,6 @@ def warn_about_training(nlp: Language, get_examples: GetExamples) -> None:
             f"training.{end.setting} = {training[end.setting]} ends training with step {end.step}. Up to there spaCy "
             f"evaluates only step 0 (eval_frequency = {eval_frequency}), so model-best will be untrained. {advice}, or "
             "train with `spacy-bertft train`, which evaluates the last step."
-        )
-
-
-def check_learn_rate(pipe: BertPipe, rate: float) -> None:
-    """Warn once if a learning rate is too high for a pretrained encoder, and all of it is trained."""
-    own = find_own_encoder(pipe.model)
-    is_whole = own is not None and own.settings.frozen_layers == "none" and own.settings.adapter is None
-    if is_whole and rate > _MAX_LEARN_RATE and not pipe.has_warned:
-        pipe.has_warned = True
-        warnings.warn(
-            f"{pipe.name}: the learning rate {rate:g} is high for fine-tuning a whole encoder, which may forget "
-            f"what it knows. Expected at most {_MAX_LEARN_RATE:g}: pass --training.optimizer.learn_rate 1e-4 to "
-            "spacy train, or start from the recipe that `spacy-bertft init-config` writes.",
-            LearnRateWarning,
-            stacklevel=3,
         )
 
 

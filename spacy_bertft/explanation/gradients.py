@@ -17,9 +17,9 @@ from spacy.tokens import Doc
 
 from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.explanation.readout import EntityTarget, Readout, find_encoder, read_category, read_entity
+from spacy_bertft.models.encoder.forward import EncodingPlan, plan_encoding, read_tokens
 from spacy_bertft.models.encoder.inference import copy_bert
 from spacy_bertft.models.encoder.module import BertModule
-from spacy_bertft.models.encoder.plan import EncodingPlan, plan_encoding, read_tokens
 from spacy_bertft.tokens.alignment import Ints, sum_by_token
 
 Method = Literal["attention", "rollout", "gradients"]

@@ -11,8 +11,7 @@ import torch
 
 from spacy_bertft.errors import DataError, UnsupportedError
 from spacy_bertft.models.encoder.build import BertEncoder
-from spacy_bertft.models.encoder.forward import pool_windows
-from spacy_bertft.models.encoder.plan import EncodingPlan
+from spacy_bertft.models.encoder.forward import EncodingPlan, pool_windows
 from spacy_bertft.models.heads.head import HeadModel
 from spacy_bertft.models.heads.text import TextModel
 from spacy_bertft.models.heads.token import TokenHead, TokenModel

@@ -10,7 +10,7 @@ from small_checkpoints import TEXTS, find_first_pieces, make_unigram, make_wordp
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
-from spacy_bertft.models.encoder.plan import read_tokens
+from spacy_bertft.models.encoder.forward import read_tokens
 from spacy_bertft.tokens import PieceTokenizer
 from spacy_bertft.tokens.alignment import PieceBatch
 from spacy_bertft.tokens.contexts import cut_contexts, find_edges, list_rows

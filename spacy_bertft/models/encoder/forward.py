@@ -1,21 +1,145 @@
-"""The forward pass over the windows of a batch: bucket by bucket, and back in order."""
+"""A batch of documents, cut into pieces and windows: all that is known before torch sees it.
+
+The forward pass over the windows of a batch: bucket by bucket, and back in order.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from spacy.attrs import IDX, LENGTH
 from spacy.tokens import Doc
 
+from spacy_bertft.data.pairs import SEGMENTS, find_segments
 from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.models.encoder.module import BertModule, WindowSize
-from spacy_bertft.models.encoder.plan import plan_encoding, read_tokens
+from spacy_bertft.models.encoder.sequences import Sequences, Wanted, cut_pairs, find_asked
 from spacy_bertft.models.encoder.states import EncodedDocs, Output
 from spacy_bertft.models.runtime.processes import count_workers, run_side_by_side
-from spacy_bertft.tokens import WindowLayout
-from spacy_bertft.tokens.alignment import Ints, find_overlaps
+from spacy_bertft.tokens import PieceBatch, PieceTokenizer, TokenBatch, WindowLayout, align, plan_windows
+from spacy_bertft.tokens.alignment import Ints, find_overlaps, group_tokens, take_texts
+from spacy_bertft.tokens.contexts import ContextRows
+from spacy_bertft.tokens.tokenizer import trim_pieces
 from spacy_bertft.tokens.windows import cut_buckets
+
+
+@dataclass(frozen=True)
+class EncodingPlan:
+    """The pieces of a batch and what is wanted of them.
+
+    A pair of texts is one window, as in Hugging Face's tokenizers. If it does not fit, it is cut for heads that read
+    texts; for heads that read tokens its two texts are read one after the other, with windows over each; for heads
+    that answer questions, each part of the second text is read with the whole first one before it.
+
+    Attributes:
+        layout: The pieces of all sequences, and the windows over them. A sequence is a single text, a pair, or a part
+            of a pair.
+        pieces: The pieces of each document with which its tokens are aligned; they are the first ones of `layout`.
+        untrimmed: The same with the whitespace that the tokenizer counts to them, with which spacy-transformers aligns.
+        token_index: `(A,)` the tokens that have a piece of their own, counted through the batch. Tokens that share
+            their piece, such as the characters of a Chinese word, are one row.
+        token_end: `(A,)` one past the last token that has the piece.
+        token_piece: `(A,)` the piece of each row.
+        lengths: `(B,)` rows per document.
+        text_window: `(V,)` the windows that heads for texts read, document after document.
+        window_doc: `(V,)` the document of each of them.
+        n_lost: `(B,)` pieces that a pair loses in these windows, because it does not fit.
+        contexts: The pieces that answers to questions are read from; None where no head reads them.
+        context_window: `(R,)` the window of each of them.
+        context_column: `(R,)` its column there.
+    """
+
+    layout: WindowLayout
+    pieces: PieceBatch
+    untrimmed: PieceBatch
+    token_index: Ints
+    token_end: Ints
+    token_piece: Ints
+    lengths: Ints
+    text_window: Ints
+    window_doc: Ints
+    n_lost: Ints
+    contexts: ContextRows | None
+    context_window: Ints
+    context_column: Ints
+
+
+def plan_encoding(
+    docs: list[Doc],
+    tokenizer: PieceTokenizer,
+    size: int,
+    stride: int,
+    *,
+    has_tokens: bool,
+    has_texts: bool = True,
+    has_contexts: bool = False,
+) -> EncodingPlan:
+    """Cut documents into pieces and windows.
+
+    Args:
+        docs: The documents.
+        tokenizer: Cuts their texts.
+        size: Pieces of a window, special pieces left out.
+        stride: Pieces from one window to the next.
+        has_tokens: Whether tokens are to be aligned with pieces; if not, the plan has none.
+        has_texts: Whether a head reads the texts as a whole.
+        has_contexts: Whether a head answers questions.
+    """
+    wanted = Wanted(has_tokens, has_texts, has_contexts)
+    texts, none = [doc.text for doc in docs], np.zeros(0, dtype=np.intp)
+    pairs = [find_segments(doc, text) if SEGMENTS in doc.spans else None for doc, text in zip(docs, texts, strict=True)]
+    if any(pairs) or not (has_tokens or has_texts):
+        cut = cut_pairs(texts, pairs, tokenizer, WindowSize(size, stride), wanted)
+        aligned = take_texts(cut.pieces, np.arange(cut.n_aligned))
+        lengths = np.bincount(cut.doc[: cut.n_aligned], aligned.lengths, minlength=len(docs)).astype(np.intp)
+        untrimmed = aligned = aligned._replace(lengths=lengths)
+    else:
+        zeros, doc = np.zeros(len(docs), dtype=np.intp), np.arange(len(docs))
+        if tokenizer.by_token:
+            untrimmed = aligned = tokenizer.encode_tokens(texts, read_tokens(docs))
+        else:
+            untrimmed = tokenizer.encode(texts, keep_whitespace=True)
+            aligned = trim_pieces(untrimmed, texts)
+        cut = Sequences(aligned, doc, zeros - 1, zeros == 0, len(docs), zeros)
+    windows = plan_windows(cut.pieces.lengths, size, stride)
+    text_window = np.flatnonzero(cut.is_text[windows.sequence])
+    window_doc = cut.doc[windows.sequence[text_window]]
+    by_doc = np.argsort(window_doc, kind="stable")
+    token_index, token_end, token_piece = np.zeros((3, 0), dtype=np.intp)
+    if has_tokens:
+        token_index, token_end, token_piece = group_tokens(align(aligned, read_tokens(docs)))
+    token_doc = np.repeat(np.arange(len(docs)), [len(doc) for doc in docs])
+    contexts, context_window, context_column = None, none, none
+    if has_contexts:
+        asked_tokens = read_tokens([docs[index] for index in cut.asked_doc.tolist()])
+        contexts, context_window, context_column = find_asked(cut, asked_tokens, len(docs), tokenizer, windows)
+    return EncodingPlan(
+        layout=WindowLayout(cut.pieces, windows, cut.first_lengths[windows.sequence], tokenizer),
+        pieces=aligned,
+        untrimmed=untrimmed,
+        token_index=token_index,
+        token_end=token_end,
+        token_piece=token_piece,
+        lengths=np.bincount(token_doc[token_index], minlength=len(docs)),
+        text_window=text_window[by_doc],
+        window_doc=window_doc[by_doc],
+        n_lost=cut.n_lost,
+        contexts=contexts,
+        context_window=context_window,
+        context_column=context_column,
+    )
+
+
+def read_tokens(docs: list[Doc]) -> TokenBatch:
+    """Read the character offsets of all tokens of a batch."""
+    arrays = [doc.to_array([IDX, LENGTH]).reshape(-1, 2).astype(np.intp) for doc in docs]
+    offsets = np.concatenate(arrays) if arrays else np.zeros((0, 2), dtype=np.intp)
+    lengths = np.array([len(array) for array in arrays], dtype=np.intp)
+    return TokenBatch(char_start=offsets[:, 0], char_end=offsets.sum(axis=1), lengths=lengths)
+
 
 # Fewer pieces than this are not worth a bucket of their own for another worker.
 _LEAST_PIECES = 256
@@ -70,7 +194,7 @@ def encode_docs(
         window_doc=plan.window_doc,
         window_lengths=layout.lengths[plan.text_window],
         n_lost=plan.n_lost,
-        contexts=plan.contexts if has_contexts else None,
+        contexts=plan.contexts,
     )
 
 

@@ -11,7 +11,7 @@ from small_checkpoints import make_word_level, make_wordpiece
 from spacy.tokens import Doc, SpanGroup
 
 from spacy_bertft.data.pairs import SEGMENTS, make_pair
-from spacy_bertft.models.encoder.plan import EncodingPlan, plan_encoding
+from spacy_bertft.models.encoder.forward import EncodingPlan, plan_encoding
 from spacy_bertft.tokens import PieceTokenizer
 from spacy_bertft.tokens.pairs import list_parts
 
