@@ -49,18 +49,25 @@ def _choose_device(given: dict[str, Any]) -> int:
     return 0
 
 
-def _choose_conversion(given: dict[str, Any]) -> int:
-    """Choose by the kind and, of spans, by the name of the first file."""
-    kind = given.get("kind", "ents")
-    if kind == "numbers" and "number_columns" not in given:
-        raise SettingError("number_columns", None, "the columns of the numbers with --as numbers")
-    if kind == "cats" and "number_columns" in given:
-        raise SettingError("number_columns", given["number_columns"], "no such option with --as cats")
-    if kind == "spans":
-        from spacy_bertft.data.files import find_format
+_CONVERSIONS = (
+    "data.columns.convert:convert",
+    "data.texts.convert:convert_texts",
+    "data.questions:convert_questions",
+    "data.texts.spans:convert_spans",
+)
 
-        return 3 * (find_format(given["input_paths"][0])[0] == "jsonl")
-    return {"cats": 1, "numbers": 1, "qa": 2}.get(kind, 0)
+
+def _choose_conversion(given: dict[str, Any]) -> int:
+    """Choose by the format of the first file."""
+    from spacy_bertft.data.formats import detect_format
+
+    if given.get("kind") == "numbers" and "number_columns" not in given:
+        raise SettingError("number_columns", None, "the columns of the numbers with --as numbers")
+    if given.get("kind") == "cats" and "number_columns" in given:
+        raise SettingError("number_columns", given["number_columns"], "no such option with --as cats")
+    found = detect_format(Path(given["input_paths"][0]), given)
+    given |= {"kind": found.kinds[0], "file_format": found.name}
+    return _CONVERSIONS.index(found.function)
 
 
 @dataclass(frozen=True)
@@ -96,13 +103,9 @@ COMMANDS = (
     Command(
         "convert",
         "Data",
-        [
-            "data.columns.convert:convert",
-            "data.texts.convert:convert_texts",
-            "data.questions:convert_questions",
-            "data.texts.spans:convert_spans",
-        ],
+        _CONVERSIONS,
         uses_gpu=False,
+        show=terminal.show_conversion,
         prepare=_choose_conversion,
         panels=[
             "Column files (--as ents, tags or spans)",
@@ -177,7 +180,7 @@ def _call(command: Command, declarations: Sequence[Declaration], given: dict[str
 
         use_gpu(given.pop("gpu_id", -1))
     for name in given:
-        if name not in chosen.parameters and name != "kind":
+        if name not in (*chosen.parameters, "kind", "file_format"):
             raise SettingError(name, given[name], f"no such option with --as {given.get('kind', 'ents')}")
     return chosen.call({name: value for name, value in given.items() if name in chosen.parameters})
 

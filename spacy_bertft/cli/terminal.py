@@ -62,6 +62,12 @@ def show_report(report: Any, _: Given) -> None:
     print_notes(report.format_notes() if hasattr(report, "format_notes") else str(report))
 
 
+def show_conversion(report: Any, given: Given) -> None:
+    """Print what the input was read as, and then what came of it."""
+    print_notes(f"Read as {given['file_format'] or given['kind']}, converted to {given['kind']}.")
+    show_report(report, given)
+
+
 def show_config(text: str, given: Given) -> None:
     """Print a config, or where it was written."""
     if path := given.get("output_path"):

@@ -2,8 +2,9 @@
 
 `files` opens what is read, `rows` reads every text file line by line or row by row, and `records` names the values of
 a row. `columns` reads BIO and CoNLL files, `texts` reads labelled texts, `questions` SQuAD's JSON; none knows another.
-`conversion` writes the parts that `split` makes. `unlabelled` reads texts without labels. `stats` measures a corpus,
-and `histogram` draws it. Nothing here knows models or components.
+`formats` finds out which of these a file is. `conversion` splits what was read and writes it. `unlabelled` reads texts
+without labels. `stats` measures a corpus, and `histogram` draws it. Nothing here knows models or
+components.
 """
 
 from spacy_bertft.data.columns.convert import ColumnReport, convert

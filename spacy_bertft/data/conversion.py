@@ -1,21 +1,30 @@
-"""What a conversion writes and reports: where the parts of a corpus go, what is in them, and what was left out."""
+"""What all conversions share: items are split into parts, made into Docs, written, and reported.
+
+`plan_outputs` says where the parts go. `write_corpus` does the rest, for items that may be read several times: a list,
+or a `Stream` for what is too large to be kept in memory.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress, count, islice
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from tqdm import tqdm
 
-from spacy_bertft.data.rows import format_left_out
-from spacy_bertft.errors import SettingError, format_count, shorten
+from spacy_bertft.data.rows import Tally, format_left_out
+from spacy_bertft.data.split import split_at_random, stratify
+from spacy_bertft.errors import DataError, SettingError, format_count, shorten
 from spacy_bertft.output import name_path, replace_all_when_done
+
+Item = TypeVar("Item")
+AnyTally = TypeVar("AnyTally", bound=Tally)
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,8 @@ class ConversionReport:
         test: What was split off for testing; None if nothing was asked for.
         n_lines_left_out: Lines and rows that were left out, by reason.
         n_byte_order_marks: Byte order marks that were removed inside files.
+        is_dry_run: Whether nothing was to be written.
+        example: Then, the first Doc as it was read.
     """
 
     paths: tuple[Path, ...]
@@ -58,6 +69,8 @@ class ConversionReport:
     test: PartReport | None = None
     n_lines_left_out: Mapping[str, int] = field(default_factory=dict)
     n_byte_order_marks: int = 0
+    is_dry_run: bool = False
+    example: str = ""
 
     _unit: ClassVar[str] = "line"  # what was read
 
@@ -88,7 +101,9 @@ class ConversionReport:
         return {label: sum(part.label_counts.get(label, 0) for part in self.parts) for label in labels}
 
     def format_rows(self) -> list[tuple[str, ...]]:
-        """Format the counts as rows of equal length, the first one naming the columns."""
+        """Format the counts as rows of equal length, the first one naming the columns; none of a dry run."""
+        if self.is_dry_run:
+            return []
         counts: dict[str, list[int]] = {
             "sentences": [part.n_sentences for part in self.parts],
             "docs": [part.n_docs for part in self.parts],
@@ -103,9 +118,12 @@ class ConversionReport:
         return [names, *((name, *(f"{count:,}" for count in row)) for name, row in counts.items())]
 
     def format_notes(self) -> str:
-        """Format the rest in one line: what was read, changed and left out."""
+        """Format the rest in one line: what was read, changed and left out; after a dry run, the first Doc."""
+        if self.is_dry_run:
+            return "; ".join([*self._list_columns(), f"the first document:\n{self.example}"])
         notes = [
             f"{format_count(self.n_lines, self._unit)} of {format_count(len(self.paths), 'file')} read",
+            *self._list_columns(),
             *self._list_notes(),
             *([f"byte order marks removed: {self.n_byte_order_marks:,}"] if self.n_byte_order_marks else []),
             f"left out: {format_left_out(self.n_lines_left_out)}",
@@ -116,14 +134,17 @@ class ConversionReport:
     def _counted(self) -> str:
         return "labels"
 
+    def _list_columns(self) -> list[str]:
+        return []
+
     def _list_notes(self) -> list[str]:
         return []
 
     def __str__(self) -> str:
-        rows = self.format_rows()
+        rows = self.format_rows() or [("",)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-        return "\n".join([*lines, self.format_notes()])
+        return "\n".join([*lines, self.format_notes()]).lstrip("\n")
 
 
 @dataclass(frozen=True)
@@ -131,12 +152,18 @@ class OutputPlan:
     """Where the parts of a corpus go.
 
     Attributes:
+        sources: The files that are read.
         paths: The files by part: `output`, then what is split off.
         shares: The shares of the whole that are split off, by part and in that order.
+        seed: Seed of the split.
+        dry_run: Whether to stop after the first Doc, and write nothing.
     """
 
+    sources: tuple[Path, ...]
     paths: Mapping[str, Path]
     shares: Mapping[str, float]
+    seed: int = 0
+    dry_run: bool = False
 
 
 def list_paths(paths: Path | str | Iterable[Path | str]) -> list[Path]:
@@ -145,19 +172,26 @@ def list_paths(paths: Path | str | Iterable[Path | str]) -> list[Path]:
 
 
 def plan_outputs(
-    sources: Sequence[Path], output_path: Path, splits: Mapping[str, tuple[float, Path | str | None]]
+    input_paths: Path | str | Iterable[Path | str],
+    output_path: Path | str,
+    splits: Mapping[str, tuple[float, Path | str | None]],
+    seed: int = 0,
+    dry_run: bool = False,
 ) -> OutputPlan:
     """Plan where the parts of a corpus go.
 
     Args:
-        sources: The files that are read.
+        input_paths: The files that are read.
         output_path: Where the main part goes.
         splits: Share and path by part. Without a share there is no such part; without a path the part `dev` of
             `NAME.spacy` goes to `NAME-dev.spacy`.
+        seed: Seed of the split.
+        dry_run: Whether to stop after the first Doc, and write nothing.
 
     Raises:
         SettingError: A path without a share was given, or a file is not to be written there.
     """
+    sources, output_path = list_paths(input_paths), Path(output_path)
     paths = {"output": output_path}
     for part, (share, path) in splits.items():
         if share:
@@ -165,7 +199,28 @@ def plan_outputs(
         elif path:
             raise SettingError(f"{part}_path", str(path), f"a share of the corpus for it, such as {part} = 0.1")
     _check_paths(paths, sources)
-    return OutputPlan(paths, {part: splits[part][0] for part in paths if part in splits})
+    shares = {part: splits[part][0] for part in paths if part in splits}
+    return OutputPlan(tuple(sources), paths, shares, seed, dry_run)
+
+
+@dataclass
+class Stream(Generic[Item, AnyTally]):
+    """Items that are read again each time they are iterated over; only the first time they are counted.
+
+    Attributes:
+        read: Reads them, and counts lines and what is left out in a tally.
+        tally: The tally of the first time.
+        make_tally: Makes one for the other times.
+    """
+
+    read: Callable[[AnyTally], Iterator[Item]]
+    tally: AnyTally
+    make_tally: Callable[[], AnyTally]
+    _is_counted: bool = False
+
+    def __iter__(self) -> Iterator[Item]:
+        tally, self._is_counted = (self.make_tally() if self._is_counted else self.tally), True
+        return iter(tqdm(self.read(tally), desc="Reading", disable=None))
 
 
 def choose_spans_key(kind: str, spans_key: str | None) -> str | None:
@@ -193,38 +248,91 @@ def make_blank(lang: str) -> Language:
         raise SettingError("lang", lang, f"a language code that spaCy can use, such as en or xx ({reason})") from error
 
 
-def write_parts(
+def write_corpus(
     plan: OutputPlan,
-    parts: Sequence[Iterable[Doc]],
+    items: Iterable[Item],
+    make_docs: Callable[[Iterable[Item]], Iterable[Doc]],
     list_labels: Callable[[Doc], Iterable[str]],
     *,
+    get_key: Callable[[Item], Hashable],
+    get_labels: Callable[[Item], Collection[str]] | None = None,
     attrs: Sequence[str] = (),
     labels: Iterable[str] = (),
-) -> dict[str, PartReport]:
-    """Write the Docs of all parts, or no file if there is an error.
+    has_sentences: bool = False,
+    nothing: str = "no text. Expected at least one",
+) -> dict[str, Any]:
+    """Split items into parts, and write the Docs of all parts, or no file if there is an error.
 
     Args:
-        plan: Where they go.
-        parts: The Docs of each part.
+        plan: Where the parts go.
+        items: What was read: a list, or a `Stream`.
+        make_docs: Makes the Docs of items.
         list_labels: Lists the labels of a Doc, which are counted.
+        get_key: What copies of an item have in common, which stay together.
+        get_labels: The labels by which the parts are stratified; by default they are split at random.
         attrs: What is kept of a token in addition to its text: only what was annotated.
         labels: Labels to report even where no Doc has them.
+        has_sentences: Whether items are sentences, which are counted.
+        nothing: What is wrong where there is no item.
 
     Returns:
-        What was written, by part.
+        Values for the report by their name: `paths`, and what was written, by part; of a dry run, the `example`.
+
+    Raises:
+        DataError: There are no items, or too few to be split.
     """
-    reports = {}
+    if plan.dry_run:
+        example = next(map(format_example, make_docs(islice(items, 1))), "")
+        output = PartReport(plan.paths["output"], 0, 0, 0, {})
+        return {"paths": plan.sources, "is_dry_run": True, "example": example, "output": output}
+    part_by_item: list[int] = []
+    if plan.shares:
+        keys = [get_key(item) for item in items]
+        part_by_item = (
+            split_at_random(keys, plan.shares, plan.seed)
+            if get_labels is None
+            else stratify(keys, [get_labels(item) for item in items], plan.shares, plan.seed)
+        )
+    reports: dict[str, Any] = {"paths": plan.sources}
     with replace_all_when_done(list(plan.paths.values())) as temporary_paths:
-        for (name, path), temporary_path, docs in zip(plan.paths.items(), temporary_paths, parts, strict=True):
+        for part, ((name, path), temporary_path) in enumerate(zip(plan.paths.items(), temporary_paths, strict=True)):
+            own = compress(items, (each == part for each in part_by_item)) if plan.shares else items
+            n_items = count()
+            docs = make_docs(item for item, _ in zip(own, n_items, strict=False))
             doc_bin, counts, n_tokens = DocBin(attrs=list(attrs)), Counter(dict.fromkeys(labels, 0)), 0
             for doc in tqdm(docs, desc=f"Converting to {path.name}", unit=" docs", disable=None):
                 doc_bin.add(doc)
                 counts.update(list_labels(doc))
                 n_tokens += len(doc)
+            if not doc_bin:
+                raise DataError(f"{', '.join(map(str, plan.sources))}: {nothing}.")
             with name_path(path):
                 doc_bin.to_disk(temporary_path)
-            reports[name] = PartReport(path, 0, len(doc_bin), n_tokens, dict(sorted(counts.items())))
+            n_sentences = next(n_items) if has_sentences else 0
+            reports[name] = PartReport(path, n_sentences, len(doc_bin), n_tokens, dict(sorted(counts.items())))
     return reports
+
+
+def format_example(doc: Doc) -> str:
+    """Format a Doc for a report: its text with entities, spans or tags in it, and its categories.
+
+    Example:
+        >>> nlp = spacy.blank("en")
+        >>> format_example(Doc(nlp.vocab, ["in", "New", "York"], ents=["O", "B-LOC", "I-LOC"]))
+        'in [New York](LOC)'
+    """
+    spans = [*doc.ents, *(span for group in doc.spans.values() for span in group)]
+    opening = Counter(span.start for span in spans)
+    closing: dict[int, str] = {}
+    for span in sorted(spans, key=lambda span: -span.start):
+        closing[span.end - 1] = f"{closing.get(span.end - 1, '')}]({span.label_})"
+    words = [
+        f"{'[' * opening[token.i]}{token.text}{f'/{token.tag_}' * bool(token.tag_)}{closing.get(token.i, '')}"
+        + token.whitespace_
+        for token in doc
+    ]
+    cats = [f"{label}={value:g}" for label, value in doc.cats.items()]
+    return shorten(" ".join(["".join(words).strip(), *cats]))
 
 
 def _check_paths(paths: Mapping[str, Path], sources: Sequence[Path]) -> None:

@@ -15,10 +15,9 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_bertft.data.answers import ANSWERS, write_answers
-from spacy_bertft.data.conversion import ConversionReport, list_paths, make_blank, plan_outputs, write_parts
+from spacy_bertft.data.conversion import ConversionReport, make_blank, plan_outputs, write_corpus
 from spacy_bertft.data.files import open_path
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
-from spacy_bertft.data.split import select_parts, split_at_random
 from spacy_bertft.errors import DataError, read_reason
 
 _EXPECTED = "Expected the JSON format of SQuAD: data, paragraphs with a context, qas with a question and its answers."
@@ -103,6 +102,7 @@ def convert_questions(
     test: float = 0.0,
     test_path: Path | str | None = None,
     seed: int = 0,
+    dry_run: bool = False,
 ) -> QuestionReport:
     """Convert questions in the JSON format of SQuAD 1.1 or 2.0 to spaCy's binary format.
 
@@ -118,23 +118,23 @@ def convert_questions(
         test: Share of the articles to split off for testing.
         test_path: Where to write them; by default `NAME-test.spacy` next to `NAME.spacy`.
         seed: Seed of the split.
+        dry_run: Write nothing; show what the input is read as, and its first document.
 
     Raises:
         DataError: An input does not exist or is no such file, contradicts itself, or has too few articles to split.
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
-    sources = list_paths(input_paths)
-    plan = plan_outputs(sources, Path(output_path), {"test": (test, test_path), "dev": (dev, dev_path)})
+    plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
     nlp, tally = make_blank(lang), QuestionTally()
-    questions = [question for path in sources for question in read_questions(path, tally)]
-    if not questions:
-        raise DataError(f"{', '.join(map(str, sources))}: no question. {_EXPECTED}")
-    part_by_question = split_at_random((each.article for each in questions), plan.shares, seed)
-    parts = select_parts(questions, part_by_question, len(plan.paths))
-    docs = [map(partial(make_question_doc, nlp, tally), part) for part in parts]
-    reports = write_parts(plan, docs, _list_kinds)
+    reports = write_corpus(
+        plan,
+        [question for path in plan.sources for question in read_questions(path, tally)],
+        partial(map, partial(make_question_doc, nlp, tally)),
+        _list_kinds,
+        get_key=lambda question: question.article,
+        nothing=f"no question. {_EXPECTED.rstrip('.')}",
+    )
     return QuestionReport(
-        paths=tuple(sources),
         n_lines=tally.n_questions,
         n_lines_left_out=dict(tally.left_out),
         n_byte_order_marks=0,

@@ -34,7 +34,6 @@ CHOICES = {
     ("annotate", "--engine"): "local ray",
     ("annotate", "--format"): "jsonl parquet docbin",
     ("convert", "--as"): "ents tags spans cats numbers qa",
-    ("convert", "--format"): "csv tsv jsonl",
     ("convert", "--orphans"): "error repair",
     ("convert", "--scheme"): SCHEMES,
     ("explain", "--method"): "attention rollout gradients",

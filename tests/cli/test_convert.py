@@ -124,7 +124,7 @@ def test_labelled_texts(tmp_path: Path) -> None:
         (["--first-label", "1"], "first_label", "ents"),
         (["--as", "cats", "--n-sents", "1"], "n_sents", "cats"),
         (["--as", "cats", "--orphans", "error"], "orphans", "cats"),
-        (["--format", "csv"], "file_format", "ents"),
+        (["--format", "csv", "--scheme", "bio"], "scheme", "cats"),
         (["--as", "tags", "--no-header"], "header", "tags"),
         (["--label-separator", ","], "label_separator", "ents"),
     ],
@@ -201,14 +201,59 @@ def test_files_without_texts(tmp_path: Path, name: str, message: str) -> None:
     assert not output.exists()
 
 
-def test_labelled_texts_that_are_taken_for_columns(tmp_path: Path) -> None:
-    source = tmp_path / "a.csv"
-    for text in ("text,label\na b,x\n", '{"text": "a", "label": "x"}\n'):
-        source.write_text(text)
-        result = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "a.spacy")])
-        assert result.exit_code == 1
-        assert result.stderr.startswith(f"Error: {source}, line 1: ")
-        assert result.stderr.endswith("labelled texts in CSV, TSV or JSONL are converted with --as cats.\n")
+@pytest.mark.parametrize(
+    ("content", "options", "name", "kind", "example"),
+    [
+        ("a B-X\nb O\n", [], "columns", "ents", "[a](X) b"),
+        ("a B-X\nb O\n", ["--as", "tags"], "columns", "tags", "a/B-X b/O"),
+        ("1\ta\t_\tN\t_\t_\t0\troot\t_\t_\n", [], "conllu", "tags", "a/N"),
+        ("text,label\na b,x\n", [], "csv", "cats", "a b x=1"),
+        ("label\ttext\nx\ta b\n", [], "tsv", "cats", "a b x=1"),
+        ("text,n\na,5\n", ["--number-columns", "n"], "csv", "numbers", "a n=5"),
+        ('{"text": "a", "label": "x"}\n', [], "jsonl", "cats", "a x=1"),
+        ('{"text": "a b", "spans": [[0, 1, "X"]]}\n', [], "spans-jsonl", "spans", "[a](X) b"),
+        ('{"text": "a b", "spans": [[0, 1, "X"]]}\n', ["--format", "spans-jsonl"], "spans-jsonl", "spans", "[a](X) b"),
+    ],
+)
+def test_the_format_is_found_in_the_content(
+    tmp_path: Path, content: str, options: list[str], name: str, kind: str, example: str
+) -> None:
+    source, output = tmp_path / "data", tmp_path / "a.spacy"
+    source.write_text(content)
+    command = ["convert", str(source), str(output), *options]
+    result = CliRunner().invoke(app, [*command, "--dry-run"])
+    assert (result.exit_code, output.exists()) == (0, False), result.output
+    assert result.stdout.startswith(f"Read as {name}, converted to {kind}.\n")
+    assert result.stdout.endswith(f"\n{example}\n")
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert output.is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "looks"),
+    [
+        (b"a\0b", "a binary file"),
+        (b" \n", "an empty file"),
+        (b"<xml/>", "XML or HTML"),
+        (b'{"a": 1, "b": 2}', "JSON objects with the fields a, b"),
+        (b"a,b\n1,2\n", "rows with the cells a, b"),
+        (b"Hello there\n", "text without columns, which begins with 'Hello there'"),
+    ],
+)
+def test_a_file_of_no_known_format_is_one_error(tmp_path: Path, content: bytes, looks: str) -> None:
+    source = tmp_path / "data"
+    source.write_bytes(content)
+    result = CliRunner().invoke(app, ["convert", str(source), str(tmp_path / "a.spacy")])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {source}: no labelled data of a known format; it looks like {looks}. Pass")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_format_that_is_not_of_a_kind(source: Path, tmp_path: Path) -> None:
+    command = ["convert", str(source), str(tmp_path / "a.spacy"), "--format", "squad", "--as", "cats"]
+    assert "Expected one of jsonl, csv, tsv with --as cats." in CliRunner().invoke(app, command).stderr
+    command = ["convert", str(source), str(tmp_path / "a.spacy"), "--format", "other"]
+    assert CliRunner().invoke(app, command).stderr.startswith("Error: file_format = 'other'. Expected one of squad,")
 
 
 def test_labelled_texts_are_quiet_in_a_pipe(tmp_path: Path) -> None:

@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from spacy.tokens import DocBin
+from spacy.tokens import Doc, DocBin, Span
 
-from spacy_bertft.data.conversion import PartReport, list_paths, make_blank, plan_outputs, write_parts
-from spacy_bertft.errors import SettingError
+from spacy_bertft.data.conversion import (
+    PartReport,
+    Stream,
+    format_example,
+    list_paths,
+    make_blank,
+    plan_outputs,
+    write_corpus,
+)
+from spacy_bertft.data.rows import Tally
+from spacy_bertft.errors import DataError, SettingError
 
 
 def test_one_path_or_several() -> None:
@@ -14,9 +25,7 @@ def test_one_path_or_several() -> None:
 
 
 def test_parts_and_their_shares() -> None:
-    plan = plan_outputs(
-        [Path("a.csv")], Path("x/a.spacy"), {"test": (0.2, None), "dev": (0.1, "d.spacy"), "z": (0, None)}
-    )
+    plan = plan_outputs("a.csv", Path("x/a.spacy"), {"test": (0.2, None), "dev": (0.1, "d.spacy"), "z": (0, None)})
     assert plan.paths == {"output": Path("x/a.spacy"), "test": Path("x/a-test.spacy"), "dev": Path("d.spacy")}
     assert list(plan.shares.items()) == [("test", 0.2), ("dev", 0.1)]
 
@@ -35,20 +44,60 @@ def test_a_folder_is_not_written_to(tmp_path: Path) -> None:
     assert caught.value.name == "dev_path"
 
 
-def test_a_part_counts_what_it_is_given(tmp_path: Path) -> None:
-    nlp = make_blank("xx")
+def read_items(tally: Tally) -> Iterator[str]:
+    for text in ("a b", "c"):
+        tally.n_lines += 1
+        yield text
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("has_labels", [False, True])
+def test_parts_count_what_is_in_them(tmp_path: Path, is_stream: bool, has_labels: bool) -> None:
+    nlp, tally = make_blank("xx"), Tally()
     plan = plan_outputs([], tmp_path / "a.spacy", {"dev": (0.5, None)})
-    docs = [nlp("a b"), nlp("c")]
-    reports = write_parts(plan, [docs, []], lambda doc: ["y", "y"] if len(doc) > 1 else [], labels=["z", "x"])
-    assert reports == {
-        "output": PartReport(tmp_path / "a.spacy", 0, 2, 3, {"x": 0, "y": 2, "z": 0}),
-        "dev": PartReport(tmp_path / "a-dev.spacy", 0, 0, 0, {"x": 0, "z": 0}),
+    items = Stream(read_items, tally, Tally) if is_stream else list(read_items(tally))
+    written = write_corpus(
+        plan,
+        items,
+        partial(map, nlp),
+        lambda doc: ["y", "y"] if len(doc) > 1 else [],
+        get_key=str,
+        get_labels=(lambda text: [text]) if has_labels else None,
+        labels=["z", "x"],
+        has_sentences=True,
+    )
+    texts = {
+        name: [doc.text for doc in DocBin().from_disk(written[name].path).get_docs(nlp.vocab)]
+        for name in ("output", "dev")
     }
-    assert [doc.text for doc in DocBin().from_disk(tmp_path / "a.spacy").get_docs(nlp.vocab)] == ["a b", "c"]
+    assert sorted(texts.values()) == [["a b"], ["c"]]
+    counts = {"a b": (2, {"x": 0, "y": 2, "z": 0}), "c": (1, {"x": 0, "z": 0})}
+    for name, [text] in texts.items():
+        n_tokens, labels = counts[text]
+        assert written[name] == PartReport(plan.paths[name], 1, 1, n_tokens, labels)
+    assert tally.n_lines == 2  # however often they are read
 
 
 def test_no_part_is_written_after_an_error(tmp_path: Path) -> None:
+    nlp = make_blank("xx")
     plan = plan_outputs([], tmp_path / "a.spacy", {"dev": (0.5, None)})
     with pytest.raises(ZeroDivisionError):
-        write_parts(plan, [[], [make_blank("xx")("a")]], lambda doc: [str(1 / 0)])
+        write_corpus(plan, ["a", "b"], partial(map, nlp), lambda doc: [str(1 / 0)], get_key=str)
+    with pytest.raises(DataError, match=r"no text\. Expected at least one\."):
+        write_corpus(plan_outputs([], tmp_path / "a.spacy", {}), [], partial(map, nlp), lambda _: [], get_key=str)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    nlp = make_blank("xx")
+    plan = plan_outputs([], tmp_path / "a.spacy", {"dev": (0.5, None)}, dry_run=True)
+    written = write_corpus(plan, ["a", "b"], partial(map, nlp), lambda _: [], get_key=str)
+    assert (written["example"], written["is_dry_run"], written["output"].n_docs) == ("a", True, 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_example_shows_all_that_is_annotated() -> None:
+    doc = Doc(make_blank("xx").vocab, ["the", "Bank", "of", "Spain"], tags=["D", "N", "P", "N"])
+    doc.spans["sc"] = [Span(doc, 3, 4, "LOC"), Span(doc, 1, 4, "ORG"), Span(doc, 1, 2, "NOUN")]
+    doc.cats = {"money": 1.0, "sport": 0.5}
+    assert format_example(doc) == "the/D [[Bank/N](NOUN) of/P [Spain/N](LOC)](ORG) money=1 sport=0.5"

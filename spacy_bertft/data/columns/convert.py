@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, groupby, islice
 from pathlib import Path
 
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
-from tqdm import tqdm
 
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, GoldSentence
 from spacy_bertft.data.columns.layout import ColumnKind, ColumnOptions, Orphans
 from spacy_bertft.data.conversion import (
     ConversionReport,
+    Stream,
     choose_spans_key,
-    list_paths,
     make_blank,
     plan_outputs,
-    write_parts,
+    write_corpus,
 )
-from spacy_bertft.data.split import select_parts, split_at_random
-from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.errors import SettingError
 from spacy_bertft.tags.grammar import Scheme, SchemeName
 
 
@@ -107,11 +105,13 @@ class ColumnReport(ConversionReport):
     def _counted(self) -> str:
         return ("spans" if self.spans_key else "entities") if self.scheme else "tags"
 
+    def _list_columns(self) -> list[str]:
+        return [self.columns, f"scheme {self.scheme}" if self.scheme else "plain tags"]
+
     def _list_notes(self) -> list[str]:
-        scheme = f"scheme {self.scheme}" if self.scheme else "plain tags"
         missing = [f"tokens without a tag: {self.n_tags_missing:,}"] if self.n_tags_missing else []
         group = [f"doc.spans[{self.spans_key!r}]"] if self.spans_key else []
-        return [self.columns, *group, scheme, f"tags repaired: {self.n_tags_repaired:,}", *missing]
+        return [*group, f"tags repaired: {self.n_tags_repaired:,}", *missing]
 
 
 _ATTRS: dict[str, list[str]] = {"ents": ["ENT_IOB", "ENT_TYPE"], "tags": ["TAG"], "spans": []}
@@ -134,6 +134,7 @@ def convert(
     orphans: Orphans = "error",
     kind: ColumnKind = "ents",
     spans_key: str | None = None,
+    dry_run: bool = False,
 ) -> ColumnReport:
     """Convert files with labels to spaCy's binary format.
 
@@ -159,32 +160,32 @@ def convert(
         seed: Seed of the split; the same one gives the same parts.
         orphans: What to do with tags in invalid places, such as I-PER after O: error, or repair, as conlleval does.
         kind: What to read: ents (entities), tags (such as parts of speech) or spans (which may overlap, from several
-            columns) from column files, or, on the command line, cats (categories) or numbers from labelled texts,
-            and spans from JSONL.
+            columns) from column files. On the command line also cats (categories) or numbers from labelled texts, and
+            qa; by default what the format of the first file has.
         spans_key: The group in doc.spans that spans are written to; by default sc.
+        dry_run: Write nothing; show what the input is read as, and its first document.
 
     Raises:
         DataError: An input does not exist or holds no sentence, or there are too few sentences to split.
         ColumnFormatError: A line cannot be read.
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
-    sources = list_paths(input_paths)
-    plan = plan_outputs(sources, Path(output_path), {"test": (test, test_path), "dev": (dev, dev_path)})
+    plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
     options = ColumnOptions(scheme, tag_column, orphans, kind, word_column)
     spans_key = choose_spans_key(kind, spans_key)
     vocab = make_blank(lang).vocab
-    reader, tally = GoldReader(sources, options), ColumnTally()
-    sentences = list(tqdm(reader.read(tally), desc="Reading", unit=" sentences", disable=None))
-    if not sentences:
-        raise DataError(f"{', '.join(map(str, sources))}: no sentence. Expected lines of words and tags.")
-    part_by_sentence = split_at_random((" ".join(sentence.words) for sentence in sentences), plan.shares, seed)
-    parts = select_parts(sentences, part_by_sentence, len(plan.paths))
-    docs = [make_gold_docs(vocab, part, n_sents, spans_key) for part in parts]
-    attrs = [*_ATTRS[kind], *(["SENT_START"] if n_sents > 1 else [])]
-    reports = write_parts(plan, docs, partial(list_annotations, kind=kind), attrs=attrs)
-    n_sentences = dict(zip(plan.paths, map(len, parts), strict=True))
+    reader, tally = GoldReader(plan.sources, options), ColumnTally()
+    reports = write_corpus(
+        plan,
+        Stream(reader.read, tally, ColumnTally),
+        partial(make_gold_docs, vocab, n_sents=n_sents, spans_key=spans_key),
+        partial(list_annotations, kind=kind),
+        get_key=lambda sentence: " ".join(sentence.words),
+        attrs=[*_ATTRS[kind], *(["SENT_START"] if n_sents > 1 else [])],
+        has_sentences=True,
+        nothing="no sentence. Expected lines of words and tags",
+    )
     return ColumnReport(
-        paths=tuple(sources),
         n_lines=tally.n_lines,
         scheme=None if options.kind == "tags" else reader.scheme,
         n_tags_repaired=tally.n_tags_repaired,
@@ -193,7 +194,7 @@ def convert(
         columns=reader.describe_columns(),
         n_tags_missing=tally.n_tags_missing,
         spans_key=spans_key,
-        **{name: replace(report, n_sentences=n_sentences[name]) for name, report in reports.items()},
+        **reports,
     )
 
 

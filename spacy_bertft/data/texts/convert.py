@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from spacy.language import Language
 from spacy.tokens import Doc
-from tqdm import tqdm
 
 from spacy_bertft.data.choices import read_number
-from spacy_bertft.data.conversion import ConversionReport, list_paths, make_blank, plan_outputs, write_parts
+from spacy_bertft.data.conversion import ConversionReport, Stream, make_blank, plan_outputs, write_corpus
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
-from spacy_bertft.data.split import select_parts, stratify
 from spacy_bertft.data.texts.labels import LabelledText, TextReader, list_present
-from spacy_bertft.data.texts.rows import LabelledRow, TextFormat, TextOptions, TextTally, read_label_names
+from spacy_bertft.data.texts.rows import LabelledRow, TextOptions, TextTally, read_label_names
 from spacy_bertft.errors import DataError, SettingError
 
 
@@ -87,7 +85,7 @@ def convert_texts(
     input_paths: Path | str | Iterable[Path | str],
     output_path: Path | str,
     *,
-    file_format: TextFormat | None = None,
+    file_format: str | None = None,
     text_column: str = "text",
     label_column: str | None = None,
     number_columns: Mapping[str, str] | str | None = None,
@@ -104,6 +102,7 @@ def convert_texts(
     test: float = 0.0,
     test_path: Path | str | None = None,
     seed: int = 0,
+    dry_run: bool = False,
 ) -> TextReport:
     """Convert CSV, TSV or JSONL files of labelled texts to spaCy's binary format.
 
@@ -115,7 +114,8 @@ def convert_texts(
     Args:
         input_paths: One file or several, which are read as one corpus.
         output_path: The `.spacy` file to write.
-        file_format: csv, tsv or jsonl; by default what the name of each file ends with.
+        file_format: csv, tsv or jsonl; by default what the name of each file ends with. On the command line, the name
+            of any format; by default found in the content of the first file.
         text_column: The column or field of the texts: its name or, in CSV and TSV, its number, from 1.
         label_column: The column or field of the labels, likewise; by default label or, in JSONL without it, cats or
             labels.
@@ -139,6 +139,7 @@ def convert_texts(
         test: Share of the texts to split off for testing.
         test_path: Where to write them; by default `NAME-test.spacy` next to `NAME.spacy`.
         seed: Seed of the split.
+        dry_run: Write nothing; show what the input is read as, and its first document.
 
     Raises:
         DataError: An input does not exist, there is no text or no label, there are too few texts to split, or the
@@ -155,8 +156,7 @@ def convert_texts(
         ):
             if value is not None:
                 raise SettingError(name, value, "none with number_columns: numbers have no labels")
-    sources = list_paths(input_paths)
-    plan = plan_outputs(sources, Path(output_path), {"test": (test, test_path), "dev": (dev, dev_path)})
+    plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
     options = TextOptions(
         file_format=file_format,
         text_column=text_column,
@@ -171,26 +171,28 @@ def convert_texts(
         first_label=first_label,
     )
     nlp = make_blank(lang)
-    reader, tally = TextReader(sources, options), TextTally()
+    reader, tally = TextReader(plan.sources, options), TextTally()
     _check_layout_is_used(reader, {"header": header, "quoting": quoting, "ragged": ragged})
-    texts = list(tqdm(reader.read(tally), desc="Reading", unit=" texts", disable=None))
-    labels = _list_labels(texts, reader)
+    texts = Stream(reader.read, tally, TextTally)
+    labels, ranges = _measure_labels(texts, reader)
     list_labels: Callable[[dict[str, float]], list[str]] = list if options.number_columns else list_present
-    part_by_text = stratify(
-        [text.key for text in texts], [list_labels(dict(text.cats)) for text in texts], plan.shares, seed
+    reports = write_corpus(
+        plan,
+        texts,
+        partial(map, partial(make_text_doc, nlp, labels=labels)),
+        lambda doc: list_labels(doc.cats),
+        get_key=lambda text: text.key,
+        get_labels=lambda text: list_labels(dict(text.cats)),
+        labels=labels,
     )
-    parts = select_parts(texts, part_by_text, len(plan.paths))
-    docs = [map(partial(make_text_doc, nlp, labels=labels), part) for part in parts]
-    reports = write_parts(plan, docs, lambda doc: list_labels(doc.cats), labels=labels)
     return TextReport(
-        paths=tuple(sources),
         n_lines=tally.n_lines,
         n_lines_left_out=dict(tally.left_out),
         n_byte_order_marks=tally.n_byte_order_marks,
         answer_counts=dict(tally.answers),
         n_merged=tally.n_merged,
         first_merged=tally.first_merged,
-        ranges=_measure_ranges(texts) if options.number_columns else {},
+        ranges=ranges if options.number_columns else {},
         **reports,
     )
 
@@ -226,29 +228,29 @@ def parse_number_columns(columns: Mapping[str, str] | str | None) -> dict[str, s
     return names
 
 
-def _measure_ranges(texts: Sequence[LabelledText]) -> dict[str, tuple[float, float, float]]:
-    values: dict[str, list[float]] = {}
-    for text in texts:
-        for name, value in text.cats.items():
-            values.setdefault(name, []).append(value)
-    return {name: (min(each), sum(each) / len(each), max(each)) for name, each in values.items()}
-
-
-def _list_labels(texts: Sequence[LabelledText], reader: TextReader) -> list[str]:
-    """List all labels of the corpus, in the order of `doc.cats`."""
+def _measure_labels(
+    texts: Iterable[LabelledText], reader: TextReader
+) -> tuple[list[str], dict[str, tuple[float, float, float]]]:
+    """List all labels of the corpus, in the order of `doc.cats`, and the lowest, mean and highest value of each."""
     paths = ", ".join(str(path) for path, _ in reader.formats)
-    found = {label for text in texts for label in text.cats}
-    if missing := sorted(reader.options.number_columns.keys() - found):
+    values: dict[str, tuple[float, float, float, int]] = {}
+    has_text = False
+    for text in texts:
+        has_text = True
+        for label, value in text.cats.items():
+            low, total, high, n = values.get(label, (value, 0.0, value, 0))
+            values[label] = min(low, value), total + value, max(high, value), n + 1
+    if missing := sorted(reader.options.number_columns.keys() - values):
         raise DataError(f"{paths}: no row has a number {', '.join(missing)}. Expected a column or field of numbers.")
     names = list(reader.options.label_names)
-    if not texts or not (found or names):
-        raise DataError(f"{paths}: no {'label' if texts else 'text'}. Expected rows with a text and a label.")
-    if names and reader.options.first_label is None and names[0] not in found:
+    if not has_text or not (values or names):
+        raise DataError(f"{paths}: no {'label' if has_text else 'text'}. Expected rows with a text and a label.")
+    if names and reader.options.first_label is None and names[0] not in values:
         raise DataError(
             f"{paths}: no row has the label 0, which is {names[0]!r}. "
             "Expected numbers from 0; pass --first-label 1 if they start at 1, --first-label 0 if none of them is 0."
         )
-    return names or sorted(found)
+    return names or sorted(values), {label: (low, total / n, high) for label, (low, total, high, n) in values.items()}
 
 
 def _check_layout_is_used(reader: TextReader, settings: Mapping[str, bool | None]) -> None:

@@ -11,20 +11,17 @@ from pathlib import Path
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
-from tqdm import tqdm
 
 from spacy_bertft.data.conversion import (
     ConversionReport,
+    Stream,
     choose_spans_key,
-    list_paths,
     make_blank,
     plan_outputs,
-    write_parts,
+    write_corpus,
 )
 from spacy_bertft.data.records import Record, read_records
 from spacy_bertft.data.rows import Tally
-from spacy_bertft.data.split import select_parts, split_at_random
-from spacy_bertft.errors import DataError
 
 # Of Prodigy, of spaCy's examples, and of doccano.
 _SPAN_FIELDS = ("spans", "entities", "label", "labels")
@@ -82,6 +79,7 @@ def convert_spans(
     test: float = 0.0,
     test_path: Path | str | None = None,
     seed: int = 0,
+    dry_run: bool = False,
 ) -> SpanReport:
     """Convert JSONL of texts with spans, which may overlap, to spaCy's binary format.
 
@@ -101,26 +99,26 @@ def convert_spans(
         test: Share of the texts to split off for testing.
         test_path: Where to write them; by default `NAME-test.spacy` next to `NAME.spacy`.
         seed: Seed of the split.
+        dry_run: Write nothing; show what the input is read as, and its first document.
 
     Raises:
         DataError: An input does not exist, holds no text, or too few texts to split.
         ColumnFormatError: A line cannot be read.
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
-    sources, key = list_paths(input_paths), choose_spans_key("spans", spans_key) or ""
-    plan = plan_outputs(sources, Path(output_path), {"test": (test, test_path), "dev": (dev, dev_path)})
+    key = choose_spans_key("spans", spans_key) or ""
+    plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
     nlp, tally, extended = make_blank(lang), Tally(), Counter[str]()
     fields = _SPAN_FIELDS if label_column is None else (label_column,)
-    read = (each for path in sources for each in _read_texts(path, text_column, fields, tally))
-    texts = list(tqdm(read, desc="Reading", unit=" texts", disable=None))
-    if not texts:
-        raise DataError(f"{', '.join(map(str, sources))}: no text. Expected lines with a text and its spans.")
-    part_by_text = split_at_random((" ".join(each.text.split()) for each in texts), plan.shares, seed)
-    make = partial(_make_doc, nlp, key=key, extended=extended)
-    parts = [map(make, part) for part in select_parts(texts, part_by_text, len(plan.paths))]
-    reports = write_parts(plan, parts, lambda doc: [span.label_ for span in doc.spans[key]])
+    reports = write_corpus(
+        plan,
+        Stream(partial(_read_texts, plan.sources, text_column, fields), tally, Tally),
+        partial(map, partial(_make_doc, nlp, key=key, extended=extended)),
+        lambda doc: [span.label_ for span in doc.spans[key]],
+        get_key=lambda each: " ".join(each.text.split()),
+        nothing="no text. Expected lines with a text and its spans",
+    )
     return SpanReport(
-        paths=tuple(sources),
         n_lines=tally.n_lines,
         n_lines_left_out=dict(tally.left_out),
         n_byte_order_marks=tally.n_byte_order_marks,
@@ -131,8 +129,8 @@ def convert_spans(
     )
 
 
-def _read_texts(path: Path, text_column: str, fields: Sequence[str], tally: Tally) -> Iterator[SpanText]:
-    for record in read_records(path, "jsonl", tally):
+def _read_texts(paths: Sequence[Path], text_column: str, fields: Sequence[str], tally: Tally) -> Iterator[SpanText]:
+    for record in (record for path in paths for record in read_records(path, "jsonl", tally)):
         text, answer = record.get_text("text_column", text_column), record.values.get("answer")
         if answer in ("reject", "ignore"):
             tally.left_out[f"rows answered with {answer}"] += 1

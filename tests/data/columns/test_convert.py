@@ -272,7 +272,7 @@ def test_spans_of_nested_columns(tmp_path: Path) -> None:
     assert not any(doc.ents for doc in read_docs(output))
     assert report.label_counts == {"LOC": 2, "ORG": 1}
     assert report.n_lines_left_out == {"comment lines": 1}
-    assert "words in column 2, tags in column 3 and column 4 of 4; doc.spans['sc']; scheme bio" in report.format_notes()
+    assert "words in column 2, tags in column 3 and column 4 of 4; scheme bio; doc.spans['sc']" in report.format_notes()
     convert(source, output, kind="spans", spans_key="x", tag_column="4,3")
     assert read_spans(output, "x")[0] == [("England", "LOC"), ("Bank of England", "ORG")]
     convert(source, output, kind="spans", spans_key="x", tag_column=4, n_sents=3)

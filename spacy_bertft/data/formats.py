@@ -1,0 +1,186 @@
+"""Which format the files of a corpus have, found in their content: one table.
+
+A new format is one row: what it is called, what it can be converted to, which function does that, and how its files are
+recognized. Of several rows that recognize a file, the first one counts.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spacy_bertft.data.choices import parse_choice
+from spacy_bertft.data.columns.detection import detect_layout
+from spacy_bertft.data.columns.layout import CONLLU, ColumnOptions
+from spacy_bertft.data.files import find_format, open_path
+from spacy_bertft.data.rows import DELIMITERS
+from spacy_bertft.errors import DataError, SettingError, shorten
+
+_SAMPLE_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The start of a file.
+
+    Attributes:
+        path: The file.
+        options: What was passed to the conversion, such as the names of columns.
+    """
+
+    path: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def content(self) -> bytes:
+        """The first 64 KB, decompressed."""
+        with open_path(self.path) as file:
+            return file.read(_SAMPLE_BYTES)
+
+    @cached_property
+    def text(self) -> str:
+        """The same as text."""
+        return self.content.decode("utf-8", "replace").lstrip("\ufeff")
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """The first JSON object, of lines or of a list; empty where there is none."""
+        start = re.match(r"\s*\[?\s*(?=\{)", self.text)
+        try:
+            value, _ = json.JSONDecoder().raw_decode(self.text, start.end() if start else 0)
+        except (ValueError, RecursionError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    @cached_property
+    def header(self) -> list[str]:
+        """The cells of the first row of a CSV or TSV file; its name says which, or its first line."""
+        line = next(iter(self.text.splitlines()), "")
+        named = DELIMITERS.get(find_format(self.path)[0] or "text")
+        delimiter = named or ("\t" if "\t" in line else ",")
+        try:
+            return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+        except csv.Error:
+            return []
+
+    def has_cells(self, file_format: str) -> bool:
+        """Return whether this is a file of labelled rows: its header, or an option, names a column of texts."""
+        named = find_format(self.path)[0]
+        is_named = named == file_format or (named not in DELIMITERS and self._find_delimiter() == file_format)
+        texts = self.options.get("text_column", "text")
+        return is_named and (texts in self.header or "text_column" in self.options)
+
+    def _find_delimiter(self) -> str:
+        return "tsv" if "\t" in self.text.partition("\n")[0] else "csv"
+
+    def has_columns(self, kind: str) -> bool:
+        """Return whether this is a column file of a kind."""
+        try:
+            detect_layout(self.path, ColumnOptions(None, self.options.get("tag_column"), "error", kind))
+        except (DataError, SettingError):
+            return False
+        return True
+
+    def describe(self) -> str:
+        """Describe what a file of no known format looks like."""
+        if b"\0" in self.content or self.content[:2] in (b"PK", b"\x1f\x8b"):
+            return "a binary file"
+        if not self.text.strip():
+            return "an empty file"
+        if self.text.lstrip().startswith("<"):
+            return "XML or HTML"
+        if self.record:
+            return f"JSON objects with the fields {', '.join(self.record)}"
+        if len(self.header) > 1:
+            return f"rows with the cells {', '.join(self.header)}"
+        return f"text without columns, which begins with {self.text.splitlines()[0][:40]!r}"
+
+
+class Format(NamedTuple):
+    """A format of files.
+
+    Attributes:
+        name: What `--format` calls it; None if it is only assumed.
+        kinds: What it can be converted to, which `--as` chooses from; the first one is the default.
+        function: The function that converts it.
+        matches: Recognizes a file by its start.
+    """
+
+    name: str | None
+    kinds: tuple[str, ...]
+    function: str
+    matches: Callable[[Sample], bool]
+
+
+COLUMNS = "data.columns.convert:convert"
+TEXTS = "data.texts.convert:convert_texts"
+QUESTIONS = "data.questions:convert_questions"
+SPANS = "data.texts.spans:convert_spans"
+
+_SPAN_FIELDS = ("spans", "entities", "label", "labels")
+
+
+def _has_spans(sample: Sample) -> bool:
+    values = [sample.record.get(name) for name in _SPAN_FIELDS]
+    first = next((value[0] for value in values if isinstance(value, list) and value), None)
+    return "text" in sample.record and (isinstance(first, list) or (isinstance(first, dict) and "start" in first))
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("squad", ("qa",), QUESTIONS, lambda sample: '"paragraphs"' in sample.text and '"qas"' in sample.text),
+    Format("spans-jsonl", ("spans",), SPANS, _has_spans),
+    Format("jsonl", ("cats", "numbers"), TEXTS, lambda sample: bool(sample.record) and "text" in sample.record),
+    Format("csv", ("cats", "numbers"), TEXTS, lambda sample: sample.has_cells("csv")),
+    Format("tsv", ("cats", "numbers"), TEXTS, lambda sample: sample.has_cells("tsv")),
+    Format("columns", ("ents", "tags", "spans"), COLUMNS, lambda sample: sample.has_columns("ents")),
+    Format("conllu", ("tags",), COLUMNS, lambda sample: sample.has_columns("tags") and _is_conllu(sample)),
+)
+
+
+def _is_conllu(sample: Sample) -> bool:
+    return detect_layout(sample.path, ColumnOptions(kind="tags")).names == CONLLU
+
+
+def detect_format(path: Path, options: Mapping[str, Any]) -> Format:
+    """Find the format of a file, and what it is to be converted to.
+
+    Args:
+        path: The file; the first of several.
+        options: What was passed to the conversion. `kind` leaves only formats that can be converted to that, and
+            `file_format` names the format.
+
+    Returns:
+        The format, with nothing but that in its `kinds`.
+
+    Raises:
+        DataError: There is no such file, or no format matches.
+        SettingError: No format has this name, or the one of this name cannot be converted to that.
+    """
+    name, kind = options.get("file_format"), options.get("kind")
+    kind = "numbers" if kind is None and "number_columns" in options else kind
+    found = [each for each in FORMATS if kind is None or kind in each.kinds]
+    if name is not None:
+        parse_choice("file_format", name, [each.name or "" for each in FORMATS])
+        matching = [each for each in found if each.name == name]
+        if not matching:
+            raise SettingError(
+                "file_format", name, f"one of {', '.join(each.name or '' for each in found)} with --as {kind}"
+            )
+    else:
+        sample = Sample(path, options)
+        matching = [each for each in found if each.matches(sample)]
+        if not matching and kind is None:
+            names = ", ".join(each.name or "" for each in FORMATS)
+            looks = shorten(sample.describe())
+            raise DataError(
+                f"{path}: no labelled data of a known format; it looks like {looks}. Pass --format with one of {names}."
+            )
+    # With --as, the conversion itself says best what is wrong with a file that no format matches.
+    first = matching[0] if matching else found[0]._replace(name=None)
+    return first._replace(kinds=(kind or first.kinds[0],))
