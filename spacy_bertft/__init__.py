@@ -27,6 +27,7 @@ _MODULES = {
     "import_hf": "exchange.import_hf",
     "init_config": "recipes",
     "init_project": "recipes",
+    "make_choice": "data.endings",
     "make_pair": "data.pairs",
     "migrate": "exchange.migrate",
     "package": "exchange.package",

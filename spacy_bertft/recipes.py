@@ -14,7 +14,9 @@ from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.output.files import replace_when_done
 from spacy_bertft.output.folders import replace_folder_when_done
 
-Recipe = Literal["ner", "tagger", "textcat", "textcat-multilabel", "regressor", "shared", "few", "qa", "spancat"]
+Recipe = Literal[
+    "ner", "tagger", "textcat", "textcat-multilabel", "regressor", "shared", "few", "qa", "spancat", "multiple-choice"
+]
 RECIPES: tuple[Recipe, ...] = get_args(Recipe)
 _CORPORA = ("assets/movie/train.bio", "assets/movie/test.bio", "assets/messages/spam.csv")
 
@@ -27,7 +29,8 @@ def init_config(
     Args:
         recipe: ner (entities), tagger (tags), textcat (one category per text), textcat-multilabel (several), regressor
             (numbers), shared (entities and categories on one encoder), few (entities from a few hundred sentences),
-            qa (questions that are answered by a span of a context), or spancat (spans that may overlap).
+            qa (questions that are answered by a span of a context), spancat (spans that may overlap), or
+            multiple-choice (which of some endings fits a prompt).
         output_path: The .cfg file to write; by default the config is printed.
         encoder: Hub name or directory of the pretrained encoder.
         lang: Language code of the pipeline.

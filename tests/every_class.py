@@ -1,4 +1,4 @@
-"""A small random model of every class of transformers that classifies tokens or texts, or answers questions."""
+"""A small random model of every class of transformers that classifies, answers questions or chooses endings."""
 
 from __future__ import annotations
 
@@ -17,12 +17,19 @@ NAMES = {
     "text": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
 }
 SPAN_NAMES = modeling_auto.MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES
+CHOICE_NAMES = modeling_auto.MODEL_FOR_MULTIPLE_CHOICE_MAPPING_NAMES
 _CLASSES = {
+    "choice": modeling_auto.MODEL_FOR_MULTIPLE_CHOICE_MAPPING,
     "span": modeling_auto.MODEL_FOR_QUESTION_ANSWERING_MAPPING,
     "token": modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
     "text": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
 }
-LABELS = {"span": ["start", "end"], "token": ["O", "B-X", "I-X"], "text": ["film", "person", "other"]}
+LABELS = {
+    "choice": ["choice"],
+    "span": ["start", "end"],
+    "token": ["O", "B-X", "I-X"],
+    "text": ["film", "person", "other"],
+}
 
 # Classes of which no small model can be built here. Only these are left out; each is checked to be still like that.
 NOT_BUILT = {

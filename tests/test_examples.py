@@ -136,6 +136,7 @@ def shown(encoders, tmp_path_factory) -> Path:
     make_checkpoint(folder / "my" / "checkpoint", "bert", 3)
     make_checkpoint(folder / "my" / "cross-encoder", "bert", 2, "text")
     save_model(make_model("bert", "span"), folder / "my" / "question-answering")
+    save_model(make_model("bert", "choice"), folder / "my" / "multiple-choice")
     shutil.copyfile(ROOT / "tests" / "data" / "squad.json", folder / "dev-v2.0.json")
     for name in ("assets/movie", "assets/messages"):
         shutil.copytree(ROOT / name, folder / name)

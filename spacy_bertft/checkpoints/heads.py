@@ -13,7 +13,7 @@ from spacy_bertft.checkpoints.source import find_checkpoint_dir
 from spacy_bertft.checkpoints.weights import Weights, list_weights, read_weights
 from spacy_bertft.errors import CheckpointError, format_count
 
-Task = Literal["token", "text", "span"]
+Task = Literal["token", "text", "span", "choice"]
 Pooling = Literal["cls", "first", "mean", "max", "mean_dense"]
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
@@ -34,8 +34,9 @@ class HeadLayout:
         norm_eps: What it adds to the variance.
         biases: Which of the three layers have a bias.
         pooling: Which vector of a window a head for texts reads, as `TextModel` calls it.
-        poolings: The same for each value of `classifier_pooling` in the configuration, that of its default first; None
-            for one that we do not compute.
+        poolings: The same for each value of a field of the configuration, that of its default first; None for one that
+            we do not compute.
+        pooling_field: That field.
     """
 
     linear: str = "classifier"
@@ -47,6 +48,7 @@ class HeadLayout:
     biases: tuple[str, ...] = ("linear", "pooler", "norm")
     pooling: Pooling = "cls"
     poolings: Mapping[str, Pooling | None] = field(default_factory=dict)
+    pooling_field: str = "classifier_pooling"
 
     def find_names(self) -> dict[str, str]:
         """Return the names of a checkpoint by those of a head of ours."""
@@ -96,7 +98,8 @@ _SPAN_FAMILIES = frozenset(
         *("mpt", "rembert", "roberta", "roberta-prelayernorm", "roformer", "xlm-roberta", "xlm-roberta-xl"),
     }
 )
-_BOUNDS = ("start", "end")  # the outputs of a head that answers questions
+# The outputs of heads without labels: where an answer starts and ends, and how well an ending fits.
+OUTPUTS: dict[Task, tuple[str, ...]] = {"span": ("start", "end"), "choice": ("choice",)}
 _ROBERTA = HeadLayout("classifier.out_proj", "classifier.dense")
 _DEBERTA = HeadLayout("classifier", "pooler.dense", "gelu", "pooler_hidden_act")
 _TEXT_HEADS = {
@@ -127,6 +130,33 @@ _TEXT_HEADS = {
     **dict.fromkeys(
         ("convbert", "nystromformer", "roformer", "yoso"),
         replace(_ROBERTA, activation="gelu", activation_field="hidden_act"),
+    ),
+}
+# Those of which transformers gives other logits to a pair that is padded were left out.
+_CHOICE_HEADS = {
+    **{
+        family: _TEXT_HEADS[family]
+        for family in (
+            *("albert", "bert", "deberta-v2", "distilbert", "ernie", "luke", "megatron-bert", "modernbert", "nezha"),
+            *("rembert", "squeezebert"),
+        )
+    },
+    **{
+        family: HeadLayout("classifier", f"{prefix}.pooler.dense")
+        for prefix, families in {
+            "data2vec_text": ["data2vec-text"],
+            "ibert": ["ibert"],
+            "mpnet": ["mpnet"],
+            "roberta": ["camembert", "roberta", "xlm-roberta", "xlm-roberta-xl"],
+            "roberta_prelayernorm": ["roberta-prelayernorm"],
+        }.items()
+        for family in families
+    },
+    "big_bird": HeadLayout("classifier", "bert.pooler"),
+    "electra": HeadLayout(
+        *("classifier", "sequence_summary.summary", "gelu", "summary_activation"),
+        poolings={"first": "cls"},
+        pooling_field="summary_type",
     ),
 }
 
@@ -161,6 +191,7 @@ TASKS: dict[Task, TaskKind] = {
         "answers questions",
         {**dict.fromkeys(_SPAN_FAMILIES, HeadLayout("qa_outputs")), "modernbert": _PREDICTION},
     ),
+    "choice": TaskKind("MULTIPLE_CHOICE", "multiple-choice", "chooses an ending", _CHOICE_HEADS),
 }
 
 
@@ -251,7 +282,7 @@ def find_head_layout(config: Mapping[str, Any], task: Task) -> HeadLayout | None
     if family == "mobilebert" and layout.pooler and not config.get("classifier_activation", True):
         return None
     if layout.poolings:
-        pooling = layout.poolings.get(str(config.get("classifier_pooling", next(iter(layout.poolings)))))
+        pooling = layout.poolings.get(str(config.get(layout.pooling_field, next(iter(layout.poolings)))))
         if pooling is None:
             return None
         layout = replace(layout, pooling=pooling)
@@ -268,7 +299,7 @@ def describe_pooling(config: Mapping[str, Any], task: Task, pooling: Pooling) ->
     """Return the field of a configuration that tells heads of its family which vector of a window to read."""
     layout = TASKS[task].layouts.get(str(config.get("model_type")))
     values = [value for value, each in layout.poolings.items() if each == pooling] if layout else []
-    return {"classifier_pooling": values[0]} if values else {}
+    return {layout.pooling_field: values[0]} if layout and values else {}
 
 
 def read_head(name: str, task: Task, *, is_chosen: bool = False) -> CheckpointHead | None:
@@ -320,9 +351,9 @@ def _make_head(
     shape = weights["linear.bias"].shape
     if len(shape) != 1:
         raise CheckpointError(f"The head of {name} has a bias of shape {tuple(shape)}. Expected one number per label.")
-    if task == "span" and shape[0] != len(_BOUNDS):
-        raise CheckpointError(f"The head of {name} has {shape[0]} outputs. Expected 2, for start and end of an answer.")
-    labels = _BOUNDS if task == "span" else _read_labels(name, config, shape[0])
+    labels = OUTPUTS.get(task) or _read_labels(name, config, shape[0])
+    if shape[0] != len(labels):
+        raise CheckpointError(f"The head of {name} has {shape[0]} outputs. Expected {len(labels)}: {_join(labels)}.")
     return CheckpointHead(name, task, labels, problem_type, layout, weights, others)
 
 
@@ -331,7 +362,8 @@ def _raise_unnamed(name: str, config: Mapping[str, Any], layout: HeadLayout) -> 
     raise CheckpointError(
         f"The config.json of {name} has architectures = {json.dumps(config.get('architectures'))}, which does not say "
         f"what the layer {layout.linear} is for. Expected {classes}; correct the field, or import the checkpoint with "
-        "--factory bert_ner, bert_tagger, bert_textcat, bert_textcat_multilabel, bert_regressor or bert_qa."
+        "--factory bert_ner, bert_tagger, bert_textcat, bert_textcat_multilabel, bert_regressor, bert_qa or "
+        "bert_multiple_choice."
     )
 
 

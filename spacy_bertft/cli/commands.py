@@ -37,6 +37,7 @@ _FLAGS: Mapping[str, Sequence[str]] = {
     "output_format": ("--format",),
     "version": ("--version", "-v"),
 }
+_TEXT_KINDS = ("cats", "numbers", "choices")  # what `convert` reads from labelled texts
 
 
 def _choose_device(given: dict[str, Any]) -> int:
@@ -61,10 +62,12 @@ def _choose_conversion(given: dict[str, Any]) -> int:
     """Choose by the format of the first file."""
     from spacy_bertft.data.formats import detect_format
 
-    if given.get("kind") == "numbers" and "number_columns" not in given:
-        raise SettingError("number_columns", None, "the columns of the numbers with --as numbers")
-    if given.get("kind") == "cats" and "number_columns" in given:
-        raise SettingError("number_columns", given["number_columns"], "no such option with --as cats")
+    kind = given.get("kind")
+    for needing, setting in (("numbers", "number_columns"), ("choices", "choice_columns")):
+        if kind == needing and setting not in given:
+            raise SettingError(setting, None, f"the columns of the {kind} with --as {kind}")
+        if kind in _TEXT_KINDS and kind != needing and setting in given:
+            raise SettingError(setting, given[setting], f"no such option with --as {kind}")
     found = detect_format(Path(given["input_paths"][0]), given)
     given |= {"kind": found.kinds[0], "file_format": found.name}
     return _CONVERSIONS.index(found.function)
@@ -109,11 +112,11 @@ COMMANDS = (
         prepare=_choose_conversion,
         panels=[
             "Column files (--as ents, tags or spans)",
-            "Labelled texts (--as cats or numbers)",
+            "Labelled texts (--as cats, numbers or choices)",
             "Questions (--as qa)",
             "JSONL (--as spans)",
         ],
-        kinds=("ents", "tags", "spans", "cats", "numbers", "qa"),
+        kinds=("ents", "tags", "spans", *_TEXT_KINDS, "qa"),
     ),
     Command("stats", "Data", ["cli.functions:stats"], uses_gpu=False),
     Command("debug-data", "Data", ["cli.functions:debug_data"], uses_gpu=False, show=lambda *_: None),

@@ -10,6 +10,7 @@ from spacy.language import Language
 from spacy.training import Corpus, Example
 from spacy.util import minibatch
 
+from spacy_bertft.components.multiple_choice import BertMultipleChoice
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import run_component
 from spacy_bertft.components.question_answering import BertQa
@@ -23,7 +24,7 @@ from spacy_bertft.training.calibration import (
     join_calibration_data,
 )
 
-CalibratedComponent = BertNer | BertSpancat | TextClassifier | BertQa
+CalibratedComponent = BertNer | BertSpancat | TextClassifier | BertQa | BertMultipleChoice
 
 
 def find_calibrated(nlp: Language) -> dict[str, CalibratedComponent]:

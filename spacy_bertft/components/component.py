@@ -84,6 +84,7 @@ class BertComponent(RehearsingPipe):
     task: Task
     problem_type: ProblemType | None = None  # of a task with several, as transformers names it
     score_prefix: str  # of the calibration error, where predictions have a temperature
+    cut = ""  # what is said once where a part of a text is not read, since it does not fit a window
 
     def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Tell the model its outputs, before it is initialized: by default, one for each label."""
@@ -114,6 +115,16 @@ class BertComponent(RehearsingPipe):
                 annotation.
         """
         raise NotImplementedError
+
+    @property
+    def n_truncated(self) -> int:
+        """How many pairs, questions or endings, counted each time they were read, did not fit a window and were cut."""
+        n_truncated: int = self.model.n_truncated
+        return n_truncated
+
+    def _warn_of_cut(self) -> None:
+        if self.n_truncated:
+            self._warn_once(self.cut)
 
     # spaCy's verbs, in spaCy's order.
 

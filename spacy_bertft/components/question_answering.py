@@ -9,15 +9,15 @@ import numpy as np
 from spacy.tokens import Doc, Span
 from spacy.training import Example, validate_examples
 
-from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.components.answer_scores import compare_answers
-from spacy_bertft.components.component import BertComponent, check_scores
+from spacy_bertft.components.component import check_scores
 from spacy_bertft.components.predictions import Prediction
 from spacy_bertft.components.text_pair import UNMARKED_PAIR, check_pairs
+from spacy_bertft.components.unlabelled import UnlabelledComponent
 from spacy_bertft.data.answers import read_answer_texts
 from spacy_bertft.data.char_spans import CharSpanGroup
 from spacy_bertft.data.pairs import SEGMENTS, is_unmarked_pair
-from spacy_bertft.errors import CheckpointError, DataError, UnsupportedError
+from spacy_bertft.errors import CheckpointError, DataError
 from spacy_bertft.models.heads.losses import Floats
 from spacy_bertft.models.heads.question import (
     NO_ANSWER,
@@ -52,7 +52,7 @@ class Found(NamedTuple):
     no_answer: Optional[float]  # noqa: UP045
 
 
-class BertQa(BertComponent):
+class BertQa(UnlabelledComponent):
     """Answer questions by a span of a context.
 
     Attributes:
@@ -63,9 +63,9 @@ class BertQa(BertComponent):
     stored = ("temperature", "threshold")
     score_prefix = "qa"
     task = "span"
+    cut = _CUT_QUESTION
     model_type = QuestionModel
     architecture = "spacy-bertft.QuestionAnswering.v1"
-    label_data: Any = None
     n_unknown = 0
     n_unreachable = 0
 
@@ -184,25 +184,7 @@ class BertQa(BertComponent):
     def _list_candidates(self, scores: QuestionScores, *, has_no_answer: bool) -> Candidates:
         return list_candidates(scores, self.cfg["max_answer_tokens"], has_no_answer=has_no_answer)
 
-    @property
-    def n_truncated(self) -> int:
-        """How many questions, counted each time they were read, were too long for a window and were cut."""
-        n_truncated: int = self.model.n_truncated
-        return n_truncated
-
-    def _warn_of_cut(self) -> None:
-        if self.n_truncated:
-            self._warn_once(_CUT_QUESTION)
-
-    @property
-    def outputs(self) -> Sequence[str]:
-        """The outputs of the head, in order."""
-        return ("start", "end")
-
     # Gold annotation.
-
-    def _read_labels(self, example: Example) -> Iterable[str]:
-        return ()
 
     def _check_asked(self, examples: Sequence[Example]) -> None:
         """Raise where there are answers to what is not read as a question and its context."""
@@ -230,24 +212,15 @@ class BertQa(BertComponent):
             self.n_unreachable += 1
             self._warn_once(_UNREACHABLE.format(texts[0], self.cfg["max_answer_tokens"]), about="unreachable")
 
-    def _add_label(self, label: str) -> int:
-        raise UnsupportedError(f"{self.name} has no labels; it answers with spans of the context.")
-
     # What belongs to the weights, and the head of a checkpoint.
 
     def _needs_head(self, get_examples: Callable[[], Iterable[Example]]) -> bool:
         return not any(self.cfg["spans_key"] in example.reference.spans for example in get_examples())
 
-    def _read_head_labels(self, head: CheckpointHead) -> Iterable[str]:
-        return ()
-
     def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         key = self.cfg["spans_key"]
         groups = [example.reference.spans[key] for example in get_examples() if key in example.reference.spans]
         self.cfg["threshold"] = 0.5 if any(not len(group) for group in groups) else None
-
-    def _has_labels_of_model(self) -> bool:
-        return True
 
     def _set_stored(self, stored: dict[str, Any]) -> None:
         super()._set_stored(stored)

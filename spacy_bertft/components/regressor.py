@@ -15,6 +15,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.components.predictions import Prediction, list_numbers
+from spacy_bertft.components.shortcuts import register_shortcut
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.errors import CheckpointError, DataError
 from spacy_bertft.models.heads.losses import Floats, compute_squared_loss
@@ -123,19 +124,8 @@ class BertRegressor(TextComponent):
 
 
 def register_number(name: str) -> None:
-    """Register `doc._.<name>` as a shortcut for `doc.cats[name]`, None where there is no such number.
-
-    An attribute of that name which another package or the user's code has registered is left alone, and a warning says
-    so.
-    """
-    if not Doc.has_extension(name):
-        Doc.set_extension(name, getter=partial(find_number, name))
-    elif getattr(Doc.get_extension(name)[2], "func", None) is not find_number:
-        warnings.warn(
-            f"doc._.{name} is already registered by another package or your own code, and is left as it is. Read the "
-            f"number from doc.cats[{name!r}].",
-            stacklevel=2,
-        )
+    """Register `doc._.<name>` as a shortcut for `doc.cats[name]`, None where there is no such number."""
+    register_shortcut(name, partial(find_number, name), f"doc.cats[{name!r}]")
 
 
 def find_number(name: str, doc: Doc) -> float | None:

@@ -57,6 +57,7 @@ class TextComponent(BertComponent):
     """
 
     task = "text"
+    cut = CUT_PAIR
     model_type = TextModel
     architecture = "spacy-bertft.TextClassifier.v1"
     problem_type: ProblemType
@@ -125,7 +126,7 @@ class TextComponent(BertComponent):
         examples = list(examples)
         validate_examples(examples, f"{type(self).__name__}.get_loss")
         check_pairs(self.name, examples)
-        self._warn_of_cut_pairs()
+        self._warn_of_cut()
         return self._compute_loss(scores, *self._read_targets(examples))
 
     def _compute_distillation(
@@ -147,18 +148,8 @@ class TextComponent(BertComponent):
         if any(map(is_unmarked_pair, docs)):
             self._warn_once(UNMARKED_PAIR)
         scores: NDArray[np.float32] = self.model.predict(docs)
-        self._warn_of_cut_pairs()
+        self._warn_of_cut()
         return scores
-
-    @property
-    def n_truncated(self) -> int:
-        """How many pairs of texts, counted each time they were read, did not fit one window and were cut."""
-        n_truncated: int = self.model.n_truncated
-        return n_truncated
-
-    def _warn_of_cut_pairs(self) -> None:
-        if self.n_truncated:
-            self._warn_once(CUT_PAIR)
 
     # Gold annotation.
 

@@ -135,9 +135,9 @@ def _has_spans(sample: Sample) -> bool:
 FORMATS: tuple[Format, ...] = (
     Format("squad", ("qa",), QUESTIONS, lambda sample: '"paragraphs"' in sample.text and '"qas"' in sample.text),
     Format("spans-jsonl", ("spans",), SPANS, _has_spans),
-    Format("jsonl", ("cats", "numbers"), TEXTS, lambda sample: bool(sample.record) and "text" in sample.record),
-    Format("csv", ("cats", "numbers"), TEXTS, lambda sample: sample.has_cells("csv")),
-    Format("tsv", ("cats", "numbers"), TEXTS, lambda sample: sample.has_cells("tsv")),
+    Format("jsonl", ("cats", "numbers", "choices"), TEXTS, lambda sample: bool(sample.record) and "text" in sample.record),
+    Format("csv", ("cats", "numbers", "choices"), TEXTS, lambda sample: sample.has_cells("csv")),
+    Format("tsv", ("cats", "numbers", "choices"), TEXTS, lambda sample: sample.has_cells("tsv")),
     Format("columns", ("ents", "tags", "spans"), COLUMNS, lambda sample: sample.has_columns("ents")),
     Format("conllu", ("tags",), COLUMNS, lambda sample: sample.has_columns("tags") and _is_conllu(sample)),
 )
@@ -163,7 +163,8 @@ def detect_format(path: Path, options: Mapping[str, Any]) -> Format:
         SettingError: No format has this name, or the one of this name cannot be converted to that.
     """
     name, kind = options.get("file_format"), options.get("kind")
-    kind = "numbers" if kind is None and "number_columns" in options else kind
+    for of_option, option in (("numbers", "number_columns"), ("choices", "choice_columns")):
+        kind = of_option if kind is None and option in options else kind
     found = [each for each in FORMATS if kind is None or kind in each.kinds]
     if name is not None:
         parse_choice("file_format", name, [each.name or "" for each in FORMATS])

@@ -10,6 +10,7 @@ from spacy_bertft.errors import RequirementError
 _ARCHITECTURES = {
     "build_bert_encoder": ("models.encoder.build", "spacy-bertft.BertEncoder.v1"),
     "build_listener": ("models.encoder.tok2vec", "spacy-bertft.Listener.v1"),
+    "build_multiple_choice": ("models.heads.text", "spacy-bertft.MultipleChoice.v1"),
     "build_question_answering": ("models.heads.question", "spacy-bertft.QuestionAnswering.v1"),
     "build_shared_encoder": ("models.encoder.listener", "spacy-bertft.SharedEncoder.v1"),
     "build_span_classifier": ("models.heads.candidates", "spacy-bertft.SpanClassifier.v1"),

@@ -21,6 +21,7 @@ from spacy_bertft.errors import SettingError
 
 if TYPE_CHECKING:
     from spacy_bertft.components.encoder import BertEncoderPipe
+    from spacy_bertft.components.multiple_choice import BertMultipleChoice
     from spacy_bertft.components.ner import BertNer
     from spacy_bertft.components.question_answering import BertQa
     from spacy_bertft.components.regressor import BertRegressor
@@ -71,6 +72,7 @@ QUESTION_MODEL = {
     "dropout": None,
     "head_lr_scale": 10.0,
 }
+CHOICE_MODEL = {**QUESTION_MODEL, "@architectures": "spacy-bertft.MultipleChoice.v1", "pooling": "cls"}
 SPAN_MODEL = {
     "@architectures": "spacy-bertft.SpanClassifier.v1",
     "encoder": ENCODER,
@@ -361,6 +363,32 @@ def make_bert_qa(
     settings = {"spans_key": spans_key, "max_answer_tokens": max_answer_tokens, "n_best": n_best}
     by_weights = {"temperature": 1.0, "threshold": None}
     return _make(nlp, name, model, "question_answering:BertQa", scorer=scorer, **settings, **by_weights)
+
+
+@Language.factory(
+    "bert_multiple_choice",
+    assigns=["doc.cats"],
+    default_config={"model": CHOICE_MODEL, "scorer": {"@scorers": "spacy-bertft.choice_scorer.v1"}},
+    default_score_weights={"choice_acc": 1.0, "choice_support": None},
+)
+def make_bert_multiple_choice(
+    nlp: Language,
+    name: str,
+    model: Model[Any, Any],
+    scorer: Optional[Scorer],  # noqa: UP045
+) -> "BertMultipleChoice":
+    """Make the component that chooses which of some endings fits a prompt.
+
+    Args:
+        nlp: The pipeline.
+        name: Name of the component.
+        model: A head for choices.
+        scorer: Scores a batch of examples.
+
+    Raises:
+        SettingError: `model` is no head for choices.
+    """
+    return _make(nlp, name, model, "multiple_choice:BertMultipleChoice", scorer=scorer, temperature=1.0)
 
 
 @Language.factory("bert_encoder", default_config={"model": ENCODER})

@@ -1,4 +1,4 @@
-"""How good the answers of a component are."""
+"""How good the answers or the choices of a component are."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_bertft.components.predictions import Prediction, stack_judged
+from spacy_bertft.components.multiple_choice import BertMultipleChoice
+from spacy_bertft.components.predictions import Prediction, format_caption, stack_judged
 from spacy_bertft.components.question_answering import BertQa
 from spacy_bertft.evaluation.counts import Pair, count_pairs, count_shares
-from spacy_bertft.evaluation.results import ComponentResult, Level, PredictionError, choose_errors, cut_excerpt
+from spacy_bertft.evaluation.results import ComponentResult, Kind, Level, PredictionError, choose_errors, cut_excerpt
 from spacy_bertft.pictures.page import Mark
 
 _KINDS = ("an answer", "no answer")
 
 
-def measure_answers(name: str, pipe: BertQa, examples: Sequence[Example], n_errors: int = 0) -> ComponentResult:
-    """Measure the answers that a component has given: right is an exact match, as the script of SQuAD counts.
+def measure_answers(
+    name: str, pipe: BertQa | BertMultipleChoice, examples: Sequence[Example], n_errors: int = 0
+) -> ComponentResult:
+    """Measure what a component has answered or chosen: right is an exact match, as the script of SQuAD counts.
 
     Args:
         name: Its name.
@@ -31,25 +34,29 @@ def measure_answers(name: str, pipe: BertQa, examples: Sequence[Example], n_erro
         [_show_error(each, example.predicted) for each in doc if not each.is_correct]
         for doc, example in zip(docs, examples, strict=True)
     ]
+    pairs = [[pair for each in doc for pair in _pair(each)] if doc else None for doc in docs]
+    is_correct = [[bool(each.is_correct) for each in doc] if doc else None for doc in docs]
+    kind: Kind = "answers"
+    labels, accuracy = list(_KINDS), "Questions with exactly the right answer"
+    if not isinstance(pipe, BertQa):
+        kind, accuracy = "choices", "Prompts with the right ending"
+        labels = sorted({label for doc in pairs for pair in doc or () for label in pair if label}, key=int)
     return ComponentResult(
         component=name,
-        factory="bert_qa",
-        kind="answers",
-        levels=(
-            Level(
-                "answers",
-                count_pairs(_KINDS, [[pair for each in doc for pair in _pair(each)] if doc else None for doc in docs]),
-                count_shares([[bool(each.is_correct) for each in doc] if doc else None for doc in docs]),
-                "Questions with exactly the right answer",
-            ),
-        ),
+        factory="bert_qa" if isinstance(pipe, BertQa) else "bert_multiple_choice",
+        kind=kind,
+        levels=(Level(kind, count_pairs(labels, pairs), count_shares(is_correct), accuracy),),
         judged=stack_judged(each for doc in docs for each in doc),
         errors=choose_errors(errors, n_errors),
-        notes=(f"documents without a gold answer to compare with: {n_unknown:,}",) if n_unknown else (),
+        notes=(f"documents without a gold {kind.removesuffix('s')} to compare with: {n_unknown:,}",)
+        if n_unknown
+        else (),
     )
 
 
 def _pair(prediction: Prediction) -> list[Pair]:
+    if prediction.kind == "category":
+        return [(prediction.gold, prediction.label)]
     gold, predicted = (_KINDS[0] if text else _KINDS[1] for text in (prediction.gold, prediction.label))
     return [(gold, predicted)] if prediction.is_correct else [(gold, None), (None, predicted)]
 
@@ -58,5 +65,9 @@ def _show_error(prediction: Prediction, doc: Doc) -> PredictionError:
     span = prediction.find_span(doc)
     start, end = (span.start_char, span.end_char) if span else (0, 0)
     marks = (Mark(start, end, "predicted", ""),) if span else ()
+    if prediction.kind == "category":
+        return PredictionError(
+            prediction.confidence or 0.0, format_caption(prediction, doc), (cut_excerpt("text", doc.text, (), 0, 0),)
+        )
     caption = f"predicted {f'“{span.text}”' if span else 'no answer'}, gold {prediction.gold or 'no answer'}"
     return PredictionError(prediction.confidence or 0.0, caption, (cut_excerpt("text", doc.text, marks, start, end),))

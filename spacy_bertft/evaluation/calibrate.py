@@ -100,7 +100,9 @@ def calibrate(
     nlp, examples = read_inputs(pipeline, dev_path)
     pipes = find_calibrated(nlp)
     if not pipes:
-        expected = "one with bert_ner, bert_spancat, bert_textcat, bert_textcat_multilabel or bert_qa"
+        expected = (
+            "one with bert_ner, bert_spancat, bert_textcat, bert_textcat_multilabel, bert_qa or bert_multiple_choice"
+        )
         raise SettingError("pipeline", str(pipeline), expected)
     earlier = {name: pipe.cfg["temperature"] for name, pipe in pipes.items()}
     by_path = {Path(dev_path): fit(nlp, examples)}

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from spacy_bertft.components.category_scores import UnknownLabelsWarning
 from spacy_bertft.components.inputs import read_inputs
+from spacy_bertft.components.multiple_choice import BertMultipleChoice
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import hash_training
 from spacy_bertft.components.question_answering import BertQa
@@ -51,6 +52,7 @@ _NAMES = {
     "qa_em": "exact match",
     "qa_f1": "F1 of answers",
     "qa_no_answer_acc": "accuracy on questions without an answer",
+    "choice_acc": "accuracy of choices",
     "pos_acc": "part-of-speech accuracy",
 }
 
@@ -116,7 +118,8 @@ def evaluate(
 
     Entities: precision, recall and F1 by label, where both ends have to be correct, and the token-level F1. Tags:
     accuracy. Categories: figures by label, and the confusion matrix. Numbers: Pearson's and Spearman's correlation,
-    and the mean squared error. Answers: exact match and F1, as SQuAD counts them.
+    and the mean squared error. Answers: exact match and F1, as SQuAD counts them. Choices:
+    accuracy.
 
     Args:
         pipeline: A trained pipeline: its directory, or its name if it is installed.
@@ -214,7 +217,7 @@ def _measure(nlp: Language, name: str, examples: Sequence[Example], n_errors: in
     if isinstance(pipe, BertNer):
         others = {label for _, each in nlp.pipeline if isinstance(each, BertNer) for label in each.labels}
         return measure_entities(name, pipe, examples, others - set(pipe.labels), n_errors)
-    if isinstance(pipe, BertQa):
+    if isinstance(pipe, (BertQa, BertMultipleChoice)):
         return measure_answers(name, pipe, examples, n_errors)
     if isinstance(pipe, BertSpancat):
         return measure_entities(name, pipe, examples, n_errors=n_errors)

@@ -45,6 +45,7 @@ _STATS_KINDS: dict[str, StatsKind] = {
     "categories": "cats",
     "tags": "tags",
     "numbers": "numbers",
+    "choices": "cats",
     "answers": "cats",  # of which there are none: only lengths are shown
 }
 
@@ -215,10 +216,10 @@ def _evaluate(pipeline: Path | str, data_path: Path | str, n_errors: int) -> tup
     nlp, examples = read_inputs(pipeline, data_path)
     evaluation = evaluate_examples(nlp, examples, n_errors)
     if not evaluation.results:
-        factories = (
-            "bert_ner, bert_spancat, bert_tagger, bert_textcat, bert_textcat_multilabel, bert_regressor or bert_qa"
+        expected = (
+            "a pipeline with bert_ner, bert_spancat, bert_tagger, bert_textcat, bert_textcat_multilabel, "
+            "bert_regressor, bert_qa or bert_multiple_choice; this has none"
         )
-        expected = f"a pipeline with {factories}; this has none"
         raise SettingError("pipeline", str(pipeline), expected)
     if not any(result.has_gold for result in evaluation.results):
         kinds = " or ".join(sorted({result.kind for result in evaluation.results}))

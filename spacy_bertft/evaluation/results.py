@@ -15,7 +15,7 @@ from spacy_bertft.evaluation.counts import Counts
 from spacy_bertft.pictures.page import Mark
 from spacy_bertft.training.calibration import Reliability, measure_reliability
 
-Kind = Literal["entities", "spans", "categories", "tags", "numbers", "answers"]
+Kind = Literal["entities", "spans", "categories", "tags", "numbers", "answers", "choices"]
 _MAX_EXCERPT = 600
 
 

@@ -17,7 +17,15 @@ from spacy_bertft.errors import CheckpointError, SettingError, TagError, format_
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.tags.grammar import SchemeName, normalize_tags, parse_tag_scheme
 
-Factory = Literal["bert_ner", "bert_tagger", "bert_textcat", "bert_textcat_multilabel", "bert_regressor", "bert_qa"]
+Factory = Literal[
+    "bert_ner",
+    "bert_tagger",
+    "bert_textcat",
+    "bert_textcat_multilabel",
+    "bert_regressor",
+    "bert_qa",
+    "bert_multiple_choice",
+]
 # What each factory classifies, and how its component is called.
 _FACTORIES: dict[str, tuple[Task, str]] = {
     "bert_ner": ("token", "ner"),
@@ -26,6 +34,13 @@ _FACTORIES: dict[str, tuple[Task, str]] = {
     "bert_textcat_multilabel": ("text", "textcat"),
     "bert_regressor": ("text", "regressor"),
     "bert_qa": ("span", "qa"),
+    "bert_multiple_choice": ("choice", "choice"),
+}
+# What to know of a head without labels.
+_UNLABELLED: dict[Task, str] = {
+    "span": "It finds an answer to every question, until `spacy-bertft calibrate` is given questions of which some "
+    "have none.",
+    "choice": "It chooses one of the endings of a prompt.",
 }
 
 
@@ -52,14 +67,12 @@ class ImportReport:
     never: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        if _FACTORIES[self.factory][0] == "span":
-            return (
-                f"{self.checkpoint} → {self.path}: {self.factory}. It finds an answer to every question, until "
-                "`spacy-bertft calibrate` is given questions of which some have none."
-            )
+        task = _FACTORIES[self.factory][0]
+        if task in _UNLABELLED:
+            return f"{self.checkpoint} → {self.path}: {self.factory}. {_UNLABELLED[task]}"
         scheme = f" in the scheme {self.scheme}" if self.scheme else ""
         kind = "numbers" if self.factory == "bert_regressor" else "categories"
-        if _FACTORIES[self.factory][0] == "token":
+        if task == "token":
             kind = format_count(len(self.outputs), "tag") + scheme
         never = f"; never predicted: {', '.join(self.never)}" if self.never else ""
         return f"{self.checkpoint} → {self.path}: {self.factory} with {kind}; labels: {', '.join(self.labels)}{never}."
@@ -77,14 +90,15 @@ def import_hf(
 ) -> ImportReport:
     """Make a spaCy pipeline of a Hugging Face checkpoint: its encoder, its head, its labels, its tokenizer.
 
-    The component is called `ner`, `tagger`, `textcat`, `regressor` or `qa`.
+    The component is called `ner`, `tagger`, `textcat`, `regressor`, `qa` or `choice`.
 
     Args:
-        checkpoint: A directory or hub id with a head that classifies tokens or texts, or answers questions.
+        checkpoint: A directory or hub id with a head that classifies tokens or texts, answers questions, or chooses
+            endings.
         output_dir: The pipeline directory to write. An earlier pipeline there is replaced, anything else is an error.
         lang: Language code of the pipeline.
         factory: The factory of the component: bert_ner, bert_tagger, bert_textcat, bert_textcat_multilabel,
-            bert_regressor or bert_qa; by default the one that fits the head.
+            bert_regressor, bert_qa or bert_multiple_choice; by default the one that fits the head.
         labels: New names for the outputs: all of them in order (O,PER,LOC), or some (LABEL_0=O,LABEL_1=PER). A tag
             named - is never predicted (O,PER,- or X=-).
         scheme: The tag scheme: bio, iob1, biluo, bioes or bare (no prefixes); by default what the tags look like.
@@ -104,8 +118,8 @@ def import_hf(
     tag_scheme = None if scheme is None else parse_tag_scheme(scheme)
     head = _read_head(checkpoint, factory)
     if labels is not None:
-        if head.task == "span":
-            raise SettingError("labels", labels, "none, since bert_qa has no labels")
+        if head.task in _UNLABELLED:
+            raise SettingError("labels", labels, f"none, since {_choose_factory(head)} has no labels")
         head = head.rename(labels)
     factory = factory or _choose_factory(head)
     if tag_scheme is not None and factory != "bert_ner":
@@ -128,7 +142,7 @@ def import_hf(
         ) from error
     nlp.initialize()
     if pairs or head.task == "span":
-        if head.task == "token":
+        if head.task in ("token", "choice"):
             raise SettingError("pairs", pairs, f"a head that classifies texts, but this is one for {factory}")
         nlp.add_pipe("text_pair", first=True)
     with replace_folder_when_done(output_dir) as temporary_dir:
@@ -164,8 +178,8 @@ def _read_head(checkpoint: str, factory: str | None) -> CheckpointHead:
 
 
 def _choose_factory(head: CheckpointHead) -> Factory:
-    if head.task == "span":
-        return "bert_qa"
+    if head.task in _UNLABELLED:
+        return "bert_qa" if head.task == "span" else "bert_multiple_choice"
     if head.task == "text":
         if head.problem_type is None and len(head.labels) == 1:
             expected = "bert_regressor if the single output is a number, bert_textcat_multilabel if it is a logit"

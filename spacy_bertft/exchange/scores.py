@@ -19,6 +19,7 @@ _METRICS = {
     "ents_r": ("recall", "entity recall"),
     "ents_f": ("f1", "entity F1"),
     "tag_acc": ("accuracy", "tag accuracy"),
+    "choice_acc": ("accuracy", "accuracy of choices"),
     "qa_em": ("exact_match", "exact match"),
     "qa_f1": ("f1", "F1 over the words of answers"),
     "cats_accuracy": ("accuracy", "accuracy"),
@@ -28,7 +29,13 @@ _METRICS = {
     "numbers_spearman": ("spearmanr", "Spearman correlation"),
 }
 _NO_SHARES = ("numbers_mse",)
-_PREFIXES = {"bert_ner": "ents_", "bert_qa": "qa_", "bert_regressor": "numbers_", "bert_tagger": "tag_"}
+_PREFIXES = {
+    "bert_multiple_choice": "choice_",
+    "bert_ner": "ents_",
+    "bert_qa": "qa_",
+    "bert_regressor": "numbers_",
+    "bert_tagger": "tag_",
+}
 
 
 def read_scores(path: Path | str, nlp: Language) -> dict[str, Any]:

@@ -39,6 +39,9 @@ def test_an_error_is_one_line(folder, tmp_path):
     command = ["report", str(tmp_path / "blank"), str(folder / "dev.spacy"), str(tmp_path / "out.html")]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 1
-    factories = "bert_ner, bert_spancat, bert_tagger, bert_textcat, bert_textcat_multilabel, bert_regressor or bert_qa"
+    factories = (
+        "bert_ner, bert_spancat, bert_tagger, bert_textcat, bert_textcat_multilabel, bert_regressor, bert_qa or "
+        "bert_multiple_choice"
+    )
     expected = f"a pipeline with {factories}; this has none"
     assert done.stderr == f"Error: pipeline = {str(tmp_path / 'blank')!r}. Expected {expected}.\n"

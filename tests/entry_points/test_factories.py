@@ -34,6 +34,7 @@ MODEL = {"@architectures": "spacy-bertft.TokenClassifier.v1"}
 # Of a recipe: the factory, and where its settings are.
 RECIPES = {"ner": "bert_ner", "spancat": "bert_spancat", "tagger": "bert_tagger", "textcat": "bert_textcat"}
 RECIPES |= {"textcat_multilabel": "bert_textcat_multilabel", "regressor": "bert_regressor", "qa": "bert_qa"}
+RECIPES |= {"multiple_choice": "bert_multiple_choice"}
 ARCHITECTURES = [each for each in entry_points(group="spacy_architectures") if each.module == architectures.__name__]
 
 
@@ -84,7 +85,7 @@ def test_other_names_are_unknown() -> None:
         _ = architectures.build_ner
 
 
-MODELS = ["ENTITY_MODEL", "TAG_MODEL", "TEXT_MODEL", "QUESTION_MODEL", "SPAN_MODEL", "ENCODER"]
+MODELS = ["ENTITY_MODEL", "TAG_MODEL", "TEXT_MODEL", "QUESTION_MODEL", "CHOICE_MODEL", "SPAN_MODEL", "ENCODER"]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -115,7 +116,8 @@ def test_the_defaults_are_those_of_the_recipe(recipe: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "factory", ["bert_encoder", "bert_ner", "bert_qa", "bert_spancat", "bert_tagger", "bert_textcat"]
+    "factory",
+    ["bert_encoder", "bert_multiple_choice", "bert_ner", "bert_qa", "bert_spancat", "bert_tagger", "bert_textcat"],
 )
 def test_a_model_of_another_kind_is_an_error(factory: str) -> None:
     model = factories.TEXT_MODEL if factory != "bert_textcat" else factories.ENTITY_MODEL

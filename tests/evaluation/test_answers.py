@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import srsly
+from choice_pipelines import CHOICES, make_choosing
+from choice_pipelines import make_examples as make_choices
 from question_pipelines import QUESTIONS, make_examples, make_qa
 from spacy.tokens import DocBin
 
@@ -80,3 +82,26 @@ def test_annotate_writes_answers(folder, output_format, tmp_path):
 def test_answers_are_not_explained(folder):
     with pytest.raises(SettingError, match="a pipeline with a component of ours"):
         explain(folder / "pipeline", "who?\x1fme", method="attention")
+
+
+def test_choices_are_evaluated_reported_and_calibrated(checkpoint, tmp_path):
+    nlp = make_choosing(checkpoint, 40)
+    nlp.to_disk(tmp_path / "pipeline")
+    wrong = [*CHOICES[:3], (*CHOICES[3][:2], 0), (*CHOICES[0][:2], None)]
+    golds = [each.reference for each in make_choices(nlp, wrong)]
+    DocBin(docs=golds).to_disk(tmp_path / "gold.spacy")
+    evaluation = evaluate(tmp_path / "pipeline", tmp_path / "gold.spacy")
+    assert (evaluation.scores["choice_acc"], evaluation.scores["choice_support"]) == (0.75, 4)
+    notes = evaluation.format_notes()
+    assert "accuracy of choices 75.00 %" in notes
+    assert "bert_multiple_choice: documents without a gold choice to compare with: 1" in notes
+    [result] = evaluation.results
+    assert result.levels[0].counts.labels == ("0", "1", "3")
+    assert result.levels[0].counts.by_doc.sum(axis=0).tolist() == [[1, 1, 1], [1, 2, 1], [2, 1, 1]]
+    found = calibrate(tmp_path / "pipeline", tmp_path / "gold.spacy", tmp_path / "calibrated")
+    assert "its predictions are the same." in str(found)
+    pytest.importorskip("matplotlib")
+    report(tmp_path / "pipeline", tmp_path / "gold.spacy", tmp_path / "report.html", n_resamples=10)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Prompts with the right ending" in page
+    assert "predicted 1, gold 0" in page

@@ -128,7 +128,8 @@ def test_failures_come_in_one_line_and_change_nothing(trained, tmp_path: Path) -
     spacy.blank("en").to_disk(tmp_path / "blank")
     result = CliRunner().invoke(app, ["calibrate", str(tmp_path / "blank"), str(dev)])
     assert result.exit_code == 1
-    assert "bert_ner, bert_spancat, bert_textcat, bert_textcat_multilabel or bert_qa" in result.output.replace(
-        "\n", " "
+    assert (
+        "bert_ner, bert_spancat, bert_textcat, bert_textcat_multilabel, bert_qa or bert_multiple_choice"
+        in result.output.replace("\n", " ")
     )
     assert list_files(pipeline) == before

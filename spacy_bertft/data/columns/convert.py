@@ -160,8 +160,8 @@ def convert(
         seed: Seed of the split; the same one gives the same parts.
         orphans: What to do with tags in invalid places, such as I-PER after O: error, or repair, as conlleval does.
         kind: What to read: ents (entities), tags (such as parts of speech) or spans (which may overlap, from several
-            columns) from column files. On the command line also cats (categories) or numbers from labelled texts, and
-            qa; by default what the format of the first file has.
+            columns) from column files. On the command line also cats (categories), numbers or choices (of endings) from
+            labelled texts, and qa; by default what the format of the first file has.
         spans_key: The group in doc.spans that spans are written to; by default sc.
         dry_run: Write nothing; show what the input is read as, and its first document.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from spacy.tokens import Doc
 
 from spacy_bertft.data.choices import read_number
 from spacy_bertft.data.conversion import ConversionReport, Stream, make_blank, plan_outputs, write_corpus
+from spacy_bertft.data.endings import make_choice
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
 from spacy_bertft.data.texts.labels import LabelledText, TextReader, list_present
 from spacy_bertft.data.texts.rows import LabelledRow, TextOptions, TextTally, read_label_names
@@ -19,7 +20,7 @@ from spacy_bertft.errors import DataError, SettingError
 
 
 def make_text_doc(nlp: Language, text: LabelledText, labels: Iterable[str]) -> Doc:
-    """Make the Doc of a text, or of a pair.
+    """Make the Doc of a text, of a pair or of a choice.
 
     Args:
         nlp: Its tokenizer is used.
@@ -29,25 +30,26 @@ def make_text_doc(nlp: Language, text: LabelledText, labels: Iterable[str]) -> D
 
     Raises:
         ColumnFormatError: The text is longer than spaCy takes, its tokenizer would change it, or it cannot be one
-            of a pair.
+            of a pair or of a choice.
     """
     row = text.row
-    exact = row.text if row.second is None else f"{row.text}{SEPARATOR}{row.second}"
+    exact = SEPARATOR.join(row.parts)
     if len(exact) > nlp.max_length:
         problem = f"the text has {len(exact):,} characters"
         raise row.error(problem, f"spaCy takes {nlp.max_length:,}; cut it into several.")
-    doc = nlp.make_doc(exact) if row.second is None else _make_pair(nlp, row, row.second)
+    doc = nlp.make_doc(exact) if row.second is row.endings is None else _make_parts(nlp, row)
     if doc.text != exact:
         raise row.error(f"the tokenizer of {nlp.lang!r} changes the text", "Pass --lang with another language.")
     doc.cats = {label: text.cats.get(label, 0.0) for label in labels if text.is_complete or label in text.cats}
     return doc
 
 
-def _make_pair(nlp: Language, row: LabelledRow, second: str) -> Doc:
+def _make_parts(nlp: Language, row: LabelledRow) -> Doc:
+    first, *others = row.parts
     try:
-        return make_pair(nlp, row.text, second)
+        return make_pair(nlp, first, *others) if row.endings is None else make_choice(nlp, first, others)
     except DataError as error:
-        raise row.error("the row is not a pair", str(error)) from error
+        raise row.error(f"the row is not a {'pair' if row.endings is None else 'choice'}", str(error)) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,7 @@ def convert_texts(
     text_column: str = "text",
     label_column: str | None = None,
     number_columns: Mapping[str, str] | str | None = None,
+    choice_columns: Sequence[str] | str | None = None,
     second_text_column: str | None = None,
     header: bool | None = None,
     quoting: bool | None = None,
@@ -121,7 +124,11 @@ def convert_texts(
             labels.
         number_columns: For bert_regressor: the columns or fields of numbers instead of labels, such as score or
             year,length. 5=similarity gives a column a name in `doc.cats`. An empty cell is a number that is not known.
-        second_text_column: The column or field of the second texts, where texts come in pairs.
+        choice_columns: For bert_multiple_choice: the columns or fields of the endings, such as ending0,ending1; or, in
+            JSONL, a field that lists them. The label is the number of the right one, from 0; -1 or an empty one says
+            that it is not known.
+        second_text_column: The column or field of the second texts, where texts come in pairs. Of choices, what every
+            ending begins with.
         header: Whether the first row of CSV and TSV files names the columns, which is the default.
         quoting: Whether double quotes in CSV and TSV files may enclose a cell, which is the default; otherwise they
             are text.
@@ -131,8 +138,8 @@ def convert_texts(
             list or an object of labels in JSONL needs none.
         label_names: A file of label names, one per line, where the data have numbers for them: the first line names
             0.
-        first_label: The number of the first name, 0 or 1; by default 0, which then has to occur: otherwise the
-            numbers may start at 1, and each label would be read as its neighbour.
+        first_label: The number of the first name or ending, 0 or 1; by default 0, which of names then has to occur:
+            otherwise the numbers may start at 1, and each label would be read as its neighbour.
         lang: Language code of the tokenizer.
         dev: Share of the texts to split off. Every label keeps its share, and copies of a text stay together.
         dev_path: Where to write them; by default `NAME-dev.spacy` next to `NAME.spacy`.
@@ -147,21 +154,20 @@ def convert_texts(
         ColumnFormatError: A row cannot be read.
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
+    named: dict[str, object] = {"label_separator": label_separator, "label_names": label_names}
     if number_columns is not None:
-        for name, value in (
-            ("label_column", label_column),
-            ("label_separator", label_separator),
-            ("label_names", label_names),
-            ("first_label", first_label),
-        ):
-            if value is not None:
-                raise SettingError(name, value, "none with number_columns: numbers have no labels")
+        named |= {"label_column": label_column, "first_label": first_label, "choice_columns": choice_columns}
+    for name, value in named.items():
+        if value is not None and (number_columns or choice_columns):
+            kind = "choice_columns: the label is a number" if choice_columns else "number_columns: they have no labels"
+            raise SettingError(name, value, f"none with {kind}")
     plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
     options = TextOptions(
         file_format=file_format,
         text_column=text_column,
         label_column=label_column,
         number_columns=parse_number_columns(number_columns),
+        choice_columns=tuple(choice_columns.split(",") if isinstance(choice_columns, str) else choice_columns or ()),
         second_text_column=second_text_column,
         header=header is not False,
         quoting=quoting is not False,

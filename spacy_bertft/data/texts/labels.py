@@ -72,6 +72,26 @@ def read_numbers(row: LabelledRow) -> dict[str, float]:
     return numbers
 
 
+def read_position(row: LabelledRow, options: TextOptions) -> dict[str, float]:
+    """Read which ending is right: 1 for its position, from 0 on, and 0 for the others; nothing where it is not known.
+
+    Raises:
+        ColumnFormatError: The label is not the number of an ending.
+    """
+    label, first, n_endings = (
+        "" if row.label is None else str(row.label),
+        options.first_label or 0,
+        len(row.endings or ()),
+    )
+    if label in ("", "-1"):  # as test sets have it
+        return {}
+    value = read_number(label)
+    if value is None or not first <= value < first + n_endings:
+        expected = f"Expected the number of one of {n_endings} endings, from {first} on; pass --first-label 1 for 1."
+        raise row.error(f"the label is {label[:40]!r}", expected)
+    return {str(position): float(position == value - first) for position in range(n_endings)}
+
+
 def read_choice(row: LabelledRow, options: TextOptions) -> dict[str, float]:
     """Read what was selected in Prodigy's choice interface: 1 or 0 for every label that was offered.
 
@@ -155,6 +175,8 @@ class AnswerReader:
             return None
         if self.options.number_columns:
             return self._read_numbers(row, answer)
+        if self.options.choice_columns:
+            return read_position(row, self.options), False
         cats = read_cats(row, self.options) if row.options is None else read_choice(row, self.options)
         if answer == "reject":
             return self._reject(cats)
@@ -211,7 +233,7 @@ class LabelledText:
     @property
     def key(self) -> bytes:
         """What two copies of a text, or of a pair, have in common: all but the whitespace, as a digest."""
-        words = "\x1f".join(" ".join(text.split()) for text in (self.row.text, self.row.second or ""))
+        words = "\x1f".join(" ".join(text.split()) for text in self.row.parts)
         return blake2b(words.encode("utf-8"), digest_size=16).digest()
 
 

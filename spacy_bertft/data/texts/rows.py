@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from spacy_bertft.data.choices import parse_choice, read_number
 from spacy_bertft.data.files import find_format, open_path
@@ -35,6 +36,7 @@ class TextOptions:
     text_column: str = "text"
     label_column: str | None = None
     number_columns: Mapping[str, str] = field(default_factory=dict)
+    choice_columns: tuple[str, ...] = ()
     second_text_column: str | None = None
     header: bool = True
     quoting: bool = True
@@ -50,7 +52,7 @@ class TextOptions:
             raise SettingError("label_separator", self.label_separator, "what separates labels, such as a comma")
         if self.first_label not in (None, 0, 1):
             raise SettingError("first_label", self.first_label, "0 or 1, the number of the first name in --label-names")
-        if self.first_label is not None and not self.label_names:
+        if self.first_label is not None and not (self.label_names or self.choice_columns):
             raise SettingError(
                 "first_label", self.first_label, "--label-names with it: a file of names for the numbers"
             )
@@ -64,6 +66,7 @@ class TextOptions:
             "text_column": self.text_column,
             **(labels or {"label_column": self.label_column or "label"}),
             "second_text_column": self.second_text_column,
+            **{f"{_CHOICE}{number}": column for number, column in enumerate(self.choice_columns)},
         }
         return {setting: column for setting, column in columns.items() if column is not None}
 
@@ -125,6 +128,7 @@ def read_label_names(path: Path) -> tuple[str, ...]:
 
 _ANSWER = "answer"
 _NUMBER = "number_columns: "  # opens the setting of the column of a number, before its name
+_CHOICE = "choice_columns: "  # and that of an ending, before its position
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,8 @@ class LabelledRow:
         label: The value of the label column: a string or, in JSONL, any value. Of numbers, the value of each by name.
         answer: The value of the column `answer`, where Prodigy writes its decision; None if there is none.
         options: The labels that Prodigy's choice interface offered; `label` lists the selected ones. None elsewhere.
+        endings: Of a choice, its endings; the text is then the prompt, and the second one what each ending begins with.
+            None for anything else.
     """
 
     path: Path
@@ -148,6 +154,14 @@ class LabelledRow:
     label: object
     answer: object = None
     options: list[object] | None = None
+    endings: tuple[str, ...] | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The text; both of a pair; or the prompt and all endings."""
+        if self.endings is not None:
+            return (self.text, *(" ".join(filter(None, (self.second, each))) for each in self.endings))
+        return (self.text,) if self.second is None else (self.text, self.second)
 
     def error(self, problem: str, expected: str) -> ColumnFormatError:
         """Make an error with the place of the row."""
@@ -223,7 +237,18 @@ def _read_cells(path: Path, file_format: TextFormat, options: TextOptions, tally
                 label={name: cells[places[f"{_NUMBER}{name}"]].strip() for name in options.number_columns}
                 or cells[places["label_column"]].strip(),
                 answer=None if answer is None else cells[answer].strip(),
+                endings=_cut_endings(
+                    [cells[places[f"{_CHOICE}{each}"]] for each in range(len(options.choice_columns))]
+                ),
             )
+
+
+def _cut_endings(endings: list[str]) -> tuple[str, ...] | None:
+    """Leave out empty endings after the last one, since a row may have fewer than others; None without columns."""
+    found = list(endings)
+    while found and not found[-1].strip():
+        found.pop()
+    return tuple(found) if endings else None
 
 
 def _find_columns(path: Path, first: Row, options: TextOptions) -> dict[str, int]:
@@ -262,7 +287,8 @@ def _read_object(path: Path, record: Record, options: TextOptions) -> LabelledRo
     has_answer = _ANSWER in values and _ANSWER not in options.columns.values()
     answer = (values[_ANSWER] or "null") if has_answer else None
     text = record.get_text("text_column", options.text_column)
-    choice = None if options.label_column or options.number_columns else _find_choice(values)
+    is_plain = not (options.label_column or options.number_columns or options.choice_columns)
+    choice = _find_choice(values) if is_plain else None
     label: object = None
     if options.number_columns:
         label = {name: values.get(column) for name, column in options.number_columns.items()}
@@ -278,7 +304,19 @@ def _read_object(path: Path, record: Record, options: TextOptions) -> LabelledRo
         label=label,
         answer=answer,
         options=None if choice is None else choice.offered,
+        endings=_cut_endings(_read_endings(record, options)),
     )
+
+
+def _read_endings(record: Record, options: TextOptions) -> list[str]:
+    """Read the endings of an object: each has a field, or a field lists them."""
+    found: list[Any] = []
+    for column in options.choice_columns:
+        value = record.get("choice_columns", column)
+        found += [each or "" for each in (value if isinstance(value, list) else [value])]
+    if not all(isinstance(each, str) for each in found):
+        raise record.error(f"the endings are {json.dumps(found)[:40]}", "Expected strings, or a list of them.")
+    return found
 
 
 class _Choice(NamedTuple):

@@ -16,8 +16,8 @@ from spacy.tokens import Doc
 from spacy_bertft.data.pairs import SEGMENTS, find_segments
 from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.models.encoder.module import BertModule, WindowSize
-from spacy_bertft.models.encoder.sequences import Sequences, Wanted, cut_pairs, find_asked
-from spacy_bertft.models.encoder.states import EncodedDocs, Output
+from spacy_bertft.models.encoder.sequences import Sequences, Wanted, cut_pairs, find_asked, plan_choices
+from spacy_bertft.models.encoder.states import CHOICES, EncodedDocs, Output
 from spacy_bertft.models.runtime.processes import count_workers, run_side_by_side
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, TokenBatch, WindowLayout, align, plan_windows
 from spacy_bertft.tokens.alignment import Ints, find_overlaps, group_tokens, take_texts
@@ -89,7 +89,8 @@ def plan_encoding(
         has_contexts: Whether a head answers questions.
     """
     wanted = Wanted(has_tokens, has_texts, has_contexts)
-    texts, none = [doc.text for doc in docs], np.zeros(0, dtype=np.intp)
+    is_read = has_tokens or has_texts or has_contexts  # if not, heads for choices alone read the texts
+    texts, none = [doc.text if is_read else "" for doc in docs], np.zeros(0, dtype=np.intp)
     pairs = [find_segments(doc, text) if SEGMENTS in doc.spans else None for doc, text in zip(docs, texts, strict=True)]
     if any(pairs) or not (has_tokens or has_texts):
         cut = cut_pairs(texts, pairs, tokenizer, WindowSize(size, stride), wanted)
@@ -186,6 +187,12 @@ def encode_docs(
         pooled["token_means"] = _average(states[n_rows:], mean_token, sum(map(len, docs)))
     if has_contexts:
         pooled["contexts"] = of_contexts
+    choices = np.zeros((0, 2), dtype=np.intp)
+    if chosen := [output for output in outputs if output in CHOICES]:
+        paired, choices = plan_choices(docs, module.tokenizer, window)
+        none = np.zeros(0, dtype=np.intp)
+        _, vectors = gather_states(module, paired, max_pieces, none, none, [CHOICES[output] for output in chosen])
+        pooled |= {output: vectors[CHOICES[output]] for output in chosen}
     return EncodedDocs(
         vectors={"tokens": states[:n_rows], **pooled},
         token_index=plan.token_index,
@@ -195,6 +202,7 @@ def encode_docs(
         window_lengths=layout.lengths[plan.text_window],
         n_lost=plan.n_lost,
         contexts=plan.contexts,
+        choices=choices,
     )
 
 

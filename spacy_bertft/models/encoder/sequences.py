@@ -1,4 +1,4 @@
-"""What windows are laid over where documents are pairs of texts, or questions and their contexts."""
+"""What windows are laid over where documents are pairs of texts, questions and their contexts, or choices."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from spacy.tokens import Doc
 
+from spacy_bertft.data.endings import find_choices
 from spacy_bertft.data.pairs import Segment
 from spacy_bertft.models.encoder.module import WindowSize
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, TokenBatch
 from spacy_bertft.tokens.alignment import Ints, join_pieces, take_texts
 from spacy_bertft.tokens.contexts import ContextRows, ContextWindows, cut_contexts, list_rows, make_no_rows
-from spacy_bertft.tokens.pairs import encode_halves, encode_ranges, fit_halves, list_parts
-from spacy_bertft.tokens.windows import Windows
+from spacy_bertft.tokens.pairs import encode_halves, encode_pairs, encode_ranges, fit_halves, list_parts
+from spacy_bertft.tokens.windows import WindowLayout, Windows, plan_windows
 
 
 class Sequences(NamedTuple):
@@ -128,3 +130,26 @@ def cut_pairs(
         asked_doc=asked_doc,
         by_asked=place[sequence],
     )
+
+
+def plan_choices(docs: list[Doc], tokenizer: PieceTokenizer, window: WindowSize) -> tuple[WindowLayout, Ints]:
+    """Pair the prompt of each document with each of its endings, one window each.
+
+    Args:
+        docs: The documents; those that are no choices have no window.
+        tokenizer: The tokenizer of the encoder.
+        window: How long a window is.
+
+    Returns:
+        The windows, `C` in all, and `(B, 2)` how many each document has, and how many of them are cut.
+    """
+    texts = [doc.text for doc in docs]
+    choices = [find_choices(text) for text in texts]
+    pairs = [pair for each in choices for pair in each]
+    lengths = np.array([len(each) for each in choices], dtype=np.intp)
+    doc = np.repeat(np.arange(len(docs)), lengths)  # (C,)
+    size = max(0, window.size - len(tokenizer.middle_ids))
+    pieces, first_lengths, n_lost = encode_pairs(tokenizer, [texts[index] for index in doc.tolist()], pairs, size)
+    n_cut = np.bincount(doc[n_lost > 0], minlength=len(docs))
+    layout = WindowLayout(pieces, plan_windows(pieces.lengths, *window), first_lengths, tokenizer)
+    return layout, np.stack([lengths, n_cut], axis=1)

@@ -16,8 +16,12 @@ from spacy_bertft.data.pairs import find_marked
 from spacy_bertft.tokens.alignment import Ints, take_ranges
 from spacy_bertft.tokens.contexts import ContextRows
 
-Output = Literal["tokens", "token_means", "contexts", "first", "mean", "max"]
+Output = Literal[
+    "tokens", "token_means", "contexts", "first", "mean", "max", "choice_first", "choice_mean", "choice_max"
+]
 OUTPUTS = get_args(Output)
+# What heads are given of a prompt read with each of its endings, and how its window is pooled.
+CHOICES: dict[Output, Output] = {"choice_first": "first", "choice_mean": "mean", "choice_max": "max"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class EncodedDocs:
             a Chinese word, are one row. `token_means`: `(T, H)`, one row for every token, the mean over the subword
             tokens that overlap it, zeros if there are none. `(W, H)` for each way of pooling: the state of the first
             subword token of each window, or the mean or maximum over all its subword tokens, special ones included.
+            `choice_…`: `(C, H)`, the same of a window for each ending of a document that is a choice, with its prompt.
         token_index: `(A,)` the first token of each row, counted through the whole batch.
         token_end: `(A,)` one past its last token.
         lengths: `(B,)` rows per document.
@@ -38,6 +43,8 @@ class EncodedDocs:
         n_lost: `(B,)` subword tokens of a pair of texts that are left out, as it does not fit one window; may be empty
             if the encoder reads no pairs.
         contexts: What the rows of `contexts` are; None if no head asked for them.
+        choices: `(B, 2)` how many endings each document has, and how many of them do not fit one window with their
+            prompt and are cut; empty if no head asked for them.
     """
 
     vectors: dict[Output, torch.Tensor]
@@ -48,6 +55,7 @@ class EncodedDocs:
     window_lengths: NDArray  # type: ignore[type-arg]
     n_lost: NDArray = field(default_factory=lambda: np.zeros(0, dtype=np.intp))  # type: ignore[type-arg]
     contexts: ContextRows | None = None
+    choices: NDArray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.intp))  # type: ignore[type-arg]
 
 
 # The gradient of a loss with respect to `EncodedDocs.vectors`, as far as a head looked at them.
@@ -123,6 +131,7 @@ def join_docs(parts: Sequence[EncodedDocs], docs: Sequence[Doc]) -> EncodedDocs:
         contexts=None
         if parts[0].contexts is None
         else _join_rows([cast(ContextRows, part.contexts) for part in parts]),
+        choices=np.concatenate([part.choices for part in parts]),
     )
 
 
@@ -145,6 +154,8 @@ def take_docs(encoded: EncodedDocs, index: Ints, n_tokens: Ints) -> EncodedDocs:
     if contexts is not None:
         taken["contexts"] = asked = take_ranges(contexts.lengths, index)
         contexts = ContextRows(*(each[asked] for each in contexts[:3]), *(each[index] for each in contexts[3:]))
+    if len(encoded.choices):
+        taken |= dict.fromkeys(CHOICES, take_ranges(encoded.choices[:, 0], index))
     before, after = np.cumsum(n_tokens) - n_tokens, np.cumsum(n_tokens[index]) - n_tokens[index]
     shift = np.repeat(after - before[index], encoded.lengths[index])
     return EncodedDocs(
@@ -159,6 +170,7 @@ def take_docs(encoded: EncodedDocs, index: Ints, n_tokens: Ints) -> EncodedDocs:
         window_lengths=encoded.window_lengths[taken_windows],
         n_lost=encoded.n_lost[index] if len(encoded.n_lost) else encoded.n_lost,
         contexts=contexts,
+        choices=encoded.choices[index] if len(encoded.choices) else encoded.choices,
     )
 
 

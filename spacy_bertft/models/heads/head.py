@@ -52,12 +52,16 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         head_lr_scale: Factor on the learning rate of the head.
         attrs: What thinc stores with the weights.
 
+    Attributes:
+        n_truncated: How many pairs, questions or endings it did not read to their ends, because they did not fit.
+
     Raises:
         SettingError: A setting is outside what is allowed.
     """
 
     size: str  # what the description of the head calls the number of its outputs
     pooling: Pooling = "cls"  # which vector of a window it reads; heads for tokens read none
+    n_truncated = 0
 
     def __init__(
         self,

@@ -176,9 +176,6 @@ class QuestionModel(HeadModel[QuestionScores]):
         dropout: Rate of dropout on the hidden states; by default that of `[training]`.
         head_lr_scale: Factor on the learning rate of the head.
 
-    Attributes:
-        n_truncated: How many questions it did not read to their ends, because they fill more than half of a window.
-
     Raises:
         SettingError: A setting is outside what is allowed.
     """
@@ -198,7 +195,6 @@ class QuestionModel(HeadModel[QuestionScores]):
             head_lr_scale=head_lr_scale,
             attrs={},
         )
-        self.n_truncated = 0
 
     def check_stored(self) -> None:
         """Raise unless what was read from bytes fits together.

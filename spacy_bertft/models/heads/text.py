@@ -1,6 +1,6 @@
-"""`spacy-bertft.TextClassifier.v1`: documents → a score for every label."""
+"""`spacy-bertft.TextClassifier.v1`: documents → a score for every label; `MultipleChoice.v1`: for every ending."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Optional, cast, get_args
 
 import numpy as np
@@ -8,13 +8,15 @@ import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 
+from spacy_bertft.checkpoints import Task
 from spacy_bertft.checkpoints.heads import HeadLayout, Pooling
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder
-from spacy_bertft.models.encoder.states import Output
+from spacy_bertft.models.encoder.states import CHOICES, EncodedDocs, Output
 from spacy_bertft.models.heads.head import HeadLayers, LabelModel, check_width, read_layers
 
 _VECTORS: dict[Pooling, Output] = {"cls": "first", "first": "first", "mean": "mean", "max": "max", "mean_dense": "mean"}
+_NO_CHOICE = -1e9  # the score of a position that a document does not have
 WindowScores = Literal["mean", "max", "first"]
 
 
@@ -34,11 +36,14 @@ class TextModel(LabelModel[NDArray[np.float32]]):
 
     Attributes:
         vector: What the encoder is asked for: the pooler of BERT starts from the first subword token.
-        n_truncated: How many pairs of texts it did not read to their ends, because they did not fit one window.
 
     Raises:
         SettingError: A setting is outside what is allowed.
     """
+
+    task: Task = "text"
+    title = "text_classifier"
+    vectors: Mapping[Pooling, Output] = _VECTORS
 
     def __init__(
         self,
@@ -51,9 +56,9 @@ class TextModel(LabelModel[NDArray[np.float32]]):
         for setting, value, allowed in (("pooling", pooling, Pooling), ("windows", windows, WindowScores)):
             if value not in get_args(allowed):
                 raise SettingError(setting, value, f"one of {', '.join(get_args(allowed))}")
-        self.vector = _VECTORS[pooling]
+        self.vector = self.vectors[pooling]
         super().__init__(
-            "text_classifier",
+            self.title,
             encoder,
             self.vector,
             _build_head,
@@ -63,7 +68,6 @@ class TextModel(LabelModel[NDArray[np.float32]]):
         )
         self.pooling = pooling
         self.windows = windows
-        self.n_truncated = 0
 
     def rescale(self, factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> None:
         """Change the weights of the head so that each score is multiplied by a factor and shifted, `(L,)` each."""
@@ -90,7 +94,7 @@ class TextModel(LabelModel[NDArray[np.float32]]):
         self.encoder.initialize(X)
         source = self.find_source()
         has_pooler = self.pooling in ("cls", "mean_dense")
-        layout = source.module.find_head_layout("text", self.pooling) if source and has_pooler else None
+        layout = source.module.find_head_layout(self.task, self.pooling) if source and has_pooler else None
         layers = (layout or HeadLayout()).spec | {"has_pooler": has_pooler}
         head: HeadLayers = self.shim.attach({"width": self.encoder.get_dim("nO"), "n_labels": self.n_labels, **layers})
         pooler = source.module.pooler if source else None
@@ -104,13 +108,12 @@ class TextModel(LabelModel[NDArray[np.float32]]):
         """Score the labels of documents; see `HeadModel`."""
         head = self.module
         encoded, backprop_encoder = self.encode(docs, is_train)
-        self.n_truncated += int((encoded.n_lost > 0).sum())
         states = encoded.vectors[self.vector]  # (W, H)
         check_width(head.pooler or head.linear, states)
         vectors = states.detach().requires_grad_(is_train)
         with torch.set_grad_enabled(is_train):
             by_window = head(vectors, self.dropout_rate if is_train else 0.0)  # (W, L)
-            scores = combine_windows(by_window, encoded.window_doc, encoded.window_lengths, len(docs), self.windows)
+            scores = self.combine(by_window, encoded, len(docs))
 
         def backprop(d_scores: NDArray[np.float32]) -> list[Doc]:
             torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
@@ -118,8 +121,54 @@ class TextModel(LabelModel[NDArray[np.float32]]):
 
         return scores.detach().cpu().numpy(), backprop
 
+    def combine(self, scores: torch.Tensor, encoded: EncodedDocs, n_docs: int) -> torch.Tensor:
+        """Combine the scores of windows, `(W, L)`, to those of documents, `(B, L)`; count what was cut."""
+        self.n_truncated += int((encoded.n_lost > 0).sum())
+        return combine_windows(scores, encoded.window_doc, encoded.window_lengths, n_docs, self.windows)
 
-build_text_classifier = TextModel  # the name of the architecture
+
+class ChoiceModel(TextModel):
+    """`spacy-bertft.MultipleChoice.v1`: a linear layer over one vector of a prompt with each of its endings.
+
+    Its scores are logits, `(B, N)`, of as many positions as the document with the most endings has; those that a
+    document does not have are very low.
+
+    Args:
+        encoder: The encoder of the hidden states.
+        pooling: The vector of a prompt with an ending, as in `spacy-bertft.TextClassifier.v1`.
+        dropout: Rate of dropout on the vector; by default that of `[training]`.
+        head_lr_scale: Factor on the learning rate of the head.
+
+    Raises:
+        SettingError: A setting is outside what is allowed.
+    """
+
+    task = "choice"
+    title = "multiple_choice"
+    vectors: Mapping[Pooling, Output] = {
+        pooling: output for pooling, wanted in _VECTORS.items() for output, each in CHOICES.items() if each == wanted
+    }
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        pooling: Pooling = "cls",
+        dropout: Optional[float] = None,  # noqa: UP045
+        head_lr_scale: float = 1.0,
+    ) -> None:
+        super().__init__(encoder, pooling, "mean", dropout, head_lr_scale)
+        self.n_labels = 1
+
+    def combine(self, scores: torch.Tensor, encoded: EncodedDocs, n_docs: int) -> torch.Tensor:
+        """Give each document a row with the scores of its endings, `(C, 1)` → `(B, N)`; count what was cut."""
+        lengths, n_cut = encoded.choices.T
+        self.n_truncated += int(n_cut.sum())
+        is_ending = torch.from_numpy(np.arange(lengths.max(initial=0)) < lengths[:, None]).to(scores.device)  # (B, N)
+        return scores.new_full(is_ending.shape, _NO_CHOICE).masked_scatter(is_ending, scores)
+
+
+build_text_classifier = TextModel  # the names of the architectures
+build_multiple_choice = ChoiceModel
 
 
 def softmax(scores: NDArray[np.floating]) -> NDArray[np.float64]:

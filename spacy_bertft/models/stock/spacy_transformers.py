@@ -29,7 +29,7 @@ from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.encoder.settings import EncoderSettings
 from spacy_bertft.models.encoder.shared import Backprop, SharedStates
-from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output, join_docs
+from spacy_bertft.models.encoder.states import CHOICES, EncodedDocs, EncodedGradient, Output, join_docs
 from spacy_bertft.models.stock.model import GetSpans, SpanGrid, encode_grid, plan_grid
 from spacy_bertft.tokens import PieceTokenizer, TokenBatch
 from spacy_bertft.tokens.alignment import find_overlaps, group_tokens
@@ -83,9 +83,10 @@ class StockListener(SharedEncoder, TransformerListener):  # type: ignore[misc]
         """Return the states of a batch, and where to send their gradient."""
         if self.states is not None or self.is_lost:
             return super().listen(docs, is_train)
-        if "contexts" in self.outputs:
+        if {"contexts", *CHOICES} & {*self.outputs}:
             raise UnsupportedError(
-                f"{self.component_name} cannot answer questions over a stock transformer. Expected a bert_encoder."
+                f"{self.component_name} cannot answer questions or choose endings over a stock transformer. Expected a "
+                "bert_encoder."
             )
         if not is_train or self._batch_id is None:
             self._check_transformed(docs)
