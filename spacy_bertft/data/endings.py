@@ -20,7 +20,7 @@ def make_choice(nlp: Language, prompt: str, endings: Sequence[str]) -> Doc:
     Args:
         nlp: Its tokenizer is used.
         prompt: The prompt.
-        endings: What may follow it, two or more.
+        endings: Its possible endings, two or more.
 
     Raises:
         DataError: A text holds U+001F, or nothing but whitespace; or there are fewer than two endings.
