@@ -135,7 +135,9 @@ def _has_spans(sample: Sample) -> bool:
 FORMATS: tuple[Format, ...] = (
     Format("squad", ("qa",), QUESTIONS, lambda sample: '"paragraphs"' in sample.text and '"qas"' in sample.text),
     Format("spans-jsonl", ("spans",), SPANS, _has_spans),
-    Format("jsonl", ("cats", "numbers", "choices"), TEXTS, lambda sample: bool(sample.record) and "text" in sample.record),
+    Format(
+        "jsonl", ("cats", "numbers", "choices"), TEXTS, lambda sample: bool(sample.record) and "text" in sample.record
+    ),
     Format("csv", ("cats", "numbers", "choices"), TEXTS, lambda sample: sample.has_cells("csv")),
     Format("tsv", ("cats", "numbers", "choices"), TEXTS, lambda sample: sample.has_cells("tsv")),
     Format("columns", ("ents", "tags", "spans"), COLUMNS, lambda sample: sample.has_columns("ents")),
