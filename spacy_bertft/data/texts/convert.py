@@ -37,7 +37,7 @@ def make_text_doc(nlp: Language, text: LabelledText, labels: Iterable[str]) -> D
     if len(exact) > nlp.max_length:
         problem = f"the text has {len(exact):,} characters"
         raise row.error(problem, f"spaCy takes {nlp.max_length:,}; cut it into several.")
-    doc = nlp.make_doc(exact) if row.second is row.endings is None else _make_parts(nlp, row)
+    doc = nlp.make_doc(exact) if len(row.parts) == 1 and row.endings is None else _make_parts(nlp, row)
     if doc.text != exact:
         raise row.error(f"the tokenizer of {nlp.lang!r} changes the text", "Pass --lang with another language.")
     doc.cats = {label: text.cats.get(label, 0.0) for label in labels if text.is_complete or label in text.cats}
