@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -177,7 +178,7 @@ def detect_format(path: Path, options: Mapping[str, Any]) -> Format:
             )
     else:
         sample = Sample(path, options)
-        matching = [each for each in found if each.matches(sample)]
+        matching = list(islice((each for each in found if each.matches(sample)), 1))
         if not matching and kind is None:
             names = ", ".join(each.name or "" for each in FORMATS)
             looks = shorten(sample.describe())

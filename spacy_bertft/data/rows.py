@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
-from spacy_bertft.data.files import FileFormat, open_path
+from spacy_bertft.data.files import FileFormat, find_format, open_path
 from spacy_bertft.errors import ColumnFormatError, format_count
 
 # A longer line is not text: the file is binary, or lacks its line ends. Reading it would take memory without end.
 MAX_LINE_BYTES = 64 * 1024 * 1024
+_BLOCK_BYTES = 1 << 20  # read at once where every line is plain
 # A row of more characters does not continue on another line: its cells may end at any time, but it never does.
 MAX_ROW_CHARS = 16 * 1024 * 1024
 
@@ -145,19 +146,36 @@ def read_lines(path: Path, tally: Tally | None = None) -> Iterator[tuple[int, st
         DataError: There is no such file.
         ColumnFormatError: A line cannot be read.
     """
-    tally = Tally() if tally is None else tally
+    tally, number = Tally() if tally is None else tally, 0
     with open_path(path) as file:
-        for row, text in _read_lines(file, path, tally):
+        while lines := _read_block(file) if find_format(path)[1] is None else []:
+            tally.n_lines += len(lines)
+            yield from enumerate(lines, start=number + 1)
+            number += len(lines)
+        for row, text in _read_lines(file, path, tally, number):
             if row.error is not None:
                 raise row.error
             yield row.line, _remove_marks(text.rstrip("\r\n"), tally, before_blanks=False)
 
 
-def _read_lines(file: IO[bytes], path: Path | str, tally: Tally) -> Iterator[tuple[Row, str]]:
-    """Read lines with their ends, next to rows without content; the text of a bad line is an approximation."""
-    number = 0
+def _read_block(file: IO[bytes]) -> list[str]:
+    """Read many lines at once; none, and not a byte, where one of them may be bad or has to be changed."""
+    start, n_bytes = file.tell(), min(_BLOCK_BYTES, MAX_LINE_BYTES // 2)
+    block = file.read(n_bytes) + file.readline(n_bytes)
     try:
-        for number, raw in enumerate(_split_lines(file), start=1):
+        text = block.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        text = ""
+    if text.endswith("\n") and "\r" not in text and "\0" not in text and _BOM not in text:
+        return text[:-1].split("\n")
+    file.seek(start)
+    return []
+
+
+def _read_lines(file: IO[bytes], path: Path | str, tally: Tally, number: int = 0) -> Iterator[tuple[Row, str]]:
+    """Read lines with their ends, next to rows without content; the text of a bad line is an approximation."""
+    try:
+        for number, raw in enumerate(_split_lines(file), start=number + 1):
             tally.n_lines += 1
             if raw is None:
                 problem = f"the line is longer than {MAX_LINE_BYTES:,} bytes"

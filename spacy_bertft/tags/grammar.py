@@ -241,13 +241,14 @@ def split_tags(tags: Sequence[str], scheme: TagScheme) -> list[TagParts]:
     rules = RULES[scheme]
     if scheme == "bare":
         return [OUTSIDE if tag == "O" else TagParts(rules.inside, tag) for tag in tags]
-    sequence = [split_tag(tag, index) for index, tag in enumerate(tags)]
-    for index, parts in enumerate(sequence):
-        if parts.prefix not in rules.prefixes:
-            expected = ", ".join(prefix if prefix == "O" else f"{prefix}-{parts.label}" for prefix in rules.prefixes)
+    parts_by_tag = {tag: split_tag(tag, tags.index(tag)) for tag in dict.fromkeys(tags)}
+    prefixes = rules.prefixes
+    for tag, parts in parts_by_tag.items():
+        if parts.prefix not in prefixes:
+            expected = ", ".join(prefix if prefix == "O" else f"{prefix}-{parts.label}" for prefix in prefixes)
             problem = f"has a prefix that the scheme {scheme} does not know"
-            raise TagError(index, tags[index], problem, f"one of {expected}")
-    return sequence
+            raise TagError(tags.index(tag), tag, problem, f"one of {expected}")
+    return [parts_by_tag[tag] for tag in tags]
 
 
 def normalize_tags(tags: Sequence[str]) -> tuple[str, ...]:

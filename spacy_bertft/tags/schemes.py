@@ -34,11 +34,15 @@ def read_spans(tags: Sequence[str], scheme: Scheme = "bio") -> list[TagSpan]:
         >>> read_spans(["O", "B-PER", "I-PER", "B-LOC"])
         [TagSpan(token_start=1, token_end=3, label='PER'), TagSpan(token_start=3, token_end=4, label='LOC')]
     """
+    if tags.count("O") == len(tags):
+        return []
     sequence, rules = split_tags(tags, scheme), RULES[scheme]
-    for index, (left, right) in enumerate(zip([OUTSIDE, *sequence], sequence, strict=False)):
-        if expected := rules.find_expected(left, right):
-            problem = f"follows {tags[index - 1]!r}" if index else "opens the sentence"
-            raise TagError(index, tags[index], problem, expected)
+    pairs = list(zip([OUTSIDE, *sequence], sequence, strict=False))
+    invalid = {pair for pair in set(pairs) if rules.find_expected(*pair)}
+    if invalid:
+        index = next(index for index, pair in enumerate(pairs) if pair in invalid)
+        problem = f"follows {tags[index - 1]!r}" if index else "opens the sentence"
+        raise TagError(index, tags[index], problem, rules.find_expected(*pairs[index]) or "")
     if sequence and (expected := rules.find_expected(sequence[-1], None)):
         raise TagError(len(tags) - 1, tags[-1], "leaves its span unfinished at the end of the sentence", expected)
     return _read_leniently(sequence)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, groupby, islice
 from pathlib import Path
+from typing import Any
 
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
@@ -60,9 +61,10 @@ def make_gold_doc(
     """
     words = [word for sentence in sentences for word in sentence.words]
     tags = [tag for sentence in sentences for tag in sentence.tags]
-    starts: list[bool | int | None] = [token == 0 for sentence in sentences for token in range(len(sentence.words))]
-    spaces = [True] * len(words)
-    doc = Doc(vocab, words=words, spaces=spaces, tags=tags or None, sent_starts=starts if mark_sentences else None)
+    starts: list[bool | int | None] | None = None
+    if mark_sentences:
+        starts = [token == 0 for sentence in sentences for token in range(len(sentence.words))]
+    doc = Doc(vocab, words=words, spaces=[True] * len(words), tags=tags or None, sent_starts=starts)
     if spans_key is not None:
         doc.spans[spans_key] = _make_spans(doc, sentences)
     elif not tags:
@@ -173,7 +175,8 @@ def convert(
     plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
     options = ColumnOptions(scheme, tag_column, orphans, kind, word_column)
     spans_key = choose_spans_key(kind, spans_key)
-    vocab = make_blank(lang).vocab
+    vocab: Any = make_blank(lang).vocab
+    vocab.lex_attr_getters = {}  # what is known of words is not written, and takes longer than all else
     reader, tally = GoldReader(plan.sources, options), ColumnTally()
     reports = write_corpus(
         plan,

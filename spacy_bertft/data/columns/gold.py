@@ -14,6 +14,7 @@ from spacy_bertft.errors import ColumnFormatError, DataError, TagError, format_c
 from spacy_bertft.tags.grammar import Scheme, parse_scheme
 from spacy_bertft.tags.schemes import TagSpan, guess_scheme, read_spans, repair_tags
 
+_SAMPLE_TAGS = 10_000
 _TOKEN_NUMBER = re.compile(r"[0-9]+")
 
 
@@ -61,7 +62,17 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
     tally = ColumnTally() if tally is None else tally
     sentence: ColumnSentence | None = None
     is_doc_start = True
+    # What most lines are is taken without a closer look: exactly the columns, and no blanks around them.
+    separator, odd = ("\t", " ") if layout.is_tabbed else (" ", "\t")
+    n_columns, word_column, tag_column, header = layout.n_columns, layout.word_column, layout.tag_column, layout.header
     for number, line in read_lines(path, tally):
+        if sentence and layout.number_column is None and odd not in line and "-DOCSTART-" not in line:
+            cells = line.split(separator)
+            if len(cells) == n_columns and all(cells) and tuple(cells) != header:
+                sentence.lines.append(number)
+                sentence.words.append(cells[word_column])
+                sentence.tags.append(cells[tag_column])
+                continue
         starts_doc = layout.is_document_start(line)
         if starts_doc or not line.strip(BLANKS):
             if sentence:
@@ -175,16 +186,21 @@ class GoldReader:
             for sentence in read_columns(path, layout, tally):
                 document += sentence.is_doc_start
                 gold = self._read_gold(sentence, document, path, tally)
+                if not further:
+                    yield gold
+                    continue
                 inner = [_take_same(layer, sentence, path) for layer in further]
                 layers = [gold, *(self._read_gold(each, document, path, tally) for each in inner)]
                 # A span that is in two layers is one.
                 spans = dict.fromkeys(span for each in layers for span in each.spans)
-                yield replace(gold, spans=list(spans)) if inner else gold
+                yield replace(gold, spans=list(spans))
 
     def _find_scheme(self) -> Scheme:
         if self.options.scheme is not None:
             return parse_scheme(self.options.scheme)
-        return "bio" if self.options.kind == "tags" else guess_scheme(_read_tags(self._layouts))
+        if self.options.kind == "tags":
+            return "bio"
+        return guess_scheme(_take_evidence(_read_tags(self._layouts)))
 
     def _read_gold(self, sentence: ColumnSentence, document: int, path: Path, tally: ColumnTally) -> GoldSentence:
         words, tags = sentence.words, sentence.tags
@@ -223,6 +239,16 @@ def _read_tags(layouts: Iterable[tuple[Path, Sequence[ColumnLayout]]]) -> Iterat
         for layout in layers:
             for sentence in read_columns(path, layout):
                 yield sentence.tags
+
+
+def _take_evidence(sequences: Iterable[list[str]]) -> Iterator[list[str]]:
+    """Take sequences of tags until there are ten thousand tags of entities, which tell the scheme of any corpus."""
+    n_tags = 0
+    for tags in sequences:
+        yield tags
+        n_tags += len(tags) - tags.count("O")
+        if n_tags >= _SAMPLE_TAGS:
+            return
 
 
 def _take_same(layer: Iterator[ColumnSentence], outer: ColumnSentence, path: Path) -> ColumnSentence:
