@@ -172,10 +172,11 @@ def _read_block(file: IO[bytes]) -> list[str]:
     return []
 
 
-def _read_lines(file: IO[bytes], path: Path | str, tally: Tally, number: int = 0) -> Iterator[tuple[Row, str]]:
+def _read_lines(file: IO[bytes], path: Path | str, tally: Tally, n_read: int = 0) -> Iterator[tuple[Row, str]]:
     """Read lines with their ends, next to rows without content; the text of a bad line is an approximation."""
+    number = n_read
     try:
-        for number, raw in enumerate(_split_lines(file), start=number + 1):
+        for number, raw in enumerate(_split_lines(file), start=n_read + 1):
             tally.n_lines += 1
             if raw is None:
                 problem = f"the line is longer than {MAX_LINE_BYTES:,} bytes"
