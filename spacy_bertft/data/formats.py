@@ -18,7 +18,15 @@ from typing import Any, NamedTuple
 
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.columns.detection import detect_layout
-from spacy_bertft.data.columns.layout import CONLLU, ColumnOptions
+from spacy_bertft.data.columns.layout import (
+    CONLLU,
+    TAG_NAMES,
+    WORD_NAMES,
+    ColumnOptions,
+    find_column,
+    is_header,
+)
+from spacy_bertft.data.columns.tables import find_sentence_column
 from spacy_bertft.data.files import find_format, open_path
 from spacy_bertft.data.rows import DELIMITERS
 from spacy_bertft.errors import DataError, SettingError, shorten
@@ -80,6 +88,10 @@ class Sample:
     def _find_delimiter(self) -> str:
         return "tsv" if "\t" in self.text.partition("\n")[0] else "csv"
 
+    def has_sentences(self) -> bool:
+        """Return whether this is a table of words, tags and the sentences that they are in."""
+        return is_header(self.header) and find_sentence_column(self.header) is not None
+
     def has_columns(self, kind: str) -> bool:
         """Return whether this is a column file of a kind."""
         try:
@@ -87,6 +99,20 @@ class Sample:
         except (DataError, SettingError):
             return False
         return True
+
+    def has_lists(self) -> bool:
+        """Return whether this is JSON with a list of words and one of tags."""
+        lists = [name for name, value in self.record.items() if isinstance(value, list)]
+        words, tags = self.options.get("word_column"), self.options.get("tag_column")
+        return all(
+            find_column(lists, [str(name), *names]) is not None
+            for name, names in ((words, WORD_NAMES), (tags, (*TAG_NAMES["ents"], *TAG_NAMES["tags"])))
+        )
+
+    def is_inline(self) -> bool:
+        """Return whether tags follow their words, as in `word|TAG`."""
+        tokens = self.text.split()[:-1] or self.text.split()
+        return bool(tokens) and min(token.rstrip("|").count("|") for token in tokens[:1000]) > 0
 
     def describe(self) -> str:
         """Describe what a file of no known format looks like."""
@@ -98,6 +124,9 @@ class Sample:
             return "XML or HTML"
         if self.record:
             return f"JSON objects with the fields {', '.join(self.record)}"
+        n_columns = {len(line.split()) for line in self.text.splitlines()[:-1] if line.strip()}
+        if len(n_columns) == 1 and 1 not in n_columns:
+            return "columns without tags such as O and B-PER (--as tags reads any others, --scheme bare labels)"
         if len(self.header) > 1:
             return f"rows with the cells {', '.join(self.header)}"
         return f"text without columns, which begins with {self.text.splitlines()[0][:40]!r}"
@@ -134,13 +163,22 @@ def _has_spans(sample: Sample) -> bool:
 
 
 FORMATS: tuple[Format, ...] = (
+    Format("lists", ("ents", "tags", "spans"), COLUMNS, Sample.has_lists),
     Format("squad", ("qa",), QUESTIONS, lambda sample: '"paragraphs"' in sample.text and '"qas"' in sample.text),
     Format("spans-jsonl", ("spans",), SPANS, _has_spans),
     Format(
         "jsonl", ("cats", "numbers", "choices"), TEXTS, lambda sample: bool(sample.record) and "text" in sample.record
     ),
+    Format("cells", ("ents", "tags", "spans"), COLUMNS, Sample.has_sentences),
+    Format(
+        "pair",
+        ("ents", "tags"),
+        COLUMNS,
+        lambda sample: sample.path.suffix == ".in" and sample.path.with_suffix(".out").is_file(),
+    ),
     Format("csv", ("cats", "numbers", "choices"), TEXTS, lambda sample: sample.has_cells("csv")),
     Format("tsv", ("cats", "numbers", "choices"), TEXTS, lambda sample: sample.has_cells("tsv")),
+    Format("inline", ("ents", "tags", "spans"), COLUMNS, Sample.is_inline),
     Format("columns", ("ents", "tags", "spans"), COLUMNS, lambda sample: sample.has_columns("ents")),
     Format("conllu", ("tags",), COLUMNS, lambda sample: sample.has_columns("tags") and _is_conllu(sample)),
 )

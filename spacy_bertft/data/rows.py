@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
 from spacy_bertft.data.files import FileFormat, find_format, open_path
-from spacy_bertft.errors import ColumnFormatError, format_count
+from spacy_bertft.errors import ColumnFormatError, DataError, format_count
 
 # A longer line is not text: the file is binary, or lacks its line ends. Reading it would take memory without end.
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -156,6 +156,25 @@ def read_lines(path: Path, tally: Tally | None = None) -> Iterator[tuple[int, st
             if row.error is not None:
                 raise row.error
             yield row.line, _remove_marks(text.rstrip("\r\n"), tally, before_blanks=False)
+
+
+def read_label_names(path: Path) -> tuple[str, ...]:
+    """Read the names of labels, one per line, the first one for the number 0.
+
+    Raises:
+        DataError: The file does not exist or names nothing.
+        ColumnFormatError: A line is empty, though others follow, or repeats a name.
+    """
+    lines = [line.strip() for _, line in read_lines(path)]
+    while lines and not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise DataError(f"{path}: the file names no label. Expected one name per line.")
+    for number, name in enumerate(lines, start=1):
+        if not name or name in lines[: number - 1]:
+            problem = f"the name {name!r} occurs twice" if name else "the line is empty"
+            raise ColumnFormatError(path, number, problem, "Expected one name per line, each once.")
+    return tuple(lines)
 
 
 def _read_block(file: IO[bytes]) -> list[str]:

@@ -251,6 +251,17 @@ def split_tags(tags: Sequence[str], scheme: TagScheme) -> list[TagParts]:
     return [parts_by_tag[tag] for tag in tags]
 
 
+def are_bare(tags: Collection[str]) -> bool:
+    """Return whether tags next to `O` are labels: none of them begins as if it had a prefix, of whatever scheme.
+
+    Example:
+        >>> are_bare(["O", "person-artist", "LOC"]), are_bare(["O", "X-LOC"]), are_bare(["O"])
+        (True, False, False)
+    """
+    others = {*tags} - {"O"}
+    return bool(others) and not any(re.match("[A-Z]-", tag) for tag in others)
+
+
 def normalize_tags(tags: Sequence[str]) -> tuple[str, ...]:
     """Spell tags such as `B_PER`, `b-PER` and `o` as `B-PER` and `O`, if that is clearly what they are.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from spacy_bertft.errors import TagError
-from spacy_bertft.tags.grammar import OUTSIDE, RULES, Scheme, TagParts, TagScheme, split_tag, split_tags
+from spacy_bertft.tags.grammar import OUTSIDE, RULES, TagParts, TagScheme, are_bare, split_tag, split_tags
 
 
 class TagSpan(NamedTuple):
@@ -17,7 +17,7 @@ class TagSpan(NamedTuple):
     label: str
 
 
-def read_spans(tags: Sequence[str], scheme: Scheme = "bio") -> list[TagSpan]:
+def read_spans(tags: Sequence[str], scheme: TagScheme = "bio") -> list[TagSpan]:
     """Read the spans of a valid tag sequence.
 
     Args:
@@ -72,7 +72,7 @@ def write_tags(spans: Iterable[TagSpan], n_tokens: int, scheme: TagScheme = "bio
     return tags
 
 
-def repair_tags(tags: Sequence[str], scheme: Scheme = "bio") -> tuple[list[str], int]:
+def repair_tags(tags: Sequence[str], scheme: TagScheme = "bio") -> tuple[list[str], int]:
     """Read an invalid sequence as conlleval does, and write a valid one.
 
     An orphan `I-X` starts a span, a change of label starts a span, a span that is never finished ends where the
@@ -99,12 +99,12 @@ def repair_tags(tags: Sequence[str], scheme: Scheme = "bio") -> tuple[list[str],
     return repaired, n_changed
 
 
-def guess_scheme(sequences: Iterable[Sequence[str]]) -> Scheme:
+def guess_scheme(sequences: Iterable[Sequence[str]]) -> TagScheme:
     """Guess the scheme of a corpus from its prefixes and their neighbors.
 
     `L-` or `U-` speak for BILUO, `E-` or `S-` for BIOES. It is IOB1 if spans start with `I-` and `B-` comes only after
-    its own label; a BIO corpus with a few orphans is therefore still BIO. What is no tag is passed over: reading the
-    corpus will name it.
+    its own label; a BIO corpus with a few orphans is therefore still BIO. Where no tag has a prefix, tags are labels.
+    Otherwise what is no tag is passed over: reading the corpus will name it.
 
     Example:
         >>> guess_scheme([["I-PER", "O"], ["I-LOC", "B-LOC"]])
@@ -112,8 +112,10 @@ def guess_scheme(sequences: Iterable[Sequence[str]]) -> Scheme:
     """
     prefixes: set[str] = set()
     starting: set[str] = set()  # prefixes of tags after another label
+    found: set[str] = set()
     for tags in sequences:
         previous = OUTSIDE
+        found.update(tags)
         for tag in tags:
             try:
                 current = split_tag(tag)
@@ -123,6 +125,8 @@ def guess_scheme(sequences: Iterable[Sequence[str]]) -> Scheme:
             if current.label != previous.label:
                 starting.add(current.prefix)
             previous = current
+    if are_bare(found):
+        return "bare"
     if prefixes & set("LU"):
         return "biluo"
     if prefixes & set("ES"):

@@ -35,7 +35,7 @@ CHOICES = {
     ("annotate", "--format"): "jsonl parquet docbin",
     ("convert", "--as"): "ents tags spans cats numbers choices qa",
     ("convert", "--orphans"): "error repair",
-    ("convert", "--scheme"): SCHEMES,
+    ("convert", "--scheme"): f"{SCHEMES} bare",
     ("explain", "--method"): "attention rollout gradients",
     ("import-hf", "--factory"): "bert_ner bert_tagger bert_textcat bert_textcat_multilabel bert_regressor bert_qa "
     "bert_multiple_choice",
@@ -85,7 +85,9 @@ def test_help_is_plain(command):
 def test_options_of_one_kind_of_files_have_a_panel_of_their_own():
     shown = CliRunner().invoke(app, ["convert", "--help"], env={"COLUMNS": "200"}).output
     general, columns, texts = (shown.index(text) for text in ("─ Options ─", "─ Column files (", "─ Labelled texts ("))
-    assert general < shown.index("--as ") < columns < shown.index("--orphans") < texts < shown.index("--label-names")
+    assert (
+        general < shown.index("--as ") < columns < shown.index("--orphans") < texts < shown.index("--label-separator")
+    )
 
 
 @pytest.mark.parametrize(

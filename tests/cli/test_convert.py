@@ -253,7 +253,7 @@ def test_a_format_that_is_not_of_a_kind(source: Path, tmp_path: Path) -> None:
     command = ["convert", str(source), str(tmp_path / "a.spacy"), "--format", "squad", "--as", "cats"]
     assert "Expected one of jsonl, csv, tsv with --as cats." in CliRunner().invoke(app, command).stderr
     command = ["convert", str(source), str(tmp_path / "a.spacy"), "--format", "other"]
-    assert CliRunner().invoke(app, command).stderr.startswith("Error: file_format = 'other'. Expected one of squad,")
+    assert CliRunner().invoke(app, command).stderr.startswith("Error: file_format = 'other'. Expected one of lists,")
 
 
 def test_labelled_texts_are_quiet_in_a_pipe(tmp_path: Path) -> None:

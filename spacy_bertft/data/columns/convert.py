@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
@@ -23,8 +23,9 @@ from spacy_bertft.data.conversion import (
     plan_outputs,
     write_corpus,
 )
+from spacy_bertft.data.rows import read_label_names
 from spacy_bertft.errors import SettingError
-from spacy_bertft.tags.grammar import Scheme, SchemeName
+from spacy_bertft.tags.grammar import SchemeName, TagScheme
 
 
 def make_gold_docs(
@@ -97,7 +98,7 @@ class ColumnReport(ConversionReport):
         spans_key: The group in `doc.spans` that was written; None for entities and tags.
     """
 
-    scheme: Scheme | None
+    scheme: TagScheme | None
     n_tags_repaired: int = 0
     columns: str = ""
     n_tags_missing: int = 0
@@ -123,7 +124,7 @@ def convert(
     input_paths: Path | str | Iterable[Path | str],
     output_path: Path | str,
     *,
-    scheme: SchemeName | None = None,
+    scheme: SchemeName | Literal["bare"] | None = None,
     tag_column: str | int | None = None,
     word_column: str | int | None = None,
     lang: str = "en",
@@ -136,6 +137,8 @@ def convert(
     orphans: Orphans = "error",
     kind: ColumnKind = "ents",
     spans_key: str | None = None,
+    file_format: str | None = None,
+    label_names: Path | str | None = None,
     dry_run: bool = False,
 ) -> ColumnReport:
     """Convert files with labels to spaCy's binary format.
@@ -147,7 +150,8 @@ def convert(
     Args:
         input_paths: Files to read as one corpus.
         output_path: The .spacy file to write.
-        scheme: How tags spell entities: bio, iob1, biluo or bioes; by default guessed from the files.
+        scheme: How tags spell entities: bio, iob1, biluo or bioes, or bare for labels without a prefix, of which those
+            of adjacent words are one entity; by default guessed from the files.
         tag_column: The column of the tags: its number, from 1, its name in a header line, in `# global.columns` or
             in CoNLL-U (such as XPOS instead of UPOS), first or last; by default found in each file. Of spans, several
             columns separated by commas, such as 3,4; by default all that have entity tags.
@@ -165,6 +169,10 @@ def convert(
             columns) from column files. On the command line also cats (categories), numbers or choices (of endings) from
             labelled texts, and qa; by default what the format of the first file has.
         spans_key: The group in doc.spans that spans are written to; by default sc.
+        file_format: How words and tags are stored, if not in columns: inline (word|POS|TAG, a sentence per line), pair
+            (words in NAME.in, tags in NAME.out), cells (CSV or TSV with a column of sentences) or lists (JSON with a
+            list of words and one of tags).
+        label_names: A file of names, one per line, for tags that are numbers; the first line names 0.
         dry_run: Write nothing; show what the input is read as, and its first document.
 
     Raises:
@@ -173,11 +181,13 @@ def convert(
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
     plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
-    options = ColumnOptions(scheme, tag_column, orphans, kind, word_column)
+    names = () if label_names is None else read_label_names(Path(label_names))
+    options = ColumnOptions(scheme, tag_column, orphans, kind, word_column, file_format, names)
     spans_key = choose_spans_key(kind, spans_key)
     vocab: Any = make_blank(lang).vocab
     vocab.lex_attr_getters = {}  # what is known of words is not written, and takes longer than all else
-    reader, tally = GoldReader(plan.sources, options), ColumnTally()
+    sources = [path for path in plan.sources if not (file_format == "pair" and path.suffix == ".out")]
+    reader, tally = GoldReader(sources, options), ColumnTally()
     reports = write_corpus(
         plan,
         Stream(reader.read, tally, ColumnTally),

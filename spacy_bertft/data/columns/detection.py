@@ -27,8 +27,10 @@ from spacy_bertft.data.columns.layout import (
     read_declared_names,
     split_line,
 )
-from spacy_bertft.data.rows import read_lines
+from spacy_bertft.data.columns.tables import TABLES, open_table
+from spacy_bertft.data.rows import Tally, read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, format_count
+from spacy_bertft.tags.grammar import are_bare
 
 _SAMPLE_SIZE = 10_000  # tokens
 _ADVICE_ON_TEXTS = "labelled texts in CSV, TSV or JSONL are converted with --as cats"
@@ -65,13 +67,15 @@ def detect_layout(path: Path, options: ColumnOptions) -> ColumnLayout:
         SettingError: Words and tags are to be in the same column.
     """
     declared: list[str] = []
-    rows = list(islice(_read_rows(path, declared), _SAMPLE_SIZE))
+    is_table = options.file_format in TABLES
+    read = _read_table(path, options, declared) if is_table else _read_rows(path, declared)
+    rows = list(islice(read, _SAMPLE_SIZE))
     if not rows:
         raise DataError(f"{path}: the file holds no token. Expected lines of words and tags.")
     # A file of nothing but lines with `# ` holds the word `#`.
-    rows = _drop_comments(rows) or rows
+    rows = rows if is_table else _drop_comments(rows) or rows
     is_tabbed = 2 * sum("\t" in row.line for row in rows) >= len(rows)
-    for row in rows:
+    for row in () if is_table else rows:
         row.columns = split_line(row.line, is_tabbed=is_tabbed)
     return _Finder(path, rows, tuple(declared), options).find_layout(is_tabbed=is_tabbed)
 
@@ -86,6 +90,14 @@ def _read_rows(path: Path, declared: list[str]) -> Iterator[_SampleRow]:
             if line.startswith("#") and not declared:
                 declared.extend(read_declared_names(line))
             yield _SampleRow(number, line, sentence)
+
+
+def _read_table(path: Path, options: ColumnOptions, declared: list[str]) -> Iterator[_SampleRow]:
+    names, sentences = open_table(path, options, Tally())
+    declared.extend(names)
+    for sentence, rows in enumerate(sentences):
+        for number, cells in rows:
+            yield _SampleRow(number, "", sentence, cells)
 
 
 def _drop_comments(rows: Sequence[_SampleRow]) -> list[_SampleRow]:
@@ -157,7 +169,8 @@ class _Finder:
             kind=self.options.kind,
             names=self.names,
             header=self.header,
-            known_tags=frozenset(tags) if self.options.kind == "tags" else frozenset(),
+            known_tags=frozenset(tags) if self.options.kind == "tags" or self._is_bare(tags) else frozenset(),
+            table=self.options if self.options.file_format in TABLES else None,
             other_tag_columns=tuple(column for column in others if column != word_column),
         )
         self._check_tags(layout, tags)
@@ -221,6 +234,7 @@ class _Finder:
             return (first if n_first < n_last else last), []
         counts = {column: sum(is_tag(cell, "ents") for cell in self._get_cells(column)) for column in usable}
         candidates = [column for column in usable if 2 * counts[column] >= len(self.rows)]
+        candidates = candidates or [column for column in usable if self._is_bare(self._get_cells(column))]
         if named is not None and named in candidates:
             found = named
         elif counts[first] > counts[last] and candidates in ([], [first]):
@@ -230,6 +244,11 @@ class _Finder:
         else:
             found = last
         return found, [column for column in candidates if column != found]
+
+    def _is_bare(self, tags: Sequence[str]) -> bool:
+        """Return whether tags are labels without a prefix: asked for, or because most words have none but `O`."""
+        counts = Counter(tags)
+        return self.options.scheme == "bare" or (counts["O"] == max(counts.values()) and are_bare(counts))
 
     def _find_outer(self, candidates: Sequence[int]) -> int:
         """Find the first column with labels of the last one: nested entities follow outer ones, but not chunks."""
@@ -279,7 +298,7 @@ class _Finder:
         if set(tags) == {"_"} and layout.kind == "tags":
             expected = "Expected tags; pass --tag-column with the column that has them."
             raise self._error(self.rows[0], f"column {column} holds '_' only", expected)
-        if 2 * len(wrong) > len(tags):
+        if 2 * len(wrong) > len(tags) and not self._is_bare(tags):
             expected = (
                 f"Expected O or a tag such as B-PER in column {column}; pass --tag-column with another one, "
                 f"or --as tags for a file of plain tags; {_ADVICE_ON_TEXTS}."

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from spacy_bertft.data.columns.detection import detect_layout
 from spacy_bertft.data.columns.layout import BLANKS, ColumnLayout, ColumnOptions, is_no_token
+from spacy_bertft.data.columns.tables import open_table
 from spacy_bertft.data.rows import Tally, read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError, TagError, format_count
-from spacy_bertft.tags.grammar import Scheme, parse_scheme
+from spacy_bertft.tags.grammar import TagScheme, parse_tag_scheme
 from spacy_bertft.tags.schemes import TagSpan, guess_scheme, read_spans, repair_tags
 
 _SAMPLE_TAGS = 10_000
@@ -62,6 +63,16 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
     tally = ColumnTally() if tally is None else tally
     sentence: ColumnSentence | None = None
     is_doc_start = True
+    if layout.table:
+        for rows in open_table(path, layout.table, tally).sentences:
+            if not rows:
+                tally.left_out["empty sentences"] += 1
+                continue
+            taken = [_take_token(cells, " ".join(cells), path, number, layout) for number, cells in rows]
+            words, tags, _ = map(list, zip(*taken, strict=True))
+            yield ColumnSentence(is_doc_start, [number for number, _ in rows], words, tags)
+            is_doc_start = False
+        return
     # What most lines are is taken without a closer look: exactly the columns, and no blanks around them.
     separator, odd = ("\t", " ") if layout.is_tabbed else (" ", "\t")
     n_columns, word_column, tag_column, header = layout.n_columns, layout.word_column, layout.tag_column, layout.header
@@ -164,7 +175,7 @@ class GoldReader:
             raise DataError("No input file was given. Expected at least one column file.")
         self.options = options
         self._layouts = [(path, _detect_layers(path, options)) for path in paths]
-        self.scheme: Scheme = self._find_scheme()
+        self.scheme: TagScheme = self._find_scheme()
 
     def describe_columns(self) -> str:
         """Say in which columns words and tags are; of each file, where they differ."""
@@ -195,9 +206,9 @@ class GoldReader:
                 spans = dict.fromkeys(span for each in layers for span in each.spans)
                 yield replace(gold, spans=list(spans))
 
-    def _find_scheme(self) -> Scheme:
+    def _find_scheme(self) -> TagScheme:
         if self.options.scheme is not None:
-            return parse_scheme(self.options.scheme)
+            return parse_tag_scheme(self.options.scheme)
         if self.options.kind == "tags":
             return "bio"
         return guess_scheme(_take_evidence(_read_tags(self._layouts)))

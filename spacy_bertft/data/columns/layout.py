@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.tags.grammar import parse_scheme
+from spacy_bertft.tags.grammar import parse_tag_scheme
 
 Orphans = Literal["error", "repair"]
 ColumnKind = Literal["ents", "tags", "spans"]
@@ -40,6 +40,8 @@ class ColumnOptions:
         orphans: `error` refuses a file with an invalid tag sequence, `repair` reads it as conlleval does.
         kind: `ents` reads spans of tokens, `tags` takes the column as it is, one tag per token. `spans` reads spans of
             several columns, so that they may overlap.
+        file_format: How words and tags are stored, one of `TABLES`; anything else is a column file.
+        label_names: The names of tags that are numbers, the first for 0.
 
     Raises:
         SettingError: A value is not among the choices.
@@ -50,10 +52,12 @@ class ColumnOptions:
     orphans: str = "error"
     kind: str = "ents"
     word_column: str | int | None = None
+    file_format: str | None = None
+    label_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.scheme is not None:
-            parse_scheme(self.scheme)
+            parse_tag_scheme(self.scheme)
         for name, choices in _CHOICES.items():
             parse_choice(name, getattr(self, name), choices)
 
@@ -117,8 +121,9 @@ class ColumnLayout:
         kind: What counts as a tag.
         names: The names of the columns, where the file has them.
         header: The cells of the line that names the columns; empty where there is none.
-        known_tags: Plain tags that the file has; empty where they are not known.
+        known_tags: Tags without a prefix that the file has; empty where they are not known.
         other_tag_columns: Columns that hold entity tags too; of spans, those of the inner layers.
+        table: How the file is opened, if it is no column file.
     """
 
     is_tabbed: bool
@@ -131,6 +136,7 @@ class ColumnLayout:
     header: tuple[str, ...] = ()
     known_tags: frozenset[str] = frozenset()
     other_tag_columns: tuple[int, ...] = ()
+    table: ColumnOptions | None = None
 
     def split(self, line: str) -> list[str]:
         """Split a line into its columns, without the blanks around each. Tabs after the last column are no column."""
@@ -173,7 +179,7 @@ class ColumnLayout:
         return f"column {column + 1}" + (f" ({self.names[column]})" if self.names else "")
 
     def _is_known_tag(self, tag: str) -> bool:
-        if self.kind != "tags" or not self.known_tags:
+        if not self.known_tags:
             return is_tag(tag, self.kind)
         # Treebanks tag this word with itself.
         return tag in self.known_tags or tag == "#"

@@ -14,8 +14,9 @@ from spacy_bertft.data.choices import read_number
 from spacy_bertft.data.conversion import ConversionReport, Stream, make_blank, plan_outputs, write_corpus
 from spacy_bertft.data.endings import make_choice
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
+from spacy_bertft.data.rows import read_label_names
 from spacy_bertft.data.texts.labels import LabelledText, TextReader, list_present
-from spacy_bertft.data.texts.rows import LabelledRow, TextOptions, TextTally, read_label_names
+from spacy_bertft.data.texts.rows import LabelledRow, TextOptions, TextTally
 from spacy_bertft.errors import DataError, SettingError
 
 

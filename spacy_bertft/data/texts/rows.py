@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple
 from spacy_bertft.data.choices import parse_choice, read_number
 from spacy_bertft.data.files import find_format, open_path
 from spacy_bertft.data.records import Record, read_records
-from spacy_bertft.data.rows import DELIMITERS, Row, Tally, raise_errors, read_lines, read_rows
-from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, format_count
+from spacy_bertft.data.rows import DELIMITERS, Row, Tally, raise_errors, read_rows
+from spacy_bertft.errors import ColumnFormatError, SettingError, format_count
 
 TextFormat = Literal["csv", "tsv", "jsonl"]
 
@@ -105,25 +105,6 @@ def check_columns_differ(columns: Mapping[str, str], places: Mapping[str, Hashab
         other = settings.setdefault(place, setting)
         if other != setting:
             raise SettingError(setting, columns[setting], f"another column than {other}")
-
-
-def read_label_names(path: Path) -> tuple[str, ...]:
-    """Read the names of labels, one per line, the first one for the number 0.
-
-    Raises:
-        DataError: The file does not exist or names nothing.
-        ColumnFormatError: A line is empty, though others follow, or repeats a name.
-    """
-    lines = [line.strip() for _, line in read_lines(path)]
-    while lines and not lines[-1]:
-        lines.pop()
-    if not lines:
-        raise DataError(f"{path}: the file names no label. Expected one name per line.")
-    for number, name in enumerate(lines, start=1):
-        if not name or name in lines[: number - 1]:
-            problem = f"the name {name!r} occurs twice" if name else "the line is empty"
-            raise ColumnFormatError(path, number, problem, "Expected one name per line, each once.")
-    return tuple(lines)
 
 
 _ANSWER = "answer"

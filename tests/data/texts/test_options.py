@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.data.texts.rows import TextOptions, read_label_names
+from spacy_bertft.data.rows import read_label_names
+from spacy_bertft.data.texts.rows import TextOptions
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
 
