@@ -32,7 +32,7 @@ from transformers import AutoModelForMultipleChoice, AutoTokenizer
 
 from spacy_bertft import make_choice
 from spacy_bertft.checkpoints import find_checkpoint_dir, read_head
-from spacy_bertft.components.choice_scores import score_choices
+from spacy_bertft.components.category_scores import score_choices
 
 BENCHMARKS = Path(__file__).parent
 XQUAD = "xquad/xquad.en.json"

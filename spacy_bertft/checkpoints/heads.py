@@ -142,16 +142,13 @@ _CHOICE_HEADS = {
         )
     },
     **{
-        family: HeadLayout("classifier", f"{prefix}.pooler.dense")
-        for prefix, families in {
-            "data2vec_text": ["data2vec-text"],
-            "ibert": ["ibert"],
-            "mpnet": ["mpnet"],
-            "roberta": ["camembert", "roberta", "xlm-roberta", "xlm-roberta-xl"],
-            "roberta_prelayernorm": ["roberta-prelayernorm"],
-        }.items()
-        for family in families
+        family: HeadLayout("classifier", f"{family.replace('-', '_')}.pooler.dense")
+        for family in ("data2vec-text", "ibert", "mpnet", "roberta", "roberta-prelayernorm")
     },
+    **dict.fromkeys(
+        ("camembert", "xlm-roberta", "xlm-roberta-xl"),
+        HeadLayout("classifier", "roberta.pooler.dense"),
+    ),
     "big_bird": HeadLayout("classifier", "bert.pooler"),
     "electra": HeadLayout(
         *("classifier", "sequence_summary.summary", "gelu", "summary_activation"),

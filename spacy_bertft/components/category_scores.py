@@ -1,4 +1,4 @@
-"""Scores of categories, from the counts of a confusion matrix.
+"""Scores of categories, from the counts of a confusion matrix; and of choices, whose categories are positions.
 
 spaCy's scorer of exclusive classes counts a text whose gold class it does not know, or which has none, for the first
 label: precision and recall of that label are wrong then, and nothing says so.
@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from spacy.scorer import PRFScore, Scorer
+from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.components.entity_scores import Scorer as ScorerFunction
 from spacy_bertft.components.predictions import Prediction, list_categories, list_gold_labels
+from spacy_bertft.components.shortcuts import register_shortcut
+from spacy_bertft.data.endings import list_positions
 from spacy_bertft.errors import DataError, shorten
 
 
@@ -31,6 +35,11 @@ def configure_textcat_scorer() -> ScorerFunction:
 def configure_textcat_multilabel_scorer() -> ScorerFunction:
     """Configure `spacy-bertft.textcat_multilabel_scorer.v1`: scores of labels that may hold together."""
     return score_textcat_multilabel
+
+
+def configure_choice_scorer() -> ScorerFunction:
+    """Configure `spacy-bertft.choice_scorer.v1`: the accuracy of choices."""
+    return score_choices
 
 
 def score_textcat(
@@ -110,6 +119,50 @@ def score_textcat_multilabel(
     scores["cats_confusion"] = None
     scores["cats_support"] = {label: held[label] for label in labels} | count_unknown_labels(examples, labels)
     return scores
+
+
+def score_choices(examples: Iterable[Example], **cfg: Any) -> dict[str, Any]:
+    """Score choices; those of which the gold annotation says nothing are left out.
+
+    Args:
+        examples: With predictions.
+        cfg: Settings of the component, which make no difference.
+
+    Returns:
+        `choice_acc`, the share of prompts whose best ending is the right one, None where there is no prompt; and
+        `choice_support`, how many there are.
+
+    Raises:
+        DataError: A prompt has a gold ending and no predicted one.
+    """
+    judged = [
+        each.is_correct
+        for example in examples
+        for doc in list_judged_categories([example], list_positions(example.predicted), exclusive=True)
+        for each in doc
+    ]
+    return {"choice_acc": sum(map(bool, judged)) / len(judged) if judged else None, "choice_support": len(judged)}
+
+
+def list_choice(component: str, source: Doc | Example) -> list[Prediction]:
+    """List the best ending of a document, by its position; none where no component has predicted it.
+
+    Args:
+        component: Name of the component.
+        source: An annotated document; an example, to compare it with the gold annotation.
+    """
+    positions = list_positions(source.predicted if isinstance(source, Example) else source)
+    return list_categories(component, positions, source, exclusive=True, threshold=0.0)
+
+
+def find_choice(doc: Doc) -> int | None:
+    """Return the position of the best ending of a document, from 0 on; None where no component has predicted it."""
+    return next((int(each.label) for each in list_choice("", doc)), None)
+
+
+def register_choice() -> None:
+    """Register `doc._.choice`: the position of the best ending of a document."""
+    register_shortcut("choice", partial(find_choice), "doc.cats")
 
 
 def list_judged_categories(

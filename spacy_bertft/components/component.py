@@ -10,7 +10,7 @@ from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training import Example, validate_get_examples
+from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
 from thinc.api import Optimizer
 
@@ -310,6 +310,22 @@ class BertComponent(RehearsingPipe):
         self.unknown_labels[label] += 1
         return False
 
+    def _take_batch(self, examples: Iterable[Example], scores: Any, kind: type) -> list[Example]:
+        """Return the examples of a batch for `get_loss`, with the scores that the model gave.
+
+        Raises:
+            UnsupportedError: The scores are what `predict` returns, which is decoded already.
+        """
+        if not isinstance(scores, kind):
+            raise UnsupportedError(
+                f"{self.name}.get_loss() got {type(scores).__name__}, perhaps from predict(). Expected the scores that "
+                f"the model gives: get_loss(examples, {self.name}.model.predict(docs))."
+            )
+        examples = list(examples)
+        validate_examples(examples, f"{type(self).__name__}.get_loss")
+        self._warn_of_cut()
+        return examples
+
     def _warn_once(self, message: str, about: str = "") -> None:
         """Warn, unless the same was said before; `about` tells messages apart that name an example."""
         if (about or message) not in self._warnings:
@@ -329,17 +345,4 @@ def check_known(name: str, label: str, labels: Iterable[str]) -> None:
             f"{', '.join(labels)}; initialize with examples of every label, or add it with add_label(); for a sourced "
             "component, spacy-bertft.add_labels.v1 in [initialize.before_init] does so. To ignore all others, give the "
             f"labels of this component in [initialize.components.{name}]."
-        )
-
-
-def check_scores(name: str, scores: Any, kind: type) -> None:
-    """Raise unless `get_loss` is given what the model gives.
-
-    Raises:
-        UnsupportedError: It is what `predict` returns, which is decoded already.
-    """
-    if not isinstance(scores, kind):
-        raise UnsupportedError(
-            f"{name}.get_loss() got {type(scores).__name__}, perhaps from predict(). Expected the scores that the "
-            f"model gives: get_loss(examples, {name}.model.predict(docs))."
         )

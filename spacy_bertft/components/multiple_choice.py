@@ -3,20 +3,14 @@
 # No `from __future__ import annotations`: spaCy reads signatures at run time.
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.tokens import Doc
-from spacy.training import Example, validate_examples
-from spacy.vocab import Vocab
+from spacy.training import Example
 
-from spacy_bertft.components.choice_scores import find_choice, list_choice
-from spacy_bertft.components.component import check_scores
-from spacy_bertft.components.entity_scores import Scorer
+from spacy_bertft.components.category_scores import list_choice
 from spacy_bertft.components.predictions import Prediction
-from spacy_bertft.components.shortcuts import register_shortcut
 from spacy_bertft.components.unlabelled import UnlabelledComponent
 from spacy_bertft.data.endings import list_positions
 from spacy_bertft.errors import DataError, shorten
@@ -28,15 +22,7 @@ Scores = NDArray[np.float32]
 
 
 class BertMultipleChoice(UnlabelledComponent):
-    """Choose which of some endings fits a prompt; each document has its own, as many as it likes.
-
-    Args:
-        vocab: The vocabulary of the pipeline.
-        model: A head for choices.
-        name: Name of the component in the pipeline.
-        scorer: Scores a batch of examples.
-        settings: The component's own settings.
-    """
+    """Choose which of some endings fits a prompt; each document has its own, as many as it likes."""
 
     stored = (*UnlabelledComponent.stored, "temperature")
     score_prefix = "choice"
@@ -47,10 +33,6 @@ class BertMultipleChoice(UnlabelledComponent):
         "a prompt with an ending does not fit one window of the encoder and loses the end of the longer of the two, as "
         "with Hugging Face's longest_first. Such endings are counted in n_truncated."
     )
-
-    def __init__(self, vocab: Vocab, model: Any, name: str, *, scorer: Scorer | None, **settings: Any) -> None:
-        super().__init__(vocab, model, name, scorer=scorer, **settings)
-        register_shortcut("choice", partial(find_choice), "doc.cats")
 
     # spaCy's methods, in spaCy's order.
 
@@ -76,10 +58,7 @@ class BertMultipleChoice(UnlabelledComponent):
             DataError: A document is no prompt with its endings, or its gold annotation names none of them.
             UnsupportedError: `scores` is what `predict` returns.
         """
-        check_scores(self.name, scores.dtype.type(), np.float32)
-        examples = list(examples)
-        validate_examples(examples, f"{type(self).__name__}.get_loss")
-        self._warn_of_cut()
+        examples = self._take_batch(examples, scores.dtype.type(), np.float32)
         return self._compute_loss(scores, self._read_targets(examples))
 
     def _compute_distillation(

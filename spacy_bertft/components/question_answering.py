@@ -7,10 +7,9 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 from spacy.tokens import Doc, Span
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 
 from spacy_bertft.components.answer_scores import compare_answers
-from spacy_bertft.components.component import check_scores
 from spacy_bertft.components.predictions import Prediction
 from spacy_bertft.components.text_pair import UNMARKED_PAIR, check_pairs
 from spacy_bertft.components.unlabelled import UnlabelledComponent
@@ -104,11 +103,8 @@ class BertQa(UnlabelledComponent):
             DataError: An example has answers and is no pair of texts.
             UnsupportedError: `scores` is what `predict` returns.
         """
-        check_scores(self.name, scores, QuestionScores)
-        examples = list(examples)
-        validate_examples(examples, f"{type(self).__name__}.get_loss")
+        examples = self._take_batch(examples, scores, QuestionScores)
         self._check_asked(examples)
-        self._warn_of_cut()
         candidates = self._list_candidates(scores, has_no_answer=self.cfg["threshold"] is not None)
         gold = [read_gold_answers(example, self.cfg["spans_key"]) for example in examples]
         is_right = candidates.mark(gold)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.pipeline.spancat import Suggester
 from spacy.tokens import Doc, Span
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 from spacy.vocab import Vocab
 
 from spacy_bertft.checkpoints import CheckpointHead
-from spacy_bertft.components.component import BertComponent, check_scores
+from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.entity_scores import Scorer, write_entities
 from spacy_bertft.components.predictions import Prediction, is_entity_correct, list_entities, read_gold_spans
 from spacy_bertft.errors import DataError, SettingError
@@ -94,9 +94,7 @@ class BertSpancat(BertComponent):
             DataError: The examples hold a label that the component does not have.
             UnsupportedError: `scores` is what `predict` returns.
         """
-        check_scores(self.name, scores, SpanScores)
-        examples = list(examples)
-        validate_examples(examples, f"{type(self).__name__}.get_loss")
+        examples = self._take_batch(examples, scores, SpanScores)
         return scores.compute_loss(*self._read_targets(examples, scores))
 
     def _compute_distillation(

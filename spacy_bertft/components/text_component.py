@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 
 from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.checkpoints.heads import NEVER, ProblemType
@@ -123,10 +123,8 @@ class TextComponent(BertComponent):
         """
         if scores.dtype != np.float32:
             scores = self._invert_values(scores)
-        examples = list(examples)
-        validate_examples(examples, f"{type(self).__name__}.get_loss")
+        examples = self._take_batch(examples, scores, np.ndarray)
         check_pairs(self.name, examples)
-        self._warn_of_cut()
         return self._compute_loss(scores, *self._read_targets(examples))
 
     def _compute_distillation(

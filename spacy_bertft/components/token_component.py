@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from spacy.tokens import Doc
-from spacy.training import Example, validate_examples
+from spacy.training import Example
 
-from spacy_bertft.components.component import BertComponent, check_scores
+from spacy_bertft.components.component import BertComponent
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.token import TokenModel, TokenScores
@@ -83,9 +83,7 @@ class TokenComponent(BertComponent):
             DataError: The examples hold a label that the component does not have.
             UnsupportedError: `scores` is what `predict` returns, which is decoded already.
         """
-        check_scores(self.name, scores, TokenScores)
-        examples = list(examples)
-        validate_examples(examples, f"{type(self).__name__}.get_loss")
+        examples = self._take_batch(examples, scores, TokenScores)
         return scores.compute_loss(*self._read_gold(examples, scores))
 
     def _read_gold(self, examples: list[Example], scores: TokenScores) -> tuple[NDArray[np.bool_], list[TagSpan]]:

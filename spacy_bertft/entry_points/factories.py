@@ -388,6 +388,7 @@ def make_bert_multiple_choice(
     Raises:
         SettingError: `model` is no head for choices.
     """
+    import_module("spacy_bertft.components.category_scores").register_choice()
     return _make(nlp, name, model, "multiple_choice:BertMultipleChoice", scorer=scorer, temperature=1.0)
 
 

@@ -84,7 +84,7 @@ def measure_categories(
         levels=(Level("categories", count_pairs(labels, pairs), count_shares(is_correct), accuracy_name),),
         confusion=matrix and ConfusionMatrix(tuple(labels), np.array(matrix["matrix"], dtype=np.int64)),
         judged=stack_judged(each for doc in docs for each in doc),
-        errors=choose_errors(map(_list_errors, examples, docs), n_errors),
+        errors=choose_errors(map(list_errors, examples, docs), n_errors),
         notes=_list_notes(
             scores, docs.count([]), count_unknown_labels(examples, all_labels), None if is_exclusive else threshold
         ),
@@ -92,7 +92,8 @@ def measure_categories(
     )
 
 
-def _list_errors(example: Example, predictions: Sequence[Prediction]) -> list[PredictionError]:
+def list_errors(example: Example, predictions: Sequence[Prediction]) -> list[PredictionError]:
+    """List the incorrect ones of the categories that were predicted of a document."""
     excerpts = (cut_excerpt("text", example.reference.text, (), 0, 0),)
     return [
         PredictionError(each.confidence or 0.0, format_caption(each, example.predicted), excerpts)

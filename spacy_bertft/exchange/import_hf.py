@@ -11,21 +11,13 @@ from spacy_bertft.checkpoints import CheckpointHead, Task, find_checkpoint_dir, 
 from spacy_bertft.checkpoints.checkpoint import read_config
 from spacy_bertft.checkpoints.heads import NEVER, TASKS, find_task
 from spacy_bertft.components.pipelines import check_replaceable_pipeline
-from spacy_bertft.components.text_component import FACTORIES
+from spacy_bertft.components.text_component import FACTORIES, TextFactory
 from spacy_bertft.data.conversion import make_blank
 from spacy_bertft.errors import CheckpointError, SettingError, TagError, format_count
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.tags.grammar import SchemeName, normalize_tags, parse_tag_scheme
 
-Factory = Literal[
-    "bert_ner",
-    "bert_tagger",
-    "bert_textcat",
-    "bert_textcat_multilabel",
-    "bert_regressor",
-    "bert_qa",
-    "bert_multiple_choice",
-]
+Factory = Literal["bert_ner", "bert_tagger"] | TextFactory | Literal["bert_qa", "bert_multiple_choice"]
 # What each factory classifies, and how its component is called.
 _FACTORIES: dict[str, tuple[Task, str]] = {
     "bert_ner": ("token", "ner"),

@@ -29,13 +29,8 @@ _METRICS = {
     "numbers_spearman": ("spearmanr", "Spearman correlation"),
 }
 _NO_SHARES = ("numbers_mse",)
-_PREFIXES = {
-    "bert_multiple_choice": "choice_",
-    "bert_ner": "ents_",
-    "bert_qa": "qa_",
-    "bert_regressor": "numbers_",
-    "bert_tagger": "tag_",
-}
+_PREFIXES = {"bert_ner": "ents_", "bert_qa": "qa_", "bert_regressor": "numbers_", "bert_tagger": "tag_"}
+_PREFIXES |= {"bert_multiple_choice": "choice_"}
 
 
 def read_scores(path: Path | str, nlp: Language) -> dict[str, Any]:

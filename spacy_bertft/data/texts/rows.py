@@ -197,6 +197,7 @@ def _read_cells(path: Path, file_format: TextFormat, options: TextOptions, tally
             return
         places = _find_columns(path, first, options)
         second, answer = places.get("second_text_column"), places.get(_ANSWER)
+        endings = [f"{_CHOICE}{number}" for number in range(len(options.choice_columns))]
         for row in rows if options.header else chain([first], rows):
             cells = row.content
             if options.header and cells == first.content:  # files were joined with their headers
@@ -218,18 +219,19 @@ def _read_cells(path: Path, file_format: TextFormat, options: TextOptions, tally
                 label={name: cells[places[f"{_NUMBER}{name}"]].strip() for name in options.number_columns}
                 or cells[places["label_column"]].strip(),
                 answer=None if answer is None else cells[answer].strip(),
-                endings=_cut_endings(
-                    [cells[places[f"{_CHOICE}{each}"]] for each in range(len(options.choice_columns))]
-                ),
+                endings=_read_endings([cells[places[each]] for each in endings], path, row.line),
             )
 
 
-def _cut_endings(endings: list[str]) -> tuple[str, ...] | None:
-    """Leave out empty endings after the last one, since a row may have fewer than others; None without columns."""
-    found = list(endings)
+def _read_endings(values: list[Any], path: Path, line: int) -> tuple[str, ...] | None:
+    """Read endings, of which a value of JSON may list several; a row may have fewer than others; None of no columns."""
+    found = [each or "" for value in values for each in (value if isinstance(value, list) else [value])]
+    if not all(isinstance(each, str) for each in found):
+        problem = f"the endings are {json.dumps(found)[:40]}"
+        raise ColumnFormatError(path, line, problem, "Expected strings, or a list of them.")
     while found and not found[-1].strip():
         found.pop()
-    return tuple(found) if endings else None
+    return tuple(found) if values else None
 
 
 def _find_columns(path: Path, first: Row, options: TextOptions) -> dict[str, int]:
@@ -285,19 +287,10 @@ def _read_object(path: Path, record: Record, options: TextOptions) -> LabelledRo
         label=label,
         answer=answer,
         options=None if choice is None else choice.offered,
-        endings=_cut_endings(_read_endings(record, options)),
+        endings=_read_endings(
+            [record.get("choice_columns", column) for column in options.choice_columns], path, record.line
+        ),
     )
-
-
-def _read_endings(record: Record, options: TextOptions) -> list[str]:
-    """Read the endings of an object: each has a field, or a field lists them."""
-    found: list[Any] = []
-    for column in options.choice_columns:
-        value = record.get("choice_columns", column)
-        found += [each or "" for each in (value if isinstance(value, list) else [value])]
-    if not all(isinstance(each, str) for each in found):
-        raise record.error(f"the endings are {json.dumps(found)[:40]}", "Expected strings, or a list of them.")
-    return found
 
 
 class _Choice(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Optional, cast
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from thinc.api import NumpyOps
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.states import EncodedDocs
-from spacy_bertft.models.heads.head import LabelModel, check_width, make_linear
+from spacy_bertft.models.heads.head import LabelModel, make_linear
 from spacy_bertft.models.heads.losses import Floats, compute_multilabel_loss
 
 _N_LENGTHS = 32  # lengths in rows that have a vector of their own; longer spans share the last one
@@ -92,6 +92,11 @@ class SpanModel(LabelModel[SpanScores]):
         self.hidden_width = hidden_width
         self.suggester: Suggester = build_ngram_range_suggester(1, 3)
 
+    @property
+    def first_layer(self) -> torch.nn.Linear:
+        """The layer that reads the states."""
+        return self.module.start
+
     def check_stored(self) -> None:
         """Raise unless what was read from bytes fits together.
 
@@ -99,7 +104,7 @@ class SpanModel(LabelModel[SpanScores]):
             CheckpointError: It does not.
         """
         if self.is_initialized:
-            self.check_stored_outputs(self.n_labels, self.module.start)
+            self.check_stored_outputs(self.n_labels)
 
     def build_head(self, X: Any = None, Y: Any = None) -> None:
         """Build the head and load the encoder; see `HeadModel`."""
@@ -119,20 +124,14 @@ class SpanModel(LabelModel[SpanScores]):
         head = self.module
         spans, owner = self._suggest(docs)
         encoded, backprop_encoder = self.encode(docs, is_train)
-        check_width(head.start, encoded.vectors["tokens"])
-        vectors = encoded.vectors["tokens"].detach().requires_grad_(is_train)  # (A, H)
         rows = _find_rows(spans, owner, docs, encoded)
         is_usable = (rows >= 0).all(axis=1)
-        with torch.set_grad_enabled(is_train):
-            index = torch.from_numpy(rows[is_usable]).to(vectors.device)
-            scores = head(vectors, index, self.dropout_rate if is_train else 0.0)  # (N, L)
-
-        def backprop(d_scores: Floats) -> list[Doc]:
-            torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
-            return backprop_encoder({"tokens": cast(torch.Tensor, vectors.grad)})
-
+        index = torch.from_numpy(rows[is_usable]).to(encoded.vectors["tokens"].device)
+        scores, backprop = self.run_layers(
+            "tokens", encoded, backprop_encoder, is_train, lambda states, rate: head(states, index, rate)
+        )
         lengths = np.bincount(owner[is_usable], minlength=len(docs))
-        return SpanScores(scores.detach().cpu().numpy(), spans[is_usable], lengths, len(vectors)), backprop
+        return SpanScores(scores, spans[is_usable], lengths, len(encoded.vectors["tokens"])), backprop
 
     def _suggest(self, docs: list[Doc]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """List the candidates, `(N, 2)`, in the tokens of their document, and the document of each, `(N,)`."""

@@ -8,7 +8,9 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import Model
 
@@ -142,24 +144,61 @@ class HeadModel(TorchModel[list[Doc], OutT]):
             watched.append(encoded)
         return encoded, backprop
 
-    def check_stored_outputs(self, n_outputs: int, first: torch.nn.Linear | None = None) -> None:
+    def run_layers(
+        self,
+        output: Output,
+        encoded: EncodedDocs,
+        backprop_encoder: Callable[[EncodedGradient], list[Doc]],
+        is_train: bool,
+        compute: Callable[[torch.Tensor, float], torch.Tensor],
+    ) -> tuple[NDArray[np.float32], Callable[[NDArray[np.floating]], list[Doc]]]:
+        """Compute scores of states, and return what sends their gradient back, through the encoder too.
+
+        Args:
+            output: Which states.
+            encoded: What `encode` gave.
+            backprop_encoder: What it gave with that.
+            is_train: Whether gradients will come.
+            compute: Computes scores, by states and a rate of dropout.
+
+        Raises:
+            ShapeError: The states have another width than the head; those of a shared encoder come from elsewhere.
+        """
+        states, width = encoded.vectors[output], self.first_layer.in_features
+        if states.shape[-1] != width:
+            raise ShapeError("the states of the encoder", tuple(states.shape), f"a width of {width}, as trained")
+        states = states.detach().requires_grad_(is_train)
+        with torch.set_grad_enabled(is_train):
+            scores = compute(states, self.dropout_rate if is_train else 0.0)
+
+        def backprop(d_scores: NDArray[np.floating]) -> list[Doc]:
+            torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
+            return backprop_encoder({output: cast(torch.Tensor, states.grad)})
+
+        return scores.detach().cpu().numpy(), backprop
+
+    @property
+    def first_layer(self) -> torch.nn.Linear:
+        """The layer that reads the states."""
+        head = self.module
+        return getattr(head, "pooler", None) or head.linear
+
+    def check_stored_outputs(self, n_outputs: int) -> None:
         """Raise unless a head that was stored has the outputs that it should have, and fits its encoder.
 
         Args:
             n_outputs: How many there should be.
-            first: The layer that reads the states, if it is not the last one.
 
         Raises:
             CheckpointError: It does not.
         """
         linear: torch.nn.Linear = self.module.linear
-        first = first or linear
         if not linear.out_features == self.maybe_get_dim("nO") == n_outputs:
             raise CheckpointError(f"Its head has {linear.out_features} outputs. Expected one for each of {n_outputs}.")
         width = self.encoder.maybe_get_dim("nO")
-        if width not in (None, first.in_features):
+        if width not in (None, self.first_layer.in_features):
             raise CheckpointError(
-                f"Its head is for states of width {first.in_features}; those of its encoder have {width}."
+                f"Its head is for states of width {self.first_layer.in_features}; those of its encoder have {width}."
             )
 
     def find_source(self) -> BertEncoder | None:
@@ -248,18 +287,6 @@ class HeadLayers(torch.nn.Module):
 
 def _get_lr_scale(head_lr_scale: float, module: torch.nn.Module, name: str) -> float:
     return head_lr_scale  # the same for all parameters of a head
-
-
-def check_width(linear: torch.nn.Linear, vectors: torch.Tensor) -> None:
-    """Raise unless states have the width that a head is for; those of a shared encoder come from another component.
-
-    Raises:
-        ShapeError: They have another.
-    """
-    if vectors.shape[-1] != linear.in_features:
-        raise ShapeError(
-            "the states of the encoder", tuple(vectors.shape), f"a width of {linear.in_features}, as trained"
-        )
 
 
 def find_pretrained_head(model: HeadModel[Any], task: Task) -> CheckpointHead | None:

@@ -12,13 +12,12 @@ from functools import cached_property
 from typing import Any, NamedTuple, Optional, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 
 from spacy_bertft.checkpoints.heads import HeadLayout
 from spacy_bertft.models.encoder.build import Encoder
-from spacy_bertft.models.heads.head import HeadLayers, HeadModel, check_width, read_layers
+from spacy_bertft.models.heads.head import HeadLayers, HeadModel, read_layers
 from spacy_bertft.models.heads.losses import Floats
 from spacy_bertft.tokens.alignment import Ints, join_ranges
 from spacy_bertft.tokens.contexts import ContextRows
@@ -215,20 +214,11 @@ class QuestionModel(HeadModel[QuestionScores]):
 
     def score(self, docs: list[Doc], is_train: bool) -> tuple[QuestionScores, Callable[[Floats], list[Doc]]]:
         """Score the starts and ends of answers; see `HeadModel`."""
-        head = self.module
         encoded, backprop_encoder = self.encode(docs, is_train)
         rows = cast(ContextRows, encoded.contexts)
         self.n_truncated += int((rows.n_cut > 0).sum())
-        check_width(head.linear, encoded.vectors["contexts"])
-        vectors = encoded.vectors["contexts"].detach().requires_grad_(is_train)  # (R, H)
-        with torch.set_grad_enabled(is_train):
-            scores = head(vectors, self.dropout_rate if is_train else 0.0)  # (R, 2)
-
-        def backprop(d_scores: Floats) -> list[Doc]:
-            torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
-            return backprop_encoder({"contexts": cast(torch.Tensor, vectors.grad)})
-
-        return QuestionScores(scores.detach().cpu().numpy(), rows), backprop
+        scores, backprop = self.run_layers("contexts", encoded, backprop_encoder, is_train, self.module)
+        return QuestionScores(scores, rows), backprop
 
 
 build_question_answering = QuestionModel  # the name of the architecture

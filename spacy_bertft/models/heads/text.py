@@ -1,7 +1,7 @@
 """`spacy-bertft.TextClassifier.v1`: documents → a score for every label; `MultipleChoice.v1`: for every ending."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Optional, cast, get_args
+from typing import Any, Literal, Optional, get_args
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from spacy_bertft.checkpoints.heads import HeadLayout, Pooling
 from spacy_bertft.errors import NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.states import CHOICES, EncodedDocs, Output
-from spacy_bertft.models.heads.head import HeadLayers, LabelModel, check_width, read_layers
+from spacy_bertft.models.heads.head import HeadLayers, LabelModel, read_layers
 
 _VECTORS: dict[Pooling, Output] = {"cls": "first", "first": "first", "mean": "mean", "max": "max", "mean_dense": "mean"}
 _NO_CHOICE = -1e9  # the score of a position that a document does not have
@@ -107,19 +107,12 @@ class TextModel(LabelModel[NDArray[np.float32]]):
     ) -> tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], list[Doc]]]:
         """Score the labels of documents; see `HeadModel`."""
         head = self.module
-        encoded, backprop_encoder = self.encode(docs, is_train)
-        states = encoded.vectors[self.vector]  # (W, H)
-        check_width(head.pooler or head.linear, states)
-        vectors = states.detach().requires_grad_(is_train)
-        with torch.set_grad_enabled(is_train):
-            by_window = head(vectors, self.dropout_rate if is_train else 0.0)  # (W, L)
-            scores = self.combine(by_window, encoded, len(docs))
+        encoded, backprop = self.encode(docs, is_train)
 
-        def backprop(d_scores: NDArray[np.float32]) -> list[Doc]:
-            torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
-            return backprop_encoder({self.vector: cast(torch.Tensor, vectors.grad)})
+        def compute(states: torch.Tensor, dropout_rate: float) -> torch.Tensor:
+            return self.combine(head(states, dropout_rate), encoded, len(docs))
 
-        return scores.detach().cpu().numpy(), backprop
+        return self.run_layers(self.vector, encoded, backprop, is_train, compute)
 
     def combine(self, scores: torch.Tensor, encoded: EncodedDocs, n_docs: int) -> torch.Tensor:
         """Combine the scores of windows, `(W, L)`, to those of documents, `(B, L)`; count what was cut."""

@@ -14,7 +14,7 @@ from spacy_bertft.checkpoints.heads import HeadLayout
 from spacy_bertft.errors import CheckpointError, NotInitializedError, SettingError, TagError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
-from spacy_bertft.models.heads.head import HeadLayers, HeadModel, check_width, read_layers
+from spacy_bertft.models.heads.head import HeadLayers, HeadModel, read_layers
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
 from spacy_bertft.tags.chain import SpanBatch, best_paths, find_spans
 from spacy_bertft.tags.divergence import chain_divergence, pad_chain
@@ -230,10 +230,7 @@ class TokenModel(HeadModel[TokenScores]):
         if is_train and self.loss.consistency:  # two passes, each with its own dropout
             docs = [*docs, *docs]
         encoded, backprop_encoder = self.encode(docs, is_train)
-        check_width(head.linear, encoded.vectors["tokens"])
-        vectors = encoded.vectors["tokens"].detach().requires_grad_(is_train)  # (A, H)
-        with torch.set_grad_enabled(is_train):
-            scores = head(vectors, self.dropout_rate if is_train else 0.0)  # (A, L)
+        scores, backprop_scores = self.run_layers("tokens", encoded, backprop_encoder, is_train, head)
         chains = self._get_chains()
         if self.decoder == "crf":
             steps = (getattr(head, name).detach().cpu().double().numpy() for name in LinearChain._fields)
@@ -241,16 +238,15 @@ class TokenModel(HeadModel[TokenScores]):
             chains = chains._replace(chain=learned, training_chain=learned)
 
         def backprop(gradient: TokenGradient) -> list[Doc]:
-            torch.autograd.backward(scores, torch.from_numpy(gradient.scores).to(scores))
             if self.decoder == "crf":
                 for name in LinearChain._fields:
                     parameter = getattr(head, name)
                     step = torch.from_numpy(getattr(gradient.chain, name)).to(parameter)
                     parameter.grad = step if parameter.grad is None else parameter.grad + step
-            return backprop_encoder({"tokens": cast(torch.Tensor, vectors.grad)})
+            return backprop_scores(gradient.scores)
 
         rows = encoded.token_index, encoded.token_end, encoded.lengths
-        return TokenScores(scores.detach().cpu().numpy(), *rows, *chains, self.loss), backprop
+        return TokenScores(scores, *rows, *chains, self.loss), backprop
 
 
 build_token_classifier = TokenModel  # the name of the architecture
