@@ -26,6 +26,7 @@ from spacy_bertft.output import name_path, replace_all_when_done
 
 Item = TypeVar("Item")
 AnyTally = TypeVar("AnyTally", bound=Tally)
+_ZONE = 1_000  # documents
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class ConversionReport:
         test: What was split off for testing; None if nothing was asked for.
         n_lines_left_out: Lines and rows that were left out, by reason.
         n_byte_order_marks: Byte order marks that were removed inside files.
+        counts: What else was seen or changed, with how often.
+        first: Where each of these, and of what was left out, was first.
         is_dry_run: Whether nothing was to be written.
         example: Then, the first Doc as it was read.
     """
@@ -70,6 +73,8 @@ class ConversionReport:
     test: PartReport | None = None
     n_lines_left_out: Mapping[str, int] = field(default_factory=dict)
     n_byte_order_marks: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    first: Mapping[str, str] = field(default_factory=dict)
     is_dry_run: bool = False
     example: str = ""
 
@@ -126,8 +131,9 @@ class ConversionReport:
             f"{format_count(self.n_lines, self._unit)} of {format_count(len(self.paths), 'file')} read",
             *self._list_columns(),
             *self._list_notes(),
+            *(f"{what}: {count:,} (the first: {self.first[what]})" for what, count in self.counts.items()),
             *([f"byte order marks removed: {self.n_byte_order_marks:,}"] if self.n_byte_order_marks else []),
-            f"left out: {format_left_out(self.n_lines_left_out)}",
+            f"left out: {format_left_out(self.n_lines_left_out, self.first)}",
         ]
         return "; ".join(notes) + "."
 
@@ -335,6 +341,14 @@ class _DocBin(DocBin):
         new -= self._known
         self._known |= new
         self.strings.update(map(doc.vocab.strings.__getitem__, new))
+
+
+def make_docs_in_zones(nlp: Language, make: Callable[[Item], Doc], items: Iterable[Item]) -> Iterator[Doc]:
+    """Make Docs one by one; after some of them, the vocabulary forgets their words."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, _ZONE)):
+        with nlp.memory_zone():
+            yield from map(make, batch)
 
 
 def format_example(doc: Doc) -> str:

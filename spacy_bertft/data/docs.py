@@ -1,10 +1,11 @@
-"""`.spacy` files → Docs."""
+"""`.spacy` files → Docs, and texts → Docs with exactly that text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
@@ -12,6 +13,20 @@ from spacy_bertft.data.files import check_is_file
 from spacy_bertft.errors import DataError, shorten
 
 _BY_DOC = ("tokens", "spaces", "cats", "span_groups", "flags", "user_data")  # what a DocBin lists by document
+
+
+def make_exact_doc(nlp: Language, text: str) -> Doc:
+    """Tokenize a text.
+
+    Raises:
+        DataError: It is longer than spaCy takes, or the tokenizer would change it.
+    """
+    if len(text) > nlp.max_length:
+        raise DataError(f"the text has {len(text):,} characters. spaCy takes {nlp.max_length:,}; cut it into several.")
+    doc = nlp.make_doc(text)
+    if doc.text != text:
+        raise DataError(f"the tokenizer of {nlp.lang!r} changes the text. Pass --lang with another language.")
+    return doc
 
 
 def read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from spacy_bertft.data.docs import make_exact_doc
 from spacy_bertft.data.pairs import SEPARATOR, Segment
 from spacy_bertft.errors import DataError, shorten
 
@@ -36,7 +37,7 @@ def make_choice(nlp: Language, prompt: str, endings: Sequence[str]) -> Doc:
             f"{shorten(repr([prompt, *endings]))} is no prompt with its endings. Expected two endings or more, no text "
             "with U+001F, and none that is empty."
         )
-    return nlp.make_doc(text)
+    return make_exact_doc(nlp, text)
 
 
 def find_choices(text: str) -> list[tuple[Segment, Segment]]:

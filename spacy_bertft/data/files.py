@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
-from spacy_bertft.errors import DataError, MissingExtraError
+from spacy_bertft.errors import DataError, MissingExtraError, SettingError
 
-FileFormat = Literal["jsonl", "csv", "tsv", "text", "parquet", "docbin"]
+FileFormat = Literal["jsonl", "json", "csv", "tsv", "text", "parquet", "docbin"]
 Compression = Literal["gzip", "zstd"]
 
 FORMATS: dict[str, FileFormat] = {
@@ -39,6 +40,12 @@ def find_format(name: Path | str) -> tuple[FileFormat | None, Compression | None
     return FORMATS.get((path.with_suffix("") if compression else path).suffix), compression
 
 
+def find_files(path: Path, suffix: str) -> list[Path]:
+    """Find a file with a suffix, or all such files in a directory, by name; hidden ones are left out."""
+    found = sorted(path.rglob(f"*{suffix}")) if path.is_dir() else [path]
+    return [each for each in found if each.suffix == suffix and not each.name.startswith(".")]
+
+
 def check_is_file(path: Path) -> None:
     """Check that there is a file to read.
 
@@ -51,16 +58,46 @@ def check_is_file(path: Path) -> None:
 
 
 @contextmanager
-def open_path(path: Path) -> Iterator[IO[bytes]]:
+def open_path(path: Path, encoding: str | None = None) -> Iterator[IO[bytes]]:
     """Open a local file, decompressed if its name ends in `.gz` or `.zst`.
+
+    Args:
+        path: The file.
+        encoding: How it is encoded, if it is to be read as UTF-8; by default UTF-16 if it begins with the mark of it.
 
     Raises:
         DataError: There is no such file.
         MissingExtraError: It is compressed by zstd, and pyarrow is not installed.
+        SettingError: Python does not know the encoding.
     """
     check_is_file(path)
-    with path.open("rb") as stored, decompress(stored, find_format(path)[1]) as file:
-        yield file
+    with path.open("rb") as stored:
+        is_utf16 = stored.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)
+        stored.seek(0)
+        with decompress(stored, find_format(path)[1]) as file:
+            yield _recode(file, encoding or "utf-16") if encoding or is_utf16 else file
+
+
+def _recode(file: IO[bytes], encoding: str) -> IO[bytes]:
+    try:
+        return cast(IO[bytes], io.BufferedReader(_Recoded(io.TextIOWrapper(file, encoding, newline=""))))
+    except LookupError as error:
+        raise SettingError("encoding", encoding, f"one that Python knows, such as cp1252 ({error})") from error
+
+
+class _Recoded(io.RawIOBase):
+    """A file of text as UTF-8."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._text.read(len(buffer) // 4).encode("utf-8")  # at most four bytes for a character
+        buffer[: len(content)] = content
+        return len(content)
 
 
 @contextmanager

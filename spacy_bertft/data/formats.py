@@ -27,11 +27,11 @@ from spacy_bertft.data.columns.layout import (
     is_header,
 )
 from spacy_bertft.data.columns.tables import find_sentence_column
-from spacy_bertft.data.files import find_format, open_path
+from spacy_bertft.data.files import find_files, find_format, open_path
 from spacy_bertft.data.rows import DELIMITERS
 from spacy_bertft.errors import DataError, SettingError, shorten
 
-_SAMPLE_BYTES = 1 << 16
+_SAMPLE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,10 @@ class Sample:
 
     @cached_property
     def content(self) -> bytes:
-        """The first 64 KB, decompressed."""
-        with open_path(self.path) as file:
+        """The first megabyte, decompressed."""
+        if self.path.is_dir():
+            return b""
+        with open_path(self.path, self.options.get("encoding")) as file:
             return file.read(_SAMPLE_BYTES)
 
     @cached_property
@@ -59,13 +61,13 @@ class Sample:
 
     @cached_property
     def record(self) -> dict[str, Any]:
-        """The first JSON object, of lines or of a list; empty where there is none."""
-        start = re.match(r"\s*\[?\s*(?=\{)", self.text)
+        """The first JSON object, of lines or of a list, or next to the text that it is about; empty where none is."""
+        start = re.match(r'\s*\[?\s*(\[\s*"(?:[^"\\]|\\.)*"\s*,\s*)?(?=\{)', self.text)
         try:
             value, _ = json.JSONDecoder().raw_decode(self.text, start.end() if start else 0)
         except (ValueError, RecursionError):
             return {}
-        return value if isinstance(value, dict) else {}
+        return {**value, **({"text": ""} if start and start[1] else {})} if isinstance(value, dict) else {}
 
     @cached_property
     def header(self) -> list[str]:
@@ -153,22 +155,38 @@ TEXTS = "data.texts.convert:convert_texts"
 QUESTIONS = "data.questions:convert_questions"
 SPANS = "data.texts.spans:convert_spans"
 
-_SPAN_FIELDS = ("spans", "entities", "label", "labels")
+_SPANS = ("ents", "spans")
+_CATS = ("cats", "numbers", "choices")
+
+
+def _is_task(sample: Sample, kind: str) -> bool:
+    """Return whether this is a task of Label Studio, with spans or with choices."""
+    is_task = re.search('"(annotations|completions|predictions)"', sample.text) is not None
+    return isinstance(sample.record.get("data"), dict) and is_task and kind in sample.text
 
 
 def _has_spans(sample: Sample) -> bool:
-    values = [sample.record.get(name) for name in _SPAN_FIELDS]
-    first = next((value[0] for value in values if isinstance(value, list) and value), None)
-    return "text" in sample.record and (isinstance(first, list) or (isinstance(first, dict) and "start" in first))
+    values = sample.record
+    if "text" in values and any(isinstance(values.get(name), list) for name in ("spans", "entities", "ents")):
+        return True
+    lists = [value for name in ("label", "labels") if isinstance(value := values.get(name), list)]
+    first = next((value[0] for value in lists if value), None)
+    return "text" in values and (isinstance(first, list) or (isinstance(first, dict) and "start" in first))
 
 
 FORMATS: tuple[Format, ...] = (
     Format("lists", ("ents", "tags", "spans"), COLUMNS, Sample.has_lists),
     Format("squad", ("qa",), QUESTIONS, lambda sample: '"paragraphs"' in sample.text and '"qas"' in sample.text),
-    Format("spans-jsonl", ("spans",), SPANS, _has_spans),
-    Format(
-        "jsonl", ("cats", "numbers", "choices"), TEXTS, lambda sample: bool(sample.record) and "text" in sample.record
-    ),
+    Format("spacy-json", _SPANS, SPANS, lambda sample: "paragraphs" in sample.record and '"sentences"' in sample.text),
+    Format("label-studio", _SPANS, SPANS, lambda sample: _is_task(sample, '"start"')),
+    Format("label-studio", ("cats",), TEXTS, lambda sample: _is_task(sample, "")),
+    Format("dataturks", _SPANS, SPANS, lambda sample: "content" in sample.record and '"points"' in sample.text),
+    Format("dataturks", ("cats",), TEXTS, lambda sample: {"content", "annotation"} <= sample.record.keys()),
+    Format("spans", _SPANS, SPANS, _has_spans),
+    Format("brat", _SPANS, SPANS, lambda sample: any(find_files(sample.path, ".ann"))),
+    Format("pubtator", _SPANS, SPANS, lambda sample: re.match(r"[^|\t\n]+\|t\|", sample.text) is not None),
+    Format("webanno", _SPANS, SPANS, lambda sample: sample.text.startswith("#FORMAT=WebAnno TSV 3")),
+    Format("jsonl", _CATS, TEXTS, lambda sample: bool(sample.record) and "text" in sample.record),
     Format("cells", ("ents", "tags", "spans"), COLUMNS, Sample.has_sentences),
     Format(
         "pair",
@@ -176,8 +194,8 @@ FORMATS: tuple[Format, ...] = (
         COLUMNS,
         lambda sample: sample.path.suffix == ".in" and sample.path.with_suffix(".out").is_file(),
     ),
-    Format("csv", ("cats", "numbers", "choices"), TEXTS, lambda sample: sample.has_cells("csv")),
-    Format("tsv", ("cats", "numbers", "choices"), TEXTS, lambda sample: sample.has_cells("tsv")),
+    Format("csv", _CATS, TEXTS, lambda sample: sample.has_cells("csv")),
+    Format("tsv", _CATS, TEXTS, lambda sample: sample.has_cells("tsv")),
     Format("inline", ("ents", "tags", "spans"), COLUMNS, Sample.is_inline),
     Format("columns", ("ents", "tags", "spans"), COLUMNS, lambda sample: sample.has_columns("ents")),
     Format("conllu", ("tags",), COLUMNS, lambda sample: sample.has_columns("tags") and _is_conllu(sample)),
@@ -218,7 +236,7 @@ def detect_format(path: Path, options: Mapping[str, Any]) -> Format:
         sample = Sample(path, options)
         matching = list(islice((each for each in found if each.matches(sample)), 1))
         if not matching and kind is None:
-            names = ", ".join(each.name or "" for each in FORMATS)
+            names = ", ".join(dict.fromkeys(each.name or "" for each in FORMATS))
             looks = shorten(sample.describe())
             raise DataError(
                 f"{path}: no labelled data of a known format; it looks like {looks}. Pass --format with one of {names}."

@@ -8,6 +8,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_bertft.data.char_spans import CharSpanGroup, read_char_spans
+from spacy_bertft.data.docs import make_exact_doc
 from spacy_bertft.errors import DataError, shorten
 
 # ASCII's "unit separator". It is part of the text, so that the component `text_pair` can mark a document that is made
@@ -30,7 +31,7 @@ def make_pair(nlp: Language, first: str, second: str) -> Doc:
         second: The second text.
 
     Raises:
-        DataError: A text holds U+001F, or no token.
+        DataError: A text holds U+001F, or no token; or both are longer than spaCy takes.
 
     Example:
         >>> import spacy
@@ -43,7 +44,7 @@ def make_pair(nlp: Language, first: str, second: str) -> Doc:
             raise DataError(
                 f"{shorten(repr(text))} cannot be one of a pair: it holds U+001F, or nothing but whitespace."
             )
-    return mark_pair(nlp.make_doc(f"{first}{SEPARATOR}{second}"))
+    return mark_pair(make_exact_doc(nlp, f"{first}{SEPARATOR}{second}"))
 
 
 def mark_pair(doc: Doc) -> Doc:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,13 @@ from spacy_bertft.data.answers import ANSWERS, write_answers
 from spacy_bertft.data.conversion import ConversionReport, make_blank, plan_outputs, write_corpus
 from spacy_bertft.data.files import open_path
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
+from spacy_bertft.data.rows import Tally
 from spacy_bertft.errors import DataError, read_reason
 
 _EXPECTED = "Expected the JSON format of SQuAD: data, paragraphs with a context, qas with a question and its answers."
 _MISPLACED = "answers that are not in the context where answer_start says"
 _NO_ANSWER_LEFT = "questions of which no answer is left"
+_EXPANDED = "answers extended to whole tokens, whose texts are kept for scores"
 _NO_PAIR = "questions that are empty or hold U+001F, or whose context is or does"
 
 
@@ -45,51 +46,15 @@ class Question:
     answers: tuple[tuple[int, int], ...] | None
 
 
-@dataclass(kw_only=True)
-class QuestionTally:
-    """What was seen while questions were read and documents were made.
-
-    Attributes:
-        n_questions: All questions.
-        left_out: Answers and questions that were left out, by reason.
-        n_expanded: Answers that begin or end inside a token, and were extended to the whole token in `doc.spans`.
-        first: The first place of each of these.
-    """
-
-    n_questions: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
-    n_expanded: int = 0
-    first: dict[str, str] = field(default_factory=dict)
-
-    def leave_out(self, reason: str, where: str) -> None:
-        """Count something that is left out."""
-        self.left_out[reason] += 1
-        self.first.setdefault(reason, where)
-
-
 @dataclass(frozen=True, kw_only=True)
 class QuestionReport(ConversionReport):
-    """What a conversion of questions has done.
-
-    Attributes:
-        n_expanded: Answers that begin or end inside a token, and were extended to the whole token in `doc.spans`.
-        first_left_out: By reason, the first place where something was left out.
-    """
-
-    n_expanded: int = 0
-    first_left_out: Mapping[str, str] = field(default_factory=dict)
+    """What a conversion of questions has done."""
 
     _unit = "question"
 
     @property
     def _counted(self) -> str:
         return "questions"
-
-    def _list_notes(self) -> list[str]:
-        notes = [f"first {reason}: {where}" for reason, where in self.first_left_out.items()]
-        if self.n_expanded:
-            notes.append(f"answers extended to whole tokens: {self.n_expanded:,}; their texts are kept for scores")
-        return notes
 
 
 def convert_questions(
@@ -125,7 +90,7 @@ def convert_questions(
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
     plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
-    nlp, tally = make_blank(lang), QuestionTally()
+    nlp, tally = make_blank(lang), Tally()
     reports = write_corpus(
         plan,
         [question for path in plan.sources for question in read_questions(path, tally)],
@@ -134,17 +99,10 @@ def convert_questions(
         get_key=lambda question: question.article,
         nothing=f"no question. {_EXPECTED.rstrip('.')}",
     )
-    return QuestionReport(
-        n_lines=tally.n_questions,
-        n_lines_left_out=dict(tally.left_out),
-        n_byte_order_marks=0,
-        n_expanded=tally.n_expanded,
-        first_left_out=tally.first,
-        **reports,
-    )
+    return QuestionReport(**tally.list_counts(), **reports)
 
 
-def read_questions(path: Path, tally: QuestionTally) -> Iterator[Question]:
+def read_questions(path: Path, tally: Tally) -> Iterator[Question]:
     """Read the questions of a file.
 
     Args:
@@ -168,7 +126,7 @@ def read_questions(path: Path, tally: QuestionTally) -> Iterator[Question]:
             for index, entry in enumerate(_get(paragraph, "qas", list, at_paragraph)):
                 at_question = f"{at_paragraph}.qas[{index}]"
                 text = _get(entry, "question", str, at_question)
-                tally.n_questions += 1
+                tally.n_lines += 1
                 if any(SEPARATOR in each or not each.strip() for each in (text, context)):
                     tally.leave_out(_NO_PAIR, at_question)
                     continue
@@ -180,7 +138,7 @@ def read_questions(path: Path, tally: QuestionTally) -> Iterator[Question]:
 
 
 def _read_answers(
-    entry: Mapping[str, Any], context: str, where: str, tally: QuestionTally
+    entry: Mapping[str, Any], context: str, where: str, tally: Tally
 ) -> tuple[tuple[int, int], ...] | None:
     is_impossible = entry.get("is_impossible")
     if entry.get("answers") is None and not is_impossible:
@@ -209,24 +167,20 @@ def _get(values: Any, name: str, kind: type, where: str) -> Any:
     return value
 
 
-def make_question_doc(nlp: Language, tally: QuestionTally, question: Question) -> Doc:
+def make_question_doc(nlp: Language, tally: Tally, question: Question) -> Doc:
     """Make the Doc of a question.
 
     Raises:
         DataError: The texts are longer than spaCy takes, or its tokenizer would change them.
     """
-    exact, shift = f"{question.question}{SEPARATOR}{question.context}", len(question.question) + 1
-    if len(exact) > nlp.max_length:
-        raise DataError(
-            f"{question.where}: {len(exact):,} characters. spaCy takes {nlp.max_length:,}; cut the context."
-        )
-    doc = make_pair(nlp, question.question, question.context)
-    if doc.text != exact:
-        raise DataError(
-            f"{question.where}: the tokenizer of {nlp.lang!r} changes the text. Pass --lang with another one."
-        )
+    try:
+        doc = make_pair(nlp, question.question, question.context)
+    except DataError as error:
+        raise DataError(f"{question.where}: {error}") from error
+    shift = len(question.question) + 1
     if question.answers is not None:
-        tally.n_expanded += write_answers(doc, [(start + shift, end + shift) for start, end in question.answers])
+        n_expanded = write_answers(doc, [(start + shift, end + shift) for start, end in question.answers])
+        tally.note(_EXPANDED, question.where, n_expanded)
     return doc
 
 

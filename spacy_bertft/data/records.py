@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from spacy_bertft.data.files import FileFormat, open_path
-from spacy_bertft.data.rows import DELIMITERS, Row, Tally, raise_errors, read_rows
-from spacy_bertft.errors import ColumnFormatError, shorten
+from spacy_bertft.data.rows import READ_ERRORS, Row, Tally, raise_errors, read_rows
+from spacy_bertft.errors import ColumnFormatError, DataError, read_reason, shorten
+
+_EXPECTED = "Expected one JSON object per line."
+# Opens an array of objects, or of texts with annotations, or an object over several lines, rather than lines of these.
+_WHOLE = re.compile(r'\ufeff?\s*(\[(?!\s*")|\{\s*\n)')
+_SAMPLE_BYTES = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -61,26 +68,89 @@ class Record:
         raise self.error(f"the column {column!r} holds {json.dumps(text, default=str)[:40]}", "Expected a string.")
 
 
-def read_records(path: Path, file_format: FileFormat, tally: Tally, *, text_column: str = "text") -> Iterator[Record]:
-    """Read the records of a file; empty lines are left out.
+@dataclass(frozen=True)
+class Layout:
+    """How rows are laid out in files; see `convert_texts`."""
+
+    header: bool = True
+    quoting: bool = True
+    ragged: bool = False
+    delimiter: str | None = None
+    encoding: str | None = None
+
+
+_LAYOUT = Layout()
+
+
+def read_records(
+    path: Path, file_format: FileFormat, tally: Tally, *, text_column: str = "text", layout: Layout = _LAYOUT
+) -> Iterator[Record]:
+    """Read the records of a file; empty lines are left out, and headers that are repeated where files were joined.
+
+    Columns without a name of their own are called by their number, from 1.
 
     Args:
         path: The file.
-        file_format: `jsonl`; `csv` or `tsv` with a header; or `text`.
+        file_format: `json`, `jsonl`, `csv`, `tsv` or `text`.
         tally: Counts lines on the way.
         text_column: What to call the texts of a file without columns.
+        layout: How rows are laid out.
 
     Raises:
         DataError: There is no such file.
-        ColumnFormatError: A row cannot be read, or the header names a column twice.
+        ColumnFormatError: A row cannot be read.
     """
-    columns: list[str] = []
-    with open_path(path) as file:
-        for row in raise_errors(read_rows(file, path, file_format, tally=tally), tally):
-            if file_format in DELIMITERS and not columns:
-                columns = read_header(path, row)
+    first: Sequence[str] = []
+    is_whole = None
+    if file_format == "json":
+        with open_path(path, layout.encoding) as file, suppress(*READ_ERRORS):
+            is_whole = _WHOLE.match(file.read(_SAMPLE_BYTES).decode("utf-8", "replace"))
+        if is_whole:
+            yield from _read_json(path, tally, layout)
+            return
+    with open_path(path, layout.encoding) as file:
+        rows = read_rows(
+            file,
+            path,
+            "jsonl" if file_format == "json" else file_format,
+            is_quoted=layout.quoting,
+            is_ragged=layout.ragged,
+            delimiter=layout.delimiter,
+            tally=tally,
+        )
+        for row in raise_errors(rows, tally):
+            if isinstance(row.content, str):
+                yield make_record(path, row.line, row.content, file_format, [text_column])
+            elif layout.header and not first:
+                first, columns = row.content, [cell.strip() for cell in row.content]
+                names = [
+                    name if name and columns.count(name) == 1 else str(number) for number, name in enumerate(columns, 1)
+                ]
+            elif layout.header and row.content == first:
+                tally.left_out["repeated header rows"] += 1
             else:
-                yield make_record(path, row.line, row.content, file_format, columns or [text_column])
+                found = names if layout.header else map(str, range(1, len(row.content) + 1))
+                yield Record(path, row.line, dict(zip(found, row.content, strict=False)))
+
+
+def _read_json(path: Path, tally: Tally, layout: Layout) -> Iterator[Record]:
+    """Read the elements of an array, or objects one after the other. The file is read whole."""
+    try:
+        with open_path(path, layout.encoding) as file:
+            text = file.read().decode("utf-8-sig")
+    except READ_ERRORS as error:
+        raise DataError(f"{path} cannot be read: {read_reason(error)}. Expected JSON in UTF-8.") from error
+    decoder, line, end = json.JSONDecoder(), 1, 0
+    between = re.compile(r"[\s,\]]*")
+    if text.lstrip().startswith("["):
+        end = text.index("[") + 1
+    tally.n_lines += text.count("\n") + 1
+    while (match := between.match(text, end)) and (start := match.end()) < len(text):
+        line += text.count("\n", end, start)
+        with _name_json_errors(path, line):
+            value, end = decoder.raw_decode(text, start)
+            yield _make_object(path, line, text[start:end], value)
+        line += text.count("\n", start, end)
 
 
 def read_header(path: Path | str, row: Row) -> list[str]:
@@ -110,20 +180,32 @@ def make_record(
     Raises:
         ColumnFormatError: It is not a JSON object.
     """
-    if isinstance(content, str):
-        return Record(
-            path, line, _parse_object(path, line, content) if file_format == "jsonl" else {columns[0]: content}
-        )
-    return Record(path, line, dict(zip(columns, content, strict=True)))
+    if not isinstance(content, str):
+        return Record(path, line, dict(zip(columns, content, strict=True)))
+    if file_format == "text":
+        return Record(path, line, {columns[0]: content})
+    with _name_json_errors(path, line):
+        return _make_object(path, line, content, json.loads(content))
 
 
-def _parse_object(path: Path | str, line: int, text: str) -> dict[str, object]:
-    expected = "Expected one JSON object per line."
+def _make_object(path: Path | str, line: int, text: str, value: object) -> Record:
+    if "\\u" in text:
+        # JSON can spell half a character, which no other format can hold.
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    match value:
+        case dict():
+            return Record(path, line, value)
+        case [str(content), dict(annotations)]:
+            return Record(path, line, {**annotations, "text": content})
+    raise ColumnFormatError(path, line, f"the line holds {text[:40]}", _EXPECTED)
+
+
+@contextmanager
+def _name_json_errors(path: Path | str, line: int) -> Iterator[None]:
     try:
-        values = json.loads(text)
-        if "\\u" in text:
-            # JSON can spell half a character, which no other format can hold.
-            json.dumps(values, ensure_ascii=False).encode("utf-8")
+        yield
+    except ColumnFormatError:
+        raise
     except UnicodeEncodeError as error:
         problem = f"it spells a lone surrogate, U+{ord(error.object[error.start]):X}"
         raise ColumnFormatError(path, line, problem, "Expected whole characters.") from error
@@ -131,7 +213,4 @@ def _parse_object(path: Path | str, line: int, text: str) -> dict[str, object]:
         reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
         if isinstance(error, RecursionError):  # each Python has its own words for it
             reason = "its brackets are nested too deeply"
-        raise ColumnFormatError(path, line, f"the line is not JSON: {reason}", expected) from error
-    if not isinstance(values, dict):
-        raise ColumnFormatError(path, line, f"the line holds {text[:40]}", expected)
-    return values
+        raise ColumnFormatError(path, line, f"the line is not JSON: {reason}", _EXPECTED) from error

@@ -11,9 +11,11 @@ import csv
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 from spacy_bertft.data.files import FileFormat, find_format, open_path
 from spacy_bertft.errors import ColumnFormatError, DataError, format_count
@@ -25,10 +27,12 @@ _BLOCK_BYTES = 1 << 20  # read at once where every line is plain
 MAX_ROW_CHARS = 16 * 1024 * 1024
 
 DELIMITERS: dict[FileFormat, str] = {"csv": ",", "tsv": "\t"}
+_DELIMITERS = ",;\t|"  # what else there may be
+_N_SAMPLE_LINES = 20
 
 _BOM = "\ufeff"
-# What damaged files raise, plain or compressed. pyarrow's own errors of zstd are OSErrors.
-_READ_ERRORS = (OSError, EOFError, zlib.error)
+# What damaged files raise, plain, compressed or recoded. pyarrow's own errors of zstd are OSErrors.
+READ_ERRORS = (OSError, EOFError, UnicodeError, zlib.error)
 # What the errors of the csv module mean, and ours, by a part of their text.
 _CSV_PROBLEMS = {
     "field larger": "a cell has more than {limit:,} characters",
@@ -36,6 +40,9 @@ _CSV_PROBLEMS = {
     "unexpected end": "a quote opens a cell and is never closed",
     "expected after": "a quote is closed before its cell ends",
 }
+_MERGED = (
+    "warning: rows with line ends and separators in quoted cells; if quotes are text, rows were merged: --no-quoting"
+)
 _CSV_ADVICE = (
     "Is a quote left open, or is it text? Pass --no-quoting where quotes are text; longer cells can be read from JSONL."
 )
@@ -48,17 +55,43 @@ class Tally:
     Attributes:
         n_lines: All lines.
         n_byte_order_marks: Byte order marks inside files, where files were joined. They are removed.
-        left_out: Lines and rows that were left out, by reason.
+        left_out: Lines, rows and annotations that were left out, by reason.
+        notes: What else is to be reported, with how often it was seen.
+        first: Where each of these was first.
     """
 
     n_lines: int = 0
     n_byte_order_marks: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def note(self, what: str, where: str, number: int = 1) -> None:
+        """Count something, and remember where it was first."""
+        if number:
+            self.notes[what] += number
+            self.first.setdefault(what, where)
+
+    def leave_out(self, reason: str, where: str) -> None:
+        """Count something that is left out, and remember where it was first."""
+        self.left_out[reason] += 1
+        self.first.setdefault(reason, where)
+
+    def list_counts(self) -> dict[str, Any]:
+        """List what a report says of it."""
+        return {
+            "n_lines": self.n_lines,
+            "n_byte_order_marks": self.n_byte_order_marks,
+            "n_lines_left_out": dict(+self.left_out),
+            "counts": dict(self.notes),
+            "first": dict(self.first),
+        }
 
 
-def format_left_out(counts: Mapping[str, int]) -> str:
-    """Write how many lines or rows were left out, by reason."""
-    return ", ".join(f"{reason} ({count:,})" for reason, count in counts.items()) or "nothing"
+def format_left_out(counts: Mapping[str, int], first: Mapping[str, str] | None = None) -> str:
+    """Write how many lines or rows were left out, by reason, and where the first of them was, as far as known."""
+    places = {reason: f", the first: {where}" for reason, where in (first or {}).items()}
+    return ", ".join(f"{reason} ({count:,}{places.get(reason, '')})" for reason, count in counts.items()) or "nothing"
 
 
 class Row(NamedTuple):
@@ -91,6 +124,7 @@ def read_rows(
     *,
     is_quoted: bool = True,
     is_ragged: bool = False,
+    delimiter: str | None = None,
     tally: Tally | None = None,
 ) -> Iterator[Row]:
     r"""Read the rows of a file.
@@ -105,6 +139,7 @@ def read_rows(
         file_format: `text` and `jsonl` for lines, `csv` and `tsv` for cells.
         is_quoted: Whether double quotes in CSV and TSV may enclose a cell; otherwise they are text.
         is_ragged: Whether rows of CSV and TSV may have more or fewer cells than the first one.
+        delimiter: What separates cells; by default a comma or a tab, unless the first lines have something else.
         tally: Counts lines and byte order marks on the way.
 
     Yields:
@@ -114,7 +149,9 @@ def read_rows(
     tally = Tally() if tally is None else tally
     lines = _read_lines(file, path, tally)
     if file_format in DELIMITERS:
-        yield from _CellReader(lines, path, file_format, is_quoted, is_ragged, tally)
+        yield from _CellReader(
+            lines, path, delimiter or DELIMITERS[file_format], not delimiter, is_quoted, is_ragged, tally
+        )
         return
     for row, text in lines:
         line = _remove_marks(text, tally, before_blanks=False).rstrip("\r\n")
@@ -136,7 +173,7 @@ def raise_errors(rows: Iterator[Row], tally: Tally) -> Iterator[Row]:
             yield row
 
 
-def read_lines(path: Path, tally: Tally | None = None) -> Iterator[tuple[int, str]]:
+def read_lines(path: Path, tally: Tally | None = None, encoding: str | None = None) -> Iterator[tuple[int, str]]:
     """Read the lines of a file as `read_rows` does.
 
     Yields:
@@ -147,8 +184,9 @@ def read_lines(path: Path, tally: Tally | None = None) -> Iterator[tuple[int, st
         ColumnFormatError: A line cannot be read.
     """
     tally, number = Tally() if tally is None else tally, 0
-    with open_path(path) as file:
-        while lines := _read_block(file) if find_format(path)[1] is None else []:
+    with open_path(path, encoding) as file:
+        is_plain = find_format(path)[1] is None and file.seekable()
+        while lines := _read_block(file) if is_plain else []:
             tally.n_lines += len(lines)
             yield from enumerate(lines, start=number + 1)
             number += len(lines)
@@ -204,7 +242,7 @@ def _read_lines(file: IO[bytes], path: Path | str, tally: Tally, n_read: int = 0
             else:
                 text, found = _decode(raw, path, number)
                 yield Row(number, "", len(raw), found), text.removeprefix(_BOM) if number == 1 else text
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         problem = f"the file cannot be read from here on ({error})"
         yield Row(number + 1, "", 0, ColumnFormatError(path, number + 1, problem, "Expected a whole file.")), ""
 
@@ -235,7 +273,7 @@ def _decode(raw: bytes, path: Path | str, number: int) -> tuple[str, ColumnForma
         line = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         problem = f"byte {raw[error.start]:#04x} at position {error.start + 1} of the line is not UTF-8"
-        found = ColumnFormatError(path, number, problem, "Expected UTF-8; convert the file first.")
+        found = ColumnFormatError(path, number, problem, "Expected UTF-8; convert takes --encoding, such as cp1252.")
         return raw.decode("utf-8", "replace").replace("\0", "\ufffd"), found
     if "\0" in line:
         found = ColumnFormatError(path, number, "the line holds a NUL", "Expected text; is this a binary file?")
@@ -266,22 +304,24 @@ class _CellReader:
         self,
         lines: Iterator[tuple[Row, str]],
         path: Path | str,
-        file_format: FileFormat,
+        delimiter: str,
+        may_differ: bool,
         is_quoted: bool,
         is_ragged: bool,
         tally: Tally,
     ) -> None:
-        self._lines = lines
-        self._path, self._format = path, file_format
-        self._is_quoted, self._is_ragged = is_quoted, is_ragged
+        head = list(islice(lines, _N_SAMPLE_LINES if may_differ else 0))
+        self._lines = chain(head, lines)
+        self._path, self._is_quoted, self._is_ragged = path, is_quoted, is_ragged
+        self._quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
+        self._delimiter = self._find_delimiter([text for _, text in head], delimiter)
         self._tally = tally
         self._taken: list[tuple[Row, str]] = []  # the lines of this row
         self._first: Row | None = None
 
     def __iter__(self) -> Iterator[Row]:
         # Unless strict, `"a" b` is read as `a b`, and an open quote takes the rest of the file without an error.
-        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self._is_quoted else csv.QUOTE_NONE
-        reader = csv.reader(self._feed(), delimiter=DELIMITERS[self._format], quoting=quoting, strict=True)
+        reader = csv.reader(self._feed(), delimiter=self._delimiter, quoting=self._quoting, strict=True)
         while True:
             self._taken = []
             try:
@@ -293,6 +333,17 @@ class _CellReader:
             yield row
             if row.ends_file:
                 return
+
+    def _find_delimiter(self, lines: list[str], usual: str) -> str:
+        """Find what cuts all of some lines into the same number of cells."""
+        for delimiter in (usual, *_DELIMITERS):
+            with suppress(csv.Error):
+                rows = list(csv.reader(lines, delimiter=delimiter, quoting=self._quoting))
+                # The last one may go on below.
+                widths = {len(cells) for cells in rows[: len(rows) - (len(lines) == _N_SAMPLE_LINES)] if cells}
+                if len(widths) == 1 and widths != {1}:
+                    return delimiter
+        return usual
 
     def _make_row(self, cells: list[str], problem: str = "") -> Row:
         rows, texts = [row for row, _ in self._taken], [text for _, text in self._taken]
@@ -307,6 +358,9 @@ class _CellReader:
             cells = []
         elif error is None:
             error = self._check_cells(Row(line, cells))
+            # A quote that is text may open a cell, and the next one close it.
+            if any(self._delimiter in cell and not {"\n", "\r"}.isdisjoint(cell) for cell in cells):
+                self._tally.note(_MERGED, f"{self._path}, line {line}")
         return Row(line, cells, sum(row.n_bytes for row in rows), error, is_lost)
 
     def _check_cells(self, row: Row) -> ColumnFormatError | None:
@@ -314,7 +368,7 @@ class _CellReader:
         if self._is_ragged or len(row.content) == len(first.content):
             return None
         problem = f"the row has {format_count(len(row.content), 'cell')}"
-        expected = f"Expected {len(first.content)} as in line {first.line}, the file being read as {self._format}."
+        expected = f"Expected {len(first.content)} as in line {first.line}, with {self._delimiter!r} between cells."
         return ColumnFormatError(self._path, row.line, problem, expected)
 
     def _feed(self) -> Iterator[str]:

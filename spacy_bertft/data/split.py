@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from random import Random
 from typing import TypeVar
 
 from spacy_bertft.errors import DataError, SettingError, format_count
+
+
+def make_key(*texts: str) -> bytes:
+    """Make what copies of texts have in common: all but the whitespace, as a digest."""
+    words = "\x1f".join(" ".join(text.split()) for text in texts)
+    return blake2b(words.encode("utf-8"), digest_size=16).digest()
 
 
 def check_shares(shares: Mapping[str, float]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
-from spacy.tokens import Doc, Span
+from commands import run
+from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
 
 from spacy_bertft.active.formats import Suggestion, format_suggestion
@@ -76,3 +78,18 @@ def test_label_studio():
 def test_doccano(answer, labels):
     expected = {"text": "in new york", **labels, "uncertainty": 0.25, "meta": {"id": 7}}
     assert format_suggestion(answer, "doccano") == expected
+
+
+@pytest.mark.parametrize("file_format", ["prodigy", "label-studio", "doccano"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_convert_reads_what_is_suggested(tmp_path, file_format, name):
+    text = json.dumps(format_suggestion(BOTH, file_format))
+    (tmp_path / name).write_text(f"[{text},\n{text}]" if name == "a.json" else f"{text}\n{text}\n")
+    outputs = [
+        run("spacy_bertft", "convert", name, f"{kind}.spacy", "--as", kind, cwd=tmp_path) for kind in ("ents", "cats")
+    ]
+    ents, cats = (list(DocBin().from_disk(tmp_path / f"{kind}.spacy").get_docs(Vocab())) for kind in ("ents", "cats"))
+    assert [[(ent.text, ent.label_) for ent in doc.ents] for doc in ents] == [[("new york", "CITY")]] * 2
+    assert [{label for label, value in doc.cats.items() if value > 0.5} for doc in cats] == [{"trip", "food"}] * 2
+    if file_format == "label-studio":
+        assert all("predictions read as annotations: 2" in output for output in outputs)

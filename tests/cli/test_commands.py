@@ -34,6 +34,7 @@ CHOICES = {
     ("annotate", "--engine"): "local ray",
     ("annotate", "--format"): "jsonl parquet docbin",
     ("convert", "--as"): "ents tags spans cats numbers choices qa",
+    ("convert", "--alignment-mode"): "expand contract strict",
     ("convert", "--orphans"): "error repair",
     ("convert", "--scheme"): f"{SCHEMES} bare",
     ("explain", "--method"): "attention rollout gradients",

@@ -45,9 +45,9 @@ def test_other_line_ends_belong_to_the_line(tmp_path: Path) -> None:
     ("content", "line", "problem"),
     [
         (b"a\nb\ncaf\xe9\tO\n", 3, "byte 0xe9 at position 4 of the line is not UTF-8"),
-        (b"\xff\xfea\0", 1, "byte 0xff at position 1 of the line is not UTF-8"),
         ("a\tO".encode("utf-16-be"), 1, "the line holds a NUL"),
-        ("\ufeffa\tO".encode("utf-32"), 1, "byte 0xff at position 1 of the line is not UTF-8"),
+        ("\ufeffa\tO".encode("utf-32"), 1, "the line holds a NUL"),
+        (b"\xff\xfea\0\0\xd8", 1, "the file cannot be read from here on ('utf-16"),
         (b"a\nb\0\tO\n", 2, "the line holds a NUL"),
     ],
 )
@@ -55,7 +55,7 @@ def test_what_is_no_text(tmp_path: Path, content: bytes, line: int, problem: str
     with pytest.raises(ColumnFormatError) as caught:
         read(tmp_path / "a", content)
     assert (caught.value.path, caught.value.line) == (tmp_path / "a", line)
-    assert caught.value.problem == problem
+    assert caught.value.problem.startswith(problem)
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\nb\n"])

@@ -199,11 +199,9 @@ def convert(
         nothing="no sentence. Expected lines of words and tags",
     )
     return ColumnReport(
-        n_lines=tally.n_lines,
         scheme=None if options.kind == "tags" else reader.scheme,
         n_tags_repaired=tally.n_tags_repaired,
-        n_lines_left_out=dict(tally.left_out),
-        n_byte_order_marks=tally.n_byte_order_marks,
+        **tally.list_counts(),
         columns=reader.describe_columns(),
         n_tags_missing=tally.n_tags_missing,
         spans_key=spans_key,

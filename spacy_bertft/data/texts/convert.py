@@ -10,13 +10,21 @@ from pathlib import Path
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from spacy_bertft.data.choices import read_number
-from spacy_bertft.data.conversion import ConversionReport, Stream, make_blank, plan_outputs, write_corpus
+from spacy_bertft.data.conversion import (
+    ConversionReport,
+    Stream,
+    make_blank,
+    make_docs_in_zones,
+    plan_outputs,
+    write_corpus,
+)
+from spacy_bertft.data.docs import make_exact_doc
 from spacy_bertft.data.endings import make_choice
-from spacy_bertft.data.pairs import SEPARATOR, make_pair
-from spacy_bertft.data.rows import read_label_names
+from spacy_bertft.data.pairs import make_pair
+from spacy_bertft.data.rows import DELIMITERS, read_label_names
 from spacy_bertft.data.texts.labels import LabelledText, TextReader, list_present
-from spacy_bertft.data.texts.rows import LabelledRow, TextOptions, TextTally
+from spacy_bertft.data.texts.options import TextOptions, parse_columns
+from spacy_bertft.data.texts.rows import TextTally
 from spacy_bertft.errors import DataError, SettingError
 
 
@@ -34,23 +42,17 @@ def make_text_doc(nlp: Language, text: LabelledText, labels: Iterable[str]) -> D
             of a pair or of a choice.
     """
     row = text.row
-    exact = SEPARATOR.join(row.parts)
-    if len(exact) > nlp.max_length:
-        problem = f"the text has {len(exact):,} characters"
-        raise row.error(problem, f"spaCy takes {nlp.max_length:,}; cut it into several.")
-    doc = nlp.make_doc(exact) if len(row.parts) == 1 and row.endings is None else _make_parts(nlp, row)
-    if doc.text != exact:
-        raise row.error(f"the tokenizer of {nlp.lang!r} changes the text", "Pass --lang with another language.")
+    first, *others = row.parts
+    kind = "a choice" if row.endings is not None else "a pair" if others else "a document"
+    try:
+        if row.endings is not None:
+            doc = make_choice(nlp, first, others)
+        else:
+            doc = make_pair(nlp, first, *others) if others else make_exact_doc(nlp, first)
+    except DataError as error:
+        raise row.error(f"the row is not {kind}", str(error)) from error
     doc.cats = {label: text.cats.get(label, 0.0) for label in labels if text.is_complete or label in text.cats}
     return doc
-
-
-def _make_parts(nlp: Language, row: LabelledRow) -> Doc:
-    first, *others = row.parts
-    try:
-        return make_pair(nlp, first, *others) if row.endings is None else make_choice(nlp, first, others)
-    except DataError as error:
-        raise row.error(f"the row is not a {'pair' if row.endings is None else 'choice'}", str(error)) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,29 +61,18 @@ class TextReport(ConversionReport):
 
     Attributes:
         answer_counts: Rows by what was answered in Prodigy; those that were ignored are left out.
-        n_merged: Quoted cells that hold a line end and the separator of cells, so that they may be several rows.
-        first_merged: File and line of the first of them.
         ranges: Of numbers, the lowest, the mean and the highest, by name.
     """
 
     answer_counts: Mapping[str, int] = field(default_factory=dict)
-    n_merged: int = 0
-    first_merged: str = ""
     ranges: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     def _list_notes(self) -> list[str]:
         answers = ", ".join(f"{count:,} {answer}" for answer, count in self.answer_counts.items())
         notes = [f"answers: {answers}"] if answers else []
-        notes += [
+        return notes + [
             f"{name} from {low:g} to {high:g}, mean {mean:.4g}" for name, (low, mean, high) in self.ranges.items()
         ]
-        if self.n_merged:
-            cells = "1 quoted cell holds" if self.n_merged == 1 else f"{self.n_merged:,} quoted cells hold"
-            notes.append(
-                f"warning: {cells} line ends and separators, the first in "
-                f"{self.first_merged}; if quotes are text there, rows were merged: pass --no-quoting"
-            )
-        return notes
 
 
 def convert_texts(
@@ -91,6 +82,7 @@ def convert_texts(
     file_format: str | None = None,
     text_column: str = "text",
     label_column: str | None = None,
+    label_columns: Mapping[str, str] | str | None = None,
     number_columns: Mapping[str, str] | str | None = None,
     choice_columns: Sequence[str] | str | None = None,
     second_text_column: str | None = None,
@@ -100,6 +92,8 @@ def convert_texts(
     label_separator: str | None = None,
     label_names: Path | str | None = None,
     first_label: int | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
     lang: str = "en",
     dev: float = 0.0,
     dev_path: Path | str | None = None,
@@ -108,7 +102,7 @@ def convert_texts(
     seed: int = 0,
     dry_run: bool = False,
 ) -> TextReport:
-    """Convert CSV, TSV or JSONL files of labelled texts to spaCy's binary format.
+    """Convert files of labelled texts to spaCy's binary format: tables, JSON, and what annotation tools export.
 
     The texts are taken exactly as they are; `doc.cats` holds every label of the corpus, 1 or 0. A row without text
     is left out and counted. Where Prodigy wrote an `answer`, `reject` gives the label 0 and `ignore` leaves the row
@@ -118,11 +112,13 @@ def convert_texts(
     Args:
         input_paths: One file or several, which are read as one corpus.
         output_path: The `.spacy` file to write.
-        file_format: csv, tsv or jsonl; by default what the name of each file ends with. On the command line, the name
-            of any format; by default found in the content of the first file.
+        file_format: The format of the files; by default what the name of each file ends with. On the command line, the
+            name of any format; by default found in the content of the first file.
         text_column: The column or field of the texts: its name or, in CSV and TSV, its number, from 1.
-        label_column: The column or field of the labels, likewise; by default label or, in JSONL without it, cats or
-            labels.
+        label_column: The column or field of the labels, likewise; by default label, cats or labels. Several, such as
+            topic,mood, give a text the labels of all of them.
+        label_columns: Columns or fields that are a label each, such as rude,threat, with a value from 0 to 1; an empty
+            one and -1 are not known. 3=rude gives a column the name of its label.
         number_columns: For bert_regressor: the columns or fields of numbers instead of labels, such as score or
             year,length. 5=similarity gives a column a name in `doc.cats`. An empty cell is a number that is not known.
         choice_columns: For bert_multiple_choice: the columns or fields of the endings, such as ending0,ending1; or, in
@@ -141,6 +137,8 @@ def convert_texts(
             0.
         first_label: The number of the first name or ending, 0 or 1; by default 0, which of names then has to occur:
             otherwise the numbers may start at 1, and each label would be read as its neighbour.
+        delimiter: What separates the cells of CSV and TSV files; by default found in their first lines.
+        encoding: How files are encoded, such as cp1252; by default UTF-8, or UTF-16 with its mark.
         lang: Language code of the tokenizer.
         dev: Share of the texts to split off. Every label keeps its share, and copies of a text stay together.
         dev_path: Where to write them; by default `NAME-dev.spacy` next to `NAME.spacy`.
@@ -156,18 +154,22 @@ def convert_texts(
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
     named: dict[str, object] = {"label_separator": label_separator, "label_names": label_names}
-    if number_columns is not None:
+    if number_columns is not None or label_columns is not None:
         named |= {"label_column": label_column, "first_label": first_label, "choice_columns": choice_columns}
+    if number_columns is not None:
+        named["label_columns"] = label_columns
     for name, value in named.items():
-        if value is not None and (number_columns or choice_columns):
+        if value is not None and (number_columns or label_columns or choice_columns):
             kind = "choice_columns: the label is a number" if choice_columns else "number_columns: they have no labels"
+            kind = kind if label_columns is None else "label_columns: each is a label"
             raise SettingError(name, value, f"none with {kind}")
     plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
     options = TextOptions(
         file_format=file_format,
         text_column=text_column,
         label_column=label_column,
-        number_columns=parse_number_columns(number_columns),
+        label_columns=parse_columns("label_columns", label_columns),
+        number_columns=parse_columns("number_columns", number_columns),
         choice_columns=tuple(choice_columns.split(",") if isinstance(choice_columns, str) else choice_columns or ()),
         second_text_column=second_text_column,
         header=header is not False,
@@ -176,6 +178,8 @@ def convert_texts(
         label_separator=label_separator,
         label_names=() if label_names is None else read_label_names(Path(label_names)),
         first_label=first_label,
+        delimiter=delimiter,
+        encoding=encoding,
     )
     nlp = make_blank(lang)
     reader, tally = TextReader(plan.sources, options), TextTally()
@@ -186,53 +190,18 @@ def convert_texts(
     reports = write_corpus(
         plan,
         texts,
-        partial(map, partial(make_text_doc, nlp, labels=labels)),
+        partial(make_docs_in_zones, nlp, partial(make_text_doc, nlp, labels=labels)),
         lambda doc: list_labels(doc.cats),
         get_key=lambda text: text.key,
         get_labels=lambda text: list_labels(dict(text.cats)),
         labels=labels,
     )
     return TextReport(
-        n_lines=tally.n_lines,
-        n_lines_left_out=dict(tally.left_out),
-        n_byte_order_marks=tally.n_byte_order_marks,
+        **tally.list_counts(),
         answer_counts=dict(tally.answers),
-        n_merged=tally.n_merged,
-        first_merged=tally.first_merged,
         ranges=ranges if options.number_columns else {},
         **reports,
     )
-
-
-def parse_number_columns(columns: Mapping[str, str] | str | None) -> dict[str, str]:
-    """Parse which columns hold numbers: columns by the name of the number.
-
-    Args:
-        columns: Names by column; or columns with commas between them, each perhaps with `=` and a name.
-
-    Raises:
-        SettingError: A column has no name, or two have the same one.
-
-    Example:
-        >>> parse_number_columns("year, 5=similarity")
-        {'year': 'year', 'similarity': '5'}
-    """
-    if columns is None:
-        return {}
-    if isinstance(columns, str):
-        parts = [part.partition("=") for part in columns.split(",")]
-        pairs = [(column.strip(), name.strip() if equals else column.strip()) for column, equals, name in parts]
-    else:
-        pairs = list(columns.items())
-    names = {name: column for column, name in pairs}
-    if len(names) < len(pairs) or not all(name and column for name, column in names.items()):
-        raise SettingError("number_columns", columns, "different columns and names, such as year,5=similarity")
-    for name, column in names.items():
-        if name == column and read_number(column) is not None:
-            raise SettingError(
-                "number_columns", columns, f"a name for column {column} too, such as {column}=similarity"
-            )
-    return names
 
 
 def _measure_labels(
@@ -240,6 +209,7 @@ def _measure_labels(
 ) -> tuple[list[str], dict[str, tuple[float, float, float]]]:
     """List all labels of the corpus, in the order of `doc.cats`, and the lowest, mean and highest value of each."""
     paths = ", ".join(str(path) for path, _ in reader.formats)
+    columns = reader.options.number_columns or reader.options.label_columns
     values: dict[str, tuple[float, float, float, int]] = {}
     has_text = False
     for text in texts:
@@ -247,8 +217,10 @@ def _measure_labels(
         for label, value in text.cats.items():
             low, total, high, n = values.get(label, (value, 0.0, value, 0))
             values[label] = min(low, value), total + value, max(high, value), n + 1
-    if missing := sorted(reader.options.number_columns.keys() - values):
-        raise DataError(f"{paths}: no row has a number {', '.join(missing)}. Expected a column or field of numbers.")
+    if missing := sorted(columns.keys() - values):
+        raise DataError(
+            f"{paths}: no row has a value of {', '.join(missing)}. Expected a column or field of that name."
+        )
     names = list(reader.options.label_names)
     if not has_text or not (values or names):
         raise DataError(f"{paths}: no {'label' if has_text else 'text'}. Expected rows with a text and a label.")
@@ -262,6 +234,6 @@ def _measure_labels(
 
 def _check_layout_is_used(reader: TextReader, settings: Mapping[str, bool | None]) -> None:
     given = [(name, value) for name, value in settings.items() if value is not None]
-    if given and all(file_format == "jsonl" for _, file_format in reader.formats):
+    if given and not any(file_format in DELIMITERS for _, file_format in reader.formats):
         name, value = given[0]
-        raise SettingError(name, value, "no such setting with JSONL: it is for CSV and TSV files")
+        raise SettingError(name, value, "no such setting here: it is for CSV and TSV files")

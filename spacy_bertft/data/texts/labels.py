@@ -12,15 +12,22 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from hashlib import blake2b
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spacy_bertft.data.choices import read_number
 from spacy_bertft.data.files import check_is_file
-from spacy_bertft.data.texts.rows import LabelledRow, TextFormat, TextOptions, TextTally, read_labelled_rows
+from spacy_bertft.data.split import make_key
+from spacy_bertft.data.texts.options import TextOptions
+from spacy_bertft.data.texts.rows import LabelledRow, TextTally, find_text_format, read_labelled_rows
 from spacy_bertft.errors import DataError
 
+# What a cell of a label's own column says, as files spell it.
+_FLAGS: Mapping[str, float | None] = {
+    **dict.fromkeys(("true", "yes"), 1.0),
+    **dict.fromkeys(("false", "no"), 0.0),
+    **dict.fromkeys(("none", "null", "nan"), None),
+}
 # From this value on a text counts as having a label.
 PRESENT = 0.5
 
@@ -92,6 +99,18 @@ def read_position(row: LabelledRow, options: TextOptions) -> dict[str, float]:
     return {str(position): float(position == value - first) for position in range(n_endings)}
 
 
+def read_flags(row: LabelledRow) -> dict[str, float]:
+    """Read the values of labels that have a column each; what is empty or -1 is not known.
+
+    Raises:
+        ColumnFormatError: A value is no number from 0 to 1, and neither true nor false.
+    """
+    cells = row.label if isinstance(row.label, dict) else {}
+    cells = {name: _FLAGS.get(str(cell).lower(), cell) for name, cell in cells.items()}
+    numbers = read_numbers(replace(row, label=cells))
+    return {name: _read_value(name, value, row) for name, value in numbers.items() if value != -1}
+
+
 def read_choice(row: LabelledRow, options: TextOptions) -> dict[str, float]:
     """Read what was selected in Prodigy's choice interface: 1 or 0 for every label that was offered.
 
@@ -106,7 +125,7 @@ def read_choice(row: LabelledRow, options: TextOptions) -> dict[str, float]:
     return {label: selected.get(label, 0.0) for label in offered}
 
 
-def list_present(cats: dict[str, float]) -> list[str]:
+def list_present(cats: Mapping[str, float]) -> list[str]:
     """List the labels that a text has."""
     return [label for label, value in cats.items() if value >= PRESENT]
 
@@ -175,6 +194,8 @@ class AnswerReader:
             return None
         if self.options.number_columns:
             return self._read_numbers(row, answer)
+        if self.options.label_columns:
+            return read_flags(row), False
         if self.options.choice_columns:
             return read_position(row, self.options), False
         cats = read_cats(row, self.options) if row.options is None else read_choice(row, self.options)
@@ -211,7 +232,7 @@ class AnswerReader:
         first = self._seen.setdefault(answer is None, row)
         other = self._seen.get(answer is not None)
         if other is not None:
-            expected = f"Expected accept, reject or ignore everywhere or nowhere, unlike in line {other.line}"
+            expected = f"Expected accept, reject or ignore everywhere or nowhere, unlike in line {other.record.line}"
             raise first.error(f"the answer is {str(first.answer)[:40]!r}", f"{expected}; rename the field otherwise.")
         return answer
 
@@ -233,8 +254,7 @@ class LabelledText:
     @property
     def key(self) -> bytes:
         """What two copies of a text, or of a pair, have in common: all but the whitespace, as a digest."""
-        words = "\x1f".join(" ".join(text.split()) for text in self.row.parts)
-        return blake2b(words.encode("utf-8"), digest_size=16).digest()
+        return make_key(*self.row.parts)
 
 
 class TextReader:
@@ -257,7 +277,7 @@ class TextReader:
         for path in paths:
             check_is_file(path)
         self.options = options
-        self.formats: list[tuple[Path, TextFormat]] = [(path, options.get_format(path)) for path in paths]
+        self.formats: list[tuple[Path, str]] = [(path, find_text_format(path, options)) for path in paths]
 
     def read(self, tally: TextTally | None = None) -> Iterator[LabelledText]:
         """Read all texts, file after file; a row without text, or without an answer to learn from, is left out.

@@ -1,135 +1,83 @@
-"""CSV, TSV and JSONL files → rows with a label, before the label is understood; and how such files are to be read."""
+"""Files of labelled texts, of any format → rows with a label, before the label is understood."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from spacy_bertft.data.choices import parse_choice, read_number
-from spacy_bertft.data.files import find_format, open_path
+from spacy_bertft.data.files import FileFormat, find_format
 from spacy_bertft.data.records import Record, read_records
-from spacy_bertft.data.rows import DELIMITERS, Row, Tally, raise_errors, read_rows
-from spacy_bertft.errors import ColumnFormatError, SettingError, format_count
+from spacy_bertft.data.rows import DELIMITERS, Tally
+from spacy_bertft.data.texts.options import TextOptions
+from spacy_bertft.data.texts.standoff import read_brat, read_pubtator, read_webanno
+from spacy_bertft.data.texts.tools import unify
+from spacy_bertft.errors import ColumnFormatError, SettingError
 
-TextFormat = Literal["csv", "tsv", "jsonl"]
-
-_FORMATS: tuple[TextFormat, ...] = ("csv", "tsv", "jsonl")
-
-# What texts with labels are stored under: as one class, as in `doc.cats`, or as a list.
-_LABEL_FIELDS = ("label", "cats", "labels")
-
-
-@dataclass(frozen=True)
-class TextOptions:
-    """How files of labelled texts are to be read; see `convert_texts`.
-
-    Raises:
-        SettingError: A value is not among the choices, two columns are one, or there is a first label without names.
-    """
-
-    file_format: str | None = None
-    text_column: str = "text"
-    label_column: str | None = None
-    number_columns: Mapping[str, str] = field(default_factory=dict)
-    choice_columns: tuple[str, ...] = ()
-    second_text_column: str | None = None
-    header: bool = True
-    quoting: bool = True
-    ragged: bool = False
-    label_separator: str | None = None
-    label_names: tuple[str, ...] = ()
-    first_label: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.file_format is not None:
-            parse_choice("file_format", self.file_format, _FORMATS)
-        if self.label_separator is not None and not self.label_separator.strip(" "):
-            raise SettingError("label_separator", self.label_separator, "what separates labels, such as a comma")
-        if self.first_label not in (None, 0, 1):
-            raise SettingError("first_label", self.first_label, "0 or 1, the number of the first name in --label-names")
-        if self.first_label is not None and not (self.label_names or self.choice_columns):
-            raise SettingError(
-                "first_label", self.first_label, "--label-names with it: a file of names for the numbers"
-            )
-        check_columns_differ(self.columns, self.columns)
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """The columns of CSV and TSV files, by the name of their setting."""
-        labels = {f"{_NUMBER}{name}": column for name, column in self.number_columns.items()}
-        columns = {
-            "text_column": self.text_column,
-            **(labels or {"label_column": self.label_column or "label"}),
-            "second_text_column": self.second_text_column,
-            **{f"{_CHOICE}{number}": column for number, column in enumerate(self.choice_columns)},
-        }
-        return {setting: column for setting, column in columns.items() if column is not None}
-
-    @property
-    def label_fields(self) -> list[str]:
-        """The fields of JSONL files that may hold labels; the first of them that a line has counts."""
-        if self.label_column is not None:
-            return [self.label_column]
-        return [field for field in _LABEL_FIELDS if field not in (self.text_column, self.second_text_column)]
-
-    def get_format(self, path: Path) -> TextFormat:
-        """Return the format of a file.
-
-        Raises:
-            SettingError: No format was given, and the name of the file does not tell.
-        """
-        found = self.file_format or find_format(path)[0]
-        if found not in _FORMATS:
-            expected = f"one of {', '.join(_FORMATS)}, since the name of {path} does not tell: pass --format"
-            raise SettingError("file_format", None, expected)
-        return parse_choice("file_format", found, _FORMATS)
+_READERS: dict[str, Callable[[Path, TextOptions, Tally], Iterator[Record]]] = {
+    "brat": read_brat,
+    "pubtator": read_pubtator,
+    "webanno": read_webanno,
+}
+_JSON = ("jsonl", "spans", "label-studio", "dataturks", "spacy-json")
+_FORMATS = (*DELIMITERS, *_JSON, *_READERS)
+_BY_SUFFIX = {".json": "jsonl", ".ann": "brat", ".pubtator": "pubtator"}
 
 
-def check_columns_differ(columns: Mapping[str, str], places: Mapping[str, Hashable]) -> None:
-    """Check that no two settings mean the same column.
-
-    Args:
-        columns: The name or number that was given, by setting.
-        places: The column that it means, by setting.
+def read_texts(path: Path, file_format: str, options: TextOptions, tally: Tally) -> Iterator[Record]:
+    """Read the records of a file of any format; what an annotation tool wrote has the fields `text`, `spans`, `label`.
 
     Raises:
-        SettingError: Two mean the same.
+        DataError: There is no such file.
+        ColumnFormatError: Something in it cannot be read.
     """
-    settings: dict[Hashable, str] = {}
-    for setting, place in places.items():
-        other = settings.setdefault(place, setting)
-        if other != setting:
-            raise SettingError(setting, columns[setting], f"another column than {other}")
+    if reader := _READERS.get(file_format):
+        yield from reader(path, options, tally)
+        return
+    if file_format in _JSON:
+        for record in read_records(path, "json", tally, layout=options):
+            yield from unify(record, tally)
+    else:
+        yield from read_records(path, cast(FileFormat, file_format), tally, layout=options)
+
+
+def find_text_format(path: Path, options: TextOptions) -> str:
+    """Return the format of a file.
+
+    Raises:
+        SettingError: No format was given, and the name of the file does not tell.
+    """
+    given = options.file_format
+    found = given or _BY_SUFFIX.get(path.suffix.lower()) or find_format(path)[0]
+    if found in _FORMATS:
+        return found
+    advice = "" if given else f", since the name of {path} does not tell: pass --format"
+    raise SettingError("file_format", given, f"one of {', '.join(_FORMATS)}{advice}")
 
 
 _ANSWER = "answer"
-_NUMBER = "number_columns: "  # opens the setting of the column of a number, before its name
-_CHOICE = "choice_columns: "  # and that of an ending, before its position
 
 
 @dataclass(frozen=True)
 class LabelledRow:
-    """A row as it is in the file.
+    """A text with its label as it is in the file.
 
     Attributes:
-        path: The file.
-        line: Line number of its start, from 1.
+        record: The row.
         text: The text, exactly.
         second: The second text of a pair; None for single texts.
-        label: The value of the label column: a string or, in JSONL, any value. Of numbers, the value of each by name.
+        label: The value of the label column: a string or, in JSON, any value. Of label and number columns, the value of
+            each by name.
         answer: The value of the column `answer`, where Prodigy writes its decision; None if there is none.
         options: The labels that Prodigy's choice interface offered; `label` lists the selected ones. None elsewhere.
         endings: Of a choice, its endings; the text is then the prompt, and the second one what each ending begins with.
             None for anything else.
     """
 
-    path: Path
-    line: int
+    record: Record
     text: str
     second: str | None
     label: object
@@ -146,7 +94,7 @@ class LabelledRow:
 
     def error(self, problem: str, expected: str) -> ColumnFormatError:
         """Make an error with the place of the row."""
-        return ColumnFormatError(self.path, self.line, problem, expected)
+        return self.record.error(problem, expected)
 
 
 @dataclass
@@ -155,21 +103,17 @@ class TextTally(Tally):
 
     Attributes:
         answers: Rows by their answer in Prodigy.
-        n_merged: Quoted cells that hold a line end and the separator of cells, so that they may be several rows.
-        first_merged: Where the first of them is.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
-    n_merged: int = 0
-    first_merged: str = ""
 
 
 def read_labelled_rows(
-    path: Path, file_format: TextFormat, options: TextOptions, tally: TextTally | None = None
+    path: Path, file_format: str, options: TextOptions, tally: TextTally | None = None
 ) -> Iterator[LabelledRow]:
-    """Read the rows of a file, one at a time; empty lines are left out.
+    """Read the rows of a file, one at a time.
 
-    In CSV and TSV, blanks around a label and around the names in the header are left out; texts are taken as they are.
+    Blanks around a label and around the names in a header are left out; texts are taken as they are.
 
     Args:
         path: The file.
@@ -179,118 +123,59 @@ def read_labelled_rows(
 
     Raises:
         DataError: There is no such file.
-        ColumnFormatError: A row cannot be read, or has no text; a column does not exist or exists twice.
+        ColumnFormatError: A row cannot be read, or has no text or label.
         SettingError: Two settings mean the same column.
     """
-    tally = TextTally() if tally is None else tally
-    if file_format != "jsonl":
-        return _read_cells(path, file_format, options, tally)
-    return (_read_object(path, record, options) for record in read_records(path, "jsonl", tally))
+    located = None if file_format in DELIMITERS else options
+    for record in read_texts(path, file_format, options, TextTally() if tally is None else tally):
+        located = located or options.locate(list(record.values))
+        yield _read_row(record, located)
 
 
-def _read_cells(path: Path, file_format: TextFormat, options: TextOptions, tally: TextTally) -> Iterator[LabelledRow]:
-    with open_path(path) as file:
-        read = read_rows(file, path, file_format, is_quoted=options.quoting, is_ragged=options.ragged, tally=tally)
-        rows = raise_errors(read, tally)
-        first = next(rows, None)
-        if first is None:
-            return
-        places = _find_columns(path, first, options)
-        second, answer = places.get("second_text_column"), places.get(_ANSWER)
-        endings = [f"{_CHOICE}{number}" for number in range(len(options.choice_columns))]
-        for row in rows if options.header else chain([first], rows):
-            cells = row.content
-            if options.header and cells == first.content:  # files were joined with their headers
-                tally.left_out["repeated header rows"] += 1
-                continue
-            if len(cells) <= max(places.values()):  # of ragged rows
-                problem, n_cells = f"the row has {format_count(len(cells), 'cell')}", max(places.values()) + 1
-                raise ColumnFormatError(path, row.line, problem, f"Expected {n_cells} or more, which are read.")
-            # A quote that is text may open a cell, and the next one close it.
-            n_merged = sum(DELIMITERS[file_format] in cell and not {"\n", "\r"}.isdisjoint(cell) for cell in cells)
-            if n_merged:
-                tally.n_merged += n_merged
-                tally.first_merged = tally.first_merged or f"{path}, line {row.line}"
-            yield LabelledRow(
-                path,
-                row.line,
-                text=cells[places["text_column"]],
-                second=None if second is None else cells[second],
-                label={name: cells[places[f"{_NUMBER}{name}"]].strip() for name in options.number_columns}
-                or cells[places["label_column"]].strip(),
-                answer=None if answer is None else cells[answer].strip(),
-                endings=_read_endings([cells[places[each]] for each in endings], path, row.line),
-            )
-
-
-def _read_endings(values: list[Any], path: Path, line: int) -> tuple[str, ...] | None:
-    """Read endings, of which a value of JSON may list several; a row may have fewer than others; None of no columns."""
-    found = [each or "" for value in values for each in (value if isinstance(value, list) else [value])]
-    if not all(isinstance(each, str) for each in found):
-        problem = f"the endings are {json.dumps(found)[:40]}"
-        raise ColumnFormatError(path, line, problem, "Expected strings, or a list of them.")
-    while found and not found[-1].strip():
-        found.pop()
-    return tuple(found) if values else None
-
-
-def _find_columns(path: Path, first: Row, options: TextOptions) -> dict[str, int]:
-    """Find the columns by their settings, as indices from 0, in the first row."""
-    names = [cell.strip() for cell in first.content] if options.header else []
-    n_columns = len(first.content)
-    places = {}
-    for setting, column in options.columns.items():
-        option = f"--{setting.partition(':')[0].replace('_', '-')}"
-        if names.count(column) > 1:
-            problem = f"the header names the column {column!r} {names.count(column)} times"
-            expected = f"Pass {option} with the number of the column, from 1."
-            raise ColumnFormatError(path, first.line, problem, expected)
-        if column in names:
-            places[setting] = names.index(column)
-        elif (number := read_number(column)) is not None and 1 <= number <= n_columns:
-            places[setting] = number - 1
-        else:
-            # Where a text was taken for the header, its start is enough.
-            found = ", ".join(repr(name[:40]) for name in names) or f"{n_columns} without names"
-            expected = f"Pass {option} with the number of a column, from 1."
-            if options.header:
-                expected = (
-                    f"Pass {option} with the name or the number of a column, or --no-header if the file has none."
-                )
-            raise ColumnFormatError(path, first.line, f"there is no column {column!r} among {found}", expected)
-    check_columns_differ(options.columns, places)
-    if names.count(_ANSWER) == 1 and names.index(_ANSWER) not in places.values():
-        places[_ANSWER] = names.index(_ANSWER)
-    return places
-
-
-def _read_object(path: Path, record: Record, options: TextOptions) -> LabelledRow:
+def _read_row(record: Record, options: TextOptions) -> LabelledRow:
     values, second = record.values, options.second_text_column
+    columns = options.label_columns or options.number_columns
+    used = (options.label_column, *columns.values(), *options.choice_columns)
     # An answer that is null was not given, unlike one that is not there.
-    has_answer = _ANSWER in values and _ANSWER not in options.columns.values()
-    answer = (values[_ANSWER] or "null") if has_answer else None
+    answer = _strip(values[_ANSWER] or "null") if _ANSWER in values and _ANSWER not in used else None
     text = record.get_text("text_column", options.text_column)
-    is_plain = not (options.label_column or options.number_columns or options.choice_columns)
-    choice = _find_choice(values) if is_plain else None
+    choice = None if any(used) else _find_choice(values)
     label: object = None
-    if options.number_columns:
-        label = {name: values.get(column) for name, column in options.number_columns.items()}
+    if columns:
+        label = {name: _strip(values.get(column)) for name, column in columns.items()}
     elif choice is not None:
         label = choice.selected
+    elif options.label_column and "," in options.label_column:
+        found = [_strip(record.get("label_column", column)) for column in options.label_column.split(",")]
+        label = [each for each in found if each not in (None, "")]
     elif answer != "ignore":
-        label = record.get("label_column", *options.label_fields)
+        label = _strip(record.get("label_column", *options.label_fields))
     return LabelledRow(
-        path,
-        record.line,
+        record,
         text,
         second=None if second is None else record.get_text("second_text_column", second),
         label=label,
         answer=answer,
         options=None if choice is None else choice.offered,
-        endings=_read_endings(
-            [record.get("choice_columns", column) for column in options.choice_columns], path, record.line
-        ),
+        endings=_read_endings(record, options) if options.choice_columns else None,
     )
+
+
+def _read_endings(record: Record, options: TextOptions) -> tuple[str, ...]:
+    """Read the endings of a row, each in its column or all in a list, without empty ones after the last one."""
+    found: list[Any] = []
+    for column in options.choice_columns:
+        value = record.get("choice_columns", column)
+        found += [each or "" for each in (value if isinstance(value, list) else [value])]
+    if not all(isinstance(each, str) for each in found):
+        raise record.error(f"the endings are {json.dumps(found)[:40]}", "Expected strings, or a list of them.")
+    while found and not found[-1].strip():
+        found.pop()
+    return tuple(found)
+
+
+def _strip(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
 
 
 class _Choice(NamedTuple):

@@ -1,31 +1,48 @@
-"""JSONL of texts with spans by their characters → Docs with `doc.spans` → `.spacy` files, with a report."""
+"""Texts with spans by their characters → Docs with `doc.ents` or `doc.spans` → `.spacy` files, with a report."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
+from typing import Any, Literal, cast, get_args
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span
+from spacy.util import filter_spans
 
+from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.conversion import (
     ConversionReport,
     Stream,
     choose_spans_key,
     make_blank,
+    make_docs_in_zones,
     plan_outputs,
     write_corpus,
 )
-from spacy_bertft.data.records import Record, read_records
+from spacy_bertft.data.docs import make_exact_doc
+from spacy_bertft.data.records import Record
 from spacy_bertft.data.rows import Tally
+from spacy_bertft.data.split import make_key
+from spacy_bertft.data.texts.options import TextOptions
+from spacy_bertft.data.texts.rows import find_text_format, read_texts
+from spacy_bertft.data.texts.tools import UNKNOWN
+from spacy_bertft.errors import DataError, shorten
 
-# Of Prodigy, of spaCy's examples, and of doccano.
-_SPAN_FIELDS = ("spans", "entities", "label", "labels")
+AlignmentMode = Literal["expand", "contract", "strict"]
+SpanKind = Literal["ents", "spans"]
+
+# Of Prodigy, of doccano, of `annotate` and spaCy's JSON, of doccano's earlier versions.
+_SPAN_FIELDS = ("spans", "entities", "ents", "label", "labels")
+_REJECTED = "rejected"  # the group in `doc.spans` of spans that are known to be wrong
 _EXPECTED = 'Expected a list of objects such as {"start": 0, "end": 6, "label": "LOC"}, or of [0, 6, "LOC"].'
+
+CharSpan = tuple[int, int, str]
 
 
 @dataclass(frozen=True)
@@ -36,11 +53,15 @@ class SpanText:
         record: The row.
         text: The text, exactly.
         spans: First character, one past the last, and label.
+        unknown: Characters from and to between which nothing is known of other entities.
+        is_rejected: Whether the spans are known to be wrong.
     """
 
     record: Record
     text: str
-    spans: tuple[tuple[int, int, str], ...]
+    spans: tuple[CharSpan, ...]
+    unknown: tuple[tuple[int, int], ...] = ()
+    is_rejected: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,31 +69,30 @@ class SpanReport(ConversionReport):
     """What a conversion of texts with spans has done.
 
     Attributes:
-        spans_key: The group in `doc.spans` that was written.
-        n_extended: Spans that began or ended within a token, and were extended to whole tokens.
-        first_extended: File, line and text of the first of them.
+        spans_key: The group in `doc.spans` that was written; None for entities.
     """
 
-    spans_key: str
-    n_extended: int = 0
-    first_extended: str = ""
+    spans_key: str | None = None
 
     @property
     def _counted(self) -> str:
-        return "spans"
+        return "spans" if self.spans_key else "entities"
 
     def _list_notes(self) -> list[str]:
-        first = f" (the first: {self.first_extended})" if self.n_extended else ""
-        return [f"doc.spans[{self.spans_key!r}]", f"spans extended to whole tokens: {self.n_extended:,}{first}"]
+        return [f"doc.spans[{self.spans_key!r}]"] if self.spans_key else []
 
 
 def convert_spans(
     input_paths: Path | str | Iterable[Path | str],
     output_path: Path | str,
     *,
+    kind: SpanKind = "spans",
+    file_format: str | None = None,
     text_column: str = "text",
     label_column: str | None = None,
     spans_key: str | None = None,
+    alignment_mode: AlignmentMode = "expand",
+    encoding: str | None = None,
     lang: str = "en",
     dev: float = 0.0,
     dev_path: Path | str | None = None,
@@ -81,18 +101,27 @@ def convert_spans(
     seed: int = 0,
     dry_run: bool = False,
 ) -> SpanReport:
-    """Convert JSONL of texts with spans, which may overlap, to spaCy's binary format.
+    """Convert texts with spans by their characters, as annotation tools export them, to spaCy's binary format.
 
-    The spans of a line are a list of objects with `start`, `end` and `label`, as Prodigy writes them, or of lists of
-    these three, counted in characters. A span that begins or ends within a token is extended to whole tokens, and
-    counted. Lines that Prodigy marks as rejected or ignored are left out.
+    What Prodigy, doccano, Label Studio, Dataturks, brat, PubTator, INCEpTION, spaCy, and `suggest` and `annotate` of
+    this package write is read. Texts that were rejected, ignored or cancelled are left out and counted. A question of
+    Prodigy about single entities says nothing about the rest of the text, which is a missing value then; rejected ones
+    are in `doc.spans["rejected"]`.
 
     Args:
         input_paths: One file or several, which are read as one corpus.
         output_path: The `.spacy` file to write.
+        kind: `ents` for `doc.ents`, where the longest of overlapping spans is kept and the others are counted; `spans`
+            for `doc.spans`.
+        file_format: The format of the files; by default found by their names and contents.
         text_column: The field of the texts.
-        label_column: The field of the spans; by default the first of spans, entities, label and labels.
+        label_column: The field of the spans; by default the first of spans, entities, ents, label and labels. Of
+            WebAnno, the layer or its feature.
         spans_key: The group in `doc.spans` that they are written to; by default `sc`.
+        alignment_mode: What becomes of a span that begins or ends within a token: expand it to whole tokens, contract
+            it to them, or leave it out if alignment is strict. All are counted. Of entities, what is left out is a
+            missing value.
+        encoding: How the files are encoded, such as cp1252; by default UTF-8, or UTF-16 with its mark.
         lang: Language code of the tokenizer.
         dev: Share of the texts to split off. Copies of a text stay together.
         dev_path: Where to write them; by default `NAME-dev.spacy` next to `NAME.spacy`.
@@ -106,66 +135,130 @@ def convert_spans(
         ColumnFormatError: A line cannot be read.
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
-    key = choose_spans_key("spans", spans_key) or ""
+    key = choose_spans_key(kind, spans_key)
     plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
-    nlp, tally, extended = make_blank(lang), Tally(), Counter[str]()
-    fields = _SPAN_FIELDS if label_column is None else (label_column,)
+    mode: AlignmentMode = parse_choice("alignment_mode", alignment_mode, get_args(AlignmentMode))
+    options = TextOptions(
+        file_format=file_format, text_column=text_column, label_column=label_column, encoding=encoding
+    )
+    formats = [(path, find_text_format(path, options)) for path in plan.sources]
+    nlp, tally = make_blank(lang), Tally()
     reports = write_corpus(
         plan,
-        Stream(partial(_read_texts, plan.sources, text_column, fields), tally, Tally),
-        partial(map, partial(_make_doc, nlp, key=key, extended=extended)),
-        lambda doc: [span.label_ for span in doc.spans[key]],
-        get_key=lambda each: " ".join(each.text.split()),
-        nothing="no text. Expected lines with a text and its spans",
+        Stream(partial(_read_all, formats, options, kind), tally, Tally),
+        partial(make_docs_in_zones, nlp, partial(_make_doc, nlp, key=key, mode=mode, tally=tally)),
+        partial(_list_labels, key=key),
+        get_key=lambda text: make_key(text.text),
+        attrs=[] if key else ["ENT_IOB", "ENT_TYPE"],
+        nothing="no text. Expected texts with their spans",
     )
-    return SpanReport(
-        n_lines=tally.n_lines,
-        n_lines_left_out=dict(tally.left_out),
-        n_byte_order_marks=tally.n_byte_order_marks,
-        spans_key=key,
-        n_extended=sum(extended.values()),
-        first_extended=next(iter(extended), ""),
-        **reports,
-    )
+    return SpanReport(**tally.list_counts(), spans_key=key, **reports)
 
 
-def _read_texts(paths: Sequence[Path], text_column: str, fields: Sequence[str], tally: Tally) -> Iterator[SpanText]:
-    for record in (record for path in paths for record in read_records(path, "jsonl", tally)):
-        text, answer = record.get_text("text_column", text_column), record.values.get("answer")
-        if answer in ("reject", "ignore"):
-            tally.left_out[f"rows answered with {answer}"] += 1
-        elif not text.strip():
-            tally.left_out["rows without text"] += 1
-        else:
-            spans = record.get("label_column", *(name for name in fields if name != text_column))
-            if not isinstance(spans, list):
-                raise record.error(f"the spans are {json.dumps(spans)[:40]}", _EXPECTED)
-            # What is annotated twice is one span.
-            yield SpanText(record, text, tuple(dict.fromkeys(_read_span(span, text, record) for span in spans)))
+def _list_labels(doc: Doc, key: str | None) -> list[str]:
+    return [span.label_ for span in (doc.spans[key] if key else doc.ents)]
 
 
-def _read_span(span: object, text: str, record: Record) -> tuple[int, int, str]:
-    values = [span.get(name) for name in ("start", "end", "label")] if isinstance(span, dict) else span
-    match values:
-        case [int(start), int(end), str(label)] if label.strip():
-            if 0 <= start < end <= len(text) and not (isinstance(start, bool) or isinstance(end, bool)):
-                return start, end, label
-            expected = f"Expected a range within its {len(text):,} characters, counted from 0, the end exclusive."
-            raise record.error(f"the text has no characters {start} to {end}", expected)
-    raise record.error(f"a span is {json.dumps(span)[:60]}", _EXPECTED)
+def _read_all(
+    formats: Sequence[tuple[Path, str]], options: TextOptions, kind: SpanKind, tally: Tally
+) -> Iterator[SpanText]:
+    fields = [
+        name
+        for name in (_SPAN_FIELDS if options.label_column is None else (options.label_column,))
+        if name != options.text_column
+    ]
+    for path, file_format in formats:
+        for record in read_texts(path, file_format, options, tally):
+            values, text = record.values, record.get_text("text_column", options.text_column)
+            answer, is_question = values.get("answer"), values.get("_view_id") == "ner"
+            if answer == "ignore" or (answer == "reject" and not (is_question and kind == "ents")):
+                tally.left_out[f"rows answered with {answer}"] += 1
+            elif is_question and kind == "spans":
+                tally.left_out["questions about single entities"] += 1
+            elif not text.strip():
+                tally.left_out["rows without text"] += 1
+            else:
+                # In spaCy's JSON, `ents` and groups of spans are next to each other.
+                has_groups = kind == "ents" and "ents" in values and isinstance(values.get("spans"), dict)
+                names = ["ents"] if has_groups else ["spans"] if UNKNOWN in values else fields
+                spans = record.get("label_column", *names)
+                if isinstance(spans, dict) and all(isinstance(group, list) for group in spans.values()):
+                    spans = [span for group in spans.values() for span in group]
+                if not isinstance(spans, list):
+                    raise record.error(f"the spans are {json.dumps(spans)[:40]}", _EXPECTED)
+                # What is annotated twice is one span.
+                found = tuple(dict.fromkeys(each for span in spans for each in _read_span(span, text, record, tally)))
+                unknown: Any = [(0, len(text))] if is_question else values.get(UNKNOWN, ())
+                yield SpanText(record, text, found, unknown, is_rejected=answer == "reject")
 
 
-def _make_doc(nlp: Language, text: SpanText, *, key: str, extended: Counter[str]) -> Doc:
-    doc = nlp.make_doc(text.text)
-    if doc.text != text.text:
-        raise text.record.error(f"the tokenizer of {nlp.lang!r} changes the text", "Pass --lang with another language.")
+def _read_span(span: Any, text: str, record: Record, tally: Tally) -> Iterator[CharSpan]:
+    """Read a span, which may have several labels."""
+    quoted = None
+    match span:
+        case {"start": start, "end": end, **rest} | {"start_offset": start, "end_offset": end, **rest}:
+            labels, quoted = rest.get("label", rest.get("labels")), rest.get("text")
+            record = replace(record, line=cast(int, rest.get("line", record.line)))
+        case [start, end, labels]:
+            pass
+        case _:
+            raise record.error(f"a span is {json.dumps(span)[:60]}", _EXPECTED)
+    labels = [labels] if isinstance(labels, str) else labels
+    if not (isinstance(labels, list) and all(isinstance(label, str) and label.strip() for label in labels)):
+        raise record.error(f"a span is {json.dumps(span)[:60]}", _EXPECTED)
+    if not (type(start) is type(end) is int and 0 <= start < end):
+        raise record.error(
+            f"the text has no characters {start!r} to {end!r}", "Expected numbers from 0, the end exclusive."
+        )
+    where = f"{record.path}, line {record.line}"
+    if isinstance(quoted, str) and quoted.strip() and text[start:end].split() != quoted.split():
+        # JavaScript counts characters beyond U+FFFF twice.
+        places = list(accumulate((1 + (char > "\uffff") for char in text), initial=0))
+        start, end = bisect_left(places, start), bisect_left(places, end)
+        if text[start:end].split() != quoted.split():
+            raise record.error(f"the span {quoted[:40]!r} is not where it says", f"There is {text[start:end][:40]!r}.")
+        tally.note("spans counted in UTF-16, as JavaScript does", where)
+    if end > len(text):
+        expected = f"Expected a range within its {len(text):,} characters, counted from 0, the end exclusive."
+        raise record.error(f"the text has no characters {start} to {end}", expected)
+    words = text[start:end].strip()
+    if len(words) < end - start:
+        tally.note("spans with blanks at their ends, which were left off", where)
+        start += text[start:end].find(words)
+        end = start + len(words)
+    for label in labels if words else ():
+        yield start, end, label
+
+
+def _make_doc(nlp: Language, text: SpanText, *, key: str | None, mode: AlignmentMode, tally: Tally) -> Doc:
+    try:
+        doc = make_exact_doc(nlp, text.text)
+    except DataError as error:
+        raise text.record.error("the text makes no document", str(error)) from error
     spans: list[Span] = []
+    unknown = list(text.unknown)
     for start, end, label in text.spans:
-        span = doc.char_span(start, end, label, alignment_mode="expand")
-        if span is None:
-            raise text.record.error(f"the span {start} to {end} covers no token", "Expected words in every span.")
-        if (span.start_char, span.end_char) != (start, end):
-            extended[f"{text.record.path}, line {text.record.line}: {text.text[start:end]!r} to {span.text!r}"] += 1
-        spans.append(span)
-    doc.spans[key] = spans
+        span = doc.char_span(start, end, label, alignment_mode=mode)
+        whole = cast(Span, doc.char_span(start, end, label, alignment_mode="expand"))
+        if span is None or (span.start_char, span.end_char) != (start, end):
+            found = "left out" if span is None else f"{mode}ed to whole tokens"
+            where = f"{text.record.path}, line {text.record.line}: {text.text[start:end]!r} in {whole.text!r}"
+            tally.note(f"spans that are not aligned with tokens, {found}", shorten(where))
+            unknown.append((whole.start_char, whole.end_char))
+        spans += [] if span is None else [span]
+    if text.is_rejected:
+        doc.spans[_REJECTED], spans = spans, []
+    if key:
+        doc.spans[key] = spans
+        return doc
+    ents = filter_spans(spans)
+    tally.left_out.update({"spans that overlap a longer one (see --as spans)": len(spans) - len(ents)})
+    covered = {token.i for ent in ents for token in ent}
+    missing = {
+        token.i: Span(doc, token.i, token.i + 1)
+        for start, end in unknown
+        for token in cast(Span, doc.char_span(start, end, alignment_mode="expand"))
+        if token.i not in covered
+    }
+    doc.set_ents(ents, missing=list(missing.values()), default="outside")
     return doc

@@ -25,9 +25,10 @@ ADVICE = (
 )
 BAD = {
     '"closed" early,1': f"a quote is closed before its cell ends. {ADVICE}",
-    "few": "the row has 1 cell. Expected 2 as in line 1, the file being read as csv.",
-    "a,b,c": "the row has 3 cells. Expected 2 as in line 1, the file being read as csv.",
-    "\udcff,1": "byte 0xff at position 1 of the line is not UTF-8. Expected UTF-8; convert the file first.",
+    "few": "the row has 1 cell. Expected 2 as in line 1, with ',' between cells.",
+    "a,b,c": "the row has 3 cells. Expected 2 as in line 1, with ',' between cells.",
+    "\udcff,1": "byte 0xff at position 1 of the line is not UTF-8. "
+    "Expected UTF-8; convert takes --encoding, such as cp1252.",
     "\0,1": "the line holds a NUL. Expected text; is this a binary file?",
     "x" * 200_000 + ",1": f"a cell has more than 131,072 characters. {ADVICE}",
 }

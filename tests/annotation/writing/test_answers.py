@@ -5,10 +5,11 @@ import math
 import pytest
 import spacy
 from small_checkpoints import TEXTS
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
-from spacy_bertft.annotation.values import list_answers, read_answers
+from spacy_bertft.annotation.values import format_json, list_answers, read_answers
+from spacy_bertft.data import convert_spans, convert_texts
 
 
 def test_what_a_pipeline_finds(pipeline, ruler, checkpoint):
@@ -80,3 +81,17 @@ def test_a_document_of_nothing(pipeline):
 @pytest.mark.parametrize("answers", [{}, {"cats": "x_cats"}])
 def test_only_what_is_wanted(pipeline, answers):
     assert list(read_answers(spacy.load(pipeline)(TEXTS[0]), answers)) == list(answers.values())
+
+
+def test_convert_reads_what_is_written(pipeline, tmp_path):
+    nlp = spacy.load(pipeline)
+    docs = list(nlp.pipe(TEXTS))
+    rows = [{"id": 7, "text": doc.text, **read_answers(doc, {"ents": "ents", "cats": "cats"})} for doc in docs]
+    (tmp_path / "a.jsonl").write_text("".join(f"{format_json(row)}\n" for row in rows))
+    ents, cats = tmp_path / "ents.spacy", tmp_path / "cats.spacy"
+    convert_spans(tmp_path / "a.jsonl", ents, kind="ents")
+    convert_texts(tmp_path / "a.jsonl", cats)
+    written = [DocBin().from_disk(path).get_docs(nlp.vocab) for path in (ents, cats)]
+    for doc, with_ents, with_cats in zip(docs, *written, strict=True):
+        assert [(ent.text, ent.label_) for ent in with_ents.ents] == [(ent.text, ent.label_) for ent in doc.ents]
+        assert with_cats.cats == pytest.approx(doc.cats, abs=1e-6)

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from spacy_bertft.data.records import Record
 from spacy_bertft.data.texts.labels import AnswerReader
-from spacy_bertft.data.texts.rows import LabelledRow, TextOptions, TextTally
+from spacy_bertft.data.texts.options import TextOptions
+from spacy_bertft.data.texts.rows import LabelledRow, TextTally
 from spacy_bertft.errors import ColumnFormatError
 
 AB = ["a", "b"]
 
 
 def make_row(label: object, answer: object = None, options: list[object] | None = None, line: int = 7) -> LabelledRow:
-    return LabelledRow(Path("a"), line, "text", None, label, answer, options)
+    return LabelledRow(Record("a", line, {}), "text", None, label, answer, options)
 
 
 @pytest.mark.parametrize(

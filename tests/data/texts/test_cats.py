@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from spacy_bertft.data.records import Record
 from spacy_bertft.data.texts.labels import list_present, read_cats
-from spacy_bertft.data.texts.rows import LabelledRow, TextOptions
+from spacy_bertft.data.texts.options import TextOptions
+from spacy_bertft.data.texts.rows import LabelledRow
 from spacy_bertft.errors import ColumnFormatError
 
 NAMES = ("joy", "fear", "love")
@@ -16,7 +18,7 @@ MANY_NAMED = TextOptions(label_separator=",", label_names=NAMES)
 
 
 def read(label: object, options: TextOptions) -> dict[str, float]:
-    return read_cats(LabelledRow(Path("a"), 7, "text", None, label), options)
+    return read_cats(LabelledRow(Record("a", 7, {}), "text", None, label), options)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bertft.data import rows as reader
-from spacy_bertft.data.texts.rows import LabelledRow, TextOptions, TextTally, read_labelled_rows
+from spacy_bertft.data.texts.options import TextOptions
+from spacy_bertft.data.texts.rows import LabelledRow, TextTally, read_labelled_rows
 from spacy_bertft.errors import ColumnFormatError, SettingError
 
 NUMBERED = TextOptions(text_column="1", label_column="2", header=False)
@@ -22,11 +24,12 @@ def read(
 ) -> tuple[list[LabelledRow], TextTally]:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     tally = TextTally()
-    return list(read_labelled_rows(path, file_format, options, tally)), tally
+    rows = read_labelled_rows(path, file_format, options, tally)
+    return [replace(row, record=row.record.line) for row in rows], tally
 
 
 def list_cells(rows: list[LabelledRow]) -> list[tuple[int, str, object]]:
-    return [(row.line, row.text, row.label) for row in rows]
+    return [(row.record, row.text, row.label) for row in rows]
 
 
 any_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -84,14 +87,15 @@ def test_quotes_that_may_have_merged_rows(tmp_path: Path) -> None:
     content = 'x\t1\n"He left.\t0\n1\tShe said "Go".\tx"\t1\n"a\nb"\t0\n"c\td"\t1\n'.replace(' "Go"', " Go")
     rows, tally = read(tmp_path / "a", content, NUMBERED, "tsv")
     assert [row.text for row in rows] == ["x", "He left.\t0\n1\tShe said Go.\tx", "a\nb", "c\td"]
-    assert (tally.n_merged, tally.first_merged) == (1, f"{tmp_path / 'a'}, line 2")
+    assert list(tally.notes.values()) == [1]
+    assert list(tally.first.values()) == [f"{tmp_path / 'a'}, line 2"]
 
 
 def test_the_answer_of_prodigy(tmp_path: Path) -> None:
     rows, _ = read(tmp_path / "a", "text,label,answer\na,x, reject \n", TextOptions())
-    assert rows == [LabelledRow(tmp_path / "a", 2, "a", None, "x", "reject")]
+    assert rows == [LabelledRow(2, "a", None, "x", "reject")]
     rows, _ = read(tmp_path / "a", "text,label,answer\na,x,b\n", TextOptions(label_column="answer"))
-    assert rows == [LabelledRow(tmp_path / "a", 2, "a", None, "b")]
+    assert rows == [LabelledRow(2, "a", None, "b")]
 
 
 def test_columns_by_name_and_by_number(tmp_path: Path) -> None:
@@ -99,12 +103,12 @@ def test_columns_by_name_and_by_number(tmp_path: Path) -> None:
     by_name = TextOptions(text_column="first", second_text_column="second", label_column="2")
     by_number = TextOptions(text_column="2", second_text_column="3", label_column="4")
     rows, _ = read(tmp_path / "a", content, by_name)
-    assert rows == [LabelledRow(tmp_path / "a", 2, "a", "b", "x")]
+    assert rows == [LabelledRow(2, "a", "b", "x")]
     # A name goes before a number.
     with pytest.raises(SettingError, match="another column than text_column"):
         read(tmp_path / "a", content, by_number)
     rows, _ = read(tmp_path / "a", content.replace(",2\n", ",label\n"), by_number)
-    assert rows == [LabelledRow(tmp_path / "a", 2, "a", "b", "x")]
+    assert rows == [LabelledRow(2, "a", "b", "x")]
 
 
 def test_a_name_that_nobody_asks_for_may_stand_twice(tmp_path: Path) -> None:
@@ -126,10 +130,10 @@ LIMIT = csv.field_size_limit()
         ("text,label\na,x\nb\n", TextOptions(), 3, "the row has 1 cell"),
         ("text,label\n\na,b,x\n", TextOptions(), 3, "the row has 3 cells"),
         ("a,x\nb,y,z\n", NUMBERED, 2, "the row has 3 cells"),
-        ("\nwords,label\na,x\n", TextOptions(), 2, "there is no column 'text' among 'words', 'label'"),
-        ("a,x\n", TextOptions(header=False), 1, "there is no column 'text' among 2 without names"),
-        ("a\n", NUMBERED, 1, "there is no column '2' among 1 without names"),
-        ("text,label,text\na,x,b\n", TextOptions(), 1, "the header names the column 'text' 2 times"),
+        ("\nwords,label\na,x\n", TextOptions(), 3, "there is no column 'text' among 'words', 'label'"),
+        ("a,x\n", TextOptions(header=False), 1, "there is no column 'text' among '1', '2'"),
+        ("a\n", NUMBERED, 1, "there is no column '2' among '1'"),
+        ("text,label,text\na,x,b\n", TextOptions(), 2, "there is no column 'text' among '1', 'label', '3'"),
         ('text,label\na,x\n"b,y\nc,z\n', TextOptions(), 3, "a quote opens a cell and is never closed"),
         ('text,label\n"a" b,x\n', TextOptions(), 2, "a quote is closed before its cell ends"),
         # The next quote, far below, closes what was left open here.

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin
 
 from spacy_bertft.data.pairs import SEGMENTS
+from spacy_bertft.data.records import Record
 from spacy_bertft.data.texts.convert import make_text_doc
 from spacy_bertft.data.texts.labels import LabelledText
 from spacy_bertft.data.texts.rows import LabelledRow
@@ -18,7 +19,7 @@ NLP = spacy.blank("en")
 
 
 def make_text(first: str, second: str | None = None) -> LabelledText:
-    return LabelledText(LabelledRow(Path("a"), 7, first, second, None), {"x": 0.5})
+    return LabelledText(LabelledRow(Record("a", 7, {}), first, second, None), {"x": 0.5})
 
 
 def store(doc: Doc) -> Doc:
@@ -54,8 +55,8 @@ def test_pairs(first: str, second: str) -> None:
         ("", "b", "the row is not a pair"),
         ("a", " ", "the row is not a pair"),
         ("a\x1fb", "c", "the row is not a pair"),
-        ("a" * 1_000_001, None, "the text has 1,000,001 characters"),
-        ("a" * 500_000, "b" * 500_000, "the text has 1,000,001 characters"),
+        ("a" * 1_000_001, None, "the row is not a document"),
+        ("a" * 500_000, "b" * 500_000, "the row is not a pair"),
     ],
 )
 def test_what_makes_no_doc(first: str, second: str | None, problem: str) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from spacy_bertft.data.records import Record
 from spacy_bertft.data.texts.labels import LabelledText, TextReader
-from spacy_bertft.data.texts.rows import LabelledRow, TextOptions, TextTally
+from spacy_bertft.data.texts.options import TextOptions
+from spacy_bertft.data.texts.rows import LabelledRow, TextTally
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
 
@@ -43,7 +45,7 @@ def test_labels_are_read_with_their_line(tmp_path: Path) -> None:
 
 
 def make_text(first: str, second: str | None = None) -> LabelledText:
-    return LabelledText(LabelledRow(Path("a"), 1, first, second, None), {})
+    return LabelledText(LabelledRow(Record("a", 1, {}), first, second, None), {})
 
 
 def test_copies_differ_in_whitespace_only() -> None:

@@ -2,18 +2,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from spacy_bertft.data.texts.rows import LabelledRow, TextOptions, TextTally, read_labelled_rows
+from spacy_bertft.data.texts.options import TextOptions
+from spacy_bertft.data.texts.rows import LabelledRow, TextTally, read_labelled_rows
 from spacy_bertft.errors import ColumnFormatError
 
 
 def read(path: Path, text: str, options: TextOptions | None = None) -> tuple[list[LabelledRow], TextTally]:
     path.write_text(text, encoding="utf-8", newline="")
     tally = TextTally()
-    return list(read_labelled_rows(path, "jsonl", options or TextOptions(), tally)), tally
+    rows = read_labelled_rows(path, "jsonl", options or TextOptions(), tally)
+    return [replace(row, record=row.record.line) for row in rows], tally
 
 
 def test_one_object_a_line(tmp_path: Path) -> None:
@@ -21,8 +24,8 @@ def test_one_object_a_line(tmp_path: Path) -> None:
     lines = [json.dumps(values[0], ensure_ascii=False), "", " ", json.dumps(values[1])]
     rows, tally = read(tmp_path / "a", "\ufeff" + "\r\n".join(lines))
     assert rows == [
-        LabelledRow(tmp_path / "a", 1, "a\r\n\u2028\u0085 ", None, "x"),
-        LabelledRow(tmp_path / "a", 4, "\x00", None, {"y": 1}),
+        LabelledRow(1, "a\r\n\u2028\u0085 ", None, "x"),
+        LabelledRow(4, "\x00", None, {"y": 1}),
     ]
     assert tally == TextTally(n_lines=4, left_out=Counter({"empty lines": 2}))
 
@@ -30,7 +33,7 @@ def test_one_object_a_line(tmp_path: Path) -> None:
 def test_named_fields(tmp_path: Path) -> None:
     options = TextOptions(text_column="premise", second_text_column="2", label_column="gold")
     text = '{"premise": "a", "2": "b", "gold": null, "label": 1}\n'
-    assert read(tmp_path / "a", text, options)[0] == [LabelledRow(tmp_path / "a", 1, "a", "b", None)]
+    assert read(tmp_path / "a", text, options)[0] == [LabelledRow(1, "a", "b", None)]
 
 
 def test_a_long_text_is_no_trouble(tmp_path: Path) -> None:
@@ -115,7 +118,7 @@ def test_tasks_of_prodigy(
     tmp_path: Path, line: str, settings: dict[str, str], label: object, answer: object, offered: list[object] | None
 ) -> None:
     rows, _ = read(tmp_path / "a", line, TextOptions(**settings))
-    assert rows == [LabelledRow(tmp_path / "a", 1, "a", None, label, answer, offered)]
+    assert rows == [LabelledRow(1, "a", None, label, answer, offered)]
 
 
 def test_byte_order_marks_where_files_were_joined(tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from spacy_bertft.data.rows import read_label_names
-from spacy_bertft.data.texts.rows import TextOptions
+from spacy_bertft.data.texts.options import TextOptions
+from spacy_bertft.data.texts.rows import find_text_format
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
 
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({"file_format": "xml"}, "file_format"),
         ({"label_separator": ""}, "label_separator"),
         ({"label_separator": " "}, "label_separator"),
         ({"text_column": "label"}, "label_column"),
@@ -30,11 +30,11 @@ def test_settings_out_of_range(settings: dict[str, str], name: str) -> None:
 
 def test_the_format_of_a_file() -> None:
     names = ["a.csv", "b.TSV", "c.tar.jsonl"]
-    assert [TextOptions().get_format(Path(name)) for name in names] == ["csv", "tsv", "jsonl"]
-    assert TextOptions(file_format="tsv").get_format(Path("a.csv")) == "tsv"
+    assert [find_text_format(Path(name), TextOptions()) for name in names] == ["csv", "tsv", "jsonl"]
+    assert find_text_format(Path("a.csv"), TextOptions(file_format="tsv")) == "tsv"
     for name in ("sentiment-train", "a.txt", ".csv"):
         with pytest.raises(SettingError, match=f"{name} does not tell: pass --format"):
-            TextOptions().get_format(Path(name))
+            find_text_format(Path(name), TextOptions())
 
 
 def test_names_of_labels(tmp_path: Path) -> None:

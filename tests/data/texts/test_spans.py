@@ -34,7 +34,7 @@ def test_both_forms_of_a_span_and_every_field(tmp_path):
     rows += [{"text": "no span", "spans": []}, {"text": TEXT, "spans": OBJECTS * 2}]
     report = convert_spans(write(tmp_path / "a.jsonl", *rows), tmp_path / "a.spacy", spans_key="x")
     assert read(tmp_path / "a.spacy", "x") == [*[SPANS] * 4, [], SPANS]
-    assert (report.n_docs, report.label_counts, report.n_extended) == (6, {"LOC": 10, "ORG": 5}, 0)
+    assert (report.n_docs, report.label_counts, report.counts) == (6, {"LOC": 10, "ORG": 5}, {})
     assert "doc.spans['x']" in str(report)
 
 
@@ -42,8 +42,8 @@ def test_a_span_within_a_token_is_extended_and_counted(tmp_path):
     source = write(tmp_path / "a.jsonl", {"text": TEXT, "label": [[5, 19, "ORG"]]}, {"text": TEXT, "label": SPANS})
     report = convert_spans(source, tmp_path / "a.spacy")
     assert read(tmp_path / "a.spacy")[0] == [(4, 19, "ORG")]
-    assert report.n_extended == 1
-    assert f"(the first: {source}, line 1: 'ank of England' to 'Bank of England')" in report.format_notes()
+    assert list(report.counts.values()) == [1]
+    assert f"expanded to whole tokens: 1 (the first: {source}, line 1: 'ank of England'" in report.format_notes()
 
 
 def test_what_prodigy_rejected_or_ignored_is_left_out_and_copies_stay_together(tmp_path):
@@ -61,13 +61,14 @@ def test_what_prodigy_rejected_or_ignored_is_left_out_and_copies_stay_together(t
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ({"text": TEXT}, "no column 'spans', 'entities', 'label' or 'labels' among 'text'"),
-        ({"text": TEXT, "spans": {"start": 0}}, "the spans are"),
+        ({"text": TEXT}, "no column 'spans', 'entities', 'ents', 'label' or 'labels' among 'text'"),
+        ({"text": TEXT, "spans": "LOC"}, "the spans are"),
+        ({"text": TEXT, "spans": {"sc": 3}}, "the spans are"),
         ({"text": TEXT, "spans": [{"start": 0, "end": 3}]}, "a span is"),
         ({"text": TEXT, "spans": [[0, 3, " "]]}, "a span is"),
         ({"text": TEXT, "spans": [[True, 3, "X"]]}, "no characters"),
-        ({"text": TEXT, "spans": [[3, 3, "X"]]}, "no characters 3 to 3.*within its 29 characters"),
-        ({"text": TEXT, "spans": [[20, 30, "X"]]}, "no characters 20 to 30"),
+        ({"text": TEXT, "spans": [[3, 3, "X"]]}, "no characters 3 to 3"),
+        ({"text": TEXT, "spans": [[20, 30, "X"]]}, "no characters 20 to 30.*within its 29 characters"),
         ({"text": 3, "spans": []}, "Expected a string"),
     ],
 )
