@@ -148,7 +148,10 @@ class TorchShim(Shim):
         if name in self._outgrown:
             grow_moments(optimizer, (self.id, name), self._outgrown.pop(name), arrays[0])
         weights, _ = optimizer((self.id, name), *arrays, lr_scale=self._lr_scales[name])
-        parameter.data = xp2torch(weights, device=parameter.device).view(parameter.shape)
+        stepped = xp2torch(weights, device=parameter.device).view(parameter.shape)
+        # Most optimizers write in place. Each new view would keep the one before it alive, and that the one before it.
+        if stepped.data_ptr() != parameter.data_ptr():
+            parameter.data = stepped
         parameter.grad = None
 
     @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import re
 from importlib.metadata import version
@@ -30,6 +31,19 @@ def make_shim(width: int = 3) -> TorchShim:
 def learn(shim: TorchShim, optimizer) -> None:
     shim.module(torch.ones(1, 3)).sum().backward()
     shim.finish_update(optimizer)
+
+
+def test_steps_of_the_optimizer_of_thinc_keep_no_tensors():
+    shim, optimizer = make_shim(), Adam(0.01)
+
+    def count_tensors() -> int:
+        return sum(type(each) is torch.Tensor for each in gc.get_objects())
+
+    learn(shim, optimizer)
+    before = count_tensors()
+    for _ in range(5):
+        learn(shim, optimizer)
+    assert count_tensors() == before
 
 
 def test_weights_are_stored_as_safetensors():
