@@ -93,9 +93,9 @@ def load_ours(pipeline: Path, **settings: str | int) -> Language:
     return spacy.load(pipeline, config={"components": {name: {"model": {"encoder": settings}}}} if settings else {})
 
 
-def make_stock_optimizer(n_steps: int) -> Optimizer:
+def make_stock_optimizer(n_steps: int, rate: float = 5e-5) -> Optimizer:
     """Make the optimizer of the config that `spacy init config --gpu` writes, with a schedule of that many steps."""
-    return Adam(warmup_linear(5e-5, 50, n_steps), L2=0.01, L2_is_weight_decay=True, grad_clip=1.0)
+    return Adam(warmup_linear(rate, 50, n_steps), L2=0.01, L2_is_weight_decay=True, grad_clip=1.0)
 
 
 def train(nlp: Language, encoder: str, examples: list[Example], n_steps: int, optimizer: Optimizer) -> None:
