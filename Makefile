@@ -82,7 +82,7 @@ test: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && HYPOTHESIS_PROFILE=everyday $(PYTEST) -m "not ($(LONG))"
 
 test-all: $(DEFAULT)/ready browser
-	. $(DEFAULT)/bin/activate && $(PYTEST)
+	. $(DEFAULT)/bin/activate && $(PYTEST) --durations=20
 
 # After `make test`, what it left out, and its properties with all their examples.
 test-rest: $(DEFAULT)/ready browser

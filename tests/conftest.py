@@ -24,11 +24,11 @@ PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "full")
 settings.load_profile(PROFILE)
 
 # A quarter of the time went to spaCy's own work for each English pipeline: 1,347 exceptions of its tokenizer, of which
-# our texts need these few, and looking through the entry points of all packages for each registered name.
-if PROFILE == "everyday":
-    needed = ("cannot", "can't", "didn't", "don't", "i'm", "isn't", "it's", "what's", "who's", "Mr.", "a.m.")
-    exceptions = English.Defaults.tokenizer_exceptions
-    English.Defaults.tokenizer_exceptions = {word: exceptions[word] for word in needed if word in exceptions}
+# our texts need these few, and looking through the entry points of all packages for each registered name. Processes
+# that tests start have all of them.
+needed = ("cannot", "can't", "didn't", "don't", "i'm", "isn't", "it's", "what's", "who's", "Mr.", "a.m.")
+exceptions = English.Defaults.tokenizer_exceptions
+English.Defaults.tokenizer_exceptions = {word: exceptions[word] for word in needed if word in exceptions}
 _select_entry_points = cache(lambda group: catalogue.AVAILABLE_ENTRY_POINTS.select(group=group))
 catalogue.Registry._get_entry_points = lambda self: _select_entry_points(self.entry_point_namespace)
 

@@ -40,7 +40,7 @@ def compute_expected(scores: np.ndarray, chain: LinearChain, grammar: TagGrammar
 @pytest.mark.parametrize("is_free", [False, True])
 @pytest.mark.parametrize("grammar", GRAMMARS)
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=30)
+@settings(max_examples=10)
 def test_the_loss_is_that_of_all_paths_and_the_gradient_its_slope(
     grammar: TagGrammar, is_free: bool, seed: int
 ) -> None:

@@ -23,8 +23,8 @@ from spacy_bertft.errors import SettingError
 pytestmark = pytest.mark.process
 
 N_ROWS = 9000
-# Restarts of the whole program; twice as many with all faults.
-N_KILLS = 10 if os.environ.get("KILLS") == "all" else 5
+# Restarts of the whole program.
+N_KILLS = 10 if os.environ.get("KILLS") == "all" else 3
 
 
 class PowerCutError(BaseException):
