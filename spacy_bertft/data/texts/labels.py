@@ -275,7 +275,8 @@ class TextReader:
         if not paths:
             raise DataError("No input file was given. Expected at least one CSV, TSV or JSONL file.")
         for path in paths:
-            check_is_file(path)
+            if not path.is_dir():
+                check_is_file(path)
         self.options = options
         self.formats: list[tuple[Path, str]] = [(path, find_text_format(path, options)) for path in paths]
 

@@ -33,6 +33,8 @@ class TextOptions(Layout):
     first_label: int | None = None
 
     def __post_init__(self) -> None:
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise SettingError("delimiter", self.delimiter, "the character that separates cells, such as a semicolon")
         if self.label_separator is not None and not self.label_separator.strip(" "):
             raise SettingError("label_separator", self.label_separator, "what separates labels, such as a comma")
         if self.first_label not in (None, 0, 1):

@@ -15,16 +15,20 @@ from spacy_bertft.data.rows import DELIMITERS, Tally
 from spacy_bertft.data.texts.options import TextOptions
 from spacy_bertft.data.texts.standoff import read_brat, read_pubtator, read_webanno
 from spacy_bertft.data.texts.tools import unify
+from spacy_bertft.data.texts.unnamed import read_fasttext, read_folders, read_label_first
 from spacy_bertft.errors import ColumnFormatError, SettingError
 
 _READERS: dict[str, Callable[[Path, TextOptions, Tally], Iterator[Record]]] = {
     "brat": read_brat,
     "pubtator": read_pubtator,
     "webanno": read_webanno,
+    "fasttext": read_fasttext,
+    "label-first": read_label_first,
+    "folders": read_folders,
 }
 _JSON = ("jsonl", "spans", "label-studio", "dataturks", "spacy-json")
-_FORMATS = (*DELIMITERS, *_JSON, *_READERS)
-_BY_SUFFIX = {".json": "jsonl", ".ann": "brat", ".pubtator": "pubtator"}
+_FORMATS = (*DELIMITERS, "xlsx", *_JSON, *_READERS)
+_BY_SUFFIX = {".json": "jsonl", ".xlsx": "xlsx", ".ann": "brat", ".pubtator": "pubtator"}
 
 
 def read_texts(path: Path, file_format: str, options: TextOptions, tally: Tally) -> Iterator[Record]:
@@ -126,7 +130,7 @@ def read_labelled_rows(
         ColumnFormatError: A row cannot be read, or has no text or label.
         SettingError: Two settings mean the same column.
     """
-    located = None if file_format in DELIMITERS else options
+    located = None if file_format in (*DELIMITERS, "xlsx") else options
     for record in read_texts(path, file_format, options, TextTally() if tally is None else tally):
         located = located or options.locate(list(record.values))
         yield _read_row(record, located)
