@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from spacy.scorer import PRFScore, Scorer
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -57,8 +58,9 @@ def score_textcat(
         cfg: Other settings of the component, which make no difference.
 
     Returns:
-        What spaCy's scorer returns, and: `cats_accuracy`; `cats_confusion`, the labels and the matrix of counts, whose
-        rows are gold classes; `cats_support`, the texts by gold class.
+        What spaCy's scorer returns, and: `cats_accuracy`; `cats_matthews`, Matthews' correlation, by which GLUE scores
+        CoLA; `cats_confusion`, the labels and the matrix of counts, whose rows are gold classes; `cats_support`, the
+        texts by gold class.
 
     Raises:
         DataError: A text has a gold class and no predicted one.
@@ -88,9 +90,20 @@ def score_textcat(
     if positive_label is not None and len(labels) == 2:
         scores["cats_score"], scores["cats_score_desc"] = by_class[positive_label].fscore, f"F ({positive_label})"
     scores["cats_accuracy"] = sum(n_right) / len(pairs) if pairs else None
+    scores["cats_matthews"] = _correlate(counts) if pairs else None
     scores["cats_confusion"] = {"labels": classes, "matrix": counts.tolist()}
     scores["cats_support"] = dict(zip(classes, n_gold, strict=True))
     return scores
+
+
+def _correlate(counts: NDArray[np.int64]) -> float:
+    """Compute the correlation of gold and predicted classes, from −1 to 1, by a confusion matrix; 0 if one is constant.
+
+    Source: Matthews (1975); for more than two classes Gorodkin (2004), eq. 8.
+    """
+    gold, predicted, total = counts.sum(axis=1), counts.sum(axis=0), float(counts.sum())
+    spread = (total**2 - gold @ gold) * (total**2 - predicted @ predicted)
+    return float((counts.trace() * total - gold @ predicted) / np.sqrt(spread)) if spread else 0.0
 
 
 def score_textcat_multilabel(

@@ -111,6 +111,8 @@ def _list_notes(
     else:
         share = f"{format_percent(accuracy)} %"
         notes = [f"accuracy {share}"]
+        if threshold is None:
+            notes.append(f"Matthews' correlation {100 * scores['cats_matthews']:.2f}")
         if threshold is not None:
             notes = [f"all labels correct in {share} (threshold {threshold:g})"]
         if n_unlabelled:

@@ -7,7 +7,7 @@ import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, matthews_corrcoef, precision_recall_fscore_support
 from spacy.scorer import Scorer
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -36,6 +36,7 @@ def hold(label: str | None, labels: tuple[str, ...] = LABELS) -> dict[str, float
     return dict.fromkeys(labels, 0.0) | ({} if label is None else {label: 1.0})
 
 
+@pytest.mark.filterwarnings("ignore:A single label was found in 'y_true' and 'y_pred'")
 @given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from([*LABELS, "new", "newer"])), min_size=1))
 def test_scores_are_those_of_scikit_learn_with_classes_that_the_component_lacks_too(pairs):
     scores = score_classes([make_example(hold(predicted), hold(gold)) for predicted, gold in pairs], labels=LABELS)
@@ -52,6 +53,7 @@ def test_scores_are_those_of_scikit_learn_with_classes_that_the_component_lacks_
     assert scores["cats_confusion"] == {"labels": classes, "matrix": matrix}
     assert scores["cats_accuracy"] == pytest.approx(np.mean([left == right for left, right in pairs]))
     assert scores["cats_score"] == scores["cats_macro_f"]
+    assert scores["cats_matthews"] == pytest.approx(matthews_corrcoef(gold, predicted))
 
 
 @given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), min_size=1))

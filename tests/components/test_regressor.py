@@ -110,13 +110,6 @@ def test_long_texts_and_empty_ones(nlp):
     assert 0 < values[0, 0] < 4000
 
 
-@pytest.mark.process
-def test_processes(nlp):
-    docs = list(nlp.pipe(TEXTS * 4, n_process=2, batch_size=5))
-    np.testing.assert_allclose(read(docs), read(nlp.pipe(TEXTS * 4)), rtol=1e-4)
-    assert docs[0]._.price == docs[0].cats["price"]
-
-
 def test_new_numbers_and_rehearsal(checkpoint, nlp, tmp_path):
     nlp.to_disk(tmp_path)
     other = spacy.load(tmp_path)
