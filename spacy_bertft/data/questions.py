@@ -114,7 +114,10 @@ def read_questions(path: Path, tally: Tally) -> Iterator[Question]:
     """
     try:
         with open_path(path) as file:
-            content = json.loads(file.read().decode("utf-8-sig"))
+            text = file.read().decode("utf-8-sig")
+        content = json.loads(text)
+        if "\\u" in text:
+            json.dumps(content, ensure_ascii=False).encode()  # raises where JSON spells half a character
     except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {read_reason(error)}. {_EXPECTED}") from error
     where = str(path)

@@ -77,6 +77,7 @@ def test_what_is_left_out_is_counted_with_its_place(tmp_path):
         ([{"answers": [{"text": "Lyon", "answer_start": True}]}], r"answers\[0\]: 'answer_start' is missing or of"),
         ([{"answers": [], "is_impossible": False}], "is_impossible is false, but the question has 0 answers"),
         ([{"answers": [find("Lyon")], "is_impossible": True}], "is_impossible is true, but the question has 1 answers"),
+        ([{"answers": [], "question": "\ud800"}], "surrogates not allowed. Expected the JSON format"),
         ([{"answers": [find("Lyon")], "question": 1}], r"qas\[0\]: 'question' is missing"),
     ],
 )

@@ -238,13 +238,13 @@ def _make_doc(nlp: Language, text: SpanText, *, key: str | None, mode: Alignment
     spans: list[Span] = []
     unknown = list(text.unknown)
     for start, end, label in text.spans:
-        span = doc.char_span(start, end, label, alignment_mode=mode) or None  # one between two tokens has none
+        span = doc.char_span(start, end, label, alignment_mode=mode)
         whole = cast(Span, doc.char_span(start, end, label, alignment_mode="expand"))
         if span is None or (span.start_char, span.end_char) != (start, end):
             found = "left out" if span is None else f"{mode}ed to whole tokens"
             where = f"{text.record.path}, line {text.record.line}: {text.text[start:end]!r} in {whole.text!r}"
             tally.note(f"spans that are not aligned with tokens, {found}", shorten(where))
-            unknown += [(whole.start_char, whole.end_char)] if whole else []
+            unknown.append((whole.start_char, whole.end_char))
         spans += [] if span is None else [span]
     if text.is_rejected:
         doc.spans[_REJECTED], spans = spans, []

@@ -79,14 +79,6 @@ def test_errors_name_the_line(tmp_path, row, problem):
     assert not (tmp_path / "a.spacy").exists()
 
 
-@pytest.mark.parametrize("kind", ["spans", "ents"])
-def test_a_span_between_two_tokens_is_left_out_and_counted(tmp_path, kind):
-    source = write(tmp_path / "a.jsonl", {"text": TEXT, "spans": [[3, 4, "X"], [4, 8, "Y"]]})
-    report = convert_spans(source, tmp_path / "a.spacy", kind=kind)
-    assert report.label_counts == {"Y": 1}
-    assert "left out: 1" in report.format_notes() or "left out (1)" in report.format_notes()
-
-
 def test_nothing_to_convert(tmp_path):
     with pytest.raises(DataError, match="no text"):
         convert_spans(write(tmp_path / "a.jsonl"), tmp_path / "a.spacy")
