@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import compress, count, islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from tqdm import tqdm
 
+from spacy_bertft.data.hygiene import Hygiene
 from spacy_bertft.data.rows import Tally, format_left_out
 from spacy_bertft.data.split import split_at_random, stratify
 from spacy_bertft.errors import DataError, SettingError, format_count, shorten
@@ -62,6 +64,7 @@ class ConversionReport:
         n_byte_order_marks: Byte order marks that were removed inside files.
         counts: What else was seen or changed, with how often.
         first: Where each of these, and of what was left out, was first.
+        problems: What may be wrong with the corpus.
         is_dry_run: Whether nothing was to be written.
         example: Then, the first Doc as it was read.
     """
@@ -75,6 +78,7 @@ class ConversionReport:
     n_byte_order_marks: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     first: Mapping[str, str] = field(default_factory=dict)
+    problems: str = ""
     is_dry_run: bool = False
     example: str = ""
 
@@ -134,6 +138,7 @@ class ConversionReport:
             *(f"{what}: {count:,} (the first: {self.first[what]})" for what, count in self.counts.items()),
             *([f"byte order marks removed: {self.n_byte_order_marks:,}"] if self.n_byte_order_marks else []),
             f"left out: {format_left_out(self.n_lines_left_out, self.first)}",
+            *([self.problems] if self.problems else []),
         ]
         return "; ".join(notes) + "."
 
@@ -164,6 +169,7 @@ class OutputPlan:
         shares: The shares of the whole that are split off, by part and in that order.
         seed: Seed of the split.
         dry_run: Whether to stop after the first Doc, and write nothing.
+        problems_path: Where to list what is odd; None for nowhere.
     """
 
     sources: tuple[Path, ...]
@@ -171,6 +177,7 @@ class OutputPlan:
     shares: Mapping[str, float]
     seed: int = 0
     dry_run: bool = False
+    problems_path: Path | None = None
 
 
 def list_paths(paths: Path | str | Iterable[Path | str]) -> list[Path]:
@@ -184,6 +191,7 @@ def plan_outputs(
     splits: Mapping[str, tuple[float, Path | str | None]],
     seed: int = 0,
     dry_run: bool = False,
+    problems_path: Path | str | None = None,
 ) -> OutputPlan:
     """Plan where the parts of a corpus go.
 
@@ -194,6 +202,7 @@ def plan_outputs(
             `NAME.spacy` goes to `NAME-dev.spacy`.
         seed: Seed of the split.
         dry_run: Whether to stop after the first Doc, and write nothing.
+        problems_path: Where to list what is odd; None for nowhere.
 
     Raises:
         SettingError: A path without a share was given, or a file is not to be written there.
@@ -207,7 +216,7 @@ def plan_outputs(
             raise SettingError(f"{part}_path", str(path), f"a share of the corpus for it, such as {part} = 0.1")
     _check_paths(paths, sources)
     shares = {part: splits[part][0] for part in paths if part in splits}
-    return OutputPlan(tuple(sources), paths, shares, seed, dry_run)
+    return OutputPlan(tuple(sources), paths, shares, seed, dry_run, Path(problems_path) if problems_path else None)
 
 
 @dataclass
@@ -301,15 +310,20 @@ def write_corpus(
             else stratify(keys, [get_labels(item) for item in items], plan.shares, plan.seed)
         )
     reports: dict[str, Any] = {"paths": plan.sources}
-    with replace_all_when_done(list(plan.paths.values())) as temporary_paths:
-        for part, ((name, path), temporary_path) in enumerate(zip(plan.paths.items(), temporary_paths, strict=True)):
+    targets = [*plan.paths.values(), *([plan.problems_path] if plan.problems_path else [])]
+    with replace_all_when_done(targets) as temporary_paths, ExitStack() as stack:
+        listed = stack.enter_context(temporary_paths[-1].open("w", encoding="utf-8")) if plan.problems_path else None
+        hygiene, all_counts = Hygiene(len(plan.paths), listed), Counter[str]()
+        for part, ((name, path), temporary_path) in enumerate(zip(plan.paths.items(), temporary_paths, strict=False)):
             own = compress(items, (each == part for each in part_by_item)) if plan.shares else items
             n_items = count()
             docs = make_docs(item for item, _ in zip(own, n_items, strict=False))
             doc_bin, counts, n_tokens = _DocBin(attrs), Counter(dict.fromkeys(labels, 0)), 0
             for doc in tqdm(docs, desc=f"Converting to {path.name}", unit=" docs", disable=None):
                 doc_bin.add(doc)
-                counts.update(list_labels(doc))
+                found = list(list_labels(doc))
+                counts.update(found)
+                hygiene.add(doc, doc_bin.tokens[-1], part, found, (f"{path}, document {len(doc_bin)}", 0))
                 n_tokens += len(doc)
             if not doc_bin:
                 raise DataError(f"{', '.join(map(str, plan.sources))}: {nothing}.")
@@ -317,6 +331,8 @@ def write_corpus(
                 doc_bin.to_disk(temporary_path)
             n_sentences = next(n_items) if has_sentences else 0
             reports[name] = PartReport(path, n_sentences, len(doc_bin), n_tokens, dict(sorted(counts.items())))
+            all_counts += counts
+        reports["problems"] = hygiene.finish(all_counts)
     return reports
 
 

@@ -16,6 +16,7 @@ from spacy.tokens import Doc
 from spacy_bertft.data.answers import ANSWERS, write_answers
 from spacy_bertft.data.conversion import ConversionReport, make_blank, plan_outputs, write_corpus
 from spacy_bertft.data.files import open_path
+from spacy_bertft.data.hygiene import WHERE
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
 from spacy_bertft.data.rows import Tally
 from spacy_bertft.errors import DataError, read_reason
@@ -68,6 +69,7 @@ def convert_questions(
     test_path: Path | str | None = None,
     seed: int = 0,
     dry_run: bool = False,
+    problems_path: Path | str | None = None,
 ) -> QuestionReport:
     """Convert questions in the JSON format of SQuAD 1.1 or 2.0 to spaCy's binary format.
 
@@ -84,12 +86,16 @@ def convert_questions(
         test_path: Where to write them; by default `NAME-test.spacy` next to `NAME.spacy`.
         seed: Seed of the split.
         dry_run: Write nothing; show what the input is read as, and its first document.
+        problems_path: Where to list, as JSONL, what may be wrong: texts that are there twice or with other labels,
+            entities that begin or end with punctuation, labels that may be misspelled.
 
     Raises:
         DataError: An input does not exist or is no such file, contradicts itself, or has too few articles to split.
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
-    plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
+    plan = plan_outputs(
+        input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run, problems_path
+    )
     nlp, tally = make_blank(lang), Tally()
     reports = write_corpus(
         plan,
@@ -181,6 +187,7 @@ def make_question_doc(nlp: Language, tally: Tally, question: Question) -> Doc:
     except DataError as error:
         raise DataError(f"{question.where}: {error}") from error
     shift = len(question.question) + 1
+    doc.user_data[WHERE] = (question.where, 0)
     if question.answers is not None:
         n_expanded = write_answers(doc, [(start + shift, end + shift) for start, end in question.answers])
         tally.note(_EXPANDED, question.where, n_expanded)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple, Union
 
 import numpy as np
@@ -238,17 +239,21 @@ def split_tags(tags: Sequence[str], scheme: TagScheme) -> list[TagParts]:
     Raises:
         TagError: A text is no tag, or has a prefix of another scheme.
     """
-    rules = RULES[scheme]
+    try:
+        return [_split_known(tag, scheme) for tag in tags]
+    except TagError as error:
+        raise TagError(list(tags).index(error.tag), error.tag, error.problem, error.expected) from None
+
+
+@lru_cache(maxsize=1 << 14)
+def _split_known(tag: str, scheme: TagScheme) -> TagParts:
     if scheme == "bare":
-        return [OUTSIDE if tag == "O" else TagParts(rules.inside, tag) for tag in tags]
-    parts_by_tag = {tag: split_tag(tag, tags.index(tag)) for tag in dict.fromkeys(tags)}
-    prefixes = rules.prefixes
-    for tag, parts in parts_by_tag.items():
-        if parts.prefix not in prefixes:
-            expected = ", ".join(prefix if prefix == "O" else f"{prefix}-{parts.label}" for prefix in prefixes)
-            problem = f"has a prefix that the scheme {scheme} does not know"
-            raise TagError(tags.index(tag), tag, problem, f"one of {expected}")
-    return [parts_by_tag[tag] for tag in tags]
+        return OUTSIDE if tag == "O" else TagParts(RULES[scheme].inside, tag)
+    parts, prefixes = split_tag(tag), RULES[scheme].prefixes
+    if parts.prefix not in prefixes:
+        expected = ", ".join(prefix if prefix == "O" else f"{prefix}-{parts.label}" for prefix in prefixes)
+        raise TagError(0, tag, f"has a prefix that the scheme {scheme} does not know", f"one of {expected}")
+    return parts
 
 
 def are_bare(tags: Collection[str]) -> bool:

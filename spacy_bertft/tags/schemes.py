@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from spacy_bertft.errors import TagError
@@ -34,16 +35,11 @@ def read_spans(tags: Sequence[str], scheme: TagScheme = "bio") -> list[TagSpan]:
         >>> read_spans(["O", "B-PER", "I-PER", "B-LOC"])
         [TagSpan(token_start=1, token_end=3, label='PER'), TagSpan(token_start=3, token_end=4, label='LOC')]
     """
-    if tags.count("O") == len(tags):
-        return []
-    sequence, rules = split_tags(tags, scheme), RULES[scheme]
-    pairs = list(zip([OUTSIDE, *sequence], sequence, strict=False))
-    invalid = {pair for pair in set(pairs) if rules.find_expected(*pair)}
-    if invalid:
-        index = next(index for index, pair in enumerate(pairs) if pair in invalid)
-        problem = f"follows {tags[index - 1]!r}" if index else "opens the sentence"
-        raise TagError(index, tags[index], problem, rules.find_expected(*pairs[index]) or "")
-    if sequence and (expected := rules.find_expected(sequence[-1], None)):
+    sequence = split_tags(tags, scheme)
+    for index, (left, right) in enumerate(zip(["O", *tags], tags, strict=False)):
+        if expected := _find_expected(left, right, scheme):
+            raise TagError(index, right, f"follows {left!r}" if index else "opens the sentence", expected)
+    if sequence and (expected := RULES[scheme].find_expected(sequence[-1], None)):
         raise TagError(len(tags) - 1, tags[-1], "leaves its span unfinished at the end of the sentence", expected)
     return _read_leniently(sequence)
 
@@ -134,13 +130,20 @@ def guess_scheme(sequences: Iterable[Sequence[str]]) -> TagScheme:
     return "iob1" if "I" in starting and "B" not in starting else "bio"
 
 
+@lru_cache(maxsize=1 << 14)
+def _find_expected(left: str, right: str, scheme: TagScheme) -> str | None:
+    return RULES[scheme].find_expected(*split_tags([left, right], scheme))
+
+
 def _read_leniently(sequence: Sequence[TagParts]) -> list[TagSpan]:
     spans = []
     start, previous = 0, OUTSIDE
     for index, current in enumerate([*sequence, OUTSIDE]):
+        if current is previous and current.prefix in "OI":
+            continue  # of most words
         # Tags of one span have one label; `O`, whose label is empty, starts what is no span.
         if current.prefix in "BUS" or previous.prefix in "OLUES" or previous.label != current.label:
-            if previous != OUTSIDE:
+            if previous.label:
                 spans.append(TagSpan(start, index, previous.label))
             start = index
         previous = current

@@ -23,6 +23,7 @@ from spacy_bertft.data.conversion import (
     plan_outputs,
     write_corpus,
 )
+from spacy_bertft.data.hygiene import WHERE
 from spacy_bertft.data.rows import read_label_names
 from spacy_bertft.errors import SettingError
 from spacy_bertft.tags.grammar import SchemeName, TagScheme
@@ -66,6 +67,7 @@ def make_gold_doc(
     if mark_sentences:
         starts = [token == 0 for sentence in sentences for token in range(len(sentence.words))]
     doc = Doc(vocab, words=words, spaces=[True] * len(words), tags=tags or None, sent_starts=starts)
+    doc.user_data[WHERE] = sentences[0].where
     if spans_key is not None:
         doc.spans[spans_key] = _make_spans(doc, sentences)
     elif not tags:
@@ -139,7 +141,9 @@ def convert(
     spans_key: str | None = None,
     file_format: str | None = None,
     label_names: Path | str | None = None,
+    fix: bool = False,
     dry_run: bool = False,
+    problems_path: Path | str | None = None,
 ) -> ColumnReport:
     """Convert files with labels to spaCy's binary format.
 
@@ -173,16 +177,21 @@ def convert(
             (words in NAME.in, tags in NAME.out), cells (CSV or TSV with a column of sentences) or lists (JSON with a
             list of words and one of tags).
         label_names: A file of names, one per line, for tags that are numbers; the first line names 0.
+        fix: Correct what has one right answer: remove the language in front of every word, as in de:Haus.
         dry_run: Write nothing; show what the input is read as, and its first document.
+        problems_path: Where to list, as JSONL, what may be wrong: texts that are there twice or with other labels,
+            entities that begin or end with punctuation, labels that may be misspelled.
 
     Raises:
         DataError: An input does not exist or holds no sentence, or there are too few sentences to split.
         ColumnFormatError: A line cannot be read.
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
-    plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
+    plan = plan_outputs(
+        input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run, problems_path
+    )
     names = () if label_names is None else read_label_names(Path(label_names))
-    options = ColumnOptions(scheme, tag_column, orphans, kind, word_column, file_format, names)
+    options = ColumnOptions(scheme, tag_column, orphans, kind, word_column, file_format, names, fix)
     spans_key = choose_spans_key(kind, spans_key)
     vocab: Any = make_blank(lang).vocab
     vocab.lex_attr_getters = {}  # what is known of words is not written, and takes longer than all else

@@ -35,6 +35,7 @@ from spacy_bertft.tags.grammar import are_bare
 _SAMPLE_SIZE = 10_000  # tokens
 _ADVICE_ON_TEXTS = "labelled texts in CSV, TSV or JSONL are converted with --as cats"
 _PLACES = {"first": 0, "last": -1}
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]+)*:(?=.)")
 _NUMBER = re.compile(r"[0-9]+(?:[-.:_/][0-9]+)*")
 
 
@@ -170,6 +171,7 @@ class _Finder:
             names=self.names,
             header=self.header,
             known_tags=frozenset(tags) if self.options.kind == "tags" or self._is_bare(tags) else frozenset(),
+            word_prefix=_find_language(self._get_cells(word_column)),
             table=self.options if self.options.file_format in TABLES else None,
             other_tag_columns=tuple(column for column in others if column != word_column),
         )
@@ -310,6 +312,12 @@ class _Finder:
 
     def _error(self, row: _SampleRow, problem: str, expected: str) -> ColumnFormatError:
         return ColumnFormatError(self.path, row.number, problem, expected)
+
+
+def _find_language(words: Sequence[str]) -> str:
+    """Return what all words begin with, such as `de:`, as in WikiANN; nothing if they do not."""
+    found = _LANGUAGE.match(words[0])
+    return found[0] if found and len(words) > 1 and all(each.startswith(found[0]) for each in words) else ""
 
 
 def _count_columns(rows: Sequence[_SampleRow]) -> int:

@@ -145,12 +145,14 @@ class GoldSentence:
         spans: The entities; empty where plain tags were read.
         tags: One plain tag per word; empty where entities were read.
         document: Number of its document, from 0, counted over all files.
+        where: File and line.
     """
 
     words: list[str]
     spans: list[TagSpan]
     tags: list[str]
     document: int
+    where: tuple[Path, int] = field(compare=False, default=(Path(), 0))
 
 
 class GoldReader:
@@ -196,6 +198,8 @@ class GoldReader:
             further = [read_columns(path, each) for each in others]
             for sentence in read_columns(path, layout, tally):
                 document += sentence.is_doc_start
+                if layout.word_prefix and self.options.fix:
+                    sentence.words = [word.removeprefix(layout.word_prefix) or word for word in sentence.words]
                 gold = self._read_gold(sentence, document, path, tally)
                 if not further:
                     yield gold
@@ -214,14 +218,14 @@ class GoldReader:
         return guess_scheme(_take_evidence(_read_tags(self._layouts)))
 
     def _read_gold(self, sentence: ColumnSentence, document: int, path: Path, tally: ColumnTally) -> GoldSentence:
-        words, tags = sentence.words, sentence.tags
+        words, tags, where = sentence.words, sentence.tags, (path, sentence.lines[0])
         if self.options.kind == "tags":
-            return GoldSentence(words, [], tags, document)
+            return GoldSentence(words, [], tags, document, where)
         try:
             if self.options.orphans == "repair":
                 tags, n_repaired = repair_tags(tags, self.scheme)
                 tally.n_tags_repaired += n_repaired
-            return GoldSentence(words, read_spans(tags, self.scheme), [], document)
+            return GoldSentence(words, read_spans(tags, self.scheme), [], document, where)
         except TagError as error:
             problem = f"tag {error.tag!r} {error.problem}"
             raise ColumnFormatError(path, sentence.lines[error.index], problem, self._advise(tags, error)) from error

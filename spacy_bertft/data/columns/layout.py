@@ -42,6 +42,7 @@ class ColumnOptions:
             several columns, so that they may overlap.
         file_format: How words and tags are stored, one of `TABLES`; anything else is a column file.
         label_names: The names of tags that are numbers, the first for 0.
+        fix: Whether the language in front of every word, as in `de:Haus`, is removed.
 
     Raises:
         SettingError: A value is not among the choices.
@@ -54,6 +55,7 @@ class ColumnOptions:
     word_column: str | int | None = None
     file_format: str | None = None
     label_names: tuple[str, ...] = ()
+    fix: bool = False
 
     def __post_init__(self) -> None:
         if self.scheme is not None:
@@ -124,6 +126,7 @@ class ColumnLayout:
         known_tags: Tags without a prefix that the file has; empty where they are not known.
         other_tag_columns: Columns that hold entity tags too; of spans, those of the inner layers.
         table: How the file is opened, if it is no column file.
+        word_prefix: What every word begins with, if that is a language.
     """
 
     is_tabbed: bool
@@ -137,6 +140,7 @@ class ColumnLayout:
     known_tags: frozenset[str] = frozenset()
     other_tag_columns: tuple[int, ...] = ()
     table: ColumnOptions | None = None
+    word_prefix: str = ""
 
     def split(self, line: str) -> list[str]:
         """Split a line into its columns, without the blanks around each. Tabs after the last column are no column."""
@@ -170,6 +174,8 @@ class ColumnLayout:
         tags = (self.tag_column, *(self.other_tag_columns if self.kind == "spans" else ()))
         found = f"words in {self._name(self.word_column)}, tags in {' and '.join(map(self._name, tags))}"
         found += f" of {self.n_columns}"
+        if self.word_prefix:
+            found += f", every word with {self.word_prefix!r} in front (--fix removes it)"
         if not self.other_tag_columns or self.kind == "spans":
             return found
         others = ", ".join(self._name(column) for column in self.other_tag_columns)

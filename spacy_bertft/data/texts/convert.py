@@ -20,6 +20,7 @@ from spacy_bertft.data.conversion import (
 )
 from spacy_bertft.data.docs import make_exact_doc
 from spacy_bertft.data.endings import make_choice
+from spacy_bertft.data.hygiene import WHERE
 from spacy_bertft.data.pairs import make_pair
 from spacy_bertft.data.rows import DELIMITERS, read_label_names
 from spacy_bertft.data.texts.labels import LabelledText, TextReader, list_present
@@ -51,6 +52,7 @@ def make_text_doc(nlp: Language, text: LabelledText, labels: Iterable[str]) -> D
             doc = make_pair(nlp, first, *others) if others else make_exact_doc(nlp, first)
     except DataError as error:
         raise row.error(f"the row is not {kind}", str(error)) from error
+    doc.user_data[WHERE] = (row.record.path, row.record.line)
     doc.cats = {label: text.cats.get(label, 0.0) for label in labels if text.is_complete or label in text.cats}
     return doc
 
@@ -101,6 +103,7 @@ def convert_texts(
     test_path: Path | str | None = None,
     seed: int = 0,
     dry_run: bool = False,
+    problems_path: Path | str | None = None,
 ) -> TextReport:
     """Convert files of labelled texts to spaCy's binary format: tables, JSON, and what annotation tools export.
 
@@ -146,6 +149,8 @@ def convert_texts(
         test_path: Where to write them; by default `NAME-test.spacy` next to `NAME.spacy`.
         seed: Seed of the split.
         dry_run: Write nothing; show what the input is read as, and its first document.
+        problems_path: Where to list, as JSONL, what may be wrong: texts that are there twice or with other labels,
+            entities that begin or end with punctuation, labels that may be misspelled.
 
     Raises:
         DataError: An input does not exist, there is no text or no label, there are too few texts to split, or the
@@ -163,7 +168,9 @@ def convert_texts(
             kind = "choice_columns: the label is a number" if choice_columns else "number_columns: they have no labels"
             kind = kind if label_columns is None else "label_columns: each is a label"
             raise SettingError(name, value, f"none with {kind}")
-    plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
+    plan = plan_outputs(
+        input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run, problems_path
+    )
     options = TextOptions(
         file_format=file_format,
         text_column=text_column,

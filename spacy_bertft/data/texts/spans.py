@@ -26,6 +26,7 @@ from spacy_bertft.data.conversion import (
     write_corpus,
 )
 from spacy_bertft.data.docs import make_exact_doc
+from spacy_bertft.data.hygiene import WHERE
 from spacy_bertft.data.records import Record
 from spacy_bertft.data.rows import Tally
 from spacy_bertft.data.split import make_key
@@ -100,6 +101,7 @@ def convert_spans(
     test_path: Path | str | None = None,
     seed: int = 0,
     dry_run: bool = False,
+    problems_path: Path | str | None = None,
 ) -> SpanReport:
     """Convert texts with spans by their characters, as annotation tools export them, to spaCy's binary format.
 
@@ -129,6 +131,8 @@ def convert_spans(
         test_path: Where to write them; by default `NAME-test.spacy` next to `NAME.spacy`.
         seed: Seed of the split.
         dry_run: Write nothing; show what the input is read as, and its first document.
+        problems_path: Where to list, as JSONL, what may be wrong: texts that are there twice or with other labels,
+            entities that begin or end with punctuation, labels that may be misspelled.
 
     Raises:
         DataError: An input does not exist, holds no text, or too few texts to split.
@@ -136,7 +140,9 @@ def convert_spans(
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
     key = choose_spans_key(kind, spans_key)
-    plan = plan_outputs(input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run)
+    plan = plan_outputs(
+        input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run, problems_path
+    )
     mode: AlignmentMode = parse_choice("alignment_mode", alignment_mode, get_args(AlignmentMode))
     options = TextOptions(
         file_format=file_format, text_column=text_column, label_column=label_column, encoding=encoding
@@ -235,6 +241,7 @@ def _make_doc(nlp: Language, text: SpanText, *, key: str | None, mode: Alignment
         doc = make_exact_doc(nlp, text.text)
     except DataError as error:
         raise text.record.error("the text makes no document", str(error)) from error
+    doc.user_data[WHERE] = (text.record.path, text.record.line)
     spans: list[Span] = []
     unknown = list(text.unknown)
     for start, end, label in text.spans:

@@ -235,3 +235,13 @@ def test_labels_without_prefixes_may_be_asked_for(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("Ada X-person\nLove X-person\nRio place\n")
     report = convert(tmp_path / "a", tmp_path / "a.spacy", scheme="bare")
     assert (report.scheme, report.label_counts) == ("bare", {"X-person": 1, "place": 1})
+
+
+def test_the_language_in_front_of_words_is_reported_and_removed(tmp_path: Path) -> None:
+    source, output = tmp_path / "a", tmp_path / "a.spacy"
+    source.write_text(WIKIANN + "de:\tO\n")
+    report = convert(source, output)
+    assert "every word with 'de:' in front (--fix removes it)" in report.format_notes()
+    convert(source, output, fix=True)
+    docs = DocBin().from_disk(output).get_docs(Vocab())
+    assert [[token.text for token in doc] for doc in docs] == [["Ada", "in", ":"], ["Rio", "de:"]]

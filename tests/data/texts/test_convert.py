@@ -59,7 +59,10 @@ def test_the_report(tmp_path: Path) -> None:
     assert (report.paths, report.n_lines, report.n_docs) == ((source,), 6, 3)
     assert report.label_counts == {"ham": 2, "spam": 1}
     assert report.n_lines_left_out == {"empty lines": 1, "rows without text": 1}
-    assert report.format_notes() == "6 lines of 1 file read; left out: empty lines (1), rows without text (1)."
+    assert report.format_notes() == (
+        "6 lines of 1 file read; left out: empty lines (1), rows without text (1); to check: the same text again: 1 "
+        f"(first: {source}, line 4); --problems FILE lists all."
+    )
 
 
 def test_labels_are_those_of_all_files(tmp_path: Path) -> None:
@@ -208,9 +211,9 @@ def test_the_answers_of_prodigy(tmp_path: Path) -> None:
         ("so so", {"NEG": 0}),
     ]
     assert report.label_counts == {"NEG": 1, "POS": 2}
-    assert report.format_notes() == (
+    assert report.format_notes().startswith(
         "8 lines of 1 file read; answers: 4 accepted, 2 rejected (their labels are 0); "
-        "left out: rows answered with ignore (2)."
+        "left out: rows answered with ignore (2); to check: the same text with other labels: 1 "
     )
 
 

@@ -1,0 +1,127 @@
+"""What is odd about a corpus, found while it is written: texts that are there twice, entities, names of labels."""
+
+from __future__ import annotations
+
+import json
+from array import array as make_array
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, takewhile
+from typing import IO
+from unicodedata import category
+
+import numpy as np
+from numpy.typing import NDArray
+from spacy.tokens import Doc, Span
+
+from spacy_bertft.errors import shorten
+
+WHERE = "where"  # in `doc.user_data`: file and line of what a Doc was made of; it is not written
+_MEANT = set("%&#@*")  # punctuation that is a word
+_MOST_LABELS = 500  # each two of which are compared
+_RARE = 0.02  # of a label that is spelled nearly the same
+
+_AGAIN, _OTHERWISE = "the same text again", "the same text with other labels"
+_OTHER_PART, _LABEL = "the same words in another part", "a label that may be a misspelled one"
+_BLANK, _EDGE = "an entity that begins or ends with a blank", "an entity that begins or ends with punctuation"
+
+
+class Hygiene:
+    """Counts what is odd about the Docs of a corpus, and lists it in a file.
+
+    Args:
+        n_parts: How many parts the corpus is split into.
+        file: Where problems are listed, as JSON objects.
+
+    Attributes:
+        counts: How often each problem was found.
+        first: The first place of each.
+    """
+
+    def __init__(self, n_parts: int, file: IO[str] | None) -> None:
+        self.n_parts, self.file = n_parts, file
+        self.counts: dict[str, int] = {}
+        self.first: dict[str, str] = {}
+        self._paths: dict[str, int] = {}
+        # Of each Doc: hashes of its text, its words and its annotation; the numbers of its part, file and line.
+        self._rows = make_array("q")
+
+    def add(
+        self, doc: Doc, array: NDArray[np.uint64], part: int, labels: Sequence[str], where: tuple[object, int]
+    ) -> None:
+        """Add a Doc.
+
+        Args:
+            doc: The Doc.
+            array: `(T, …)` what is written of its tokens, their words first.
+            part: The number of its part.
+            labels: Its labels.
+            where: File and line, if `doc.user_data` does not tell them.
+        """
+        path, line = doc.user_data.get(WHERE, where)
+        spans = [*doc.ents, *(span for group in doc.spans.values() for span in group)]
+        words = "".join(filter(str.isalnum, doc.text.casefold())) if self.n_parts > 1 else ""
+        text, annotation = (
+            array[:, 0].tobytes(),
+            (array.tobytes(), *labels, *((span.start, span.end) for span in spans)),
+        )
+        number = self._paths.setdefault(str(path), len(self._paths))
+        self._rows.extend((hash(text), hash(words or text), hash(annotation), part, number, line))
+        for span in spans:
+            if span.label and (problem := find_edge(span)):
+                self._report(problem, _name_place(str(path), line), text=shorten(span.text), label=span.label_)
+
+    def finish(self, label_counts: Mapping[str, int]) -> str:
+        """Compare all Docs and all labels, and say in one line what was found; nothing if nothing was."""
+        rows = np.frombuffer(self._rows, dtype=np.int64).reshape(-1, 6)
+        paths = list(self._paths)
+        for key in (0, 1)[: self.n_parts]:
+            order = np.argsort(rows[:, key], kind="stable")
+            again = np.flatnonzero(rows[order[1:], key] == rows[order[:-1], key])
+            for this, before in sorted(zip(order[again + 1].tolist(), order[again].tolist(), strict=True)):
+                one, other = rows[before], rows[this]
+                first, where = (_name_place(paths[each[4]], each[5]) for each in (one, other))
+                if key == 0:
+                    self._report(_AGAIN if one[2] == other[2] else _OTHERWISE, where, first=first)
+                elif one[3] != other[3]:
+                    self._report(_OTHER_PART, where, first=first)
+        for rare, common in find_misspelled(label_counts):
+            self._report(_LABEL, rare, other=common)
+        found = [f"{problem}: {count:,} (first: {self.first[problem]})" for problem, count in self.counts.items()]
+        return f"to check: {', '.join(found)}; --problems FILE lists all" if found else ""
+
+    def _report(self, problem: str, where: str, **details: str) -> None:
+        self.counts[problem] = self.counts.get(problem, 0) + 1
+        self.first.setdefault(problem, where)
+        if self.file is not None:
+            self.file.write(json.dumps({"problem": problem, "where": where, **details}, ensure_ascii=False) + "\n")
+
+
+def _name_place(path: str, line: int) -> str:
+    return f"{path}, line {line}" if line else path
+
+
+def find_edge(span: Span) -> str | None:
+    """Find out whether a span begins or ends with what is no word."""
+    for token in (span[0].text, span[-1].text):
+        if not token.strip():
+            return _BLANK
+        if all(category(each).startswith("P") for each in token) and not _MEANT.intersection(token):
+            return _EDGE
+    return None
+
+
+def find_misspelled(label_counts: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """Find labels that differ from a more frequent one by their case, or are rare and differ by one letter.
+
+    Example:
+        >>> list(find_misspelled({"PER": 9, "Per": 2, "LOCATION": 100, "LOCATON": 1, "DATE1": 5, "DATE2": 5}))
+        [('Per', 'PER'), ('LOCATON', 'LOCATION')]
+    """
+    for pair in combinations(list(label_counts)[:_MOST_LABELS], 2):
+        rare, common = sorted(pair, key=lambda label: label_counts[label])
+        n_same = sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(*pair, strict=False)))
+        left, right = rare[n_same:], common[n_same:]
+        is_near = left[1:] == right[1:] or left[1:] == right or left == right[1:]
+        is_rare = label_counts[rare] <= _RARE * label_counts[common] and min(map(len, pair)) > 3
+        if rare.casefold() == common.casefold() or (is_near and is_rare):
+            yield rare, common
