@@ -87,7 +87,7 @@ def cut_source(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
     Raises:
         MissingExtraError: A package is missing for it.
     """
-    cut = {"parquet": _cut_table, "docbin": _cut_docs}.get(source.format, _cut_rows)
+    cut = {"parquet": _cut_table, "arrow": _cut_table, "docbin": _cut_docs}.get(source.format, _cut_rows)
     n_bytes_before = 0
     for number, (chunk, n_bytes) in enumerate(cut(source, settings)):
         chunk.shard = f"part-{source.number:05d}-{number:06d}"
@@ -198,22 +198,27 @@ def _find_end(whole: DocBin, start: int, settings: AnnotateSettings) -> int:
 
 
 def _cut_table(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chunk, int]]:
-    """Cut a Parquet file, with its columns as they are."""
+    """Cut a Parquet or Arrow file, with its columns as they are. An Arrow file is read whole."""
     pyarrow = import_pyarrow("Parquet")
     n_read, problem = 0, ""
     with open_input(source.url, source.compression) as (file, _):
         try:
-            table = pyarrow.parquet.ParquetFile(file)
-            _read_columns(Row(1, table.schema_arrow.names), source, settings)
-            for batch in table.iter_batches(settings.shard_rows):
+            if source.format == "parquet":
+                table = pyarrow.parquet.ParquetFile(file)
+                names, n_rows, batches = table.schema_arrow.names, table.metadata.num_rows, table.iter_batches
+            else:
+                table = pyarrow.ipc.open_stream(file).read_all()
+                names, n_rows, batches = table.schema.names, table.num_rows, table.to_batches
+            _read_columns(Row(1, names), source, settings)
+            for batch in batches(settings.shard_rows):
                 for part in _split(batch, settings.shard_bytes):
                     chunk = Chunk(source.name, source.format, table=_format(pyarrow, part), first_row=n_read + 1)
                     n_read += part.num_rows
-                    yield chunk, source.n_bytes * n_read // table.metadata.num_rows
+                    yield chunk, source.n_bytes * n_read // n_rows
         except ColumnFormatError as error:
             problem = f"{error.problem}. {error.expected} The file is left out."
         except (pyarrow.ArrowException, OSError) as error:
-            place = f"cannot be read from row {n_read + 1} on" if n_read else "is no Parquet file"
+            place = f"cannot be read from row {n_read + 1} on" if n_read else f"is no {source.format.capitalize()} file"
             problem = f"the file {place} ({error}). Expected a whole file."
     if problem:
         yield Chunk(source.name, source.format, problems=[Problem(None, problem)]), source.n_bytes

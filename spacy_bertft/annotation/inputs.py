@@ -10,7 +10,7 @@ from spacy_bertft.annotation.storage import find_file_system, make_absolute
 from spacy_bertft.data.files import FORMATS, Compression, FileFormat, find_format
 from spacy_bertft.errors import DataError, SettingError
 
-_EXPECTED = f"a name that ends in {', '.join(FORMATS)}; all but the last two may be compressed, as in texts.jsonl.gz"
+_EXPECTED = f"a name that ends in {', '.join(FORMATS)}; all but the last three may be compressed, as in texts.jsonl.gz"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _describe(number: int, name: str, file_system: Any, path: str) -> Source:
 def _find_format(name: str) -> tuple[FileFormat, Compression | None] | None:
     """Find what a name says: a format that can be read, and perhaps how the file is compressed."""
     file_format, compression = find_format(name)
-    if file_format is None or (compression and file_format in ("parquet", "docbin")):
+    if file_format is None or (compression and file_format in ("parquet", "arrow", "docbin")):
         return None
     return file_format, compression
 

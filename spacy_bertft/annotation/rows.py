@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from spacy_bertft.annotation.chunks import Chunk, Problem, check_columns
 from spacy_bertft.annotation.settings import AnnotateSettings
+from spacy_bertft.data.arrow import list_rows
 from spacy_bertft.data.docs import parse_docs, unpack_docs
 from spacy_bertft.data.files import import_pyarrow
 from spacy_bertft.data.records import Record, make_record
@@ -83,28 +83,4 @@ def _parse_records(chunk: Chunk, settings: AnnotateSettings) -> Iterator[TextRow
 
 def _read_table(chunk: Chunk) -> Iterator[tuple[int, Mapping[str, object]]]:
     table = import_pyarrow("Parquet").ipc.open_stream(chunk.table).read_all()
-    columns = [_list_values(column) for column in table.columns]
-    for number, values in enumerate(zip(*columns, strict=True), start=chunk.first_row):
-        yield number, dict(zip(table.column_names, values, strict=True))
-
-
-def _list_values(column: Any) -> list[Any]:
-    """List the values of a Parquet column."""
-    try:
-        values: list[Any] = column.to_pylist()
-    except (ValueError, OverflowError):
-        return [_read_value(scalar) for scalar in column]
-    return values
-
-
-def _read_value(scalar: Any) -> Any:
-    """Read a value of a Parquet column; values that Python has no type for, such as nanoseconds, as a string."""
-    try:
-        return scalar.as_py()
-    except (ValueError, OverflowError):
-        if isinstance(scalar, Sequence):  # a list, or a map, which is a list of keys and values
-            elements: Any = scalar
-            return [_read_value(each) for each in elements.values]
-        if isinstance(scalar, Mapping):
-            return {name: _read_value(scalar[name]) for name in scalar}
-        return str(scalar.cast("string"))
+    yield from enumerate(list_rows(table), start=chunk.first_row)

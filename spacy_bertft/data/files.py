@@ -12,7 +12,7 @@ from typing import IO, Any, Literal, cast
 
 from spacy_bertft.errors import DataError, MissingExtraError, SettingError
 
-FileFormat = Literal["jsonl", "json", "xlsx", "csv", "tsv", "text", "parquet", "docbin"]
+FileFormat = Literal["jsonl", "json", "xlsx", "csv", "tsv", "text", "parquet", "arrow", "docbin"]
 Compression = Literal["gzip", "zstd"]
 
 FORMATS: dict[str, FileFormat] = {
@@ -22,6 +22,7 @@ FORMATS: dict[str, FileFormat] = {
     ".tsv": "tsv",
     ".txt": "text",
     ".parquet": "parquet",
+    ".arrow": "arrow",
     ".spacy": "docbin",
 }
 _COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}

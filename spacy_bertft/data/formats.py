@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spacy_bertft.data.arrow import is_dataset, read_dataset
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.columns.detection import detect_layout
 from spacy_bertft.data.columns.layout import (
@@ -50,7 +51,7 @@ class Sample:
     @cached_property
     def content(self) -> bytes:
         """The first megabyte, decompressed."""
-        if self.path.is_dir():
+        if self.path.is_dir() or is_dataset(self.path):
             return b""
         with open_path(self.path, self.options.get("encoding")) as file, suppress(*READ_ERRORS):
             return file.read(_SAMPLE_BYTES)
@@ -64,6 +65,8 @@ class Sample:
     @cached_property
     def record(self) -> dict[str, Any]:
         """The first JSON object, of lines or of a list, or next to the text that it is about; empty where none is."""
+        if is_dataset(self.path):
+            return dict(next(read_dataset(self.path), {}))
         start = re.match(r'\s*\[?\s*(\[\s*"(?:[^"\\]|\\.)*"\s*,\s*)?(?=\{)', self.text)
         try:
             value, _ = json.JSONDecoder().raw_decode(self.text, start.end() if start else 0)
@@ -191,7 +194,7 @@ FORMATS: tuple[Format, ...] = (
     Format("brat", _SPANS, SPANS, lambda sample: any(find_files(sample.path, ".ann"))),
     Format("pubtator", _SPANS, SPANS, lambda sample: re.match(r"[^|\t\n]+\|t\|", sample.text) is not None),
     Format("webanno", _SPANS, SPANS, lambda sample: sample.text.startswith("#FORMAT=WebAnno TSV 3")),
-    Format("jsonl", _CATS, TEXTS, lambda sample: bool(sample.record) and "text" in sample.record),
+    Format("jsonl", _CATS, TEXTS, lambda sample: sample.options.get("text_column", "text") in sample.record),
     Format("cells", ("ents", "tags", "spans"), COLUMNS, Sample.has_sentences),
     Format(
         "pair",

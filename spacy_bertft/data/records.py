@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from spacy_bertft.data.arrow import is_dataset, read_dataset
 from spacy_bertft.data.files import FileFormat, check_is_file, open_path
 from spacy_bertft.data.rows import DELIMITERS, READ_ERRORS, Row, Tally, raise_errors, read_rows
 from spacy_bertft.errors import BertftError, ColumnFormatError, DataError, MissingExtraError, read_reason, shorten
@@ -101,7 +102,11 @@ def read_records(
         ColumnFormatError: A row cannot be read.
         MissingExtraError: A package for the format is not installed.
     """
-    if file_format == "xlsx":
+    if file_format in ("json", "jsonl") and is_dataset(path):
+        for number, values in enumerate(read_dataset(path), start=1):
+            tally.n_lines += 1
+            yield Record(path, number, values)
+    elif file_format == "xlsx":
         yield from _name_cells(path, _read_sheet(path, tally), layout, tally)
     elif file_format == "json" and _is_whole(path, layout):
         yield from _read_json(path, tally, layout)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from spacy_bertft.data.arrow import is_dataset
 from spacy_bertft.data.choices import read_number
 from spacy_bertft.data.files import check_is_file
 from spacy_bertft.data.split import make_key
@@ -275,7 +276,7 @@ class TextReader:
         if not paths:
             raise DataError("No input file was given. Expected at least one CSV, TSV or JSONL file.")
         for path in paths:
-            if not path.is_dir():
+            if not (path.is_dir() or is_dataset(path)):
                 check_is_file(path)
         self.options = options
         self.formats: list[tuple[Path, str]] = [(path, find_text_format(path, options)) for path in paths]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from spacy_bertft.data.arrow import is_dataset
 from spacy_bertft.data.files import FileFormat, find_format
 from spacy_bertft.data.records import Record, read_records
 from spacy_bertft.data.rows import DELIMITERS, Tally
@@ -55,7 +56,8 @@ def find_text_format(path: Path, options: TextOptions) -> str:
         SettingError: No format was given, and the name of the file does not tell.
     """
     given = options.file_format
-    found = given or _BY_SUFFIX.get(path.suffix.lower()) or find_format(path)[0]
+    by_name = "jsonl" if is_dataset(path) else _BY_SUFFIX.get(path.suffix.lower()) or find_format(path)[0]
+    found = given or by_name
     if found in _FORMATS:
         return found
     advice = "" if given else f", since the name of {path} does not tell: pass --format"

@@ -77,7 +77,9 @@ def test_a_file_whose_name_says_nothing(tmp_path, name):
     with pytest.raises(SettingError) as caught:
         find_inputs([str(tmp_path / name)])
     assert (caught.value.name, caught.value.value) == ("inputs", str(tmp_path / name))
-    assert caught.value.expected.startswith("a name that ends in .jsonl, .ndjson, .csv, .tsv, .txt, .parquet, .spacy;")
+    assert caught.value.expected.startswith(
+        "a name that ends in .jsonl, .ndjson, .csv, .tsv, .txt, .parquet, .arrow, .spacy;"
+    )
 
 
 def test_a_file_that_is_given_twice(tmp_path, monkeypatch):

@@ -125,3 +125,15 @@ check_moments(Path({str(tmp_path / "a.parquet")!r}), "1970-01-01 00:00:01.000000
 """
     )
     run_python(tmp_path / "check.py", cwd=tmp_path)
+
+
+def test_arrow_files_are_read_as_parquet(tmp_path):
+    table = pyarrow.table({"text": TEXTS, "id": range(1000)})
+    with pyarrow.ipc.new_stream(tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_table(table, max_chunksize=300)
+    chunks = cut(tmp_path / "a.arrow", shard_rows=200)
+    rows = [row for chunk in chunks for row in parse_rows(chunk, AnnotateSettings(), spacy.blank("en").vocab, 100)]
+    assert [(row.line, row.text, row.columns["id"]) for row in rows] == [(n + 1, TEXTS[n], n) for n in range(1000)]
+    (tmp_path / "b.arrow").write_bytes(b"no table")
+    [chunk] = cut(tmp_path / "b.arrow")
+    assert "the file is no Arrow file" in chunk.problems[0].reason
