@@ -191,7 +191,7 @@ def _read_all(
                 if isinstance(spans, dict) and all(isinstance(group, list) for group in spans.values()):
                     spans = [span for group in spans.values() for span in group]
                 if not isinstance(spans, list):
-                    raise record.error(f"the spans are {json.dumps(spans)[:40]}", _EXPECTED)
+                    raise record.error(f"the spans are {json.dumps(spans, default=str)[:40]}", _EXPECTED)
                 # What is annotated twice is one span.
                 found = tuple(dict.fromkeys(each for span in spans for each in _read_span(span, text, record, tally)))
                 unknown: Any = [(0, len(text))] if is_question else values.get(UNKNOWN, ())
@@ -208,10 +208,10 @@ def _read_span(span: Any, text: str, record: Record, tally: Tally) -> Iterator[C
         case [start, end, labels]:
             pass
         case _:
-            raise record.error(f"a span is {json.dumps(span)[:60]}", _EXPECTED)
+            raise record.error(f"a span is {json.dumps(span, default=str)[:60]}", _EXPECTED)
     labels = [labels] if isinstance(labels, str) else labels
     if not (isinstance(labels, list) and all(isinstance(label, str) and label.strip() for label in labels)):
-        raise record.error(f"a span is {json.dumps(span)[:60]}", _EXPECTED)
+        raise record.error(f"a span is {json.dumps(span, default=str)[:60]}", _EXPECTED)
     if not (type(start) is type(end) is int and 0 <= start < end):
         raise record.error(
             f"the text has no characters {start!r} to {end!r}", "Expected numbers from 0, the end exclusive."

@@ -64,6 +64,9 @@ def _read_annotated(path: Path, options: TextOptions, tally: Tally) -> Record:
                 path, number, f"an entity is {line[:60]!r}", "Expected T1, tab, PER 0 5, tab, text."
             )
         label, *parts = match[1], *[list(map(int, part.split())) for part in match[2].split(";")]
+        if not all(start < end <= len(text) for start, end in parts):
+            problem = f"the text has no characters {match[2]}"
+            raise ColumnFormatError(path, number, problem, f"Expected ranges within its {len(text):,} characters.")
         if len(parts) > 1:
             tally.left_out["spans of several parts"] += 1
             unknown += parts

@@ -49,7 +49,7 @@ def unify(record: Record, tally: Tally) -> Iterator[Record]:
             found = _read_dataturks(values, tally)
     except (AttributeError, KeyError, TypeError) as error:
         expected = "Expected what Label Studio or Dataturks exports."
-        raise record.error(f"the annotations are {json.dumps(values)[:60]}", expected) from error
+        raise record.error(f"the annotations are {json.dumps(values, default=str)[:60]}", expected) from error
     if found is not None:
         yield replace(record, values={name: _open_choices(value) for name, value in found.items()})
 

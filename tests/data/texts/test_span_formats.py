@@ -295,7 +295,8 @@ def test_a_layer_of_webanno_by_its_name(tmp_path):
     [
         ("a.ann", "T1\tPER 0 3\tLovelace\n", "line 1: the span 'Lovelace' is not where it says. There is 'Ada'"),
         ("a.ann", "\nT1 PER 0 3\n", "line 2: an entity is 'T1 PER 0 3'"),
-        ("a.ann", "T1\tPER 0 99\n", "line 1: the text has no characters 0 to 99. Expected a range within its 29"),
+        ("a.ann", "T1\tPER 0 99\n", "line 1: the text has no characters 0 99. Expected ranges within its 29"),
+        ("a.ann", "T1\tPER 0 3;28 99\n", "line 1: the text has no characters 0 3;28 99"),
         ("a.pubtator", "7|t|Ada\nAda\n", "line 2: the line is 'Ada'"),
         ("a.pubtator", "7|t|Ada\n7\t0\t4\tAda\tPER\n", "line 2: the text has no characters 0 to 4"),
         ("a.json", '[{"data": {"text": "a"}, "annotations": [3]}]', "the annotations are"),
