@@ -1,10 +1,10 @@
 """Files ↔ Docs: rows, column files and labelled texts in; `.spacy` files, examples for training and statistics out.
 
 `files` opens what is read, `rows` reads every text file line by line or row by row, and `records` names the values of
-a row. `columns` reads BIO and CoNLL files, `texts` reads labelled texts, `questions` SQuAD's JSON; none knows another.
-`formats` finds out which of these a file is. `conversion` splits what was read and writes it. `unlabelled` reads texts
-without labels. `stats` measures a corpus, and `histogram` draws it. Nothing here knows models or
-components.
+a row, which `arrow` reads from Parquet, Arrow and data sets of Hugging Face. `columns` reads BIO and CoNLL files,
+`texts` labelled texts, and `questions` SQuAD's JSON; none knows another. `formats` finds out which of these a file is.
+`conversion` splits what was read and writes it. `unlabelled` reads texts without labels. `stats` measures a corpus, and
+`histogram` draws it. Nothing here knows models or components.
 """
 
 from spacy_bertft.data.columns.convert import ColumnReport, convert

@@ -110,6 +110,8 @@ def _read_value(scalar: Any) -> Any:
 def _name_classes(value: Any, feature: Any) -> Any:
     """Replace numbers of classes, as deep as features describe values."""
     inner = feature.get("feature", feature) if isinstance(feature, dict) else feature[0] if feature else {}
+    if isinstance(value, list) and value and isinstance(value[0], tuple):  # a map
+        return dict(value)
     if isinstance(value, dict):
         return {name: _name_classes(each, inner.get(name, {})) for name, each in value.items()}
     if isinstance(value, list):

@@ -120,9 +120,10 @@ class Sample:
         return bool(tokens) and min(token.rstrip("|").count("|") for token in tokens[:1000]) > 0
 
     def has_labels_first(self) -> bool:
-        """Return whether lines begin with one of a few words, each followed by others."""
+        """Return whether lines begin with one of a few words, and most go on with several; columns have empty lines."""
         lines = [line.split(maxsplit=2) for line in self.text.splitlines()[:1000]]
-        return all(len(line) > 1 for line in lines) and 3 * len({line[0] for line in lines}) <= len(lines)
+        n_long, labels = sum(len(line) > 2 for line in lines), {line[0] for line in lines if len(line) > 1}
+        return all(len(line) > 1 for line in lines) and 2 * n_long > len(lines) >= 3 * len(labels)
 
     def describe(self) -> str:
         """Describe what a file of no known format looks like."""

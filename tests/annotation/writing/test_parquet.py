@@ -9,6 +9,8 @@ import spacy
 from hypothesis import given
 from hypothesis import strategies as st
 from row_files import write_rows
+from small_checkpoints import TEXTS
+from spacy.tokens import DocBin
 
 from spacy_bertft.annotation.annotate import annotate
 from spacy_bertft.annotation.chunks import Chunk
@@ -16,6 +18,7 @@ from spacy_bertft.annotation.rows import TextRow
 from spacy_bertft.annotation.settings import AnnotateSettings
 from spacy_bertft.annotation.values import EXTRA, find_kinds
 from spacy_bertft.annotation.writers import ParquetWriter
+from spacy_bertft.data import convert_spans, convert_texts
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -146,3 +149,15 @@ def test_categories_and_tags_have_types_of_their_own(pipeline, tmp_path):
     assert found.column_names == ["text", "found_ents", "found_cats"]
     assert found.schema.field("found_cats").type == pyarrow.map_(pyarrow.string(), pyarrow.float64())
     assert dict(found["found_cats"][0].as_py()).keys() == {"film", "other", "me", "the"}
+
+
+def test_convert_reads_shards(pipeline, tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(TEXTS))
+    annotate(pipeline, [tmp_path / "a.txt"], tmp_path / "out", output_format="parquet")
+    nlp = spacy.load(pipeline)
+    convert_spans(tmp_path / "out", tmp_path / "ents.spacy", kind="ents")
+    convert_texts(tmp_path / "out", tmp_path / "cats.spacy")
+    written = [DocBin().from_disk(tmp_path / f"{kind}.spacy").get_docs(nlp.vocab) for kind in ("ents", "cats")]
+    for doc, with_ents, with_cats in zip(nlp.pipe(TEXTS), *written, strict=True):
+        assert [(ent.text, ent.label_) for ent in with_ents.ents] == [(ent.text, ent.label_) for ent in doc.ents]
+        assert with_cats.cats == pytest.approx(doc.cats, abs=1e-5)

@@ -25,7 +25,7 @@ ARRAY = json.dumps(
 )
 FASTTEXT = "__label__ham __label__short yes\n\nwin now __label__spam\n"
 TREC = "DESC:manner How did it end ?\nNUM:date When was it ?\nDESC:manner How is it ?\n" * 2
-SST = "0 a gorgeous film\n1 a bad one\n0 good\n0 so so\n1 no\n1 well\n"
+SST = "0 a gorgeous film\n1 a bad one\n0 quite good\n0 so so\n1 no way\n1 well\n"
 
 
 def count_csv(delimiter: str):
@@ -130,6 +130,13 @@ def test_a_directory_of_nothing(tmp_path):
     (tmp_path / "train").mkdir()
     with pytest.raises(AssertionError, match=r"train: no labelled data|this is a directory"):
         run("spacy_bertft", "convert", "train", "a.spacy", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("content", ["the DT\ndog NN\n" * 6, "it rains\nit snows hard\n\nit is\n", "a b c\n"])
+def test_lines_of_other_kinds_have_no_label_first(tmp_path, content):
+    (tmp_path / "a.txt").write_text(content)
+    with pytest.raises(AssertionError, match="no labelled data of a known format"):
+        run("spacy_bertft", "convert", "a.txt", "a.spacy", cwd=tmp_path)
 
 
 def test_excel(tmp_path):
