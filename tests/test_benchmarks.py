@@ -293,3 +293,21 @@ def test_agreement(tmp_path):
     assert re.search(r"^the same +[\d,]+ entities", output, flags=re.MULTILINE)
     assert re.search(r"^only ours, tags not legal +[\d,]+ entities", output, flags=re.MULTILINE)
     assert "unexplained" not in output
+
+
+def test_choices_of_both_sides(tmp_path: Path) -> None:
+    """From the same weights, and without dropout, a few steps lead to the same predictions."""
+    words = " ".join(TEXTS).split()
+    sentences = [f"{' '.join(words[n : n + 4])} {words[-n - 1]}." for n in range(18)]
+    paragraphs = [[{"context": " ".join(sentences[n : n + 6]), "qas": []}] for n in range(0, 18, 6)]
+    (tmp_path / "xquad").mkdir()
+    srsly.write_json(tmp_path / "xquad" / "xquad.en.json", {"data": [{"paragraphs": each} for each in paragraphs]})
+    encoder = str(make_checkpoint(tmp_path / "hf", max_position_embeddings=128))
+    page = run("eleven.py", str(tmp_path), "--encoder", encoder, "--tasks", "choice", "--steps", "2")
+    assert "choice: 14 prompts for training, 15 for testing" in page
+    ours, plain = (
+        re.findall(rf"^\| {side} \| ([\d.]+) \|", page, re.M) for side in ("bert_multiple_choice", "transformers")
+    )
+    assert ours == plain != []
+    with pytest.raises(SystemExit):
+        run("eleven.py", str(tmp_path), "--tasks", "sst2")

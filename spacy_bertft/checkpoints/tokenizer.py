@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import warnings
 from pathlib import Path
@@ -84,7 +85,7 @@ def _copy_files(folder: Path, target: Path) -> None:
     settings = _read_object(folder / "tokenizer_config.json")
     if settings:
         kept = {key: value for key, value in settings.items() if "file" not in key and key != "init_inputs"}
-        srsly.write_json(target / "tokenizer_config.json", kept)
+        (target / "tokenizer_config.json").write_text(json.dumps(kept), encoding="utf-8")
     config = _read_object(folder / "config.json")
     if config:
         fields = ("model_type", "tokenizer_class", "transformers_version")
@@ -95,7 +96,7 @@ def _read_object(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     check_file(path)
-    content = srsly.read_json(path)
+    content = json.loads(path.read_text(encoding="utf-8"))  # not by srsly: transformers writes numbers of 31 digits
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} does not hold names and values")
     return content

@@ -55,6 +55,7 @@ CONFIG, MAP, TOKENS = "tokenizer_config.json", "special_tokens_map.json", "added
 FILES: list[tuple[str, dict[str, Any]]] = [
     ("bert", {CONFIG: {"do_lower_case": False}}),
     ("bert", {CONFIG: {"do_lower_case": True, "strip_accents": False}}),
+    ("bert", {CONFIG: {"do_lower_case": True, "model_max_length": int(1e30)}}),  # as transformers writes no limit
     ("bert", {CONFIG: {"do_lower_case": False, "strip_accents": True, "tokenizer_class": "BertTokenizer"}}),
     ("bert", {CONFIG: {"tokenize_chinese_chars": False, "tokenizer_class": "BertTokenizerFast"}}),
     ("bert", {CONFIG: {"do_lower_case": False, "tokenizer_class": "PreTrainedTokenizerFast"}}),
