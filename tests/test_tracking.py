@@ -40,9 +40,7 @@ def read_shown() -> dict:
 
 
 @pytest.mark.process
-@pytest.mark.skipif(
-    any(find_spec(name) is None for name in EXTRA), reason="needs the extra tracking"
-)
+@pytest.mark.skipif(any(find_spec(name) is None for name in EXTRA), reason="needs the extra tracking")
 def test_a_training_run_in_mlflow(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     monkeypatch.setenv("DO_NOT_TRACK", "true")
