@@ -24,6 +24,7 @@ from spacy_bertft.data.columns.layout import (
     CONLLU,
     TAG_NAMES,
     WORD_NAMES,
+    ColumnLayout,
     ColumnOptions,
     find_column,
     is_header,
@@ -97,10 +98,16 @@ class Sample:
         """Return whether this is a table of words, tags and the sentences that they are in."""
         return is_header(self.header) and find_sentence_column(self.header) is not None
 
+    def detect_columns(self, kind: str) -> ColumnLayout:
+        """Detect the layout of a column file."""
+        names = ("tag_column", "word_column", "scheme", "encoding")
+        given: dict[str, Any] = {name: self.options.get(name) for name in names}
+        return detect_layout(self.path, ColumnOptions(kind=kind, **given))
+
     def has_columns(self, kind: str) -> bool:
         """Return whether this is a column file of a kind."""
         try:
-            detect_layout(self.path, ColumnOptions(None, self.options.get("tag_column"), "error", kind))
+            self.detect_columns(kind)
         except (DataError, SettingError):
             return False
         return True
@@ -216,7 +223,7 @@ FORMATS: tuple[Format, ...] = (
 
 
 def _is_conllu(sample: Sample) -> bool:
-    return detect_layout(sample.path, ColumnOptions(kind="tags")).names == CONLLU
+    return sample.detect_columns("tags").names == CONLLU
 
 
 def detect_format(path: Path, options: Mapping[str, Any]) -> Format:

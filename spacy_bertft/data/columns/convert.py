@@ -141,6 +141,7 @@ def convert(
     spans_key: str | None = None,
     file_format: str | None = None,
     label_names: Path | str | None = None,
+    encoding: str | None = None,
     fix: bool = False,
     dry_run: bool = False,
     problems_path: Path | str | None = None,
@@ -177,6 +178,7 @@ def convert(
             (words in NAME.in, tags in NAME.out), cells (CSV or TSV with a column of sentences) or lists (JSON with a
             list of words and one of tags).
         label_names: A file of names, one per line, for tags that are numbers; the first line names 0.
+        encoding: How the files are encoded, such as cp1252; by default UTF-8, or UTF-16 with its mark.
         fix: Correct what has one right answer: remove the language in front of every word, as in de:Haus.
         dry_run: Write nothing; show what the input is read as, and its first document.
         problems_path: Where to list, as JSONL, what may be wrong: texts that are there twice or with other labels,
@@ -191,7 +193,7 @@ def convert(
         input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run, problems_path
     )
     names = () if label_names is None else read_label_names(Path(label_names))
-    options = ColumnOptions(scheme, tag_column, orphans, kind, word_column, file_format, names, fix)
+    options = ColumnOptions(scheme, tag_column, orphans, kind, word_column, file_format, names, fix, encoding)
     spans_key = choose_spans_key(kind, spans_key)
     vocab: Any = make_blank(lang).vocab
     vocab.lex_attr_getters = {}  # what is known of words is not written, and takes longer than all else

@@ -69,7 +69,7 @@ def detect_layout(path: Path, options: ColumnOptions) -> ColumnLayout:
     """
     declared: list[str] = []
     is_table = options.file_format in TABLES
-    read = _read_table(path, options, declared) if is_table else _read_rows(path, declared)
+    read = _read_table(path, options, declared) if is_table else _read_rows(path, declared, options.encoding)
     rows = list(islice(read, _SAMPLE_SIZE))
     if not rows:
         raise DataError(f"{path}: the file holds no token. Expected lines of words and tags.")
@@ -81,10 +81,10 @@ def detect_layout(path: Path, options: ColumnOptions) -> ColumnLayout:
     return _Finder(path, rows, tuple(declared), options).find_layout(is_tabbed=is_tabbed)
 
 
-def _read_rows(path: Path, declared: list[str]) -> Iterator[_SampleRow]:
+def _read_rows(path: Path, declared: list[str], encoding: str | None) -> Iterator[_SampleRow]:
     """Read the lines that may be tokens, and the names that a comment declares for the columns."""
     sentence = 0
-    for number, line in read_lines(path):
+    for number, line in read_lines(path, encoding=encoding):
         if may_start_document(line) or not line.strip(BLANKS):
             sentence += 1
         else:
@@ -172,6 +172,7 @@ class _Finder:
             header=self.header,
             known_tags=frozenset(tags) if self.options.kind == "tags" or self._is_bare(tags) else frozenset(),
             word_prefix=_find_language(self._get_cells(word_column)),
+            encoding=self.options.encoding,
             table=self.options if self.options.file_format in TABLES else None,
             other_tag_columns=tuple(column for column in others if column != word_column),
         )

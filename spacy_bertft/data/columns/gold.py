@@ -76,7 +76,7 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
     # What most lines are is taken without a closer look: exactly the columns, and no blanks around them.
     separator, odd = ("\t", " ") if layout.is_tabbed else (" ", "\t")
     n_columns, word_column, tag_column, header = layout.n_columns, layout.word_column, layout.tag_column, layout.header
-    for number, line in read_lines(path, tally):
+    for number, line in read_lines(path, tally, layout.encoding):
         if sentence and layout.number_column is None and odd not in line and "-DOCSTART-" not in line:
             cells = line.split(separator)
             if len(cells) == n_columns and all(cells) and tuple(cells) != header:

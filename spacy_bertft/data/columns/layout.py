@@ -43,6 +43,7 @@ class ColumnOptions:
         file_format: How words and tags are stored, one of `TABLES`; anything else is a column file.
         label_names: The names of tags that are numbers, the first for 0.
         fix: Whether the language in front of every word, as in `de:Haus`, is removed.
+        encoding: How the files are encoded; by default UTF-8, or UTF-16 with its mark.
 
     Raises:
         SettingError: A value is not among the choices.
@@ -56,6 +57,7 @@ class ColumnOptions:
     file_format: str | None = None
     label_names: tuple[str, ...] = ()
     fix: bool = False
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         if self.scheme is not None:
@@ -126,6 +128,7 @@ class ColumnLayout:
         known_tags: Tags without a prefix that the file has; empty where they are not known.
         other_tag_columns: Columns that hold entity tags too; of spans, those of the inner layers.
         table: How the file is opened, if it is no column file.
+        encoding: How the file is encoded, if not in UTF-8.
         word_prefix: What every word begins with, if that is a language.
     """
 
@@ -141,6 +144,7 @@ class ColumnLayout:
     other_tag_columns: tuple[int, ...] = ()
     table: ColumnOptions | None = None
     word_prefix: str = ""
+    encoding: str | None = None
 
     def split(self, line: str) -> list[str]:
         """Split a line into its columns, without the blanks around each. Tabs after the last column are no column."""

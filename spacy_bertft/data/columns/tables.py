@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from spacy_bertft.data.columns.layout import TAG_NAMES, WORD_NAMES, ColumnOptions, find_column, split_line
-from spacy_bertft.data.files import find_format
-from spacy_bertft.data.records import Record, read_records
+from spacy_bertft.data.files import FileFormat, find_format
+from spacy_bertft.data.records import Layout, Record, read_records
 from spacy_bertft.data.rows import Tally, read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError, format_count
 
@@ -48,21 +48,22 @@ def open_table(path: Path, options: ColumnOptions, tally: Tally) -> Table:
 
 def _open_inline(path: Path, options: ColumnOptions, tally: Tally) -> Table:
     """Open lines of a sentence each, in which every word is followed by its tags: `word|POS|TAG`."""
-    sample = (line for _, line in islice(read_lines(path), _SAMPLE_LINES))
+    sample = (line for _, line in islice(read_lines(path, encoding=options.encoding), _SAMPLE_LINES))
     counts = Counter(token.count("|") for line in sample for token in split_line(line, is_tabbed=False))
     [(n_tags, _)] = counts.most_common(1) or [(1, 0)]
-    lines = ((number, split_line(line, is_tabbed=False)) for number, line in read_lines(path, tally))
+    lines = ((number, split_line(line, is_tabbed=False)) for number, line in read_lines(path, tally, options.encoding))
     # A word may hold the separator itself.
     return Table((), ([(number, each.rsplit("|", n_tags)) for each in tokens if each] for number, tokens in lines))
 
 
 def _open_pair(path: Path, options: ColumnOptions, tally: Tally) -> Table:
     """Open lines of words, whose tags are in the same lines of the file that ends in `.out`, as of SNIPS and ATIS."""
-    return Table((), _read_pair(path, path.with_suffix(".out"), tally))
+    return Table((), _read_pair(path, path.with_suffix(".out"), tally, options.encoding))
 
 
-def _read_pair(path: Path, tag_path: Path, tally: Tally) -> Iterator[Rows]:
-    pairs = zip_longest(read_lines(path, tally), read_lines(tag_path), fillvalue=(0, ""))
+def _read_pair(path: Path, tag_path: Path, tally: Tally, encoding: str | None) -> Iterator[Rows]:
+    lines_of_both = read_lines(path, tally, encoding), read_lines(tag_path, encoding=encoding)
+    pairs = zip_longest(*lines_of_both, fillvalue=(0, ""))
     for number, lines in enumerate(pairs, start=1):
         words, tags = ([each for each in split_line(line, is_tabbed=False) if each] for _, line in lines)
         if len(words) != len(tags):
@@ -73,7 +74,7 @@ def _read_pair(path: Path, tag_path: Path, tally: Tally) -> Iterator[Rows]:
 
 def _open_cells(path: Path, options: ColumnOptions, tally: Tally) -> Table:
     """Open CSV or TSV with a column of sentences, which each row fills or only the first one of a sentence."""
-    first, records = _peek(read_records(path, "tsv" if find_format(path)[0] == "tsv" else "csv", tally), path)
+    first, records = _peek(path, "tsv" if find_format(path)[0] == "tsv" else "csv", options, tally)
     column = find_sentence_column(first.values)
     if column is None:
         raise first.error("no column names the sentences", "Expected one such as 'Sentence #' or 'sentence_id'.")
@@ -91,7 +92,7 @@ def _mark_sentences(records: Iterator[Record], column: str) -> Iterator[tuple[st
 
 def _open_lists(path: Path, options: ColumnOptions, tally: Tally) -> Table:
     """Open JSON whose objects have a list of words, and others of their tags."""
-    first, records = _peek(read_records(path, "jsonl", tally), path)
+    first, records = _peek(path, "json", options, tally)
     lists = [name for name, value in first.values.items() if isinstance(value, list)]
     place = find_column(lists, [str(options.word_column), *WORD_NAMES])
     if place is None:
@@ -116,7 +117,8 @@ def _read_lists(record: Record, names: Sequence[str], tag_column: int | None, la
     return [(record.line, [str(cell).strip() for cell in cells]) for cells in rows]
 
 
-def _peek(records: Iterator[Record], path: Path) -> tuple[Record, Iterator[Record]]:
+def _peek(path: Path, file_format: FileFormat, options: ColumnOptions, tally: Tally) -> tuple[Record, Iterator[Record]]:
+    records = read_records(path, file_format, tally, layout=Layout(encoding=options.encoding))
     first = next(records, None)
     if first is None:
         raise DataError(f"{path}: the file holds no token. Expected words and tags.")

@@ -245,3 +245,25 @@ def test_the_language_in_front_of_words_is_reported_and_removed(tmp_path: Path) 
     convert(source, output, fix=True)
     docs = DocBin().from_disk(output).get_docs(Vocab())
     assert [[token.text for token in doc] for doc in docs] == [["Ada", "in", ":"], ["Rio", "de:"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "file_format"),
+    [
+        ("a.bio", "Zoë B-PER\nx O\n", None),
+        ("a.txt", "Zoë|B-PER x|O\n", "inline"),
+        ("a.csv", "sentence_id,word,tag\n1,Zoë,B-PER\n1,x,O\n", "cells"),
+        ("a.json", '[{"tokens": ["Zoë", "x"], "tags": ["B-PER", "O"]}]', "lists"),
+        ("a.in", "Zoë x\n", "pair"),
+    ],
+)
+def test_other_encodings(tmp_path: Path, name: str, content: str, file_format: str | None) -> None:
+    source, output = tmp_path / name, tmp_path / "a.spacy"
+    source.write_bytes(content.encode("latin-1"))
+    (tmp_path / "a.out").write_text("B-PER O\n")
+    if name != "a.json":
+        with pytest.raises(ColumnFormatError, match="--encoding"):
+            convert(source, output, file_format=file_format)
+    convert(source, output, file_format=file_format, encoding="latin-1")
+    [doc] = DocBin().from_disk(output).get_docs(Vocab())
+    assert [(ent.text, ent.label_) for ent in doc.ents] == [("Zoë", "PER")]
