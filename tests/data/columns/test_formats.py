@@ -267,3 +267,25 @@ def test_other_encodings(tmp_path: Path, name: str, content: str, file_format: s
     convert(source, output, file_format=file_format, encoding="latin-1")
     [doc] = DocBin().from_disk(output).get_docs(Vocab())
     assert [(ent.text, ent.label_) for ent in doc.ents] == [("Zoë", "PER")]
+
+
+def list_documented() -> list[tuple[str, list[str]]]:
+    """List the examples and commands of the table of words and tags; of a pair of files there is no whole example."""
+    page = (Path(__file__).parents[3] / "docs/how-to/convert.md").read_text(encoding="utf-8")
+    section = page.split("## Entities from column files")[1].split("## Tags")[0]
+    rows = [re.split(r"(?<!\\)\|", line)[2:4] for line in section.splitlines() if line.startswith("| ")][1:]
+    cells = [(re.findall("`([^`]+)`", example.replace("\\|", "|")), command.split("`")[1]) for example, command in rows]
+    return [("\n".join(lines) + "\n", command.split()) for lines, command in cells if "seq.in" not in command]
+
+
+@pytest.mark.parametrize(("example", "command"), list_documented())
+def test_the_documented_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, example: str, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(command[1]).write_text(example, encoding="utf-8")
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    [doc, *_] = DocBin().from_disk(command[2]).get_docs(Vocab())
+    assert doc.ents or doc[0].tag_
+    assert not doc.text.startswith("de:")
