@@ -68,10 +68,11 @@ def measure_peaks() -> Iterator[list[float]]:
 
 def measure_docs(doc_bin: DocBin) -> float:
     """Measure the megabytes of what a DocBin holds."""
-    arrays = sum(sys.getsizeof(each) + each.nbytes * (each.base is not None) for each in doc_bin.tokens)
-    spaces = sum(sys.getsizeof(each) for each in doc_bin.spaces)
-    others = sum(sys.getsizeof(each) for part in (doc_bin.cats, doc_bin.flags, doc_bin.span_groups) for each in part)
-    return (arrays + spaces + others) / 1024**2
+    parts = [doc_bin.tokens, doc_bin.spaces, doc_bin.cats, doc_bin.flags, doc_bin.span_groups, doc_bin.strings]
+    values = [each for part in parts for each in part]
+    # A view has its values in another array.
+    bases = [each.base for each in (*doc_bin.tokens, *doc_bin.spaces) if each.base is not None]
+    return sum(map(sys.getsizeof, (*parts, *values, *bases))) / 1024**2
 
 
 def main() -> None:
