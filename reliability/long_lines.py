@@ -79,7 +79,7 @@ _COLUMNS, _CSV, _JSONL = (
     (b'{"text": "a"}\n', b'\n{"text": "b"}\n'),
 )
 CASES = (
-    Case("a.bio", [], *_COLUMNS),
+    Case("a.bio", ["--as", "ents"], *_COLUMNS),
     Case("a.tags", ["--as", "tags"], *_COLUMNS),
     Case("a.csv", ["--as", "cats"], *_CSV),
     Case("b.csv", ["--as", "cats", "--no-quoting"], *_CSV),
