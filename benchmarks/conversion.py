@@ -94,7 +94,7 @@ def main() -> None:
         run = {
             "bio": convert,
             "jsonl": lambda *paths, dev: convert_texts(*paths, dev=dev, file_format="jsonl"),
-            "spans": convert_spans,
+            "spans": lambda *paths, dev: convert_spans(*paths, dev=dev, file_format="spans"),
         }[arguments.format]
         run(small, Path(folder, "small.spacy"), dev=0)  # spaCy's imports are not measured
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
