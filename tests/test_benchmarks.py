@@ -180,6 +180,13 @@ def test_long_windows():
     assert [line.split()[0] for line in output.splitlines()] == ["window", "64", "256"]
 
 
+@pytest.mark.parametrize("arguments", [["bio", "--tokens", "500"], ["jsonl", "--megabytes", "1", "--split"]])
+def test_conversion(arguments):
+    output = run("conversion.py", *arguments)
+    assert re.search(r"^[\d,]+ tokens/s", output, re.MULTILINE)
+    assert re.search(r"^-?[\d,]+ MB next to", output, re.MULTILINE)
+
+
 def test_experiments(tmp_path):
     """Two runs of two steps: what they write down makes a table and a curve."""
     pytest.importorskip("matplotlib")

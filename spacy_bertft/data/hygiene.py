@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from array import array as make_array
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import combinations, takewhile
 from typing import IO
 from unicodedata import category
@@ -102,12 +103,15 @@ def _name_place(path: str, line: int) -> str:
 
 def find_edge(span: Span) -> str | None:
     """Find out whether a span begins or ends with what is no word."""
-    for token in (span[0].text, span[-1].text):
-        if not token.strip():
-            return _BLANK
-        if all(category(each).startswith("P") for each in token) and not _MEANT.intersection(token):
-            return _EDGE
-    return None
+    return _find_problem(span[0].text) or _find_problem(span[-1].text)
+
+
+@lru_cache(maxsize=1 << 16)
+def _find_problem(token: str) -> str | None:
+    if not token.strip():
+        return _BLANK
+    is_punctuation = all(category(each).startswith("P") for each in token) and not _MEANT.intersection(token)
+    return _EDGE if is_punctuation else None
 
 
 def find_misspelled(label_counts: Mapping[str, int]) -> Iterator[tuple[str, str]]:
