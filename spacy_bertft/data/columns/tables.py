@@ -97,9 +97,10 @@ def _open_lists(path: Path, options: ColumnOptions, tally: Tally) -> Table:
     place = find_column(lists, [str(options.word_column), *WORD_NAMES])
     if place is None:
         raise first.error("no field is a list of words", f"Expected one of {', '.join(WORD_NAMES)}, or --word-column.")
-    n_words = len(cast(list[object], first.values[lists[place]]))
-    names = tuple(name for name in lists if len(cast(list[object], first.values[name])) == n_words)
-    wanted = [str(options.tag_column), *TAG_NAMES[options.kind], *TAG_NAMES["ents"]]
+    given = str(options.tag_column).split(",")
+    wanted = [*given, *TAG_NAMES[options.kind], *TAG_NAMES["ents"], *TAG_NAMES["tags"]]
+    # Others, such as labels of the text, may have as many elements by chance.
+    names = tuple(name for name in lists if name == lists[place] or name.casefold() in wanted or name in given)
     return Table(names, (_read_lists(each, names, find_column(names, wanted), options.label_names) for each in records))
 
 

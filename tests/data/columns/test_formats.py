@@ -219,6 +219,12 @@ def test_sentences_without_words_are_counted(tmp_path: Path) -> None:
     assert (report.n_sentences, report.n_lines, report.n_lines_left_out) == (2, 3, {"empty sentences": 1})
 
 
+def test_other_lists_may_have_as_many_elements_by_chance(tmp_path: Path) -> None:
+    first, second = {"tokens": ["x"], "tags": ["O"], "topics": ["a"]}, {"tokens": ["Rio", "x"], "tags": ["B-LOC", "O"]}
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, (first, {**second, "topics": []}))))
+    assert convert(tmp_path / "a.jsonl", tmp_path / "a.spacy", file_format="lists").label_counts == {"LOC": 1}
+
+
 def test_inner_and_outer_entities_are_spans(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text(GERMEVAL)
     report = convert(tmp_path / "a.tsv", tmp_path / "a.spacy", kind="spans")
