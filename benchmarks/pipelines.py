@@ -98,9 +98,11 @@ def make_stock_optimizer(n_steps: int, rate: float = 5e-5) -> Optimizer:
     return Adam(warmup_linear(rate, 50, n_steps), L2=0.01, L2_is_weight_decay=True, grad_clip=1.0)
 
 
-def train(nlp: Language, encoder: str, examples: list[Example], n_steps: int, optimizer: Optimizer) -> None:
+def train(
+    nlp: Language, encoder: str, examples: list[Example], n_steps: int, optimizer: Optimizer, seed: int = 0
+) -> None:
     """Train with batches of 1,024 pieces."""
-    fix_random_seed(0)
+    fix_random_seed(seed)
     nlp.initialize(lambda: examples)
     batch_by_pieces = configure_batch_by_pieces(encoder, size=1024)
     batches: list[list[Example]] = []

@@ -19,6 +19,7 @@ from spacy_bertft.errors import shorten
 WHERE = "where"  # in `doc.user_data`: file and line of what a Doc was made of; it is not written
 _MEANT = set("%&#@*")  # punctuation that is a word
 _MOST_LABELS = 500  # each two of which are compared
+_FILE_BIT, _PART_BIT = 36, 60  # where the numbers of file and part begin in that of a place, after the line
 _RARE = 0.02  # of a label that is spelled nearly the same
 
 _AGAIN, _OTHERWISE = "the same text again", "the same text with other labels"
@@ -43,7 +44,7 @@ class Hygiene:
         self.counts: dict[str, int] = {}
         self.first: dict[str, str] = {}
         self._paths: dict[str, int] = {}
-        # Of each Doc: hashes of its text, its words and its annotation; the numbers of its part, file and line.
+        # Of each Doc 32 bytes: its place, and hashes of its annotation, its text and, if there are parts, its words.
         self._rows = make_array("q")
 
     def add(
@@ -66,24 +67,26 @@ class Hygiene:
             (array.tobytes(), *labels, *((span.start, span.end) for span in spans)),
         )
         number = self._paths.setdefault(str(path), len(self._paths))
-        self._rows.extend((hash(text), hash(words or text), hash(annotation), part, number, line))
+        place = part << _PART_BIT | number << _FILE_BIT | line
+        words_hash = (hash(words or text),) if self.n_parts > 1 else ()
+        self._rows.extend((place, hash(annotation), hash(text), *words_hash))
         for span in spans:
             if span.label and (problem := find_edge(span)):
                 self._report(problem, _name_place(str(path), line), text=shorten(span.text), label=span.label_)
 
     def finish(self, label_counts: Mapping[str, int]) -> str:
         """Compare all Docs and all labels, and say in one line what was found; nothing if nothing was."""
-        rows = np.frombuffer(self._rows, dtype=np.int64).reshape(-1, 6)
+        rows = np.frombuffer(self._rows, dtype=np.int64).reshape(-1, 4 if self.n_parts > 1 else 3)
         paths = list(self._paths)
-        for key in (0, 1)[: self.n_parts]:
+        for key in range(2, rows.shape[1]):
             order = np.argsort(rows[:, key], kind="stable")
             again = np.flatnonzero(rows[order[1:], key] == rows[order[:-1], key])
             for this, before in sorted(zip(order[again + 1].tolist(), order[again].tolist(), strict=True)):
                 one, other = rows[before], rows[this]
-                first, where = (_name_place(paths[each[4]], each[5]) for each in (one, other))
-                if key == 0:
-                    self._report(_AGAIN if one[2] == other[2] else _OTHERWISE, where, first=first)
-                elif one[3] != other[3]:
+                (first, first_part), (where, part) = (_find_place(paths, int(each[0])) for each in (one, other))
+                if key == 2:
+                    self._report(_AGAIN if one[1] == other[1] else _OTHERWISE, where, first=first)
+                elif first_part != part:
                     self._report(_OTHER_PART, where, first=first)
         for rare, common in find_misspelled(label_counts):
             self._report(_LABEL, rare, other=common)
@@ -95,6 +98,12 @@ class Hygiene:
         self.first.setdefault(problem, where)
         if self.file is not None:
             self.file.write(json.dumps({"problem": problem, "where": where, **details}, ensure_ascii=False) + "\n")
+
+
+def _find_place(paths: Sequence[str], place: int) -> tuple[str, int]:
+    """Return the name of a place, and the number of its part."""
+    path = paths[place >> _FILE_BIT & (1 << _PART_BIT - _FILE_BIT) - 1]
+    return _name_place(path, place & (1 << _FILE_BIT) - 1), place >> _PART_BIT
 
 
 def _name_place(path: str, line: int) -> str:
