@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ settings.load_profile(PROFILE)
 # that tests start have all of them.
 needed = ("cannot", "can't", "didn't", "don't", "i'm", "isn't", "it's", "what's", "who's", "Mr.", "a.m.")
 exceptions = English.Defaults.tokenizer_exceptions
-English.Defaults.tokenizer_exceptions = {word: exceptions[word] for word in needed if word in exceptions}
+few_exceptions = {word: exceptions[word] for word in needed if word in exceptions}
+English.Defaults.tokenizer_exceptions = few_exceptions
 _select_entry_points = cache(lambda group: catalogue.AVAILABLE_ENTRY_POINTS.select(group=group))
 catalogue.Registry._get_entry_points = lambda self: _select_entry_points(self.entry_point_namespace)
 
@@ -105,6 +106,17 @@ def _use_everyday_examples(item: pytest.Item) -> None:
     if own is not None:
         n_examples = min(settings.default.max_examples, max(5, own.max_examples // 4))
         function._hypothesis_internal_use_settings = settings(own, max_examples=n_examples)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Give spaCy's own tests all exceptions of its English tokenizer."""
+    if item.nodeid.startswith("tests/peers"):
+        English.Defaults.tokenizer_exceptions = exceptions
+    try:
+        return (yield)
+    finally:
+        English.Defaults.tokenizer_exceptions = few_exceptions
 
 
 def pytest_deselected(items: Iterable[pytest.Item]) -> None:

@@ -52,7 +52,7 @@ def test_exclusive_classes(make_pipeline: Callable[[str], str], data_path: Path,
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["NEG", "50.00", "100.00", "66.67", "75.00", "1"] in lines
-    assert "textcat: accuracy 66.67 %; 3 documents" in " ".join(result.stdout.split())
+    assert "textcat: accuracy 66.67 %; Matthews' correlation 50.00; 3 documents" in " ".join(result.stdout.split())
     assert ["POS", "1", "1"] in lines
     assert srsly.read_json(output)["cats_accuracy"] == pytest.approx(2 / 3)
     page = plot.read_text(encoding="utf-8")

@@ -85,7 +85,7 @@ def test_cells_that_are_no_number(tmp_path, cell):
         ({"number_columns": "x", "label_column": "y"}, "label_column = 'y'"),
         ({"number_columns": "x", "first_label": 1}, "first_label = 1"),
         ({"number_columns": "z"}, "there is no column 'z'"),
-        ({"number_columns": "x=x,y=y", "ragged": True}, "the row has 2 cells"),
+        ({"number_columns": "x=x,y=y", "ragged": True}, "line 3: there is no column 'y'"),
     ],
 )
 def test_settings_that_do_not_fit(tmp_path, settings, problem):
@@ -96,7 +96,7 @@ def test_settings_that_do_not_fit(tmp_path, settings, problem):
 
 
 def test_a_field_that_is_in_no_line(folder, tmp_path):
-    with pytest.raises(DataError, match="no row has a number z"):
+    with pytest.raises(DataError, match="no row has a value of z"):
         convert_texts(folder / "data.jsonl", tmp_path / "a.spacy", number_columns="price,z")
 
 

@@ -39,7 +39,7 @@ def test_exclusive_classes_by_hand(pipelines, write, tmp_path):
     assert evaluation.format_confusions() == [
         [("gold \\ predicted", "NEG", "POS"), ("NEG", "1", "0"), ("POS", "1", "2")]
     ]
-    assert "; textcat: accuracy 75.00 %; 4 documents; " in evaluation.format_notes()
+    assert "; textcat: accuracy 75.00 %; Matthews' correlation 57.74; 4 documents; " in evaluation.format_notes()
     scores = srsly.read_json(tmp_path / "scores.json")
     assert scores["cats_accuracy"] == 0.75
     assert scores["cats_confusion"] == {"labels": ["NEG", "POS"], "matrix": [[1, 0], [1, 2]]}
@@ -53,7 +53,15 @@ def test_scores_are_those_of_spacy(pipelines, write):
     scores = evaluate(folder, path).scores
     nlp = spacy.load(folder)
     expected = nlp.evaluate(list(Corpus(path)(nlp)))
-    ours = {"speed", "calibration_error", "cats_accuracy", "cats_confusion", "cats_support", "cats_by_component"}
+    ours = {
+        "speed",
+        "calibration_error",
+        "cats_accuracy",
+        "cats_matthews",
+        "cats_confusion",
+        "cats_support",
+        "cats_by_component",
+    }
     assert {key: value for key, value in scores.items() if key not in ours} == {
         key: value for key, value in expected.items() if key != "speed"
     }

@@ -132,13 +132,14 @@ def read_labelled_rows(
         ColumnFormatError: A row cannot be read, or has no text or label.
         SettingError: Two settings mean the same column.
     """
-    located = None if file_format in (*DELIMITERS, "xlsx") else options
+    is_table = file_format in (*DELIMITERS, "xlsx")
+    located = None if is_table else options
     for record in read_texts(path, file_format, options, TextTally() if tally is None else tally):
         located = located or options.locate(list(record.values))
-        yield _read_row(record, located)
+        yield _read_row(record, located, is_table=is_table)
 
 
-def _read_row(record: Record, options: TextOptions) -> LabelledRow:
+def _read_row(record: Record, options: TextOptions, *, is_table: bool) -> LabelledRow:
     values, second = record.values, options.second_text_column
     columns = options.label_columns or options.number_columns
     used = (options.label_column, *columns.values(), *options.choice_columns)
@@ -148,7 +149,12 @@ def _read_row(record: Record, options: TextOptions) -> LabelledRow:
     choice = None if any(used) else _find_choice(values)
     label: object = None
     if columns:
-        label = {name: _strip(values.get(column)) for name, column in columns.items()}
+        setting = "label_columns" if options.label_columns else "number_columns"
+        # An object may lack a field; a row of a table that lacks a cell may have its cells in the wrong columns.
+        label = {
+            name: _strip(record.get(setting, column) if is_table else values.get(column))
+            for name, column in columns.items()
+        }
     elif choice is not None:
         label = choice.selected
     elif options.label_column and "," in options.label_column:

@@ -100,7 +100,7 @@ def test_a_column_for_each_label(tmp_path):
     assert [doc.cats for doc in read(tmp_path / "a.spacy")] == [{"rude": 1, "threat": 0}, {"rude": 0}]
     convert_texts(tmp_path / "a.csv", tmp_path / "a.spacy", label_columns={"3": "RUDE"})
     assert [doc.cats for doc in read(tmp_path / "a.spacy")] == [{"RUDE": 1}, {"RUDE": 0}, {}, {"RUDE": 1}]
-    with pytest.raises(DataError, match="no row has a value of other"):
+    with pytest.raises(ColumnFormatError, match="there is no column 'other'"):
         convert_texts(tmp_path / "a.csv", tmp_path / "a.spacy", label_columns="rude,other")
     with pytest.raises(SettingError, match="label_separator = ','"):
         convert_texts(tmp_path / "a.csv", tmp_path / "a.spacy", label_columns="rude", label_separator=",")
