@@ -8,8 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 from commands import run
 from spacy.tokens import Doc, DocBin
@@ -18,6 +16,9 @@ from spacy.vocab import Vocab
 from spacy_bertft.data import convert_spans, convert_texts
 from spacy_bertft.data.arrow import read_dataset
 from spacy_bertft.errors import DataError, MissingExtraError
+
+pyarrow = pytest.importorskip("pyarrow", reason="needs the extra arrow")
+parquet = pytest.importorskip("pyarrow.parquet")
 
 ROWS = [
     {"text": "good film", "label": 1, "tokens": ["good", "Ada"], "ner_tags": [0, 1]},
@@ -46,10 +47,10 @@ def write_arrow(path: Path, table: pyarrow.Table) -> Path:
 
 
 def write_all(folder: Path) -> list[Path]:
-    pyarrow.parquet.write_table(make_table(ROWS), folder / "a.parquet")
+    parquet.write_table(make_table(ROWS), folder / "a.parquet")
     (folder / "shards").mkdir()
     for number, row in enumerate(ROWS):
-        pyarrow.parquet.write_table(make_table([row]), folder / "shards" / f"train-{number:05d}-of-00002.parquet")
+        parquet.write_table(make_table([row]), folder / "shards" / f"train-{number:05d}-of-00002.parquet")
     write_arrow(folder / "saved" / "data-00000-of-00001.arrow", make_table(ROWS))
     (folder / "saved" / "state.json").write_text("{}")
     return [folder / "a.parquet", folder / "shards", folder / "saved", folder / "saved" / "data-00000-of-00001.arrow"]
@@ -104,7 +105,7 @@ def test_they_are_converted_as_categories_or_entities(tmp_path, hub):
 def test_spans_by_character(tmp_path):
     spans = [{"start": 0, "end": 3, "label": 1}]
     features = {"text": TEXT, "spans": [{"start": TEXT, "end": TEXT, "label": TAGS}]}
-    pyarrow.parquet.write_table(make_table([{"text": "Ada", "spans": spans}], features), tmp_path / "a.parquet")
+    parquet.write_table(make_table([{"text": "Ada", "spans": spans}], features), tmp_path / "a.parquet")
     convert_spans(tmp_path / "a.parquet", tmp_path / "a.spacy", kind="ents")
     assert [[ent.label_ for ent in doc.ents] for doc in read(tmp_path / "a.spacy")] == [["B-PER"]]
 
@@ -125,7 +126,7 @@ def test_what_cannot_be_read(tmp_path, hub):
 
 
 def test_a_class_that_is_not_known_is_an_error_with_its_row(tmp_path):
-    pyarrow.parquet.write_table(make_table([ROWS[0], {**ROWS[1], "label": -1}]), tmp_path / "a.parquet")
+    parquet.write_table(make_table([ROWS[0], {**ROWS[1], "label": -1}]), tmp_path / "a.parquet")
     with pytest.raises(DataError, match="line 2: the label is null"):
         convert_texts(tmp_path / "a.parquet", tmp_path / "a.spacy")
 
