@@ -59,7 +59,7 @@ _CONVERSIONS = (
 
 
 def _choose_conversion(given: dict[str, Any]) -> int:
-    """Choose by the format of the first file."""
+    """Choose by the format of the files."""
     from spacy_bertft.data.formats import detect_format
 
     kind = given.get("kind")
@@ -68,7 +68,7 @@ def _choose_conversion(given: dict[str, Any]) -> int:
             raise SettingError(setting, None, f"the columns of the {kind} with --as {kind}")
         if kind in _TEXT_KINDS and kind != needing and setting in given:
             raise SettingError(setting, given[setting], f"no such option with --as {kind}")
-    found = detect_format(Path(given["input_paths"][0]), given)
+    found = detect_format([*map(Path, given["input_paths"])], given)
     given |= {"kind": found.kinds[0], "file_format": found.name}
     return _CONVERSIONS.index(found.function)
 

@@ -15,6 +15,7 @@ from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.checkpoints.heads import NEVER, ProblemType
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.text_pair import CUT_PAIR, UNMARKED_PAIR, check_pairs
+from spacy_bertft.data.endings import list_positions
 from spacy_bertft.data.pairs import is_unmarked_pair
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.losses import Floats
@@ -152,10 +153,14 @@ class TextComponent(BertComponent):
     # Gold annotation.
 
     def find_labels(self, examples: Iterable[Example], excluded: Collection[str] = ()) -> list[str]:
-        """Find the labels that occur in gold annotation, sorted; those of other components can be left out."""
+        """Find the labels that occur in gold annotation, sorted; those of other components can be left out.
+
+        The positions of endings are those of `bert_multiple_choice`.
+        """
         found: set[str] = set()
         for example in examples:
-            cats = {label: value for label, value in example.reference.cats.items() if label not in excluded}
+            others = {*excluded, *list_positions(example.reference)}
+            cats = {label: value for label, value in example.reference.cats.items() if label not in others}
             self._check_gold(cats)
             found.update(cats)
         return sorted(found)

@@ -303,11 +303,15 @@ def write_corpus(
         return {"paths": plan.sources, "is_dry_run": True, "example": example, "output": output}
     part_by_item: list[int] = []
     if plan.shares:
-        keys = [get_key(item) for item in items]
+        keys: list[Hashable] = []
+        labels_by_item: list[Collection[str]] = []
+        for item in items:
+            keys.append(get_key(item))
+            labels_by_item.append(get_labels(item) if get_labels else ())
         part_by_item = (
-            split_at_random(keys, plan.shares, plan.seed)
-            if get_labels is None
-            else stratify(keys, [get_labels(item) for item in items], plan.shares, plan.seed)
+            stratify(keys, labels_by_item, plan.shares, plan.seed)
+            if get_labels
+            else split_at_random(keys, plan.shares, plan.seed)
         )
     reports: dict[str, Any] = {"paths": plan.sources}
     targets = [*plan.paths.values(), *([plan.problems_path] if plan.problems_path else [])]

@@ -90,15 +90,16 @@ class _Recoded(io.RawIOBase):
     """A file of text as UTF-8."""
 
     def __init__(self, text: io.TextIOWrapper) -> None:
-        self._text = text
+        self._text, self._left = text, b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        content = self._text.read(len(buffer) // 4).encode("utf-8")  # at most four bytes for a character
-        buffer[: len(content)] = content
-        return len(content)
+        self._left = self._left or self._text.read(_READ_AHEAD).encode("utf-8")
+        n_bytes = min(len(buffer), len(self._left))
+        buffer[:n_bytes], self._left = self._left[:n_bytes], self._left[n_bytes:]
+        return n_bytes
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -183,6 +183,8 @@ def _is_task(sample: Sample, kind: str) -> bool:
 
 def _has_spans(sample: Sample) -> bool:
     values = sample.record
+    if values.get("_view_id") in ("classification", "choice"):  # of Prodigy: a text with marks to look at
+        return False
     if "text" in values and any(isinstance(values.get(name), list) for name in ("spans", "entities", "ents")):
         return True
     lists = [value for name in ("label", "labels") if isinstance(value := values.get(name), list)]
@@ -226,19 +228,20 @@ def _is_conllu(sample: Sample) -> bool:
     return sample.detect_columns("tags").names == CONLLU
 
 
-def detect_format(path: Path, options: Mapping[str, Any]) -> Format:
-    """Find the format of a file, and what it is to be converted to.
+def detect_format(paths: Sequence[Path], options: Mapping[str, Any]) -> Format:
+    """Find the format of files, and what they are to be converted to.
 
     Args:
-        path: The file; the first of several.
+        paths: The files, at least one.
         options: What was passed to the conversion. `kind` leaves only formats that can be converted to that, and
             `file_format` names the format.
 
     Returns:
-        The format, with nothing but that in its `kinds`.
+        The format of the first file, with nothing but that in its `kinds`. It has no name if others have another one,
+        which the same function reads.
 
     Raises:
-        DataError: There is no such file, or no format matches.
+        DataError: There is no such file, no format matches the first one, or another function reads another one.
         SettingError: No format has this name, or the one of this name cannot be converted to that.
     """
     name, kind = options.get("file_format"), options.get("kind")
@@ -253,14 +256,23 @@ def detect_format(path: Path, options: Mapping[str, Any]) -> Format:
                 "file_format", name, f"one of {', '.join(each.name or '' for each in found)} with --as {kind}"
             )
     else:
-        sample = Sample(path, options)
+        sample = Sample(paths[0], options)
         matching = list(islice((each for each in found if each.matches(sample)), 1))
         if not matching and kind is None:
             names = ", ".join(dict.fromkeys(each.name or "" for each in FORMATS))
-            looks = shorten(sample.describe())
             raise DataError(
-                f"{path}: no labelled data of a known format; it looks like {looks}. Pass --format with one of {names}."
+                f"{paths[0]}: no labelled data of a known format; it looks like {shorten(sample.describe())}. Pass "
+                f"--format with one of {names}."
             )
     # With --as, the conversion itself says best what is wrong with a file that no format matches.
     first = matching[0] if matching else found[0]._replace(name=None)
-    return first._replace(kinds=(kind or first.kinds[0],))
+    names_of_all = {first.name}
+    # The files next to that of words, of a pair, hold tags alone.
+    for path in paths[1:] if name is None and first.name not in (None, "pair") else ():
+        sample = Sample(path, options)
+        other = next((each for each in found if each.matches(sample)), first)
+        if other.function != first.function:
+            raise DataError(f"{paths[0]} is {first.name}, but {path} is {other.name}. Expected files of one kind.")
+        names_of_all.add(other.name)
+    # Of several formats, each file is read in that of its own name.
+    return first._replace(kinds=(kind or first.kinds[0],), name=first.name if len(names_of_all) == 1 else None)

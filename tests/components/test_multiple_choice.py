@@ -217,3 +217,12 @@ def test_an_encoder_without_a_head_needs_annotation(checkpoint):
     nlp.add_pipe("bert_multiple_choice", config={"model": {"encoder": {"name": checkpoint}}})
     with pytest.raises(DataError, match=r"Expected annotated examples, .* head that chooses an ending"):
         nlp.initialize(lambda: make_examples(nlp, [(*CHOICES[0][:2], None)]))
+
+
+def test_positions_are_no_labels_of_texts(checkpoint):
+    nlp = spacy.blank("en")
+    textcat = nlp.add_pipe("bert_textcat", config={"model": {"encoder": {"name": checkpoint}}})
+    film = nlp.make_doc("a film")
+    film.cats = {"film": 1.0, "0": 0.0}
+    assert textcat.find_labels(make_examples(nlp)) == []
+    assert textcat.find_labels([*make_examples(nlp), Example(film, film)]) == ["0", "film"]

@@ -62,4 +62,5 @@ def _read_examples(
 ) -> Iterator[Example]:
     docs = make_gold_docs(nlp.vocab, GoldReader([path], options).read(), n_sents, spans_key)
     for reference in islice(docs, limit or None):
+        reference.user_data.clear()  # where it was read, for reports; spaCy warns of it when Docs are joined
         yield Example(nlp.make_doc(reference.text), reference)

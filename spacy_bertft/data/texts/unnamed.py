@@ -16,9 +16,12 @@ _FASTTEXT = re.compile(r"__label__(\S+)\s*")
 
 
 def read_fasttext(path: Path, options: TextOptions, tally: Tally) -> Iterator[Record]:
-    """Read lines of a text each, with labels such as `__label__spam` before, in or after it."""
+    """Read lines of a text each, with labels such as `__label__spam` before, in or after it; others teach nothing."""
     for number, line in _read_full_lines(path, options, tally):
-        yield _make_record(path, number, options, _FASTTEXT.sub("", line).strip(), _FASTTEXT.findall(line))
+        if labels := _FASTTEXT.findall(line):
+            yield _make_record(path, number, options, _FASTTEXT.sub("", line).strip(), labels)
+        else:
+            tally.leave_out("lines without a label", f"{path}, line {number}")
 
 
 def read_label_first(path: Path, options: TextOptions, tally: Tally) -> Iterator[Record]:

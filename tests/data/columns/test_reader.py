@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import spacy
+from spacy.tokens import Doc
 
 from spacy_bertft.data.columns.reader import configure_column_corpus
 from spacy_bertft.errors import DataError, SettingError
@@ -28,6 +29,8 @@ def test_examples_are_tokenized_by_the_pipeline(source: Path) -> None:
         assert films.get_aligned_ner() == ["O", "O", "B-ACTOR", "L-ACTOR"]
         assert [token.text for token in question.reference] == ["isn't", "it"]
         assert [token.text for token in question.predicted] == ["is", "n't", "it"]
+        # Joining documents that have user data of a kind that spaCy does not know is a warning.
+        assert not Doc.from_docs([films.reference, question.reference]).user_data
 
 
 def test_limit_and_several_sentences(source: Path) -> None:

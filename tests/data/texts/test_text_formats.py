@@ -16,6 +16,7 @@ from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
 from spacy_bertft.data import convert_texts
+from spacy_bertft.data.files import open_path
 from spacy_bertft.errors import ColumnFormatError, DataError, MissingExtraError, SettingError
 
 SEMICOLONS = 'text;label\n"Ja, gern; danke";ham\nGewinnen Sie, jetzt;spam\nNein;ham\n'
@@ -88,6 +89,39 @@ def test_another_encoding_has_to_be_named(tmp_path, name):
     assert [doc.text for doc in read(tmp_path / "a.spacy")] == ["Zoë"]
     with pytest.raises(SettingError, match="encoding = 'cp0'"):
         convert_texts(tmp_path / name, tmp_path / "a.spacy", file_format=name[2:], encoding="cp0")
+
+
+def test_a_file_that_is_recoded_is_read_to_its_end_whatever_is_asked_for(tmp_path):
+    (tmp_path / "a.txt").write_text("é" * 50_000, encoding="cp1252")
+    for n_bytes in (1, 3, 8_191, 99_999):
+        with open_path(tmp_path / "a.txt", "cp1252") as file:
+            assert len(file.read(n_bytes)) == n_bytes
+            assert len(file.read()) == 100_000 - n_bytes
+
+
+def test_lines_of_fasttext_without_a_label_teach_nothing(tmp_path):
+    (tmp_path / "a.txt").write_text("__label__ham yes\nno\n__label__spam win\n")
+    report = convert_texts(tmp_path / "a.txt", tmp_path / "a.spacy", file_format="fasttext")
+    assert [doc.text for doc in read(tmp_path / "a.spacy")] == ["yes", "win"]
+    assert report.n_lines_left_out == {"lines without a label": 1}
+    assert report.first == {"lines without a label": f"{tmp_path / 'a.txt'}, line 2"}
+
+
+def test_files_of_one_kind_may_have_other_formats(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\nyes,ham\n")
+    (tmp_path / "b.jsonl").write_text('{"text": "win", "label": "spam"}\n')
+    (tmp_path / "c.bio").write_text("Ada\tB-PER\n")
+    run("spacy_bertft", "convert", "a.csv", "b.jsonl", "a.spacy", cwd=tmp_path)
+    assert count(tmp_path / "a.spacy") == {"ham": 1, "spam": 1}
+    error = run("spacy_bertft", "convert", "c.bio", "b.jsonl", "b.spacy", cwd=tmp_path, code=1)
+    assert "c.bio is columns, but b.jsonl is jsonl. Expected files of one kind." in " ".join(error.split())
+
+
+def test_marks_in_a_text_to_classify_are_no_entities(tmp_path):
+    row = {"text": "win now", "label": "spam", "spans": [{"start": 0, "end": 3, "label": "spam"}], "answer": "accept"}
+    (tmp_path / "a.jsonl").write_text(json.dumps({**row, "_view_id": "classification"}))
+    run("spacy_bertft", "convert", "a.jsonl", "a.spacy", cwd=tmp_path)
+    assert count(tmp_path / "a.spacy") == {"spam": 1}
 
 
 def test_a_column_for_each_label(tmp_path):
