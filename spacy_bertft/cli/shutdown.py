@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,9 +30,18 @@ def clean_up_when_terminated() -> Iterator[None]:
 
     By default they end Python at once. A signal that is ignored, as by `nohup`, or that has a handler
     already, is left alone; and so are threads other than the main one, which cannot have handlers.
+    A signal that arrives in a `__del__`, where Python ignores what is raised, is sent again.
     """
     ours = [each for each in _SIGNALS if _is_main_thread() and signal.getsignal(each) is signal.SIG_DFL]
     first = -_AT_ONCE
+    report = sys.unraisablehook
+
+    def send_again(ignored: sys.UnraisableHookArgs) -> None:
+        nonlocal first
+        if not isinstance(ignored.exc_value, TerminatedError):
+            return report(ignored)
+        first = -_AT_ONCE
+        threading.Timer(0.01, os.kill, (os.getpid(), ignored.exc_value.number)).start()
 
     def end(number: int, _: FrameType | None) -> None:
         nonlocal first
@@ -41,12 +51,14 @@ def clean_up_when_terminated() -> Iterator[None]:
 
     for each in ours:
         signal.signal(each, end)
+    sys.unraisablehook = send_again
     try:
         yield
     except TerminatedError as error:
         signal.signal(error.number, signal.SIG_DFL)
         os.kill(os.getpid(), error.number)
     finally:
+        sys.unraisablehook = report
         for each in ours:
             signal.signal(each, signal.SIG_DFL)
 

@@ -20,6 +20,9 @@ from pathlib import Path
 from spacy_bertft.cli import shutdown
 from spacy_bertft.cli.shutdown import clean_up_when_terminated, end_at_once_when_terminated
 from spacy_bertft.output import replace_folder_when_done
+class Dies:
+    def __del__(self):  # Python ignores what is raised here
+        os.kill(os.getpid(), getattr(signal, sys.argv[3]))
 shutdown._AT_ONCE = 1e6  # however long this process has to wait between two signals
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which `nohup` would have it ignore
 with clean_up_when_terminated():
@@ -28,6 +31,9 @@ with clean_up_when_terminated():
             (folder / "a").write_text("half")
             if sys.argv[2] == "at once":
                 end_at_once_when_terminated()
+            if sys.argv[2] == "while deleting":
+                Dies()
+                time.sleep(60)
             os.kill(os.getpid(), getattr(signal, sys.argv[3]))
             time.sleep(60)
     finally:
@@ -39,7 +45,7 @@ with clean_up_when_terminated():
 
 @pytest.mark.process
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-@pytest.mark.parametrize("how", ["once", "twice", "at once"])
+@pytest.mark.parametrize("how", ["once", "twice", "at once", "while deleting"])
 def test_what_is_half_written_is_removed(tmp_path: Path, how: str, name: str) -> None:
     arguments = [sys.executable, "-c", WRITE, str(tmp_path / "model"), how, name]
     done = subprocess.run(arguments, capture_output=True, text=True)
