@@ -3,8 +3,9 @@
 from spacy_bertft.active.suggest import suggest as suggest
 from spacy_bertft.annotation.annotate import annotate as annotate
 from spacy_bertft.components.asking import ask as ask
-from spacy_bertft.data.columns.convert import convert as convert
+from spacy_bertft.data.columns.convert import convert_columns as convert_columns
 from spacy_bertft.data.endings import make_choice as make_choice
+from spacy_bertft.data.formats import convert as convert
 from spacy_bertft.data.pairs import make_pair as make_pair
 from spacy_bertft.data.questions import convert_questions as convert_questions
 from spacy_bertft.data.texts.convert import convert_texts as convert_texts

@@ -11,7 +11,7 @@ import srsly
 from small_checkpoints import make_checkpoint
 from thinc.api import Config
 
-from spacy_bertft.data.columns.convert import convert
+from spacy_bertft.data import convert
 
 ROOT = Path(__file__).parent.parent
 N_STEPS, EVERY = 30, 10

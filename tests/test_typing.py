@@ -40,7 +40,7 @@ from spacy_bertft.training.optimizer import configure_adamw
 nlp = spacy.blank("en")
 doc = make_pair(nlp, "he left early", "he went away")
 reveal_type(doc)  # spacy.tokens.doc.Doc
-reveal_type(convert([Path("a.bio")], Path("a.spacy"), dev=0.1))  # spacy_bertft.data.columns.convert.ColumnReport
+reveal_type(convert([Path("a.bio")], Path("a.spacy"), dev=0.1))  # spacy_bertft.data.reports.ConversionReport
 reveal_type(convert_texts(["a.csv"], "a.spacy").n_docs)  # int
 reveal_type(import_hf("a", "b").labels)  # tuple[str, ...]
 reveal_type(annotate("a", ["b.jsonl"], "c").n_written)  # int
@@ -57,7 +57,7 @@ except ColumnFormatError as error:
     base: BertftError = error
 annotate("a", ["b.jsonl"], "c", n_proces=2)  # Unexpected keyword argument "n_proces"
 attribute(nlp, doc, method="gradient")  # Argument "method" to "attribute" has incompatible type
-convert("train.bio", 3)  # Argument 2 to "convert" has incompatible type "int"
+convert("train.bio", 3)  # Argument 2 has incompatible type "int"
 """
 
 

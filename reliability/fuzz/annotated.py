@@ -9,7 +9,7 @@ from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
 from spacy_bertft.data import convert_spans, convert_texts
-from spacy_bertft.data.conversion import ConversionReport
+from spacy_bertft.data.reports import ConversionReport
 
 from .blanks import remember_blanks
 from .laws import check, expect_clear_errors

@@ -9,8 +9,7 @@ from tempfile import TemporaryDirectory
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
-from spacy_bertft.data import convert
-from spacy_bertft.data.columns.convert import ColumnReport
+from spacy_bertft.data import ConversionReport, convert_columns
 
 from .blanks import remember_blanks
 from .laws import check, expect_clear_errors
@@ -43,7 +42,7 @@ def fuzz_one(data: bytes) -> None:
         source, output = Path(folder, "a.bio"), Path(folder, "a.spacy")
         source.write_bytes(content)
         with remember_blanks(), expect_clear_errors():
-            report = convert(
+            report = convert_columns(
                 source,
                 output,
                 kind="tags" if choice & 1 else "ents",
@@ -58,7 +57,7 @@ def fuzz_one(data: bytes) -> None:
         check(sorted(Path(folder).iterdir()) == [source], "after an error nothing is written")
 
 
-def _check_written(report: ColumnReport, content: bytes) -> None:
+def _check_written(report: ConversionReport, content: bytes) -> None:
     lines = re.split(r"\r*\n|\r", content.decode("utf-8").removeprefix("\ufeff"))
     n_lines = len(lines) - (not lines[-1] and content != b"\xef\xbb\xbf")
     lines = [re.sub(r"^\ufeff+(?![\ufeff \t])", "", line) for line in lines]

@@ -20,7 +20,7 @@ from spacy_bertft.annotation.storage import open_input
 from spacy_bertft.data.docs import parse_docs, slice_docs
 from spacy_bertft.data.files import FileFormat, import_pyarrow
 from spacy_bertft.data.records import Record, read_header
-from spacy_bertft.data.rows import DELIMITERS, Row, read_rows
+from spacy_bertft.data.rows import DELIMITERS, Layout, Row, read_rows
 from spacy_bertft.errors import ColumnFormatError, DataError
 
 # A token's text, spaces and attributes in a `.spacy` file, in bytes; it holds no plain text that could be counted.
@@ -129,7 +129,7 @@ def _cut_rows(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chun
     columns: list[str] = []
     chunk, n_bytes = Chunk(source.name, source.format, columns=columns), 0
     with open_input(source.url, source.compression) as (file, tell):
-        rows = read_rows(file, source.name, source.format, is_quoted=settings.quoting)
+        rows = read_rows(file, source.name, source.format, Layout(quoting=settings.quoting))
         for row in _take_header(rows, source, settings, columns) if source.format in DELIMITERS else rows:
             if row.error is not None:
                 rest = " The rest of the file is left out." * row.ends_file

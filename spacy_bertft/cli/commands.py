@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,40 +37,23 @@ _FLAGS: Mapping[str, Sequence[str]] = {
     "output_format": ("--format",),
     "version": ("--version", "-v"),
 }
-_TEXT_KINDS = ("cats", "numbers", "choices")  # what `convert` reads from labelled texts
+# The panels of options that some files alone have, by the class that declares them.
+_PANELS = {
+    "ColumnOptions": "Column files (--as ents, tags or spans)",
+    "ColumnConversion": "Column files (--as ents, tags or spans)",
+    "TextOptions": "Labelled texts (--as cats, numbers or choices)",
+    "Layout": "Labelled texts (--as cats, numbers or choices)",
+    "SpanConversion": "Texts with spans (--as ents or spans)",
+}
 
 
-def _choose_device(given: dict[str, Any]) -> int:
+def _choose_device(given: dict[str, Any]) -> None:
     gpu_id, device = given.pop("gpu_id", -1), given.get("device", "cpu")
     if gpu_id >= 0:
         if device != "cpu":
             raise SettingError("gpu_id", gpu_id, f"none next to --device {device}, which says the same")
         given["device"] = f"cuda:{gpu_id}"
     end_at_once_when_terminated()  # such a run can be killed at any moment and be resumed
-    return 0
-
-
-_CONVERSIONS = (
-    "data.columns.convert:convert",
-    "data.texts.convert:convert_texts",
-    "data.questions:convert_questions",
-    "data.texts.spans:convert_spans",
-)
-
-
-def _choose_conversion(given: dict[str, Any]) -> int:
-    """Choose by the format of the files."""
-    from spacy_bertft.data.formats import detect_format
-
-    kind = given.get("kind")
-    for needing, setting in (("numbers", "number_columns"), ("choices", "choice_columns")):
-        if kind == needing and setting not in given:
-            raise SettingError(setting, None, f"the columns of the {kind} with --as {kind}")
-        if kind in _TEXT_KINDS and kind != needing and setting in given:
-            raise SettingError(setting, given[setting], f"no such option with --as {kind}")
-    found = detect_format([*map(Path, given["input_paths"])], given)
-    given |= {"kind": found.kinds[0], "file_format": found.name}
-    return _CONVERSIONS.index(found.function)
 
 
 @dataclass(frozen=True)
@@ -80,73 +63,51 @@ class Command:
     Attributes:
         name: Its name.
         panel: The panel of `--help` that it is in.
-        functions: The function that it runs, such as `evaluation.evaluate:evaluate`, or several, of which it chooses.
+        function: The function that it runs, such as `evaluation.evaluate:evaluate`.
         uses_gpu: Whether it has the option `--gpu-id`.
         show: Prints what the function returned, which may depend on the arguments.
-        prepare: Changes the arguments that were given where needed, and returns which of the functions is to run.
-        panels: Of a command with several functions, the panels of the options that only one of them has.
-        kinds: Of such a command, what `--as` may be.
+        prepare: Changes the arguments that were given where needed.
         is_instant: Whether nothing large is imported or loaded.
     """
 
     name: str
     panel: str
-    functions: Sequence[str]
+    function: str
     uses_gpu: bool = True
     show: Callable[[Any, terminal.Given], None] = terminal.show_report
-    prepare: Callable[[dict[str, Any]], int] = lambda _: 0
-    panels: Sequence[str] = ()
-    kinds: tuple[str, ...] = ()
+    prepare: Callable[[dict[str, Any]], None] = lambda _: None
     is_instant: bool = False
 
 
 COMMANDS = (
-    Command("init-config", "Start", ["recipes:init_config"], False, terminal.show_config, is_instant=True),
-    Command("init-project", "Start", ["recipes:init_project"], False, terminal.show_project, is_instant=True),
-    Command(
-        "convert",
-        "Data",
-        _CONVERSIONS,
-        uses_gpu=False,
-        show=terminal.show_conversion,
-        prepare=_choose_conversion,
-        panels=[
-            "Column files (--as ents, tags or spans)",
-            "Labelled texts (--as cats, numbers or choices)",
-            "Questions (--as qa)",
-            "JSONL (--as spans)",
-        ],
-        kinds=("ents", "tags", "spans", *_TEXT_KINDS, "qa"),
-    ),
-    Command("stats", "Data", ["cli.functions:stats"], uses_gpu=False),
-    Command("debug-data", "Data", ["cli.functions:debug_data"], uses_gpu=False, show=lambda *_: None),
-    Command("suggest", "Data", ["active.suggest:suggest"], show=terminal.show_suggestions),
-    Command("fetch", "Train", ["checkpoints.source:copy_checkpoint"], uses_gpu=False, show=terminal.show_files),
-    Command("pretrain", "Train", ["exchange.pretrain:pretrain"]),
-    Command("train", "Train", ["cli.functions:train"], show=lambda *_: None),
-    Command("resume", "Train", ["cli.functions:resume"], show=lambda *_: None),
-    Command("extend", "Train", ["exchange.extend:extend"]),
-    Command("evaluate", "Evaluate", ["evaluation.evaluate:evaluate"], show=terminal.show_evaluation),
-    Command("report", "Evaluate", ["evaluation.report:report"]),
-    Command("calibrate", "Evaluate", ["evaluation.calibrate:calibrate"]),
-    Command("explain", "Evaluate", ["explanation.pipeline:explain"], show=terminal.show_explanations),
-    Command("demo", "Evaluate", ["demo.server:open_demo"], show=terminal.wait_for_demo),
-    Command("annotate", "Deploy", ["annotation.annotate:annotate"], prepare=_choose_device),
-    Command("migrate", "Deploy", ["exchange.migrate:migrate"], uses_gpu=False),
-    Command("package", "Deploy", ["exchange.package:package"], uses_gpu=False),
-    Command("import-hf", "Hugging Face", ["exchange.import_hf:import_hf"], uses_gpu=False),
-    Command("export-hf", "Hugging Face", ["exchange.export_hf:export_hf"], uses_gpu=False),
+    Command("init-config", "Start", "recipes:init_config", False, terminal.show_config, is_instant=True),
+    Command("init-project", "Start", "recipes:init_project", False, terminal.show_project, is_instant=True),
+    Command("convert", "Data", "data.formats:convert", uses_gpu=False, show=terminal.show_conversion),
+    Command("stats", "Data", "cli.functions:stats", uses_gpu=False),
+    Command("debug-data", "Data", "cli.functions:debug_data", uses_gpu=False, show=lambda *_: None),
+    Command("suggest", "Data", "active.suggest:suggest", show=terminal.show_suggestions),
+    Command("fetch", "Train", "checkpoints.source:copy_checkpoint", uses_gpu=False, show=terminal.show_files),
+    Command("pretrain", "Train", "exchange.pretrain:pretrain"),
+    Command("train", "Train", "cli.functions:train", show=lambda *_: None),
+    Command("resume", "Train", "cli.functions:resume", show=lambda *_: None),
+    Command("extend", "Train", "exchange.extend:extend"),
+    Command("evaluate", "Evaluate", "evaluation.evaluate:evaluate", show=terminal.show_evaluation),
+    Command("report", "Evaluate", "evaluation.report:report"),
+    Command("calibrate", "Evaluate", "evaluation.calibrate:calibrate"),
+    Command("explain", "Evaluate", "explanation.pipeline:explain", show=terminal.show_explanations),
+    Command("demo", "Evaluate", "demo.server:open_demo", show=terminal.wait_for_demo),
+    Command("annotate", "Deploy", "annotation.annotate:annotate", prepare=_choose_device),
+    Command("migrate", "Deploy", "exchange.migrate:migrate", uses_gpu=False),
+    Command("package", "Deploy", "exchange.package:package", uses_gpu=False),
+    Command("import-hf", "Hugging Face", "exchange.import_hf:import_hf", uses_gpu=False),
+    Command("export-hf", "Hugging Face", "exchange.export_hf:export_hf", uses_gpu=False),
 )
 
 
 def add_command(app: typer.Typer, command: Command) -> None:
-    """Add a command whose arguments and options are the parameters of its functions."""
-    declarations = [read_declaration(each) for each in command.functions]
-    # What several functions have in common is described by the first one.
-    parameters = {name: each for one in declarations for name, each in one.parameters.items()}
-    parameters |= declarations[0].parameters
-    if command.kinds:
-        parameters["kind"] = replace(parameters["kind"], choices=command.kinds)
+    """Add a command whose arguments and options are the parameters of its function."""
+    declaration = read_declaration(command.function)
+    parameters = dict(declaration.parameters)
     if command.uses_gpu:
         parameters["gpu_id"] = _GPU
     has_overrides = parameters.pop(_OVERRIDES, None) is not None
@@ -160,32 +121,29 @@ def add_command(app: typer.Typer, command: Command) -> None:
         }
         if has_overrides:
             given[_OVERRIDES] = ctx.args
-        command.show(_call(command, declarations, given), given)
+        command.show(_call(command, declaration, given), given)
 
-    options = [_make_option(each, command, declarations) for each in parameters.values()]
+    options = [_make_option(each, declaration) for each in parameters.values()]
     context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     run.__signature__ = inspect.Signature([context, *options])  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in (context, *options)}
     app.command(
         command.name,
-        help=_format_help(declarations[0].help),
+        help=_format_help(declaration.help),
         rich_help_panel=command.panel,
         context_settings={"allow_extra_args": has_overrides, "ignore_unknown_options": has_overrides},
     )(run)
 
 
-def _call(command: Command, declarations: Sequence[Declaration], given: dict[str, Any]) -> Any:
-    chosen = declarations[command.prepare(given)]
+def _call(command: Command, declaration: Declaration, given: dict[str, Any]) -> Any:
+    command.prepare(given)
     if not command.is_instant:
-        terminal.show_start(given[next(iter(chosen.parameters))])
-    if command.uses_gpu and "gpu_id" not in chosen.parameters:
+        terminal.show_start(given[next(iter(declaration.parameters))])
+    if command.uses_gpu and "gpu_id" not in declaration.parameters:
         from spacy_bertft.models.runtime.devices import use_gpu
 
         use_gpu(given.pop("gpu_id", -1))
-    for name in given:
-        if name not in (*chosen.parameters, "kind", "file_format"):
-            raise SettingError(name, given[name], f"no such option with --as {given.get('kind', 'ents')}")
-    return chosen.call({name: value for name, value in given.items() if name in chosen.parameters})
+    return declaration.call(given)
 
 
 def _is_given(ctx: typer.Context, name: str) -> bool:
@@ -193,7 +151,7 @@ def _is_given(ctx: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _make_option(parameter: Parameter, command: Command, declarations: Sequence[Declaration]) -> inspect.Parameter:
+def _make_option(parameter: Parameter, declaration: Declaration) -> inspect.Parameter:
     """Make an argument of a required positional parameter, and an option of any other."""
     name, help_text, default = parameter.name, _format_help(parameter.help), parameter.default
     annotation: Any = _find_type(parameter)
@@ -203,15 +161,13 @@ def _make_option(parameter: Parameter, command: Command, declarations: Sequence[
         annotation = list[annotation] if is_many else annotation
         info = typer.Argument(metavar=metavar, help=help_text, case_sensitive=False)
     else:
-        users = [index for index, one in enumerate(declarations) if name in one.parameters]
-        panel = command.panels[users[0]] if command.panels and len(users) == 1 and name != "kind" else None
         short = re.sub("_(path|dir)$", "", name)  # `--output` for `output_path`; `--dev-path` next to `--dev`
-        name_on_line = name if any(short in one.parameters for one in declarations) else short
+        name_on_line = name if short in declaration.parameters else short
         # Without a spelling, typer would give a switch that is off its opposite too.
         spelled = [f"--{name_on_line.replace('_', '-')}"] if default is False or name_on_line != name else []
         flags = _FLAGS.get(name_on_line, spelled)
         annotation = annotation | None if default is None else annotation
-        info = typer.Option(*flags, help=help_text, rich_help_panel=panel, case_sensitive=False)
+        info = typer.Option(*flags, help=help_text, rich_help_panel=_PANELS.get(parameter.owner), case_sensitive=False)
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, annotation=Annotated[annotation, info], default=default)
 

@@ -1,6 +1,7 @@
 """The declaration of a Python function, read from its source: parameters, defaults, and the help of its docstring.
 
-So names, defaults and help are written once, and `--help` does not wait for torch, which importing the function would.
+The parameters of a function that is made of a dataclass are the fields of that, and of the classes it inherits from. So
+names, defaults and help are written once, and `--help` does not wait for torch, which importing the function would.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from itertools import zip_longest
@@ -17,7 +18,7 @@ from typing import Any
 
 REQUIRED = inspect.Parameter.empty
 _PACKAGE = Path(__file__).parents[1]
-_SECTIONS = r"\n+(?=(?:Args|Yields|Returns|Raises|Example|Source):)"
+_SECTIONS = r"\n+(?=(?:Args|Attributes|Yields|Returns|Raises|Example|Source):)"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Parameter:
         is_keyword: Whether it can be passed by name only.
         help: What its docstring says about it.
         choices: The strings that its type allows, if it allows nothing else but None.
+        owner: Of a field, the class that declares it; empty where several do.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Parameter:
     is_keyword: bool
     help: str
     choices: tuple[str, ...] = ()
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,11 @@ def read_declaration(target: str) -> Declaration:
     """
     module, _, name = target.partition(":")
     body = _read_module(module)
+    if isinstance(made := _find_assigned(body, ast.Name(name)), ast.Call):
+        text, fields = _read_class(module, ast.unparse(made.args[0]))
+        return Declaration(target, text, dict(sorted(fields.items(), key=lambda each: each[1].is_keyword)))
     node = next(each for each in body if isinstance(each, ast.FunctionDef) and each.name == name)
-    text, *sections = re.split(_SECTIONS, ast.get_docstring(node) or "")
-    help_by_name = _parse_arguments("".join(each for each in sections if each.startswith("Args:")))
+    text, help_by_name = _read_help(node)
     positional = node.args.posonlyargs + node.args.args
     # Python lists the defaults of the last positional parameters.
     pairs = [*reversed(list(zip_longest(reversed(positional), reversed(node.args.defaults))))]
@@ -88,6 +93,37 @@ def read_declaration(target: str) -> Declaration:
         for each, default in [*pairs, *keywords]
     ]
     return Declaration(target, text, {each.name: each for each in parameters})
+
+
+def _read_class(module: str, name: str) -> tuple[str, dict[str, Parameter]]:
+    """Read what a dataclass is, and its fields as parameters, those of the classes it inherits from first."""
+    module = _find_import(module, name) or module
+    node = next(each for each in _read_module(module) if isinstance(each, ast.ClassDef) and each.name == name)
+    parameters: dict[str, Parameter] = {}
+    for base in reversed(node.bases):
+        for each in _read_class(module, ast.unparse(base))[1].values():
+            is_shared = parameters.get(each.name, each) != each
+            parameters[each.name] = replace(each, owner="") if is_shared else each
+    text, help_by_name = _read_help(node)
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign):
+            field, is_required = ast.unparse(item.target), isinstance(item.value, ast.Call)
+            parameters[field] = Parameter(
+                name=field,
+                annotation=ast.unparse(item.annotation),
+                default=REQUIRED if is_required or item.value is None else ast.literal_eval(item.value),
+                is_keyword=not is_required,
+                help="",
+                choices=_find_choices(item.annotation, module),
+                owner=name,
+            )
+    return text, {key: replace(each, help=help_by_name.get(key, each.help)) for key, each in parameters.items()}
+
+
+def _read_help(node: ast.FunctionDef | ast.ClassDef) -> tuple[str, dict[str, str]]:
+    """Read a docstring without its sections, and what it says about each parameter."""
+    text, *sections = re.split(_SECTIONS, ast.get_docstring(node) or "")
+    return text, _parse_arguments("".join(each for each in sections if each.startswith("Args:")))
 
 
 @cache
@@ -126,11 +162,18 @@ def _list_members(node: ast.expr, module: str) -> list[object]:
             body = _read_module(module)
             if alias := _find_assigned(body, node):
                 return _list_members(alias, module)
-            for item in body:
-                if isinstance(item, ast.ImportFrom) and name in [each.name for each in item.names]:
-                    package, _, source = (item.module or "").partition(".")
-                    return _list_members(node, source) if package == "spacy_bertft" else [node]
+            if source := _find_import(module, name):
+                return _list_members(node, source)
     return [node]
+
+
+def _find_import(module: str, name: str) -> str | None:
+    """Find the module of this package that a name is imported from."""
+    for item in _read_module(module):
+        if isinstance(item, ast.ImportFrom) and name in [each.name for each in item.names]:
+            package, _, source = (item.module or "").partition(".")
+            return source if package == "spacy_bertft" else None
+    return None
 
 
 def _parse_arguments(section: str) -> dict[str, str]:

@@ -64,7 +64,7 @@ def show_report(report: Any, _: Given) -> None:
 
 def show_conversion(report: Any, given: Given) -> None:
     """Print what the input was read as, and then what came of it."""
-    print_notes(f"Read as {given['file_format'] or given['kind']}, converted to {given['kind']}.")
+    print_notes(f"Read as {report.file_format or report.kind}, converted to {report.kind}.")
     show_report(report, given)
 
 

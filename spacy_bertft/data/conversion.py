@@ -1,222 +1,34 @@
 """What all conversions share: items are split into parts, made into Docs, written, and reported.
 
-`plan_outputs` says where the parts go. `write_corpus` does the rest, for items that may be read several times: a list,
-or a `Stream` for what is too large to be kept in memory.
+Items may be read several times: they are a list, or a `Stream` of what is too large to be kept in memory.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import compress, count, islice
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-import spacy
 from spacy.attrs import SPACY
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from tqdm import tqdm
 
 from spacy_bertft.data.hygiene import Hygiene
-from spacy_bertft.data.rows import Tally, format_left_out
+from spacy_bertft.data.reports import PartReport
+from spacy_bertft.data.rows import Tally
+from spacy_bertft.data.settings import Conversion
 from spacy_bertft.data.split import split_at_random, stratify
-from spacy_bertft.errors import DataError, SettingError, format_count, shorten
+from spacy_bertft.errors import DataError, shorten
 from spacy_bertft.output import name_path, replace_all_when_done
 
 Item = TypeVar("Item")
 AnyTally = TypeVar("AnyTally", bound=Tally)
 _ZONE = 1_000  # documents
-
-
-@dataclass(frozen=True)
-class PartReport:
-    """What one output file holds.
-
-    Attributes:
-        path: The file.
-        n_sentences: Sentences of column files; 0 where labelled texts were converted.
-        n_docs: Docs.
-        n_tokens: Tokens.
-        label_counts: Entities by label; tokens by tag; Docs by label of the text. By name.
-    """
-
-    path: Path
-    n_sentences: int
-    n_docs: int
-    n_tokens: int
-    label_counts: Mapping[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConversionReport:
-    """What a conversion has read, kept, changed and left out.
-
-    Attributes:
-        paths: The files that were read.
-        n_lines: Their lines.
-        output: What went into the output file.
-        dev: What was split off for development; None if nothing was asked for.
-        test: What was split off for testing; None if nothing was asked for.
-        n_lines_left_out: Lines and rows that were left out, by reason.
-        n_byte_order_marks: Byte order marks that were removed inside files.
-        counts: What else was seen or changed, with how often.
-        first: Where each of these, and of what was left out, was first.
-        problems: What may be wrong with the corpus.
-        is_dry_run: Whether nothing was to be written.
-        example: Then, the first Doc as it was read.
-    """
-
-    paths: tuple[Path, ...]
-    n_lines: int
-    output: PartReport
-    dev: PartReport | None = None
-    test: PartReport | None = None
-    n_lines_left_out: Mapping[str, int] = field(default_factory=dict)
-    n_byte_order_marks: int = 0
-    counts: Mapping[str, int] = field(default_factory=dict)
-    first: Mapping[str, str] = field(default_factory=dict)
-    problems: str = ""
-    is_dry_run: bool = False
-    example: str = ""
-
-    _unit: ClassVar[str] = "line"  # what was read
-
-    @property
-    def parts(self) -> tuple[PartReport, ...]:
-        """The outputs, one to three."""
-        return tuple(part for part in (self.output, self.dev, self.test) if part is not None)
-
-    @property
-    def n_sentences(self) -> int:
-        """Sentences of all outputs; 0 where labelled texts were converted."""
-        return sum(part.n_sentences for part in self.parts)
-
-    @property
-    def n_docs(self) -> int:
-        """Docs of all outputs."""
-        return sum(part.n_docs for part in self.parts)
-
-    @property
-    def n_tokens(self) -> int:
-        """Tokens of all outputs."""
-        return sum(part.n_tokens for part in self.parts)
-
-    @property
-    def label_counts(self) -> dict[str, int]:
-        """The labels of all outputs, by name."""
-        labels = sorted({label for part in self.parts for label in part.label_counts})
-        return {label: sum(part.label_counts.get(label, 0) for part in self.parts) for label in labels}
-
-    def format_rows(self) -> list[tuple[str, ...]]:
-        """Format the counts as rows of equal length, the first one naming the columns; none of a dry run."""
-        if self.is_dry_run:
-            return []
-        counts: dict[str, list[int]] = {
-            "sentences": [part.n_sentences for part in self.parts],
-            "docs": [part.n_docs for part in self.parts],
-            "tokens": [part.n_tokens for part in self.parts],
-            self._counted: [sum(part.label_counts.values()) for part in self.parts],
-        }
-        for label in self.label_counts:
-            counts[f"  {label}"] = [part.label_counts.get(label, 0) for part in self.parts]
-        if not self.n_sentences:
-            del counts["sentences"]
-        names = ("", *(part.path.name for part in self.parts))
-        return [names, *((name, *(f"{count:,}" for count in row)) for name, row in counts.items())]
-
-    def format_notes(self) -> str:
-        """Format the rest in one line: what was read, changed and left out; after a dry run, the first Doc."""
-        if self.is_dry_run:
-            return "; ".join([*self._list_columns(), f"the first document:\n{self.example}"])
-        notes = [
-            f"{format_count(self.n_lines, self._unit)} of {format_count(len(self.paths), 'file')} read",
-            *self._list_columns(),
-            *self._list_notes(),
-            *(f"{what}: {count:,} (the first: {self.first[what]})" for what, count in self.counts.items()),
-            *([f"byte order marks removed: {self.n_byte_order_marks:,}"] if self.n_byte_order_marks else []),
-            f"left out: {format_left_out(self.n_lines_left_out, self.first)}",
-            *([self.problems] if self.problems else []),
-        ]
-        return "; ".join(notes) + "."
-
-    @property
-    def _counted(self) -> str:
-        return "labels"
-
-    def _list_columns(self) -> list[str]:
-        return []
-
-    def _list_notes(self) -> list[str]:
-        return []
-
-    def __str__(self) -> str:
-        rows = self.format_rows() or [("",)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-        return "\n".join([*lines, self.format_notes()]).lstrip("\n")
-
-
-@dataclass(frozen=True)
-class OutputPlan:
-    """Where the parts of a corpus go.
-
-    Attributes:
-        sources: The files that are read.
-        paths: The files by part: `output`, then what is split off.
-        shares: The shares of the whole that are split off, by part and in that order.
-        seed: Seed of the split.
-        dry_run: Whether to stop after the first Doc, and write nothing.
-        problems_path: Where to list what is odd; None for nowhere.
-    """
-
-    sources: tuple[Path, ...]
-    paths: Mapping[str, Path]
-    shares: Mapping[str, float]
-    seed: int = 0
-    dry_run: bool = False
-    problems_path: Path | None = None
-
-
-def list_paths(paths: Path | str | Iterable[Path | str]) -> list[Path]:
-    """List one path or several."""
-    return [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
-
-
-def plan_outputs(
-    input_paths: Path | str | Iterable[Path | str],
-    output_path: Path | str,
-    splits: Mapping[str, tuple[float, Path | str | None]],
-    seed: int = 0,
-    dry_run: bool = False,
-    problems_path: Path | str | None = None,
-) -> OutputPlan:
-    """Plan where the parts of a corpus go.
-
-    Args:
-        input_paths: The files that are read.
-        output_path: Where the main part goes.
-        splits: Share and path by part. Without a share there is no such part; without a path the part `dev` of
-            `NAME.spacy` goes to `NAME-dev.spacy`.
-        seed: Seed of the split.
-        dry_run: Whether to stop after the first Doc, and write nothing.
-        problems_path: Where to list what is odd; None for nowhere.
-
-    Raises:
-        SettingError: A path without a share was given, or a file is not to be written there.
-    """
-    sources, output_path = list_paths(input_paths), Path(output_path)
-    paths = {"output": output_path}
-    for part, (share, path) in splits.items():
-        if share:
-            paths[part] = Path(path or output_path.with_name(f"{output_path.stem}-{part}.spacy"))
-        elif path:
-            raise SettingError(f"{part}_path", str(path), f"a share of the corpus for it, such as {part} = 0.1")
-    _check_paths(paths, sources)
-    shares = {part: splits[part][0] for part in paths if part in splits}
-    return OutputPlan(tuple(sources), paths, shares, seed, dry_run, Path(problems_path) if problems_path else None)
 
 
 @dataclass
@@ -239,33 +51,8 @@ class Stream(Generic[Item, AnyTally]):
         return iter(tqdm(self.read(tally), desc="Reading", disable=None))
 
 
-def choose_spans_key(kind: str, spans_key: str | None) -> str | None:
-    """Return the group in `doc.spans` that spans go to; None for what is no span.
-
-    Raises:
-        SettingError: There is a key and no spans.
-    """
-    if kind != "spans" and spans_key is not None:
-        raise SettingError("spans_key", spans_key, f"none with --as {kind}: it is for --as spans")
-    return (spans_key or "sc") if kind == "spans" else None
-
-
-def make_blank(lang: str) -> Language:
-    """Make the tokenizer and the vocabulary of a language.
-
-    Raises:
-        SettingError: spaCy does not know the language, or lacks a package for it.
-    """
-    try:
-        return spacy.blank(lang)
-    except (ImportError, AttributeError) as error:
-        # spaCy imports whatever module of its own has the name; and some languages need packages of their own.
-        reason = shorten(" ".join(str(error).split()))
-        raise SettingError("lang", lang, f"a language code that spaCy can use, such as en or xx ({reason})") from error
-
-
 def write_corpus(
-    plan: OutputPlan,
+    plan: Conversion,
     items: Iterable[Item],
     make_docs: Callable[[Iterable[Item]], Iterable[Doc]],
     list_labels: Callable[[Doc], Iterable[str]],
@@ -300,7 +87,7 @@ def write_corpus(
     if plan.dry_run:
         example = next(map(format_example, make_docs(islice(items, 1))), "")
         output = PartReport(plan.paths["output"], 0, 0, 0, {})
-        return {"paths": plan.sources, "is_dry_run": True, "example": example, "output": output}
+        return {"paths": tuple(plan.sources), "is_dry_run": True, "example": example, "output": output}
     part_by_item: list[int] = []
     if plan.shares:
         keys: list[Hashable] = []
@@ -313,8 +100,8 @@ def write_corpus(
             if get_labels
             else split_at_random(keys, plan.shares, plan.seed)
         )
-    reports: dict[str, Any] = {"paths": plan.sources}
-    targets = [*plan.paths.values(), *([plan.problems_path] if plan.problems_path else [])]
+    reports: dict[str, Any] = {"paths": tuple(plan.sources)}
+    targets = [*plan.paths.values(), *([Path(plan.problems_path)] if plan.problems_path else [])]
     with replace_all_when_done(targets) as temporary_paths, ExitStack() as stack:
         listed = stack.enter_context(temporary_paths[-1].open("w", encoding="utf-8")) if plan.problems_path else None
         hygiene, all_counts = Hygiene(len(plan.paths), listed), Counter[str]()
@@ -391,18 +178,3 @@ def format_example(doc: Doc) -> str:
     ]
     cats = [f"{label}={value:g}" for label, value in doc.cats.items()]
     return shorten(" ".join(["".join(words).strip(), *cats]))
-
-
-def _check_paths(paths: Mapping[str, Path], sources: Sequence[Path]) -> None:
-    parts: dict[Path, str] = {}
-    for part, path in paths.items():
-        setting = "output" if part == "output" else f"{part}_path"
-        if path.suffix != ".spacy":
-            # spaCy's own corpus reader passes over files of any other name.
-            raise SettingError(setting, str(path), "a name that ends in .spacy")
-        if path.is_dir():
-            raise SettingError(setting, str(path), "the path of a file; it is a directory")
-        if path.resolve() in {source.resolve() for source in sources}:
-            raise SettingError(setting, str(path), "a file that is not among the inputs")
-        if parts.setdefault(path.resolve(), part) != part:
-            raise SettingError(setting, str(path), "a file of its own")

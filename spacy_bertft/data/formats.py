@@ -6,24 +6,27 @@ recognized. Of several rows that recognize a file, the first one counts.
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, wraps
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spacy_bertft.data.arrow import is_dataset, read_dataset
 from spacy_bertft.data.choices import parse_choice
+from spacy_bertft.data.columns.convert import ColumnConversion
 from spacy_bertft.data.columns.detection import detect_layout
 from spacy_bertft.data.columns.layout import (
     CONLLU,
     TAG_NAMES,
     WORD_NAMES,
+    ColumnKind,
     ColumnLayout,
     ColumnOptions,
     find_column,
@@ -31,7 +34,12 @@ from spacy_bertft.data.columns.layout import (
 )
 from spacy_bertft.data.columns.tables import find_sentence_column
 from spacy_bertft.data.files import FileFormat, find_files, find_format, open_path
-from spacy_bertft.data.rows import DELIMITERS, READ_ERRORS, read_rows
+from spacy_bertft.data.questions import QuestionConversion
+from spacy_bertft.data.reports import ConversionReport
+from spacy_bertft.data.rows import DELIMITERS, READ_ERRORS, Layout, read_rows
+from spacy_bertft.data.settings import Conversion, Kind, P, list_paths
+from spacy_bertft.data.texts.convert import TextConversion
+from spacy_bertft.data.texts.spans import SpanConversion
 from spacy_bertft.errors import DataError, SettingError, shorten
 
 _SAMPLE_BYTES = 1 << 20
@@ -80,8 +88,8 @@ class Sample:
         """The cells of the first row of a CSV or TSV file; its name says which, or its first line."""
         named = find_format(self.path)[0]
         file_format = named if named in DELIMITERS else self._find_delimiter()
-        delimiter = self.options.get("delimiter")
-        rows = read_rows(io.BytesIO(self.text.encode("utf-8")), self.path, file_format, delimiter=delimiter)
+        layout = Layout(delimiter=self.options.get("delimiter"))
+        rows = read_rows(io.BytesIO(self.text.encode("utf-8")), self.path, file_format, layout)
         return [cell.strip() for cell in next((row.content for row in rows if not row.is_empty), [])]
 
     def has_cells(self, file_format: str) -> bool:
@@ -98,13 +106,13 @@ class Sample:
         """Return whether this is a table of words, tags and the sentences that they are in."""
         return is_header(self.header) and find_sentence_column(self.header) is not None
 
-    def detect_columns(self, kind: str) -> ColumnLayout:
+    def detect_columns(self, kind: ColumnKind) -> ColumnLayout:
         """Detect the layout of a column file."""
         names = ("tag_column", "word_column", "scheme", "encoding")
         given: dict[str, Any] = {name: self.options.get(name) for name in names}
         return detect_layout(self.path, ColumnOptions(kind=kind, **given))
 
-    def has_columns(self, kind: str) -> bool:
+    def has_columns(self, kind: ColumnKind) -> bool:
         """Return whether this is a column file of a kind."""
         try:
             self.detect_columns(kind)
@@ -156,29 +164,34 @@ class Format(NamedTuple):
     Attributes:
         name: What `--format` calls it; None if it is only assumed.
         kinds: What it can be converted to, which `--as` chooses from; the first one is the default.
-        function: The function that converts it.
+        conversion: Converts it.
         matches: Recognizes a file by its start.
     """
 
     name: str | None
     kinds: tuple[str, ...]
-    function: str
+    conversion: type[Conversion]
     matches: Callable[[Sample], bool]
 
 
-COLUMNS = "data.columns.convert:convert"
-TEXTS = "data.texts.convert:convert_texts"
-QUESTIONS = "data.questions:convert_questions"
-SPANS = "data.texts.spans:convert_spans"
-
+_TAGS = ("ents", "tags", "spans")
 _SPANS = ("ents", "spans")
 _CATS = ("cats", "numbers", "choices")
+
+
+def _is_pair(sample: Sample) -> bool:
+    return sample.path.suffix == ".in" and sample.path.with_suffix(".out").is_file()
 
 
 def _is_task(sample: Sample, kind: str) -> bool:
     """Return whether this is a task of Label Studio, with spans or with choices."""
     is_task = re.search('"(annotations|completions|predictions)"', sample.text) is not None
     return isinstance(sample.record.get("data"), dict) and is_task and kind in sample.text
+
+
+def _has(*fields: str, words: str = "") -> Callable[[Sample], bool]:
+    """Return what recognizes JSON objects with some fields, and words somewhere in them."""
+    return lambda sample: sample.record.keys() >= {*fields} and all(word in sample.text for word in words.split())
 
 
 def _has_spans(sample: Sample) -> bool:
@@ -193,34 +206,29 @@ def _has_spans(sample: Sample) -> bool:
 
 
 FORMATS: tuple[Format, ...] = (
-    Format("lists", ("ents", "tags", "spans"), COLUMNS, Sample.has_lists),
-    Format("squad", ("qa",), QUESTIONS, lambda sample: '"paragraphs"' in sample.text and '"qas"' in sample.text),
-    Format("spacy-json", _SPANS, SPANS, lambda sample: "paragraphs" in sample.record and '"sentences"' in sample.text),
-    Format("label-studio", _SPANS, SPANS, lambda sample: _is_task(sample, '"start"')),
-    Format("label-studio", ("cats",), TEXTS, lambda sample: _is_task(sample, "")),
-    Format("dataturks", _SPANS, SPANS, lambda sample: "content" in sample.record and '"points"' in sample.text),
-    Format("dataturks", ("cats",), TEXTS, lambda sample: {"content", "annotation"} <= sample.record.keys()),
-    Format("spans", _SPANS, SPANS, _has_spans),
-    Format("brat", _SPANS, SPANS, lambda sample: any(find_files(sample.path, ".ann"))),
-    Format("pubtator", _SPANS, SPANS, lambda sample: re.match(r"[^|\t\n]+\|t\|", sample.text) is not None),
-    Format("webanno", _SPANS, SPANS, lambda sample: sample.text.startswith("#FORMAT=WebAnno TSV 3")),
-    Format("jsonl", _CATS, TEXTS, lambda sample: sample.options.get("text_column", "text") in sample.record),
-    Format("cells", ("ents", "tags", "spans"), COLUMNS, Sample.has_sentences),
-    Format(
-        "pair",
-        ("ents", "tags"),
-        COLUMNS,
-        lambda sample: sample.path.suffix == ".in" and sample.path.with_suffix(".out").is_file(),
-    ),
-    Format("fasttext", ("cats",), TEXTS, lambda sample: sample.text.startswith("__label__")),
-    Format("folders", ("cats",), TEXTS, lambda sample: any(sample.path.glob("*/*.txt"))),
-    Format("xlsx", _CATS, TEXTS, lambda sample: sample.path.suffix.lower() == ".xlsx"),
-    Format("csv", _CATS, TEXTS, lambda sample: sample.has_cells("csv")),
-    Format("tsv", _CATS, TEXTS, lambda sample: sample.has_cells("tsv")),
-    Format("inline", ("ents", "tags", "spans"), COLUMNS, Sample.is_inline),
-    Format("columns", ("ents", "tags", "spans"), COLUMNS, lambda sample: sample.has_columns("ents")),
-    Format("conllu", ("tags",), COLUMNS, lambda sample: sample.has_columns("tags") and _is_conllu(sample)),
-    Format("label-first", ("cats",), TEXTS, Sample.has_labels_first),
+    Format("lists", _TAGS, ColumnConversion, Sample.has_lists),
+    Format("squad", ("qa",), QuestionConversion, _has(words='"paragraphs" "qas"')),
+    Format("spacy-json", _SPANS, SpanConversion, _has("paragraphs", words='"sentences"')),
+    Format("label-studio", _SPANS, SpanConversion, lambda sample: _is_task(sample, '"start"')),
+    Format("label-studio", ("cats",), TextConversion, lambda sample: _is_task(sample, "")),
+    Format("dataturks", _SPANS, SpanConversion, _has("content", words='"points"')),
+    Format("dataturks", ("cats",), TextConversion, _has("content", "annotation")),
+    Format("spans", _SPANS, SpanConversion, _has_spans),
+    Format("brat", _SPANS, SpanConversion, lambda sample: any(find_files(sample.path, ".ann"))),
+    Format("pubtator", _SPANS, SpanConversion, lambda sample: re.match(r"[^|\t\n]+\|t\|", sample.text) is not None),
+    Format("webanno", _SPANS, SpanConversion, lambda sample: sample.text.startswith("#FORMAT=WebAnno TSV 3")),
+    Format("jsonl", _CATS, TextConversion, lambda sample: sample.options.get("text_column", "text") in sample.record),
+    Format("cells", _TAGS, ColumnConversion, Sample.has_sentences),
+    Format("pair", ("ents", "tags"), ColumnConversion, _is_pair),
+    Format("fasttext", ("cats",), TextConversion, lambda sample: sample.text.startswith("__label__")),
+    Format("folders", ("cats",), TextConversion, lambda sample: any(sample.path.glob("*/*.txt"))),
+    Format("xlsx", _CATS, TextConversion, lambda sample: sample.path.suffix.lower() == ".xlsx"),
+    Format("csv", _CATS, TextConversion, lambda sample: sample.has_cells("csv")),
+    Format("tsv", _CATS, TextConversion, lambda sample: sample.has_cells("tsv")),
+    Format("inline", _TAGS, ColumnConversion, Sample.is_inline),
+    Format("columns", _TAGS, ColumnConversion, lambda sample: sample.has_columns("ents")),
+    Format("conllu", ("tags",), ColumnConversion, lambda sample: sample.has_columns("tags") and _is_conllu(sample)),
+    Format("label-first", ("cats",), TextConversion, Sample.has_labels_first),
 )
 
 
@@ -242,11 +250,17 @@ def detect_format(paths: Sequence[Path], options: Mapping[str, Any]) -> Format:
 
     Raises:
         DataError: There is no such file, no format matches the first one, or another function reads another one.
-        SettingError: No format has this name, or the one of this name cannot be converted to that.
+        SettingError: No format has this name, or the one of this name cannot be converted to that; or columns of
+            numbers or choices were passed for something else, or not for these.
     """
     name, kind = options.get("file_format"), options.get("kind")
-    for of_option, option in (("numbers", "number_columns"), ("choices", "choice_columns")):
-        kind = of_option if kind is None and option in options else kind
+    for needing, setting in (("numbers", "number_columns"), ("choices", "choice_columns")):
+        if kind is None and setting in options:
+            kind = needing
+        if kind == needing and setting not in options:
+            raise SettingError(setting, None, f"the columns of the {kind} with --as {kind}")
+        if kind in _CATS and kind != needing and setting in options:
+            raise SettingError(setting, options[setting], f"no such option with --as {kind}")
     found = [each for each in FORMATS if kind is None or kind in each.kinds]
     if name is not None:
         parse_choice("file_format", name, [each.name or "" for each in FORMATS])
@@ -271,8 +285,57 @@ def detect_format(paths: Sequence[Path], options: Mapping[str, Any]) -> Format:
     for path in paths[1:] if name is None and first.name not in (None, "pair") else ():
         sample = Sample(path, options)
         other = next((each for each in found if each.matches(sample)), first)
-        if other.function != first.function:
+        if other.conversion != first.conversion:
             raise DataError(f"{paths[0]} is {first.name}, but {path} is {other.name}. Expected files of one kind.")
         names_of_all.add(other.name)
     # Of several formats, each file is read in that of its own name.
     return first._replace(kinds=(kind or first.kinds[0],), name=first.name if len(names_of_all) == 1 else None)
+
+
+@dataclass(kw_only=True)
+class AnyConversion(SpanConversion, TextConversion, ColumnConversion, QuestionConversion):
+    """Convert files with labels to spaCy's binary format.
+
+    Column files (BIO, CoNLL, CoNLL-U) have a word and its tag on each line. Labelled texts are rows of CSV or TSV
+    files, or lines of JSONL files. These and other formats are found in the content of the files. Either everything is
+    written or nothing: an error leaves existing outputs as they are.
+
+    Args:
+        file_format: The format of the files; by default found in the content of the first one. Words and tags that are
+            not in columns are inline (word|POS|TAG, a sentence per line), pair (words in NAME.in, tags in NAME.out),
+            cells (CSV or TSV with a column of sentences) or lists (JSON with a list of words and one of tags).
+        kind: What to read: ents (entities), tags (such as parts of speech) or spans (which may overlap) from words and
+            tags or from texts with spans, cats (categories), numbers or choices (of endings) from labelled texts, or
+            qa (questions); by default what the format of the first file has.
+        label_names: A file of names, one per line, or names, where labels or tags are numbers: the first one names 0.
+
+    Raises:
+        DataError: An input does not exist, has no known format or holds nothing, or there is too little to split.
+        ColumnFormatError: A line or a row cannot be read.
+        SettingError: A setting is out of range or not one of this format, or the outputs are not to be written there.
+    """
+
+    kind: Kind | None = None  # type: ignore[assignment]
+
+
+def _make_chooser(settings: Callable[P, AnyConversion]) -> Callable[P, ConversionReport]:
+    """Make a function that finds the format of the files, and converts them with those settings that it has."""
+
+    @wraps(settings, updated=())
+    def convert(*arguments: P.args, **options: P.kwargs) -> ConversionReport:
+        passed = inspect.signature(settings).bind(*arguments, **options).arguments
+        given = {name: value for name, value in passed.items() if value is not None}
+        paths = list_paths(given["input_paths"])
+        found = detect_format(paths, given)
+        [kind] = found.kinds
+        known = {each.name for each in fields(found.conversion)}
+        for name in given.keys() - known - {"kind"}:
+            raise SettingError(name, given[name], f"no such option with --as {kind}")
+        given |= {"input_paths": paths, "file_format": found.name, "kind": kind}
+        report = found.conversion(**{name: value for name, value in given.items() if name in known}).run()
+        return replace(report, kind=kind, file_format=found.name)
+
+    return convert
+
+
+convert = _make_chooser(AnyConversion)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,13 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_bertft.data.answers import ANSWERS, write_answers
-from spacy_bertft.data.conversion import ConversionReport, make_blank, plan_outputs, write_corpus
+from spacy_bertft.data.conversion import write_corpus
 from spacy_bertft.data.files import open_path
 from spacy_bertft.data.hygiene import WHERE
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
+from spacy_bertft.data.reports import ConversionReport
 from spacy_bertft.data.rows import Tally
+from spacy_bertft.data.settings import Conversion, make_blank, make_function
 from spacy_bertft.errors import DataError, read_reason
 
 _EXPECTED = "Expected the JSON format of SQuAD: data, paragraphs with a context, qas with a question and its answers."
@@ -47,79 +49,48 @@ class Question:
     answers: tuple[tuple[int, int], ...] | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class QuestionReport(ConversionReport):
-    """What a conversion of questions has done."""
-
-    _unit = "question"
-
-    @property
-    def _counted(self) -> str:
-        return "questions"
-
-
-def convert_questions(
-    input_paths: Path | str | Iterable[Path | str],
-    output_path: Path | str,
-    *,
-    lang: str = "en",
-    dev: float = 0.0,
-    dev_path: Path | str | None = None,
-    test: float = 0.0,
-    test_path: Path | str | None = None,
-    seed: int = 0,
-    dry_run: bool = False,
-    problems_path: Path | str | None = None,
-) -> QuestionReport:
+@dataclass(kw_only=True)
+class QuestionConversion(Conversion):
     """Convert questions in the JSON format of SQuAD 1.1 or 2.0 to spaCy's binary format.
 
     A question and its context are one pair of texts; `doc.spans["answers"]` holds its answers, and is empty where there
     is none. A question without the field `answers` has no such group.
 
-    Args:
-        input_paths: One file or several, which are read as one corpus.
-        output_path: The `.spacy` file to write.
-        lang: Language code of the tokenizer.
-        dev: Share of the articles to split off; all questions about an article stay together.
-        dev_path: Where to write them; by default `NAME-dev.spacy` next to `NAME.spacy`.
-        test: Share of the articles to split off for testing.
-        test_path: Where to write them; by default `NAME-test.spacy` next to `NAME.spacy`.
-        seed: Seed of the split.
-        dry_run: Write nothing; show what the input is read as, and its first document.
-        problems_path: Where to list, as JSONL, what may be wrong: texts that are there twice or with other labels,
-            entities that begin or end with punctuation, labels that may be misspelled.
-
     Raises:
         DataError: An input does not exist or is no such file, contradicts itself, or has too few articles to split.
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
-    plan = plan_outputs(
-        input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run, problems_path
-    )
-    nlp, tally = make_blank(lang), Tally()
-    reports = write_corpus(
-        plan,
-        [question for path in plan.sources for question in read_questions(path, tally)],
-        partial(map, partial(make_question_doc, nlp, tally)),
-        _list_kinds,
-        get_key=lambda question: question.article,
-        nothing=f"no question. {_EXPECTED.rstrip('.')}",
-    )
-    return QuestionReport(**tally.list_counts(), **reports)
+
+    def run(self) -> ConversionReport:
+        """Convert the files."""
+        nlp, tally = make_blank(self.lang), Tally()
+        reports = write_corpus(
+            self,
+            [question for path in self.sources for question in read_questions(path, tally, self.encoding)],
+            partial(map, partial(make_question_doc, nlp, tally)),
+            _list_kinds,
+            get_key=lambda question: question.article,
+            nothing=f"no question. {_EXPECTED.rstrip('.')}",
+        )
+        return ConversionReport(kind="qa", **tally.list_counts(), **reports)
 
 
-def read_questions(path: Path, tally: Tally) -> Iterator[Question]:
+convert_questions = make_function(QuestionConversion)
+
+
+def read_questions(path: Path, tally: Tally, encoding: str | None = None) -> Iterator[Question]:
     """Read the questions of a file.
 
     Args:
         path: The file.
         tally: Counts what is read and left out.
+        encoding: How it is encoded, if not in UTF-8.
 
     Raises:
         DataError: There is no such file, it is no JSON of this format, or contradicts itself.
     """
     try:
-        with open_path(path) as file:
+        with open_path(path, encoding) as file:
             text = file.read().decode("utf-8-sig")
         content = json.loads(text)
         if "\\u" in text:

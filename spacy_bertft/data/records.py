@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spacy_bertft.data.arrow import is_dataset, read_dataset
 from spacy_bertft.data.files import FileFormat, check_is_file, open_path
-from spacy_bertft.data.rows import DELIMITERS, READ_ERRORS, Row, Tally, raise_errors, read_rows
+from spacy_bertft.data.rows import DELIMITERS, LAYOUT, READ_ERRORS, Layout, Row, Tally, raise_errors, read_rows
 from spacy_bertft.errors import BertftError, ColumnFormatError, DataError, MissingExtraError, read_reason, shorten
 
 _EXPECTED = "Expected one JSON object per line."
@@ -69,22 +69,8 @@ class Record:
         raise self.error(f"the column {column!r} holds {json.dumps(text, default=str)[:40]}", "Expected a string.")
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How rows are laid out in files; see `convert_texts`."""
-
-    header: bool = True
-    quoting: bool = True
-    ragged: bool = False
-    delimiter: str | None = None
-    encoding: str | None = None
-
-
-_LAYOUT = Layout()
-
-
 def read_records(
-    path: Path, file_format: FileFormat, tally: Tally, *, text_column: str = "text", layout: Layout = _LAYOUT
+    path: Path, file_format: FileFormat, tally: Tally, *, text_column: str = "text", layout: Layout = LAYOUT
 ) -> Iterator[Record]:
     """Read the records of a file; empty lines are left out, and headers that are repeated where files were joined.
 
@@ -113,16 +99,7 @@ def read_records(
     else:
         row_format: FileFormat = "jsonl" if file_format == "json" else file_format
         with open_path(path, layout.encoding) as file:
-            read = read_rows(
-                file,
-                path,
-                row_format,
-                is_quoted=layout.quoting,
-                is_ragged=layout.ragged,
-                delimiter=layout.delimiter,
-                tally=tally,
-            )
-            rows = raise_errors(read, tally)
+            rows = raise_errors(read_rows(file, path, row_format, layout, tally), tally)
             if row_format in DELIMITERS:
                 yield from _name_cells(path, ((row.line, row.content) for row in rows), layout, tally)
             else:
@@ -135,15 +112,16 @@ def _name_cells(
 ) -> Iterator[Record]:
     """Name cells by the first row, or by their number."""
     header: Sequence[str] = []
+    has_header = layout.header is not False
     for line, cells in rows:
-        if layout.header and not header:
+        if has_header and not header:
             header = cells
             columns = [cell.strip() for cell in cells]
             names = [name if columns.count(name) == 1 and name else str(n) for n, name in enumerate(columns, 1)]
-        elif layout.header and cells == header:
+        elif has_header and cells == header:
             tally.left_out["repeated header rows"] += 1
         else:
-            found = names if layout.header else map(str, range(1, len(cells) + 1))
+            found = names if has_header else map(str, range(1, len(cells) + 1))
             yield Record(path, line, dict(zip(found, cells, strict=False)))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
 from spacy_bertft.data.files import FileFormat, find_format, open_path
-from spacy_bertft.errors import ColumnFormatError, DataError, format_count
+from spacy_bertft.data.settings import Options
+from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, format_count
 
 # A longer line is not text: the file is binary, or lacks its line ends. Reading it would take memory without end.
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -117,15 +118,39 @@ class Row(NamedTuple):
         return not self.content and self.error is None
 
 
+@dataclass(kw_only=True)
+class Layout(Options):
+    """How rows of CSV and TSV files are laid out.
+
+    Args:
+        header: Whether the first row of CSV and TSV files names the columns, which is the default.
+        quoting: Whether double quotes in CSV and TSV files may enclose a cell, which is the default; otherwise they
+            are text.
+        ragged: Whether rows of CSV and TSV files may have more or fewer cells than the first one, as long as they have
+            those that are read.
+        delimiter: What separates the cells of CSV and TSV files; by default found in their first lines.
+
+    Raises:
+        SettingError: The delimiter is no character that can separate cells.
+    """
+
+    header: bool | None = None
+    quoting: bool | None = None
+    ragged: bool | None = None
+    delimiter: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the delimiter."""
+        super().__post_init__()
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise SettingError("delimiter", self.delimiter, "the character that separates cells, such as a semicolon")
+
+
+LAYOUT = Layout()
+
+
 def read_rows(
-    file: IO[bytes],
-    path: Path | str,
-    file_format: FileFormat,
-    *,
-    is_quoted: bool = True,
-    is_ragged: bool = False,
-    delimiter: str | None = None,
-    tally: Tally | None = None,
+    file: IO[bytes], path: Path | str, file_format: FileFormat, layout: Layout = LAYOUT, tally: Tally | None = None
 ) -> Iterator[Row]:
     r"""Read the rows of a file.
 
@@ -137,9 +162,8 @@ def read_rows(
         file: The file, open and decompressed.
         path: Its name in errors.
         file_format: `text` and `jsonl` for lines, `csv` and `tsv` for cells.
-        is_quoted: Whether double quotes in CSV and TSV may enclose a cell; otherwise they are text.
-        is_ragged: Whether rows of CSV and TSV may have more or fewer cells than the first one.
-        delimiter: What separates cells; by default a comma or a tab, unless the first lines have something else.
+        layout: How cells are written. They are separated by a comma or a tab, unless the first lines have something
+            else.
         tally: Counts lines and byte order marks on the way.
 
     Yields:
@@ -149,9 +173,7 @@ def read_rows(
     tally = Tally() if tally is None else tally
     lines = _read_lines(file, path, tally)
     if file_format in DELIMITERS:
-        yield from _CellReader(
-            lines, path, delimiter or DELIMITERS[file_format], not delimiter, is_quoted, is_ragged, tally
-        )
+        yield from _CellReader(lines, path, file_format, layout, tally)
         return
     for row, text in lines:
         line = _remove_marks(text, tally, before_blanks=False).rstrip("\r\n")
@@ -196,13 +218,16 @@ def read_lines(path: Path, tally: Tally | None = None, encoding: str | None = No
             yield row.line, _remove_marks(text.rstrip("\r\n"), tally, before_blanks=False)
 
 
-def read_label_names(path: Path) -> tuple[str, ...]:
-    """Read the names of labels, one per line, the first one for the number 0.
+def read_label_names(names: Path | str | Sequence[str] | None) -> tuple[str, ...]:
+    """Read the names of labels, one per line of a file, the first one for the number 0; names are taken as they are.
 
     Raises:
         DataError: The file does not exist or names nothing.
         ColumnFormatError: A line is empty, though others follow, or repeats a name.
     """
+    if not isinstance(names, (str, Path)):
+        return tuple(names or ())
+    path = Path(names)
     lines = [line.strip() for _, line in read_lines(path)]
     while lines and not lines[-1]:
         lines.pop()
@@ -301,20 +326,13 @@ class _CellReader:
     """
 
     def __init__(
-        self,
-        lines: Iterator[tuple[Row, str]],
-        path: Path | str,
-        delimiter: str,
-        may_differ: bool,
-        is_quoted: bool,
-        is_ragged: bool,
-        tally: Tally,
+        self, lines: Iterator[tuple[Row, str]], path: Path | str, file_format: FileFormat, layout: Layout, tally: Tally
     ) -> None:
-        head = list(islice(lines, _N_SAMPLE_LINES if may_differ else 0))
+        self._path, self._is_ragged, self._is_quoted = path, layout.ragged, layout.quoting is not False
+        self._quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self._is_quoted else csv.QUOTE_NONE
+        head = list(islice(lines, 0 if layout.delimiter else _N_SAMPLE_LINES))
         self._lines = chain(head, lines)
-        self._path, self._is_quoted, self._is_ragged = path, is_quoted, is_ragged
-        self._quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
-        self._delimiter = self._find_delimiter([text for _, text in head], delimiter)
+        self._delimiter = layout.delimiter or self._find_delimiter([text for _, text in head], DELIMITERS[file_format])
         self._tally = tally
         self._taken: list[tuple[Row, str]] = []  # the lines of this row
         self._first: Row | None = None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,9 @@ from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.columns.convert import list_annotations, make_gold_doc
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, join_columns
 from spacy_bertft.data.columns.layout import ColumnOptions
-from spacy_bertft.data.conversion import choose_spans_key, list_paths
 from spacy_bertft.data.docs import read_docs
 from spacy_bertft.data.rows import format_left_out
+from spacy_bertft.data.settings import choose_spans_key, list_paths
 from spacy_bertft.data.texts.labels import list_present
 from spacy_bertft.errors import DataError, SettingError, format_count
 
@@ -173,7 +173,8 @@ def measure_corpus(
     sources = list_paths(paths)
     counted, tally = parse_choice("kind", kind, _KINDS), ColumnTally()
     columns: dict[Path, str] = {}
-    options = ColumnOptions(None, tag_column, "repair", "ents" if counted in _OF_TEXTS else counted, word_column)
+    of_columns: Any = "ents" if counted in _OF_TEXTS else counted
+    options = ColumnOptions(kind=of_columns, tag_column=tag_column, word_column=word_column, orphans="repair")
     read = _read_texts(sources, counted, tally, options, columns)
     texts = iter(tqdm(read, desc="Measuring", unit=" texts", disable=None))
     n_words: list[int] = []

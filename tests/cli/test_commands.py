@@ -17,7 +17,7 @@ from spacy_bertft.cli.commands import COMMANDS
 from spacy_bertft.cli.declarations import Declaration, read_declaration
 from spacy_bertft.models.runtime import devices
 
-FUNCTIONS = sorted({function for command in COMMANDS for function in command.functions})
+FUNCTIONS = sorted({command.function for command in COMMANDS})
 # As in spaCy's own commands.
 LETTERS = {
     "-b": "--build",
@@ -129,8 +129,7 @@ def test_every_choice_is_in_the_table():
     names = {
         (command.name, parameter.name)
         for command in COMMANDS
-        for function in command.functions
-        for parameter in read_declaration(function).parameters.values()
+        for parameter in read_declaration(command.function).parameters.values()
         if parameter.choices
     }
     assert len(names) == len(CHOICES)

@@ -7,16 +7,10 @@ from pathlib import Path
 import pytest
 from spacy.tokens import Doc, DocBin, Span
 
-from spacy_bertft.data.conversion import (
-    PartReport,
-    Stream,
-    format_example,
-    list_paths,
-    make_blank,
-    plan_outputs,
-    write_corpus,
-)
+from spacy_bertft.data.conversion import Stream, format_example, write_corpus
+from spacy_bertft.data.reports import PartReport
 from spacy_bertft.data.rows import Tally
+from spacy_bertft.data.settings import Conversion, list_paths, make_blank
 from spacy_bertft.errors import DataError, SettingError
 
 
@@ -25,22 +19,25 @@ def test_one_path_or_several() -> None:
 
 
 def test_parts_and_their_shares() -> None:
-    plan = plan_outputs("a.csv", Path("x/a.spacy"), {"test": (0.2, None), "dev": (0.1, "d.spacy"), "z": (0, None)})
+    plan = Conversion("a.csv", Path("x/a.spacy"), test=0.2, dev=0.1, dev_path="d.spacy")
     assert plan.paths == {"output": Path("x/a.spacy"), "test": Path("x/a-test.spacy"), "dev": Path("d.spacy")}
     assert list(plan.shares.items()) == [("test", 0.2), ("dev", 0.1)]
 
 
 def test_settings_out_of_range() -> None:
-    for name, splits in {"dev_path": {"dev": (0.1, "a.spacy")}, "test_path": {"test": (0, "t.spacy")}}.items():
+    for name, settings in {
+        "dev_path": {"dev": 0.1, "dev_path": "a.spacy"},
+        "test_path": {"test_path": "t.spacy"},
+    }.items():
         with pytest.raises(SettingError) as caught:
-            plan_outputs([], Path("a.spacy"), splits)
+            Conversion([], Path("a.spacy"), **settings)
         assert caught.value.name == name
 
 
 def test_a_folder_is_not_written_to(tmp_path: Path) -> None:
     (tmp_path / "a-dev.spacy").mkdir()
     with pytest.raises(SettingError, match="it is a directory") as caught:
-        plan_outputs([], tmp_path / "a.spacy", {"dev": (0.1, None)})
+        Conversion([], tmp_path / "a.spacy", dev=0.1)
     assert caught.value.name == "dev_path"
 
 
@@ -54,7 +51,7 @@ def read_items(tally: Tally) -> Iterator[str]:
 @pytest.mark.parametrize("has_labels", [False, True])
 def test_parts_count_what_is_in_them(tmp_path: Path, is_stream: bool, has_labels: bool) -> None:
     nlp, tally = make_blank("xx"), Tally()
-    plan = plan_outputs([], tmp_path / "a.spacy", {"dev": (0.5, None)})
+    plan = Conversion([], tmp_path / "a.spacy", dev=0.5)
     items = Stream(read_items, tally, Tally) if is_stream else list(read_items(tally))
     written = write_corpus(
         plan,
@@ -80,17 +77,17 @@ def test_parts_count_what_is_in_them(tmp_path: Path, is_stream: bool, has_labels
 
 def test_no_part_is_written_after_an_error(tmp_path: Path) -> None:
     nlp = make_blank("xx")
-    plan = plan_outputs([], tmp_path / "a.spacy", {"dev": (0.5, None)})
+    plan = Conversion([], tmp_path / "a.spacy", dev=0.5)
     with pytest.raises(ZeroDivisionError):
         write_corpus(plan, ["a", "b"], partial(map, nlp), lambda doc: [str(1 / 0)], get_key=str)
     with pytest.raises(DataError, match=r"no text\. Expected at least one\."):
-        write_corpus(plan_outputs([], tmp_path / "a.spacy", {}), [], partial(map, nlp), lambda _: [], get_key=str)
+        write_corpus(Conversion([], tmp_path / "a.spacy"), [], partial(map, nlp), lambda _: [], get_key=str)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     nlp = make_blank("xx")
-    plan = plan_outputs([], tmp_path / "a.spacy", {"dev": (0.5, None)}, dry_run=True)
+    plan = Conversion([], tmp_path / "a.spacy", dev=0.5, dry_run=True)
     written = write_corpus(plan, ["a", "b"], partial(map, nlp), lambda _: [], get_key=str)
     assert (written["example"], written["is_dry_run"], written["output"].n_docs) == ("a", True, 0)
     assert not list(tmp_path.iterdir())

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spacy_bertft.data import ColumnReport, ConversionReport, PartReport
+from spacy_bertft.data import ConversionReport, PartReport
 
 
 def test_a_compact_table() -> None:
-    report = ColumnReport(
+    report = ConversionReport(
+        kind="ents",
         paths=(Path("a.bio"), Path("b.bio")),
         n_lines=1234,
         scheme="bio",

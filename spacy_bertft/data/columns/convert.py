@@ -7,26 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, groupby, islice
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from spacy.tokens import Doc, Span
 from spacy.vocab import Vocab
 
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, GoldSentence
-from spacy_bertft.data.columns.layout import ColumnKind, ColumnOptions, Orphans
-from spacy_bertft.data.conversion import (
-    ConversionReport,
-    Stream,
-    choose_spans_key,
-    make_blank,
-    plan_outputs,
-    write_corpus,
-)
+from spacy_bertft.data.columns.layout import ColumnOptions
+from spacy_bertft.data.conversion import Stream, write_corpus
 from spacy_bertft.data.hygiene import WHERE
-from spacy_bertft.data.rows import read_label_names
+from spacy_bertft.data.reports import ConversionReport
+from spacy_bertft.data.settings import Conversion, choose_spans_key, make_blank, make_function
 from spacy_bertft.errors import SettingError
-from spacy_bertft.tags.grammar import SchemeName, TagScheme
 
 
 def make_gold_docs(
@@ -85,139 +77,57 @@ def _make_spans(doc: Doc, sentences: Sequence[GoldSentence]) -> list[Span]:
     ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ColumnReport(ConversionReport):
-    """What a conversion of column files has done.
-
-    Every sentence that was read is in one of the outputs: a sentence is never dropped. Blank lines are not
-    counted among what was left out.
-
-    Attributes:
-        scheme: The scheme the files were read in; None for plain tags.
-        n_tags_repaired: Tags changed to make their sequences valid.
-        columns: In which columns words and tags are.
-        n_tags_missing: Tokens without a tag.
-        spans_key: The group in `doc.spans` that was written; None for entities and tags.
-    """
-
-    scheme: TagScheme | None
-    n_tags_repaired: int = 0
-    columns: str = ""
-    n_tags_missing: int = 0
-    spans_key: str | None = None
-
-    @property
-    def _counted(self) -> str:
-        return ("spans" if self.spans_key else "entities") if self.scheme else "tags"
-
-    def _list_columns(self) -> list[str]:
-        return [self.columns, f"scheme {self.scheme}" if self.scheme else "plain tags"]
-
-    def _list_notes(self) -> list[str]:
-        missing = [f"tokens without a tag: {self.n_tags_missing:,}"] if self.n_tags_missing else []
-        group = [f"doc.spans[{self.spans_key!r}]"] if self.spans_key else []
-        return [*group, f"tags repaired: {self.n_tags_repaired:,}", *missing]
-
-
 _ATTRS: dict[str, list[str]] = {"ents": ["ENT_IOB", "ENT_TYPE"], "tags": ["TAG"], "spans": []}
 
 
-def convert(
-    input_paths: Path | str | Iterable[Path | str],
-    output_path: Path | str,
-    *,
-    scheme: SchemeName | Literal["bare"] | None = None,
-    tag_column: str | int | None = None,
-    word_column: str | int | None = None,
-    lang: str = "en",
-    n_sents: int = 1,
-    dev: float = 0.0,
-    dev_path: Path | str | None = None,
-    test: float = 0.0,
-    test_path: Path | str | None = None,
-    seed: int = 0,
-    orphans: Orphans = "error",
-    kind: ColumnKind = "ents",
-    spans_key: str | None = None,
-    file_format: str | None = None,
-    label_names: Path | str | None = None,
-    encoding: str | None = None,
-    fix: bool = False,
-    dry_run: bool = False,
-    problems_path: Path | str | None = None,
-) -> ColumnReport:
-    """Convert files with labels to spaCy's binary format.
-
-    Column files (BIO, CoNLL, CoNLL-U) have a word and its tag on each line. Labelled texts are rows of CSV or TSV
-    files, or lines of JSONL files. Either everything is written or nothing: an error leaves existing outputs as
-    they are.
+@dataclass(kw_only=True)
+class ColumnConversion(ColumnOptions, Conversion):
+    """Convert files of words and tags (BIO, CoNLL, CoNLL-U and others) to spaCy's binary format.
 
     Args:
-        input_paths: Files to read as one corpus.
-        output_path: The .spacy file to write.
-        scheme: How tags spell entities: bio, iob1, biluo or bioes, or bare for labels without a prefix, of which those
-            of adjacent words are one entity; by default guessed from the files.
-        tag_column: The column of the tags: its number, from 1, its name in a header line, in `# global.columns` or
-            in CoNLL-U (such as XPOS instead of UPOS), first or last; by default found in each file. Of spans, several
-            columns separated by commas, such as 3,4; by default all that have entity tags.
-        word_column: The column of the words, likewise (such as FORM in CoNLL-U); by default found in each file.
-        lang: Language code, such as en or de; xx for any language.
         n_sents: Sentences in a document, at most. A document never crosses a `-DOCSTART-` line or a file.
-        dev: Share to split off for development, such as 0.1. Copies of a sentence stay together. With n_sents,
-            sentences are split before they are joined to documents.
-        dev_path: Where to write it; by default a-dev.spacy next to a.spacy.
-        test: Share to split off for testing, such as 0.2.
-        test_path: Where to write it; by default a-test.spacy next to a.spacy.
-        seed: Seed of the split; the same one gives the same parts.
-        orphans: What to do with tags in invalid places, such as I-PER after O: error, or repair, as conlleval does.
-        kind: What to read: ents (entities), tags (such as parts of speech) or spans (which may overlap, from several
-            columns) from column files. On the command line also cats (categories), numbers or choices (of endings) from
-            labelled texts, and qa; by default what the format of the first file has.
         spans_key: The group in doc.spans that spans are written to; by default sc.
-        file_format: How words and tags are stored, if not in columns: inline (word|POS|TAG, a sentence per line), pair
-            (words in NAME.in, tags in NAME.out), cells (CSV or TSV with a column of sentences) or lists (JSON with a
-            list of words and one of tags).
-        label_names: A file of names, one per line, for tags that are numbers; the first line names 0.
-        encoding: How the files are encoded, such as cp1252; by default UTF-8, or UTF-16 with its mark.
-        fix: Correct what has one right answer: remove the language in front of every word, as in de:Haus.
-        dry_run: Write nothing; show what the input is read as, and its first document.
-        problems_path: Where to list, as JSONL, what may be wrong: texts that are there twice or with other labels,
-            entities that begin or end with punctuation, labels that may be misspelled.
 
     Raises:
         DataError: An input does not exist or holds no sentence, or there are too few sentences to split.
         ColumnFormatError: A line cannot be read.
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
-    plan = plan_outputs(
-        input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run, problems_path
-    )
-    names = () if label_names is None else read_label_names(Path(label_names))
-    options = ColumnOptions(scheme, tag_column, orphans, kind, word_column, file_format, names, fix, encoding)
-    spans_key = choose_spans_key(kind, spans_key)
-    vocab: Any = make_blank(lang).vocab
-    vocab.lex_attr_getters = {}  # what is known of words is not written, and takes longer than all else
-    sources = [path for path in plan.sources if not (file_format == "pair" and path.suffix == ".out")]
-    reader, tally = GoldReader(sources, options), ColumnTally()
-    reports = write_corpus(
-        plan,
-        Stream(reader.read, tally, ColumnTally),
-        partial(make_gold_docs, vocab, n_sents=n_sents, spans_key=spans_key),
-        partial(list_annotations, kind=kind),
-        get_key=lambda sentence: " ".join(sentence.words),
-        attrs=[*_ATTRS[kind], *(["SENT_START"] if n_sents > 1 else [])],
-        has_sentences=True,
-        nothing="no sentence. Expected lines of words and tags",
-    )
-    return ColumnReport(
-        scheme=None if options.kind == "tags" else reader.scheme,
-        n_tags_repaired=tally.n_tags_repaired,
-        **tally.list_counts(),
-        columns=reader.describe_columns(),
-        n_tags_missing=tally.n_tags_missing,
-        spans_key=spans_key,
-        **reports,
-    )
+
+    n_sents: int = 1
+    spans_key: str | None = None
+
+    def run(self) -> ConversionReport:
+        """Convert the files."""
+        spans_key = choose_spans_key(self.kind, self.spans_key)
+        vocab: Any = make_blank(self.lang).vocab
+        vocab.lex_attr_getters = {}  # what is known of words is not written, and takes longer than all else
+        is_pair = self.file_format == "pair"
+        sources = [path for path in self.sources if not (is_pair and path.suffix == ".out")]
+        reader, tally = GoldReader(sources, self), ColumnTally()
+        reports = write_corpus(
+            self,
+            Stream(reader.read, tally, ColumnTally),
+            partial(make_gold_docs, vocab, n_sents=self.n_sents, spans_key=spans_key),
+            partial(list_annotations, kind=self.kind),
+            get_key=lambda sentence: " ".join(sentence.words),
+            attrs=[*_ATTRS[self.kind], *(["SENT_START"] if self.n_sents > 1 else [])],
+            has_sentences=True,
+            nothing="no sentence. Expected lines of words and tags",
+        )
+        return ConversionReport(
+            kind=self.kind,
+            scheme=None if self.kind == "tags" else reader.scheme,
+            n_tags_repaired=tally.n_tags_repaired,
+            **tally.list_counts(),
+            columns=reader.describe_columns(),
+            n_tags_missing=tally.n_tags_missing,
+            spans_key=spans_key,
+            **reports,
+        )
+
+
+convert_columns = make_function(ColumnConversion)
 
 
 def list_annotations(doc: Doc, kind: str) -> list[str]:

@@ -18,52 +18,56 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.tags.grammar import parse_tag_scheme
+from spacy_bertft.data.rows import read_label_names
+from spacy_bertft.data.settings import Options
+from spacy_bertft.tags.grammar import SchemeName, parse_tag_scheme
 
 Orphans = Literal["error", "repair"]
 ColumnKind = Literal["ents", "tags", "spans"]
-_CHOICES = {"orphans": get_args(Orphans), "kind": get_args(ColumnKind)}
 
 
-@dataclass(frozen=True)
-class ColumnOptions:
-    """How column files are to be read.
+@dataclass(kw_only=True)
+class ColumnOptions(Options):
+    """How files of words and tags are read.
 
-    Attributes:
-        scheme: The tag scheme; None to guess it from all files together.
-        tag_column: The column of the tags: number from 1, name, `first` or `last`; None to find it in each file. Of
-            spans, one or several, separated by commas.
-        word_column: The column of the words, likewise.
-        orphans: `error` refuses a file with an invalid tag sequence, `repair` reads it as conlleval does.
-        kind: `ents` reads spans of tokens, `tags` takes the column as it is, one tag per token. `spans` reads spans of
-            several columns, so that they may overlap.
-        file_format: How words and tags are stored, one of `TABLES`; anything else is a column file.
-        label_names: The names of tags that are numbers, the first for 0.
-        fix: Whether the language in front of every word, as in `de:Haus`, is removed.
-        encoding: How the files are encoded; by default UTF-8, or UTF-16 with its mark.
+    Args:
+        scheme: How tags spell entities: bio, iob1, biluo or bioes, or bare for labels without a prefix, of which those
+            of adjacent words are one entity; by default guessed from all files together.
+        tag_column: The column of the tags: its number, from 1, its name in a header line, in `# global.columns` or
+            in CoNLL-U (such as XPOS instead of UPOS), first or last; by default found in each file. Of spans, several
+            columns separated by commas, such as 3,4; by default all that have entity tags.
+        word_column: The column of the words, likewise (such as FORM in CoNLL-U); by default found in each file.
+        orphans: What to do with tags in invalid places, such as I-PER after O: error, or repair, as conlleval does.
+        kind: What to read: ents (entities), tags (such as parts of speech) or spans (which may overlap, from several
+            columns).
+        label_names: A file of names, one per line, or names, for tags that are numbers; the first one names 0.
+        fix: Correct what has one right answer: remove the language in front of every word, as in de:Haus.
 
     Raises:
         SettingError: A value is not among the choices.
+        DataError: There is no such file of names.
     """
 
-    scheme: str | None = None
+    scheme: SchemeName | Literal["bare"] | None = None
     tag_column: str | int | None = None
-    orphans: str = "error"
-    kind: str = "ents"
     word_column: str | int | None = None
-    file_format: str | None = None
-    label_names: tuple[str, ...] = ()
+    orphans: Orphans = "error"
+    kind: ColumnKind = "ents"
+    label_names: Path | str | Sequence[str] | None = None
     fix: bool = False
-    encoding: str | None = None
 
     def __post_init__(self) -> None:
+        """Check the choices."""
+        super().__post_init__()
         if self.scheme is not None:
             parse_tag_scheme(self.scheme)
-        for name, choices in _CHOICES.items():
-            parse_choice(name, getattr(self, name), choices)
+        parse_choice("orphans", self.orphans, get_args(Orphans))
+        parse_choice("kind", self.kind, get_args(ColumnKind))
+        self.names = read_label_names(self.label_names)
 
 
 CONLLU = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from spacy.language import Language
 from spacy.training import Example
@@ -13,7 +14,7 @@ from spacy.training import Example
 from spacy_bertft.data.columns.convert import make_gold_docs
 from spacy_bertft.data.columns.gold import GoldReader
 from spacy_bertft.data.columns.layout import ColumnOptions
-from spacy_bertft.data.conversion import choose_spans_key
+from spacy_bertft.data.settings import choose_spans_key
 from spacy_bertft.errors import SettingError
 
 
@@ -51,7 +52,8 @@ def configure_column_corpus(
     """
     if path is None:
         raise SettingError("path", path, "a column file; set paths.train and paths.dev")
-    options = ColumnOptions(scheme, tag_column, orphans, kind, word_column)
+    chosen: Any = {"scheme": scheme, "orphans": orphans, "kind": kind}
+    options = ColumnOptions(**chosen, tag_column=tag_column, word_column=word_column)
     # confection hands over a string as it is, also where a Path is annotated.
     key = choose_spans_key(kind, spans_key)
     return partial(_read_examples, path=Path(path), options=options, n_sents=n_sents, limit=limit, spans_key=key)

@@ -11,8 +11,8 @@ from typing import NamedTuple, cast
 
 from spacy_bertft.data.columns.layout import TAG_NAMES, WORD_NAMES, ColumnOptions, find_column, split_line
 from spacy_bertft.data.files import FileFormat, find_format
-from spacy_bertft.data.records import Layout, Record, read_records
-from spacy_bertft.data.rows import Tally, read_lines
+from spacy_bertft.data.records import Record, read_records
+from spacy_bertft.data.rows import Layout, Tally, read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError, format_count
 
 Rows = list[tuple[int, list[str]]]
@@ -101,7 +101,7 @@ def _open_lists(path: Path, options: ColumnOptions, tally: Tally) -> Table:
     wanted = [*given, *TAG_NAMES[options.kind], *TAG_NAMES["ents"], *TAG_NAMES["tags"]]
     # Others, such as labels of the text, may have as many elements by chance.
     names = tuple(name for name in lists if name == lists[place] or name.casefold() in wanted or name in given)
-    return Table(names, (_read_lists(each, names, find_column(names, wanted), options.label_names) for each in records))
+    return Table(names, (_read_lists(each, names, find_column(names, wanted), options.names) for each in records))
 
 
 def _read_lists(record: Record, names: Sequence[str], tag_column: int | None, labels: Sequence[str]) -> Rows:

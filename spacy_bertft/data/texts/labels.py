@@ -142,13 +142,13 @@ def _read_name(label: object, row: LabelledRow, options: TextOptions) -> str:
     if not name.strip():
         advice = "; pass --label-separator where texts may have none, or several" * (options.label_separator is None)
         raise row.error("the label is empty", f"Expected a label{advice}.")
-    return _look_up(name, row, options) if options.label_names else name
+    return _look_up(name, row, options) if options.names else name
 
 
 def _look_up(number: str, row: LabelledRow, options: TextOptions) -> str:
-    n_names, first, value = len(options.label_names), options.first_label or 0, read_number(number)
+    n_names, first, value = len(options.names), options.first_label or 0, read_number(number)
     if value is not None and first <= value < first + n_names:
-        return options.label_names[value - first]
+        return options.names[value - first]
     advice = "; pass --label-separator where a text has several" * (options.label_separator is None)
     raise row.error(
         f"the label is {number!r}",
@@ -197,7 +197,7 @@ class AnswerReader:
             return self._read_numbers(row, answer)
         if self.options.label_columns:
             return read_flags(row), False
-        if self.options.choice_columns:
+        if self.options.endings:
             return read_position(row, self.options), False
         cats = read_cats(row, self.options) if row.options is None else read_choice(row, self.options)
         if answer == "reject":

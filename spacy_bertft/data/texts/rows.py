@@ -141,8 +141,8 @@ def read_labelled_rows(
 
 def _read_row(record: Record, options: TextOptions, *, is_table: bool) -> LabelledRow:
     values, second = record.values, options.second_text_column
-    columns = options.label_columns or options.number_columns
-    used = (options.label_column, *columns.values(), *options.choice_columns)
+    columns = options.columns
+    used = (options.label_column, *columns.values(), *options.endings)
     # An answer that is null was not given, unlike one that is not there.
     answer = _strip(values[_ANSWER] or "null") if _ANSWER in values and _ANSWER not in used else None
     text = record.get_text("text_column", options.text_column)
@@ -169,14 +169,14 @@ def _read_row(record: Record, options: TextOptions, *, is_table: bool) -> Labell
         label=label,
         answer=answer,
         options=None if choice is None else choice.offered,
-        endings=_read_endings(record, options) if options.choice_columns else None,
+        endings=_read_endings(record, options) if options.endings else None,
     )
 
 
 def _read_endings(record: Record, options: TextOptions) -> tuple[str, ...]:
     """Read the endings of a row, each in its column or all in a list, without empty ones after the last one."""
     found: list[Any] = []
-    for column in options.choice_columns:
+    for column in options.endings:
         value = record.get("choice_columns", column)
         found += [each or "" for each in (value if isinstance(value, list) else [value])]
     if not all(isinstance(each, str) for each in found):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
@@ -16,21 +16,15 @@ from spacy.tokens import Doc, Span
 from spacy.util import filter_spans
 
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.data.conversion import (
-    ConversionReport,
-    Stream,
-    choose_spans_key,
-    make_blank,
-    make_docs_in_zones,
-    plan_outputs,
-    write_corpus,
-)
+from spacy_bertft.data.conversion import Stream, make_docs_in_zones, write_corpus
 from spacy_bertft.data.docs import make_exact_doc
 from spacy_bertft.data.hygiene import WHERE
 from spacy_bertft.data.records import Record
+from spacy_bertft.data.reports import ConversionReport
 from spacy_bertft.data.rows import Tally
+from spacy_bertft.data.settings import Conversion, choose_spans_key, make_blank, make_function
 from spacy_bertft.data.split import make_key
-from spacy_bertft.data.texts.options import TextOptions
+from spacy_bertft.data.texts.options import TextFields, TextOptions
 from spacy_bertft.data.texts.rows import find_text_format, read_texts
 from spacy_bertft.data.texts.tools import UNKNOWN
 from spacy_bertft.errors import DataError, shorten
@@ -65,44 +59,8 @@ class SpanText:
     is_rejected: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class SpanReport(ConversionReport):
-    """What a conversion of texts with spans has done.
-
-    Attributes:
-        spans_key: The group in `doc.spans` that was written; None for entities.
-    """
-
-    spans_key: str | None = None
-
-    @property
-    def _counted(self) -> str:
-        return "spans" if self.spans_key else "entities"
-
-    def _list_notes(self) -> list[str]:
-        return [f"doc.spans[{self.spans_key!r}]"] if self.spans_key else []
-
-
-def convert_spans(
-    input_paths: Path | str | Iterable[Path | str],
-    output_path: Path | str,
-    *,
-    kind: SpanKind = "spans",
-    file_format: str | None = None,
-    text_column: str = "text",
-    label_column: str | None = None,
-    spans_key: str | None = None,
-    alignment_mode: AlignmentMode = "expand",
-    encoding: str | None = None,
-    lang: str = "en",
-    dev: float = 0.0,
-    dev_path: Path | str | None = None,
-    test: float = 0.0,
-    test_path: Path | str | None = None,
-    seed: int = 0,
-    dry_run: bool = False,
-    problems_path: Path | str | None = None,
-) -> SpanReport:
+@dataclass(kw_only=True)
+class SpanConversion(TextFields, Conversion):
     """Convert texts with spans by their characters, as annotation tools export them, to spaCy's binary format.
 
     What Prodigy, doccano, Label Studio, Dataturks, brat, PubTator, INCEpTION, spaCy, and `suggest` and `annotate` of
@@ -111,54 +69,44 @@ def convert_spans(
     are in `doc.spans["rejected"]`.
 
     Args:
-        input_paths: One file or several, which are read as one corpus.
-        output_path: The `.spacy` file to write.
         kind: `ents` for `doc.ents`, where the longest of overlapping spans is kept and the others are counted; `spans`
             for `doc.spans`.
-        file_format: The format of the files; by default found by their names and contents.
-        text_column: The field of the texts.
-        label_column: The field of the spans; by default the first of spans, entities, ents, label and labels. Of
-            WebAnno, the layer or its feature.
         spans_key: The group in `doc.spans` that they are written to; by default `sc`.
         alignment_mode: What becomes of a span that begins or ends within a token: expand it to whole tokens, contract
             it to them, or leave it out if alignment is strict. All are counted. Of entities, what is left out is a
             missing value.
-        encoding: How the files are encoded, such as cp1252; by default UTF-8, or UTF-16 with its mark.
-        lang: Language code of the tokenizer.
-        dev: Share of the texts to split off. Copies of a text stay together.
-        dev_path: Where to write them; by default `NAME-dev.spacy` next to `NAME.spacy`.
-        test: Share of the texts to split off for testing.
-        test_path: Where to write them; by default `NAME-test.spacy` next to `NAME.spacy`.
-        seed: Seed of the split.
-        dry_run: Write nothing; show what the input is read as, and its first document.
-        problems_path: Where to list, as JSONL, what may be wrong: texts that are there twice or with other labels,
-            entities that begin or end with punctuation, labels that may be misspelled.
 
     Raises:
         DataError: An input does not exist, holds no text, or too few texts to split.
         ColumnFormatError: A line cannot be read.
         SettingError: A setting is out of range, or the outputs are not to be written there.
     """
-    key = choose_spans_key(kind, spans_key)
-    plan = plan_outputs(
-        input_paths, output_path, {"test": (test, test_path), "dev": (dev, dev_path)}, seed, dry_run, problems_path
-    )
-    mode: AlignmentMode = parse_choice("alignment_mode", alignment_mode, get_args(AlignmentMode))
-    options = TextOptions(
-        file_format=file_format, text_column=text_column, label_column=label_column, encoding=encoding
-    )
-    formats = [(path, find_text_format(path, options)) for path in plan.sources]
-    nlp, tally = make_blank(lang), Tally()
-    reports = write_corpus(
-        plan,
-        Stream(partial(_read_all, formats, options, kind), tally, Tally),
-        partial(make_docs_in_zones, nlp, partial(_make_doc, nlp, key=key, mode=mode, tally=tally)),
-        partial(_list_labels, key=key),
-        get_key=lambda text: make_key(text.text),
-        attrs=[] if key else ["ENT_IOB", "ENT_TYPE"],
-        nothing="no text. Expected texts with their spans",
-    )
-    return SpanReport(**tally.list_counts(), spans_key=key, **reports)
+
+    kind: SpanKind = "spans"
+    spans_key: str | None = None
+    alignment_mode: AlignmentMode = "expand"
+
+    def run(self) -> ConversionReport:
+        """Convert the files."""
+        key = choose_spans_key(self.kind, self.spans_key)
+        mode = parse_choice("alignment_mode", self.alignment_mode, get_args(AlignmentMode))
+        options = TextOptions(text_column=self.text_column, label_column=self.label_column, encoding=self.encoding)
+        options.file_format = self.file_format
+        formats = [(path, find_text_format(path, options)) for path in self.sources]
+        nlp, tally = make_blank(self.lang), Tally()
+        reports = write_corpus(
+            self,
+            Stream(partial(_read_all, formats, options, self.kind), tally, Tally),
+            partial(make_docs_in_zones, nlp, partial(_make_doc, nlp, key=key, mode=mode, tally=tally)),
+            partial(_list_labels, key=key),
+            get_key=lambda text: make_key(text.text),
+            attrs=[] if key else ["ENT_IOB", "ENT_TYPE"],
+            nothing="no text. Expected texts with their spans",
+        )
+        return ConversionReport(kind=self.kind, **tally.list_counts(), spans_key=key, **reports)
+
+
+convert_spans = make_function(SpanConversion)
 
 
 def _list_labels(doc: Doc, key: str | None) -> list[str]:

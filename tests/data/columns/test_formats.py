@@ -15,7 +15,7 @@ from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
 from spacy_bertft.cli import app
-from spacy_bertft.data import convert
+from spacy_bertft.data import convert_columns
 from spacy_bertft.errors import ColumnFormatError
 
 Rows = list[list[tuple[str, str]]]  # sentences of words and tags
@@ -201,7 +201,7 @@ def test_files_that_contradict_themselves(
     if "label_names" in options:
         options = {**options, "label_names": str(names)}
     with pytest.raises(ColumnFormatError) as caught:
-        convert(source, tmp_path / "a.spacy", **options)
+        convert_columns(source, tmp_path / "a.spacy", **options)
     assert (caught.value.line, problem in str(caught.value)) == (line, True), str(caught.value)
     assert not (tmp_path / "a.spacy").exists()
 
@@ -210,45 +210,45 @@ def test_both_files_of_a_pair_may_be_named(tmp_path: Path) -> None:
     source, tags = tmp_path / "seq.in", tmp_path / "seq.out"
     source.write_text(PAIR[0])
     tags.write_text(PAIR[1])
-    assert convert([source, tags], tmp_path / "a.spacy", file_format="pair").label_counts == {"artist": 1}
+    assert convert_columns([source, tags], tmp_path / "a.spacy", file_format="pair").label_counts == {"artist": 1}
 
 
 def test_sentences_without_words_are_counted(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(LISTS)
-    report = convert(tmp_path / "a.jsonl", tmp_path / "a.spacy", file_format="lists")
+    report = convert_columns(tmp_path / "a.jsonl", tmp_path / "a.spacy", file_format="lists")
     assert (report.n_sentences, report.n_lines, report.n_lines_left_out) == (2, 3, {"empty sentences": 1})
 
 
 def test_other_lists_may_have_as_many_elements_by_chance(tmp_path: Path) -> None:
     first, second = {"tokens": ["x"], "tags": ["O"], "topics": ["a"]}, {"tokens": ["Rio", "x"], "tags": ["B-LOC", "O"]}
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, (first, {**second, "topics": []}))))
-    assert convert(tmp_path / "a.jsonl", tmp_path / "a.spacy", file_format="lists").label_counts == {"LOC": 1}
+    assert convert_columns(tmp_path / "a.jsonl", tmp_path / "a.spacy", file_format="lists").label_counts == {"LOC": 1}
 
 
 def test_inner_and_outer_entities_are_spans(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text(GERMEVAL)
-    report = convert(tmp_path / "a.tsv", tmp_path / "a.spacy", kind="spans")
+    report = convert_columns(tmp_path / "a.tsv", tmp_path / "a.spacy", kind="spans")
     assert report.label_counts == {"LOC": 2, "LOCderiv": 1, "ORG": 1}
 
 
 def test_tags_of_other_formats(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(INLINE)
-    report = convert(tmp_path / "a.txt", tmp_path / "a.spacy", kind="tags", file_format="inline", tag_column=2)
+    report = convert_columns(tmp_path / "a.txt", tmp_path / "a.spacy", kind="tags", file_format="inline", tag_column=2)
     assert report.label_counts == {"IN": 1, "NNP": 4, "SYM": 1}
 
 
 def test_labels_without_prefixes_may_be_asked_for(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("Ada X-person\nLove X-person\nRio place\n")
-    report = convert(tmp_path / "a", tmp_path / "a.spacy", scheme="bare")
+    report = convert_columns(tmp_path / "a", tmp_path / "a.spacy", scheme="bare")
     assert (report.scheme, report.label_counts) == ("bare", {"X-person": 1, "place": 1})
 
 
 def test_the_language_in_front_of_words_is_reported_and_removed(tmp_path: Path) -> None:
     source, output = tmp_path / "a", tmp_path / "a.spacy"
     source.write_text(WIKIANN + "de:\tO\n")
-    report = convert(source, output)
+    report = convert_columns(source, output)
     assert "every word with 'de:' in front (--fix removes it)" in report.format_notes()
-    convert(source, output, fix=True)
+    convert_columns(source, output, fix=True)
     docs = DocBin().from_disk(output).get_docs(Vocab())
     assert [[token.text for token in doc] for doc in docs] == [["Ada", "in", ":"], ["Rio", "de:"]]
 
@@ -269,8 +269,8 @@ def test_other_encodings(tmp_path: Path, name: str, content: str, file_format: s
     (tmp_path / "a.out").write_text("B-PER O\n")
     if name != "a.json":
         with pytest.raises(ColumnFormatError, match="--encoding"):
-            convert(source, output, file_format=file_format)
-    convert(source, output, file_format=file_format, encoding="latin-1")
+            convert_columns(source, output, file_format=file_format)
+    convert_columns(source, output, file_format=file_format, encoding="latin-1")
     [doc] = DocBin().from_disk(output).get_docs(Vocab())
     assert [(ent.text, ent.label_) for ent in doc.ents] == [("Zoë", "PER")]
 

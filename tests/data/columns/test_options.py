@@ -13,8 +13,10 @@ ASSETS = Path(__file__).parents[3] / "assets" / "movie"
 
 def test_defaults_and_choices() -> None:
     # A config has numbers, a command line strings.
-    assert ColumnOptions("BILOU", 3, "repair", "tags", "NAME").tag_column == 3
-    assert GoldReader([ASSETS / "train.bio"], ColumnOptions("BIO")).scheme == "bio"
+    assert (
+        ColumnOptions(scheme="BILOU", tag_column=3, orphans="repair", kind="tags", word_column="NAME").tag_column == 3
+    )
+    assert GoldReader([ASSETS / "train.bio"], ColumnOptions(scheme="BIO")).scheme == "bio"
 
 
 @pytest.mark.parametrize("name", ["scheme", "orphans", "kind"])
