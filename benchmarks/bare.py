@@ -10,8 +10,8 @@ from spacy.tokens import Doc
 
 from spacy_bertft.checkpoints import find_checkpoint_dir, read_tokenizer
 from spacy_bertft.checkpoints.checkpoint import find_window_size, read_config
-from spacy_bertft.entry_points.factories import ENCODER
 from spacy_bertft.models.encoder.forward import plan_encoding
+from spacy_bertft.models.encoder.settings import EncoderSettings
 from spacy_bertft.tokens.windows import choose_stride, cut_buckets
 
 Bucket = dict[str, torch.Tensor]
@@ -37,7 +37,7 @@ class BareTorch:
     def cut(self, docs: Sequence[Doc]) -> list[Bucket]:
         """Cut documents into pieces, windows and buckets; all windows are sorted by length at once."""
         plan = plan_encoding(list(docs), self.tokenizer, self.window, choose_stride(self.window), has_tokens=False)
-        buckets = cut_buckets(plan.layout.lengths, ENCODER["max_pieces"])
+        buckets = cut_buckets(plan.layout.lengths, EncoderSettings.max_pieces)
         padded = [plan.layout.pad(bucket, 0) for bucket in buckets]
         return [
             {

@@ -151,6 +151,22 @@ class SettingError(BertftError, ValueError):
         super().__init__(message, name=name, value=value, expected=expected)
 
 
+def check_setting(name: str, value: object, is_allowed: bool, expected: str) -> None:
+    """Check a setting.
+
+    Args:
+        name: The setting, as it is spelled in the config.
+        value: What was given.
+        is_allowed: Whether that is allowed.
+        expected: What is allowed.
+
+    Raises:
+        SettingError: It is not.
+    """
+    if not is_allowed:
+        raise SettingError(name, value, expected)
+
+
 class NotInitializedError(BertftError, RuntimeError):
     """A model was used before it had weights."""
 

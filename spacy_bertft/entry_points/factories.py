@@ -17,105 +17,60 @@ from spacy.tokens import Doc
 from spacy.util import get_minor_version_range
 from thinc.api import Model
 
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import check_setting
 
 if TYPE_CHECKING:
-    from spacy_bertft.components.encoder import BertEncoderPipe
-    from spacy_bertft.components.multiple_choice import BertMultipleChoice
-    from spacy_bertft.components.ner import BertNer
-    from spacy_bertft.components.question_answering import BertQa
-    from spacy_bertft.components.regressor import BertRegressor
-    from spacy_bertft.components.spancat import BertSpancat
-    from spacy_bertft.components.tagger import BertTagger
-    from spacy_bertft.components.text_classifier import TextClassifier
+    from spacy_bertft.components.pipe import BertPipe
 
-Scorer = Callable[..., dict[str, Any]]
+AnyModel = Model[Any, Any]
+Scorer = Optional[Callable[..., dict[str, Any]]]  # noqa: UP045
 ClassWeights = Union[Literal["none", "balanced"], dict[str, float]]  # noqa: UP007
+Register = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-# A test compares these with the signatures of the architectures, and with the recipes.
-ENCODER = {
-    "@architectures": "spacy-bertft.BertEncoder.v1",
-    "name": "bert-base-uncased",
-    "window": None,
-    "stride": None,
-    "max_pieces": 1024,
-    "precision": "auto",
-    "backend": "torch",
-    "frozen_layers": "none",
-    "layer_lr_decay": 1.0,
-    "layers": "last",
-    "cache_mb": 1024,
-    "adapter": None,
-    "tokenize": "text",
-}
-_TOKEN_MODEL = {
-    "@architectures": "spacy-bertft.TokenClassifier.v1",
-    "encoder": ENCODER,
-    "dropout": None,
-    "head_lr_scale": 10.0,
-    "consistency": 0.0,
-}
-ENTITY_MODEL = {**_TOKEN_MODEL, "decoder": "crf", "token_loss": 0.5, "label_smoothing": 0.1}
-TAG_MODEL = {**_TOKEN_MODEL, "decoder": "greedy", "token_loss": 0.0, "label_smoothing": 0.0}
-TEXT_MODEL = {
-    "@architectures": "spacy-bertft.TextClassifier.v1",
-    "encoder": ENCODER,
-    # Not mean, as in the recipes: so a component without labels can take the head of its checkpoint.
-    "pooling": "cls",
-    "windows": "mean",
-    "dropout": None,
-    "head_lr_scale": 10.0,
-}
-QUESTION_MODEL = {
-    "@architectures": "spacy-bertft.QuestionAnswering.v1",
-    "encoder": ENCODER,
-    "dropout": None,
-    "head_lr_scale": 10.0,
-}
-CHOICE_MODEL = {**QUESTION_MODEL, "@architectures": "spacy-bertft.MultipleChoice.v1", "pooling": "cls"}
-SPAN_MODEL = {
-    "@architectures": "spacy-bertft.SpanClassifier.v1",
-    "encoder": ENCODER,
-    "hidden_width": 128,
-    "dropout": None,
-    "head_lr_scale": 10.0,
-}
-# Those of spaCy's own components: only the first has a weight.
-_CATEGORY_SCORES = (
-    "score",
-    "score_desc",
-    "micro_p",
-    "micro_r",
-    "micro_f",
-    "macro_p",
-    "macro_r",
-    "macro_f",
-    "macro_auc",
-)
-_CATEGORY_WEIGHTS = {f"cats_{each}": 1.0 if each == "score" else None for each in (*_CATEGORY_SCORES, "f_per_type")}
+# spaCy takes all other settings from the signatures of factories and architectures. A test compares all defaults with
+# the recipes.
+ENCODER = {"@architectures": "spacy-bertft.BertEncoder.v1", "name": "bert-base-uncased"}
 
 
-@Language.factory(
+def _describe_model(architecture: str, **settings: Any) -> dict[str, Any]:
+    name = f"spacy-bertft.{architecture}.v1"
+    return {"@architectures": name, "encoder": ENCODER, "head_lr_scale": 10.0, **settings}
+
+
+ENTITY_MODEL = _describe_model("TokenClassifier", token_loss=0.5, label_smoothing=0.1)
+TAG_MODEL = _describe_model("TokenClassifier", decoder="greedy")
+# The pooling is not mean, as in the recipes: so a component without labels can take the head of its checkpoint.
+TEXT_MODEL = _describe_model("TextClassifier")
+# Of spaCy's own scores of categories, only the first has a weight.
+_AVERAGES = [f"cats_{kind}_{measure}" for kind in ("micro", "macro") for measure in ("p", "r", "f")]
+_CATEGORY_SCORES = ("cats_score_desc", *_AVERAGES, "cats_macro_auc", "cats_f_per_type")
+_CATEGORY_WEIGHTS = {"cats_score": 1.0, **dict.fromkeys(_CATEGORY_SCORES)}
+
+
+def _register(
+    factory: str, assigns: list[str], model: dict[str, Any], scorer: str, weights: dict[str, Any], **more: Any
+) -> Register:
+    """Register a factory with its default model, scorer and weights of scores, and more that a config describes."""
+    defaults = {"model": model, "scorer": {"@scorers": scorer}, **more}
+    return Language.factory(factory, assigns=assigns, default_config=defaults, default_score_weights=weights)
+
+
+@_register(
     "bert_ner",
-    assigns=["doc.ents", "token.ent_iob", "token.ent_type", "doc.spans"],
-    default_config={
-        "model": ENTITY_MODEL,
-        "overwrite": False,
-        "min_score": 0.0,
-        "incorrect_spans_key": None,
-        "scorer": {"@scorers": "spacy-bertft.entity_scorer.v1"},
-    },
-    default_score_weights={"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None, "ents_token_f": 0.0},
+    ["doc.ents", "token.ent_iob", "token.ent_type", "doc.spans"],
+    ENTITY_MODEL,
+    "spacy-bertft.entity_scorer.v1",
+    {"ents_f": 1.0, "ents_p": 0.0, "ents_r": 0.0, "ents_per_type": None, "ents_token_f": 0.0},
 )
 def make_bert_ner(
     nlp: Language,
     name: str,
-    model: Model[Any, Any],
-    overwrite: bool,
-    min_score: float,
-    incorrect_spans_key: Optional[str],  # noqa: UP045
-    scorer: Optional[Scorer],  # noqa: UP045
-) -> "BertNer":
+    model: AnyModel,
+    scorer: Scorer,
+    overwrite: bool = False,
+    min_score: float = 0.0,
+    incorrect_spans_key: Optional[str] = None,  # noqa: UP045
+) -> "BertPipe":
     """Make the component that recognizes entities.
 
     Args:
@@ -139,27 +94,16 @@ def make_bert_ner(
     return _make(nlp, name, model, "ner:BertNer", scorer=scorer, temperature=1.0, **settings)
 
 
-@Language.factory(
-    "bert_tagger",
-    assigns=["token.tag", "token.pos"],
-    default_config={
-        "model": TAG_MODEL,
-        "overwrite": True,
-        "set_pos": False,
-        "neg_prefix": "!",
-        "scorer": {"@scorers": "spacy.tagger_scorer.v1"},
-    },
-    default_score_weights={"tag_acc": 1.0},
-)
+@_register("bert_tagger", ["token.tag", "token.pos"], TAG_MODEL, "spacy.tagger_scorer.v1", {"tag_acc": 1.0})
 def make_bert_tagger(
     nlp: Language,
     name: str,
-    model: Model[Any, Any],
-    overwrite: bool,
-    set_pos: bool,
-    neg_prefix: str,
-    scorer: Optional[Scorer],  # noqa: UP045
-) -> "BertTagger":
+    model: AnyModel,
+    scorer: Scorer,
+    overwrite: bool = True,
+    set_pos: bool = False,
+    neg_prefix: str = "!",
+) -> "BertPipe":
     """Make the component that tags tokens.
 
     Args:
@@ -178,31 +122,25 @@ def make_bert_tagger(
     return _make(nlp, name, model, "tagger:BertTagger", scorer=scorer, **settings)
 
 
-@Language.factory(
+@_register(
     "bert_spancat",
-    assigns=["doc.spans"],
-    default_config={
-        "model": SPAN_MODEL,
-        "suggester": {"@misc": "spacy.ngram_range_suggester.v1", "min_size": 1, "max_size": 8},
-        "spans_key": "sc",
-        "threshold": 0.5,
-        "max_positive": None,
-        "overlap": "any",
-        "scorer": {"@scorers": "spacy.spancat_scorer.v1"},
-    },
-    default_score_weights={"spans_sc_f": 1.0, "spans_sc_p": 0.0, "spans_sc_r": 0.0, "spans_sc_per_type": None},
+    ["doc.spans"],
+    _describe_model("SpanClassifier"),
+    "spacy.spancat_scorer.v1",
+    {"spans_sc_f": 1.0, "spans_sc_p": 0.0, "spans_sc_r": 0.0, "spans_sc_per_type": None},
+    suggester={"@misc": "spacy.ngram_range_suggester.v1", "min_size": 1, "max_size": 8},
 )
 def make_bert_spancat(
     nlp: Language,
     name: str,
-    model: Model[Any, Any],
+    model: AnyModel,
+    scorer: Scorer,
     suggester: Callable[..., Any],
-    spans_key: str,
-    threshold: float,
-    max_positive: Optional[int],  # noqa: UP045
-    overlap: Literal["any", "nested", "none"],
-    scorer: Optional[Scorer],  # noqa: UP045
-) -> "BertSpancat":
+    spans_key: str = "sc",
+    threshold: float = 0.5,
+    max_positive: Optional[int] = None,  # noqa: UP045
+    overlap: Literal["any", "nested", "none"] = "any",
+) -> "BertPipe":
     """Make the component that finds spans, which may overlap.
 
     Args:
@@ -221,31 +159,28 @@ def make_bert_spancat(
         SettingError: A setting is outside what is allowed, or `model` is no span classifier.
     """
     _check_share("threshold", threshold)
-    if not spans_key:
-        raise SettingError("spans_key", spans_key, "the name of a group in doc.spans, such as sc")
-    if max_positive is not None and max_positive < 1:
-        raise SettingError("max_positive", max_positive, "a positive number, or null")
-    if overlap not in ("any", "nested", "none"):
-        raise SettingError("overlap", overlap, "any, nested or none")
+    check_setting("spans_key", spans_key, bool(spans_key), "the name of a group in doc.spans, such as sc")
+    check_setting("max_positive", max_positive, max_positive is None or max_positive > 0, "a positive number, or null")
+    check_setting("overlap", overlap, overlap in ("any", "nested", "none"), "any, nested or none")
     import_module("spacy_bertft.components.entity_scores").register_score()
     settings = {"spans_key": spans_key, "threshold": threshold, "max_positive": max_positive, "overlap": overlap}
-    return _make(
-        nlp, name, model, "spancat:BertSpancat", suggester=suggester, scorer=scorer, temperature=1.0, **settings
-    )
+    settings |= {"suggester": suggester, "temperature": 1.0}
+    return _make(nlp, name, model, "spancat:BertSpancat", scorer=scorer, **settings)
 
 
 def _register_text_factory(factory: str, component: str, *more: str, threshold: float) -> Callable[..., Any]:
     """Register a component that classifies texts; both have the same settings, and one stores more."""
+    default_threshold = threshold
 
     def make(
         nlp: Language,
         name: str,
-        model: Model[Any, Any],
-        threshold: float,
-        class_weights: ClassWeights,
-        label_smoothing: float,
-        scorer: Optional[Scorer],  # noqa: UP045
-    ) -> "TextClassifier":
+        model: AnyModel,
+        scorer: Scorer,
+        threshold: float = default_threshold,
+        class_weights: ClassWeights = "none",
+        label_smoothing: float = 0.0,
+    ) -> "BertPipe":
         """Make the component.
 
         Args:
@@ -265,44 +200,28 @@ def _register_text_factory(factory: str, component: str, *more: str, threshold: 
             SettingError: A setting is outside what is allowed.
         """
         _check_share("threshold", threshold)
-        if not 0 <= label_smoothing < 1:
-            raise SettingError("label_smoothing", label_smoothing, "a share from 0 up to, but not 1")
+        check_setting("label_smoothing", label_smoothing, 0 <= label_smoothing < 1, "a share from 0 up to, but not 1")
         settings = {"threshold": threshold, "class_weights": class_weights, "label_smoothing": label_smoothing}
         by_weights = {"label_weights": [], "temperature": 1.0} | dict.fromkeys(more)
         return _make(nlp, name, model, f"textcat:{component}", scorer=scorer, **settings, **by_weights)
 
     make.__name__ = make.__qualname__ = f"make_{factory}"  # as tracebacks and the documentation name it
-    default_config = {
-        "model": TEXT_MODEL,
-        "threshold": threshold,
-        "class_weights": "none",
-        "label_smoothing": 0.0,
-        "scorer": {"@scorers": f"spacy-bertft.{factory.removeprefix('bert_')}_scorer.v1"},
-    }
-    return Language.factory(
-        factory, assigns=["doc.cats"], default_config=default_config, default_score_weights=_CATEGORY_WEIGHTS, func=make
-    )
+    scorer = f"spacy-bertft.{factory.removeprefix('bert_')}_scorer.v1"
+    return _register(factory, ["doc.cats"], TEXT_MODEL, scorer, _CATEGORY_WEIGHTS)(make)
 
 
 make_bert_textcat = _register_text_factory("bert_textcat", "BertTextcat", "positive_label", threshold=0.0)
 make_bert_textcat_multilabel = _register_text_factory("bert_textcat_multilabel", "BertTextcatMultilabel", threshold=0.5)
 
 
-_NUMBER_WEIGHTS = {"numbers_pearson": 1.0, "numbers_spearman": None, "numbers_mse": None, "numbers_per_type": None}
-
-
-@Language.factory(
+@_register(
     "bert_regressor",
-    assigns=["doc.cats"],
-    default_config={"model": TEXT_MODEL, "scorer": {"@scorers": "spacy-bertft.number_scorer.v1"}},
-    default_score_weights=_NUMBER_WEIGHTS,
+    ["doc.cats"],
+    TEXT_MODEL,
+    "spacy-bertft.number_scorer.v1",
+    {"numbers_pearson": 1.0, "numbers_spearman": None, "numbers_mse": None, "numbers_per_type": None},
 )
-def make_bert_regressor(
-    nlp: Language,
-    name: str,
-    model: Model[Any, Any],
-    scorer: Optional[Scorer],  # noqa: UP045
-) -> "BertRegressor":
+def make_bert_regressor(nlp: Language, name: str, model: AnyModel, scorer: Scorer) -> "BertPipe":
     """Make the component that predicts numbers.
 
     Args:
@@ -317,30 +236,25 @@ def make_bert_regressor(
     return _make(nlp, name, model, "regressor:BertRegressor", scorer=scorer, means=[], deviations=[])
 
 
-@Language.factory(
+_ANSWER_SCORES = ("qa_em", "qa_has_answer_em", "qa_has_answer_f1", "qa_no_answer_acc", "qa_support")
+
+
+@_register(
     "bert_qa",
-    assigns=["doc.spans"],
-    default_config={
-        "model": QUESTION_MODEL,
-        "spans_key": "answers",
-        "max_answer_tokens": 30,
-        "n_best": 1,
-        "scorer": {"@scorers": "spacy-bertft.answer_scorer.v1"},
-    },
-    default_score_weights={
-        "qa_f1": 1.0,
-        **dict.fromkeys(("qa_em", "qa_has_answer_em", "qa_has_answer_f1", "qa_no_answer_acc", "qa_support")),
-    },
+    ["doc.spans"],
+    _describe_model("QuestionAnswering"),
+    "spacy-bertft.answer_scorer.v1",
+    {"qa_f1": 1.0, **dict.fromkeys(_ANSWER_SCORES)},
 )
 def make_bert_qa(
     nlp: Language,
     name: str,
-    model: Model[Any, Any],
-    spans_key: str,
-    max_answer_tokens: int,
-    n_best: int,
-    scorer: Optional[Scorer],  # noqa: UP045
-) -> "BertQa":
+    model: AnyModel,
+    scorer: Scorer,
+    spans_key: str = "answers",
+    max_answer_tokens: int = 30,
+    n_best: int = 1,
+) -> "BertPipe":
     """Make the component that answers questions.
 
     Args:
@@ -355,28 +269,23 @@ def make_bert_qa(
     Raises:
         SettingError: A setting is outside what is allowed.
     """
-    for setting, value in (("max_answer_tokens", max_answer_tokens), ("n_best", n_best)):
-        if value < 1:
-            raise SettingError(setting, value, "a number above 0")
-    if not spans_key or spans_key == "text_pair":
-        raise SettingError("spans_key", spans_key, "a name other than text_pair, which holds question and context")
+    check_setting("max_answer_tokens", max_answer_tokens, max_answer_tokens > 0, "a number above 0")
+    check_setting("n_best", n_best, n_best > 0, "a number above 0")
+    expected = "a name other than text_pair, which holds question and context"
+    check_setting("spans_key", spans_key, spans_key not in ("", "text_pair"), expected)
     settings = {"spans_key": spans_key, "max_answer_tokens": max_answer_tokens, "n_best": n_best}
     by_weights = {"temperature": 1.0, "threshold": None}
     return _make(nlp, name, model, "question_answering:BertQa", scorer=scorer, **settings, **by_weights)
 
 
-@Language.factory(
+@_register(
     "bert_multiple_choice",
-    assigns=["doc.cats"],
-    default_config={"model": CHOICE_MODEL, "scorer": {"@scorers": "spacy-bertft.choice_scorer.v1"}},
-    default_score_weights={"choice_acc": 1.0, "choice_support": None},
+    ["doc.cats"],
+    _describe_model("MultipleChoice"),
+    "spacy-bertft.choice_scorer.v1",
+    {"choice_acc": 1.0, "choice_support": None},
 )
-def make_bert_multiple_choice(
-    nlp: Language,
-    name: str,
-    model: Model[Any, Any],
-    scorer: Optional[Scorer],  # noqa: UP045
-) -> "BertMultipleChoice":
+def make_bert_multiple_choice(nlp: Language, name: str, model: AnyModel, scorer: Scorer) -> "BertPipe":
     """Make the component that chooses which of some endings fits a prompt.
 
     Args:
@@ -393,7 +302,7 @@ def make_bert_multiple_choice(
 
 
 @Language.factory("bert_encoder", default_config={"model": ENCODER})
-def make_bert_encoder(nlp: Language, name: str, model: Model[Any, Any]) -> "BertEncoderPipe":
+def make_bert_encoder(nlp: Language, name: str, model: AnyModel) -> "BertPipe":
     """Make the component whose states the heads after it share.
 
     Args:
@@ -404,7 +313,7 @@ def make_bert_encoder(nlp: Language, name: str, model: Model[Any, Any]) -> "Bert
     Raises:
         SettingError: `model` is no encoder.
     """
-    pipe: BertEncoderPipe = _make(nlp, name, model, "encoder:BertEncoderPipe")
+    pipe = _make(nlp, name, model, "encoder:BertEncoderPipe")
     pipe.states.pipeline = ref(nlp)
     return pipe
 
@@ -429,10 +338,8 @@ def _make(nlp: Language, name: str, model: Model[Any, Any], target: str, **setti
     module, _, component = target.partition(":")
     pipe = getattr(import_module(f"spacy_bertft.components.{module}"), component)(nlp.vocab, model, name, **settings)
     encoder = getattr(pipe.encoder, "settings", None)  # a layer that listens to another component's encoder has none
-    extras = (
-        [] if encoder is None else ["onnx"] * (encoder.backend == "onnx") + ["peft"] * (encoder.adapter is not None)
-    )
-    for extra in extras:
+    needed = {"onnx": encoder.backend == "onnx", "peft": encoder.adapter is not None} if encoder else {}
+    for extra in (extra for extra, is_needed in needed.items() if is_needed):
         requirement = f"spacy-bertft[{extra}]{get_minor_version_range(version('spacy-bertft'))}"
         requirements = nlp.meta.setdefault("requirements", [])
         if requirement not in requirements:
@@ -441,5 +348,4 @@ def _make(nlp: Language, name: str, model: Model[Any, Any], target: str, **setti
 
 
 def _check_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise SettingError(name, value, "a probability from 0 to 1")
+    check_setting(name, value, 0 <= value <= 1, "a probability from 0 to 1")

@@ -85,17 +85,16 @@ def test_other_names_are_unknown() -> None:
         _ = architectures.build_ner
 
 
-MODELS = ["ENTITY_MODEL", "TAG_MODEL", "TEXT_MODEL", "QUESTION_MODEL", "CHOICE_MODEL", "SPAN_MODEL", "ENCODER"]
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_a_default_model_has_every_setting(model: str) -> None:
+@pytest.mark.parametrize("factory", ["bert_encoder", *RECIPES.values()])
+def test_a_default_model_has_every_setting(factory: str) -> None:
     """Those of the encoder and all that no recipe changes are the defaults of the architecture."""
-    settings: dict[str, Any] = getattr(factories, model)
+    nlp = spacy.blank("en")
+    nlp.add_pipe(factory, name="head")
+    settings: dict[str, Any] = nlp.get_pipe_config("head")["model"]
     build = registry.architectures.get(settings["@architectures"])
     parameters = inspect.signature(build).parameters
     assert settings.keys() - {"@architectures"} == parameters.keys()
-    if model == "ENCODER":
+    if factory == "bert_encoder":
         assert settings == {"@architectures": settings["@architectures"], "name": "bert-base-uncased"} | {
             name: each.default for name, each in parameters.items() if name != "name"
         }

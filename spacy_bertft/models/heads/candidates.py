@@ -11,7 +11,7 @@ from spacy.pipeline.spancat import Suggester, build_ngram_range_suggester
 from spacy.tokens import Doc
 from thinc.api import NumpyOps
 
-from spacy_bertft.errors import NotInitializedError, SettingError
+from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.states import EncodedDocs
 from spacy_bertft.models.heads.head import LabelModel, make_linear
@@ -71,6 +71,9 @@ class SpanModel(LabelModel[SpanScores]):
     Source: Zhong & Chen (2021), section 3.2, with the mean of Lee et al. (2017) instead of attention.
     """
 
+    title = "span_classifier"
+    vector = "tokens"
+
     def __init__(
         self,
         encoder: Encoder,
@@ -80,15 +83,7 @@ class SpanModel(LabelModel[SpanScores]):
     ) -> None:
         if hidden_width < 1:
             raise SettingError("hidden_width", hidden_width, "a positive number")
-        super().__init__(
-            "span_classifier",
-            encoder,
-            "tokens",
-            _build_head,
-            dropout=dropout,
-            head_lr_scale=head_lr_scale,
-            attrs={"n_labels": 0},
-        )
+        super().__init__(encoder, dropout, head_lr_scale, _build_head, n_labels=0)
         self.hidden_width = hidden_width
         self.suggester: Suggester = build_ngram_range_suggester(1, 3)
 
@@ -97,23 +92,9 @@ class SpanModel(LabelModel[SpanScores]):
         """The layer that reads the states."""
         return self.module.start
 
-    def check_stored(self) -> None:
-        """Raise unless what was read from bytes fits together.
-
-        Raises:
-            CheckpointError: It does not.
-        """
-        if self.is_initialized:
-            self.check_stored_outputs(self.n_labels)
-
-    def build_head(self, X: Any = None, Y: Any = None) -> None:
-        """Build the head and load the encoder; see `HeadModel`."""
-        if not self.n_labels:
-            raise NotInitializedError("The span classifier has no labels. Initialize it through its component.")
-        self.encoder.initialize(X)
-        width = self.encoder.get_dim("nO")
-        self.shim.attach({"width": width, "hidden_width": self.hidden_width, "n_labels": self.n_labels})
-        self.set_dim("nO", self.n_labels, force=True)
+    def describe_layers(self) -> dict[str, Any]:
+        """Describe the layers; see `HeadModel`."""
+        return {"hidden_width": self.hidden_width, self.size: self.n_labels}
 
     def score(self, docs: list[Doc], is_train: bool) -> tuple[SpanScores, Callable[[Floats], list[Doc]]]:
         """Score the labels of the candidates; see `HeadModel`.
@@ -128,7 +109,7 @@ class SpanModel(LabelModel[SpanScores]):
         is_usable = (rows >= 0).all(axis=1)
         index = torch.from_numpy(rows[is_usable]).to(encoded.vectors["tokens"].device)
         scores, backprop = self.run_layers(
-            "tokens", encoded, backprop_encoder, is_train, lambda states, rate: head(states, index, rate)
+            encoded, backprop_encoder, is_train, lambda states, rate: head(states, index, rate)
         )
         lengths = np.bincount(owner[is_usable], minlength=len(docs))
         return SpanScores(scores, spans[is_usable], lengths, len(encoded.vectors["tokens"])), backprop

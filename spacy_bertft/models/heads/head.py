@@ -17,7 +17,7 @@ from thinc.api import Model
 from spacy_bertft.checkpoints import Checkpoint, CheckpointHead, Task, read_head
 from spacy_bertft.checkpoints.heads import TASKS, HeadLayout, Pooling, describe_pooling, find_head_layout
 from spacy_bertft.checkpoints.weights import load_weights, name_some
-from spacy_bertft.errors import CheckpointError, SettingError, ShapeError, UnsupportedError
+from spacy_bertft.errors import CheckpointError, NotInitializedError, SettingError, ShapeError, UnsupportedError
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder, PretrainedModel
 from spacy_bertft.models.encoder.loading import build_described, convert_to_stored, find_unused
 from spacy_bertft.models.encoder.module import BertModule
@@ -27,6 +27,8 @@ from spacy_bertft.models.store.shim import OutT, TorchModel, TorchShim
 
 # Added to the bias of outputs that a trained head is given, so that they win nowhere before they have learned.
 BIAS_OF_NEW = -5.0
+
+DENSE = ("cls", "mean_dense")  # the poolings that have a dense layer
 
 _watched: ContextVar[list[EncodedDocs] | None] = ContextVar("watched", default=None)
 
@@ -46,13 +48,11 @@ class HeadModel(TorchModel[list[Doc], OutT]):
     """A thinc model with a head, which scores what its encoder makes of documents.
 
     Args:
-        name: Its name for thinc.
         encoder: Gives the states.
-        output: What it asks the encoder for.
-        build: Makes the torch module of the head from its description.
         dropout: Rate of dropout on the states; None for that of `[training]`.
         head_lr_scale: Factor on the learning rate of the head.
-        attrs: What thinc stores with the weights.
+        build: Makes the torch module of the head from its description; by default `build_layers`.
+        **attrs: What thinc stores with the weights.
 
     Attributes:
         n_truncated: How many pairs, questions or endings it did not read to their ends, because they did not fit.
@@ -61,37 +61,42 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         SettingError: A setting is outside what is allowed.
     """
 
-    size: str  # what the description of the head calls the number of its outputs
+    title: str  # its name for thinc
+    task: Task  # the head of transformers whose layers it has
+    vector: Output  # which states it asks the encoder for
+    size = ""  # what the description of the head calls the number of its outputs, where that may differ
     pooling: Pooling = "cls"  # which vector of a window it reads; heads for tokens read none
     n_truncated = 0
 
     def __init__(
         self,
-        name: str,
         encoder: Encoder,
-        output: Output,
-        build: Callable[[dict[str, Any]], torch.nn.Module],
-        *,
         dropout: float | None,
         head_lr_scale: float,
-        attrs: dict[str, Any],
+        build: Callable[[dict[str, Any]], torch.nn.Module] | None = None,
+        **attrs: Any,
     ) -> None:
         if dropout is not None and not 0 <= dropout < 1:
             raise SettingError("dropout", dropout, "a rate from 0 up to, but not 1")
         if head_lr_scale <= 0:
             raise SettingError("head_lr_scale", head_lr_scale, "a factor above 0")
         super().__init__(
-            name,
+            self.title,
             type(self).score,
             init=type(self).build_head,
             layers=[encoder],
-            shims=[TorchShim(build, partial(_get_lr_scale, head_lr_scale))],
+            shims=[TorchShim(build or build_layers, partial(_get_lr_scale, head_lr_scale))],
             dims={"nO": None},
             # thinc's name; spaCy sets it before each update
             attrs=attrs | ({"dropout_rate": 0.0} if dropout is None else {}),
         )
         self._dropout = dropout
-        encoder.require(output)
+        encoder.require(self.vector)
+
+    @property
+    def n_outputs(self) -> int:
+        """How many scores there are."""
+        raise NotImplementedError
 
     def score(self, docs: list[Doc], is_train: bool) -> tuple[OutT, Callable[[Any], list[Doc]]]:
         """Score documents, and return what sends a gradient back; thinc's forward function."""
@@ -103,7 +108,19 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         Raises:
             NotInitializedError: There are no outputs.
         """
-        raise NotImplementedError
+        if not self.n_outputs:
+            name, outputs = self.title.replace("_", " "), self.size.removeprefix("n_")
+            raise NotInitializedError(f"The {name} has no {outputs}. Initialize it through its component.")
+        self.encoder.initialize(X)
+        self.shim.attach({"width": self.encoder.get_dim("nO"), **self.describe_layers()})
+        self.set_dim("nO", self.n_outputs, force=True)
+
+    def describe_layers(self) -> dict[str, Any]:
+        """Describe the layers: those of a head of transformers for the family of the encoder, where that is known."""
+        source = self.find_source() if self.pooling in DENSE else None
+        layout = source.module.find_head_layout(self.task, self.pooling) if source else None
+        sizes = {self.size: self.n_outputs} if self.size else {}
+        return sizes | (layout or HeadLayout()).spec
 
     def grow(self, n_outputs: int, like: int | None = None, bias: float = BIAS_OF_NEW) -> None:
         """Append outputs to an initialized head; what it has learned stays as it is, bit for bit.
@@ -146,7 +163,6 @@ class HeadModel(TorchModel[list[Doc], OutT]):
 
     def run_layers(
         self,
-        output: Output,
         encoded: EncodedDocs,
         backprop_encoder: Callable[[EncodedGradient], list[Doc]],
         is_train: bool,
@@ -155,7 +171,6 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         """Compute scores of states, and return what sends their gradient back, through the encoder too.
 
         Args:
-            output: Which states.
             encoded: What `encode` gave.
             backprop_encoder: What it gave with that.
             is_train: Whether gradients will come.
@@ -164,7 +179,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         Raises:
             ShapeError: The states have another width than the head; those of a shared encoder come from elsewhere.
         """
-        states, width = encoded.vectors[output], self.first_layer.in_features
+        states, width = encoded.vectors[self.vector], self.first_layer.in_features
         if states.shape[-1] != width:
             raise ShapeError("the states of the encoder", tuple(states.shape), f"a width of {width}, as trained")
         states = states.detach().requires_grad_(is_train)
@@ -173,7 +188,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
 
         def backprop(d_scores: NDArray[np.floating]) -> list[Doc]:
             torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
-            return backprop_encoder({output: cast(torch.Tensor, states.grad)})
+            return backprop_encoder({self.vector: cast(torch.Tensor, states.grad)})
 
         return scores.detach().cpu().numpy(), backprop
 
@@ -183,15 +198,15 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         head = self.module
         return getattr(head, "pooler", None) or head.linear
 
-    def check_stored_outputs(self, n_outputs: int) -> None:
+    def check_stored(self) -> None:
         """Raise unless a head that was stored has the outputs that it should have, and fits its encoder.
-
-        Args:
-            n_outputs: How many there should be.
 
         Raises:
             CheckpointError: It does not.
         """
+        if not self.is_initialized:
+            return
+        n_outputs = self.n_outputs
         linear: torch.nn.Linear = self.module.linear
         if not linear.out_features == self.maybe_get_dim("nO") == n_outputs:
             raise CheckpointError(f"Its head has {linear.out_features} outputs. Expected one for each of {n_outputs}.")
@@ -220,6 +235,11 @@ class LabelModel(HeadModel[OutT]):
     def n_labels(self, n_labels: int) -> None:
         self.attrs["n_labels"] = n_labels
 
+    @property
+    def n_outputs(self) -> int:
+        """One for each label."""
+        return self.n_labels
+
     def add_output(self, bias: float = BIAS_OF_NEW) -> None:
         """Append an output to an initialized head; see `HeadModel.grow`."""
         self.n_labels += 1
@@ -239,6 +259,11 @@ def make_linear(width: int, n_outputs: int, *, bias: bool = True) -> torch.nn.Li
     if bias:
         torch.nn.init.zeros_(linear.bias)
     return linear
+
+
+def build_layers(spec: dict[str, Any]) -> HeadLayers:
+    """Build the layers of a head from its description; one for questions has two outputs, start and end."""
+    return HeadLayers(spec["width"], spec.get(LabelModel.size, 2), **read_layers(spec))
 
 
 def read_layers(spec: dict[str, Any]) -> dict[str, Any]:

@@ -9,15 +9,14 @@ one counts, since windows without the answer say so of themselves. So what is be
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Optional, cast
+from typing import NamedTuple, Optional, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 
-from spacy_bertft.checkpoints.heads import HeadLayout
 from spacy_bertft.models.encoder.build import Encoder
-from spacy_bertft.models.heads.head import HeadLayers, HeadModel, read_layers
+from spacy_bertft.models.heads.head import HeadModel
 from spacy_bertft.models.heads.losses import Floats
 from spacy_bertft.tokens.alignment import Ints, join_ranges
 from spacy_bertft.tokens.contexts import ContextRows
@@ -179,50 +178,26 @@ class QuestionModel(HeadModel[QuestionScores]):
         SettingError: A setting is outside what is allowed.
     """
 
+    title = "question_answering"
+    task = "span"
+    vector = "contexts"
+    n_outputs = 2
+
     def __init__(
         self,
         encoder: Encoder,
         dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
         head_lr_scale: float = 1.0,
     ) -> None:
-        super().__init__(
-            "question_answering",
-            encoder,
-            "contexts",
-            _build_head,
-            dropout=dropout,
-            head_lr_scale=head_lr_scale,
-            attrs={},
-        )
-
-    def check_stored(self) -> None:
-        """Raise unless what was read from bytes fits together.
-
-        Raises:
-            CheckpointError: It does not.
-        """
-        if self.is_initialized:
-            self.check_stored_outputs(2)
-
-    def build_head(self, X: Any = None, Y: Any = None) -> None:
-        """Build the head and load the encoder; see `HeadModel`."""
-        self.encoder.initialize(X)
-        source = self.find_source()
-        layout = (source.module.find_head_layout("span") if source else None) or HeadLayout()
-        self.shim.attach({"width": self.encoder.get_dim("nO"), **layout.spec})
-        self.set_dim("nO", 2, force=True)
+        super().__init__(encoder, dropout, head_lr_scale)
 
     def score(self, docs: list[Doc], is_train: bool) -> tuple[QuestionScores, Callable[[Floats], list[Doc]]]:
         """Score the starts and ends of answers; see `HeadModel`."""
         encoded, backprop_encoder = self.encode(docs, is_train)
         rows = cast(ContextRows, encoded.contexts)
         self.n_truncated += int((rows.n_cut > 0).sum())
-        scores, backprop = self.run_layers("contexts", encoded, backprop_encoder, is_train, self.module)
+        scores, backprop = self.run_layers(encoded, backprop_encoder, is_train, self.module)
         return QuestionScores(scores, rows), backprop
 
 
 build_question_answering = QuestionModel  # the name of the architecture
-
-
-def _build_head(spec: dict[str, Any]) -> HeadLayers:
-    return HeadLayers(spec["width"], 2, **read_layers(spec))

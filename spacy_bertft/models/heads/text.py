@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 
 from spacy_bertft.checkpoints import Task
-from spacy_bertft.checkpoints.heads import HeadLayout, Pooling
-from spacy_bertft.errors import NotInitializedError, SettingError
+from spacy_bertft.checkpoints.heads import Pooling
+from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.states import CHOICES, EncodedDocs, Output
-from spacy_bertft.models.heads.head import HeadLayers, LabelModel, read_layers
+from spacy_bertft.models.heads.head import DENSE, LabelModel
 
 _VECTORS: dict[Pooling, Output] = {"cls": "first", "first": "first", "mean": "mean", "max": "max", "mean_dense": "mean"}
 _NO_CHOICE = -1e9  # the score of a position that a document does not have
@@ -41,8 +41,8 @@ class TextModel(LabelModel[NDArray[np.float32]]):
         SettingError: A setting is outside what is allowed.
     """
 
-    task: Task = "text"
     title = "text_classifier"
+    task: Task = "text"
     vectors: Mapping[Pooling, Output] = _VECTORS
 
     def __init__(
@@ -57,15 +57,7 @@ class TextModel(LabelModel[NDArray[np.float32]]):
             if value not in get_args(allowed):
                 raise SettingError(setting, value, f"one of {', '.join(get_args(allowed))}")
         self.vector = self.vectors[pooling]
-        super().__init__(
-            self.title,
-            encoder,
-            self.vector,
-            _build_head,
-            dropout=dropout,
-            head_lr_scale=head_lr_scale,
-            attrs={"n_labels": 0},
-        )
+        super().__init__(encoder, dropout, head_lr_scale, n_labels=0)
         self.pooling = pooling
         self.windows = windows
 
@@ -78,29 +70,17 @@ class TextModel(LabelModel[NDArray[np.float32]]):
             linear.bias.mul_(factor).add_(shift)
         self.shim.mark_changed()
 
-    def check_stored(self) -> None:
-        """Raise unless what was read from bytes fits together.
-
-        Raises:
-            CheckpointError: It does not.
-        """
-        if self.is_initialized:
-            self.check_stored_outputs(self.n_labels)
+    def describe_layers(self) -> dict[str, Any]:
+        """Describe the layers, with or without a dense one; see `HeadModel`."""
+        return super().describe_layers() | {"has_pooler": self.pooling in DENSE}
 
     def build_head(self, X: Any = None, Y: Any = None) -> None:
-        """Build the head and load the encoder; see `HeadModel`."""
-        if not self.n_labels:
-            raise NotInitializedError("The text classifier has no labels. Initialize it through its component.")
-        self.encoder.initialize(X)
-        source = self.find_source()
-        has_pooler = self.pooling in ("cls", "mean_dense")
-        layout = source.module.find_head_layout(self.task, self.pooling) if source and has_pooler else None
-        layers = (layout or HeadLayout()).spec | {"has_pooler": has_pooler}
-        head: HeadLayers = self.shim.attach({"width": self.encoder.get_dim("nO"), "n_labels": self.n_labels, **layers})
+        """Build the head and load the encoder, whose pooler it begins with; see `HeadModel`."""
+        super().build_head(X, Y)
+        source, own = self.find_source(), self.module.pooler
         pooler = source.module.pooler if source else None
-        if head.pooler is not None and pooler is not None and pooler.weight.shape == head.pooler.weight.shape:
-            head.pooler.load_state_dict(pooler.state_dict())
-        self.set_dim("nO", self.n_labels, force=True)
+        if own is not None and pooler is not None and pooler.weight.shape == own.weight.shape:
+            own.load_state_dict(pooler.state_dict())
 
     def score(
         self, docs: list[Doc], is_train: bool
@@ -112,7 +92,7 @@ class TextModel(LabelModel[NDArray[np.float32]]):
         def compute(states: torch.Tensor, dropout_rate: float) -> torch.Tensor:
             return self.combine(head(states, dropout_rate), encoded, len(docs))
 
-        return self.run_layers(self.vector, encoded, backprop, is_train, compute)
+        return self.run_layers(encoded, backprop, is_train, compute)
 
     def combine(self, scores: torch.Tensor, encoded: EncodedDocs, n_docs: int) -> torch.Tensor:
         """Combine the scores of windows, `(W, L)`, to those of documents, `(B, L)`; count what was cut."""
@@ -201,7 +181,3 @@ def combine_windows(
     share = lengths / np.bincount(doc, lengths, minlength=n_docs)[doc]
     index = torch.from_numpy(doc).to(scores.device)
     return combined.index_add(0, index, scores * torch.from_numpy(share).to(scores)[:, None])
-
-
-def _build_head(spec: dict[str, Any]) -> HeadLayers:
-    return HeadLayers(spec["width"], spec["n_labels"], **read_layers(spec))

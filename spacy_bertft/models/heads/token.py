@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 
-from spacy_bertft.checkpoints.heads import HeadLayout
-from spacy_bertft.errors import CheckpointError, NotInitializedError, SettingError, TagError
+from spacy_bertft.errors import CheckpointError, SettingError, TagError
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.heads.head import HeadLayers, HeadModel, read_layers
@@ -120,6 +119,9 @@ class TokenModel(HeadModel[TokenScores]):
         SettingError: A setting is outside what is allowed.
     """
 
+    title = "token_classifier"
+    task = "token"
+    vector = "tokens"
     size = "n_tags"
 
     def __init__(
@@ -144,15 +146,8 @@ class TokenModel(HeadModel[TokenScores]):
         # Without a chain that learns, the loss is the cross-entropy of each token, and smoothing applies to all of it.
         is_smoothed = decoder != "crf" and label_smoothing > 0
         loss = TokenLoss(0.0 if is_smoothed else 1.0, token_loss + is_smoothed, label_smoothing, consistency)
-        super().__init__(
-            "token_classifier",
-            encoder,
-            "tokens",
-            partial(_build_head, decoder),
-            dropout=dropout,
-            head_lr_scale=head_lr_scale,
-            attrs={"tags": [], "scheme": "", "never": []},
-        )
+        build = partial(_build_head, decoder)
+        super().__init__(encoder, dropout, head_lr_scale, build, tags=[], scheme="", never=[])
         self.decoder = decoder
         self.loss = loss
 
@@ -170,6 +165,11 @@ class TokenModel(HeadModel[TokenScores]):
         """Append outputs to an initialized head; see `HeadModel.grow`."""
         self.set_tags([*self.tags, *tags], self.scheme or None, self.never)
         self.grow(len(self.tags), self.tags.index("O") if self.scheme else None)
+
+    @property
+    def n_outputs(self) -> int:
+        """One for each tag."""
+        return len(self.tags)
 
     @property
     def tags(self) -> list[str]:
@@ -201,10 +201,10 @@ class TokenModel(HeadModel[TokenScores]):
         Raises:
             CheckpointError: It does not.
         """
+        super().check_stored()
         if not self.is_initialized:
             return
         tags, never = self.tags, self.never
-        self.check_stored_outputs(len(tags))
         if not all(tag in tags for tag in never) or len(never) == len(tags):
             raise CheckpointError("The tags that are never predicted are not some of its tags.")
         if len(set(tags)) < len(tags):
@@ -214,23 +214,13 @@ class TokenModel(HeadModel[TokenScores]):
         except TagError as error:
             raise CheckpointError(f"Its tags are not of the scheme '{self.scheme}': {error}") from error
 
-    def build_head(self, X: Any = None, Y: Any = None) -> None:
-        """Build the head and load the encoder; see `HeadModel`."""
-        if not self.tags:
-            raise NotInitializedError("The token classifier has no tags. Initialize it through its component.")
-        self.encoder.initialize(X)
-        source = self.find_source()
-        layout = (source.module.find_head_layout("token") if source else None) or HeadLayout()
-        self.shim.attach({"width": self.encoder.get_dim("nO"), "n_tags": len(self.tags), **layout.spec})
-        self.set_dim("nO", len(self.tags), force=True)
-
     def score(self, docs: list[Doc], is_train: bool) -> tuple[TokenScores, Callable[[TokenGradient], list[Doc]]]:
         """Score the tags of documents; see `HeadModel`."""
         head = self.module
         if is_train and self.loss.consistency:  # two passes, each with its own dropout
             docs = [*docs, *docs]
         encoded, backprop_encoder = self.encode(docs, is_train)
-        scores, backprop_scores = self.run_layers("tokens", encoded, backprop_encoder, is_train, head)
+        scores, backprop_scores = self.run_layers(encoded, backprop_encoder, is_train, head)
         chains = self._get_chains()
         if self.decoder == "crf":
             steps = (getattr(head, name).detach().cpu().double().numpy() for name in LinearChain._fields)
