@@ -10,12 +10,8 @@ from spacy.language import Language
 from spacy.training import Corpus, Example
 from spacy.util import minibatch
 
-from spacy_bertft.components.multiple_choice import BertMultipleChoice
-from spacy_bertft.components.ner import BertNer
+from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import run_component
-from spacy_bertft.components.question_answering import BertQa
-from spacy_bertft.components.spancat import BertSpancat
-from spacy_bertft.components.text_classifier import TextClassifier
 from spacy_bertft.errors import SettingError
 from spacy_bertft.training.calibration import (
     CalibrationData,
@@ -24,12 +20,11 @@ from spacy_bertft.training.calibration import (
     join_calibration_data,
 )
 
-CalibratedComponent = BertNer | BertSpancat | TextClassifier | BertQa | BertMultipleChoice
 
-
-def find_calibrated(nlp: Language) -> dict[str, CalibratedComponent]:
+def find_calibrated(nlp: Language) -> dict[str, BertComponent]:
     """Find the components of a pipeline whose predictions have probabilities, by name."""
-    return {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, CalibratedComponent)}
+    pipes = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, BertComponent)}
+    return {name: pipe for name, pipe in pipes.items() if "temperature" in pipe.cfg}
 
 
 def collect_calibration_data(nlp: Language, examples: Iterable[Example]) -> dict[str, CalibrationData]:

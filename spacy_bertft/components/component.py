@@ -15,12 +15,13 @@ from spacy.vocab import Vocab
 from thinc.api import Optimizer
 
 from spacy_bertft.checkpoints import CheckpointHead, Task
-from spacy_bertft.checkpoints.heads import TASKS, ProblemType
+from spacy_bertft.checkpoints.heads import OUTPUTS, TASKS, ProblemType
 from spacy_bertft.components.entity_scores import Scorer
 from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.components.predictions import Prediction, stack_judged
 from spacy_bertft.components.rehearsal import RehearsingPipe
 from spacy_bertft.components.training import warn_about_training
+from spacy_bertft.data.pairs import is_unmarked_pair
 from spacy_bertft.errors import (
     CheckpointError,
     CheckpointNotFoundError,
@@ -29,7 +30,7 @@ from spacy_bertft.errors import (
     UnsupportedError,
 )
 from spacy_bertft.models.heads.head import find_own_encoder, find_pretrained_head, load_head
-from spacy_bertft.training.calibration import measure_reliability
+from spacy_bertft.training.calibration import CalibrationData, measure_reliability
 
 _MAX_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
 
@@ -81,10 +82,12 @@ class BertComponent(RehearsingPipe):
     # What a subclass says.
 
     stored: tuple[str, ...] = ("labels", "ignore_unknown")  # what of `cfg` is stored with the weights
+    has_labels = True  # or else each text has its own answers
     task: Task
     problem_type: ProblemType | None = None  # of a task with several, as transformers names it
     score_prefix: str  # of the calibration error, where predictions have a temperature
     cut = ""  # what is said once where a part of a text is not read, since it does not fit a window
+    unmarked = ""  # what is said once where two texts are read as one
 
     def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
         """Tell the model its outputs, before it is initialized: by default, one for each label."""
@@ -92,11 +95,11 @@ class BertComponent(RehearsingPipe):
 
     def find_labels(self, examples: Iterable[Example], excluded: Collection[str] = ()) -> list[str]:
         """Find the labels that occur in gold annotation, sorted; those of other components can be left out."""
-        return sorted({label for example in examples for label in self._read_labels(example)}.difference(excluded))
+        return sorted({each for example in examples for each in self._read_labels(example, excluded)} - {*excluded})
 
-    def _read_labels(self, example: Example) -> Iterable[str]:
-        """Read the labels that occur in the gold annotation of an example."""
-        raise NotImplementedError
+    def _read_labels(self, example: Example, excluded: Collection[str]) -> Iterable[str]:
+        """Read the labels that occur in the gold annotation of an example; those that are excluded may be left out."""
+        return ()
 
     def _check_neighbours(
         self, nlp: Language, labels: Sequence[str] | None, get_examples: Callable[[], Iterable[Example]]
@@ -115,6 +118,25 @@ class BertComponent(RehearsingPipe):
                 annotation.
         """
         raise NotImplementedError
+
+    def collect_calibration_data(self, examples: list[Example]) -> CalibrationData:
+        """Predict, and check which predictions are correct, leaving out those of which nothing is known.
+
+        Args:
+            examples: Their predicted documents hold what earlier components write.
+
+        Raises:
+            DataError: The gold annotation of a document makes no sense, or has a label that the component does not.
+        """
+        raise NotImplementedError
+
+    def _score(self, docs: list[Doc]) -> Any:
+        """Let the model score documents, and say what it does not read as it may be meant."""
+        if self.unmarked and any(map(is_unmarked_pair, docs)):
+            self._warn_once(self.unmarked)
+        scores = self.model.predict(docs)
+        self._warn_of_cut()
+        return scores
 
     @property
     def n_truncated(self) -> int:
@@ -136,9 +158,12 @@ class BertComponent(RehearsingPipe):
     @property
     def outputs(self) -> Sequence[str]:
         """The outputs of the head, in order."""
-        return self.labels
+        return self.labels if self.has_labels else OUTPUTS[self.task]
 
-    label_data = labels  # as `spacy init labels` writes them
+    @property
+    def label_data(self) -> tuple[str, ...] | None:
+        """The labels, as `spacy init labels` writes them."""
+        return self.labels if self.has_labels else None
 
     def add_label(self, label: str) -> int:
         """Add a label, also to a trained component: what it has learned, and predicts, stays as it is.
@@ -165,6 +190,8 @@ class BertComponent(RehearsingPipe):
         self.model.add_output()
 
     def _add_label(self, label: str) -> int:
+        if not self.has_labels:
+            raise UnsupportedError(f"{self.name} has no labels: each text has its own answers.")
         if not isinstance(label, str) or not label:
             raise SettingError(f"{self.name}: label", label, "a string that is not empty")
         if label in self.labels:
@@ -268,7 +295,7 @@ class BertComponent(RehearsingPipe):
 
     def _read_head_labels(self, head: CheckpointHead) -> Iterable[str]:
         """Read the labels of the component off the outputs of a head."""
-        return head.predicted
+        return head.predicted if self.has_labels else ()
 
     def _set_stored(self, stored: dict[str, Any]) -> None:
         super()._set_stored(stored)
@@ -284,9 +311,20 @@ class BertComponent(RehearsingPipe):
         for label in labels:
             self.vocab.strings.add(label)  # raises where a label is no text that spaCy may hold
 
+    def _check_numbers(self, key: str) -> None:
+        """Raise unless what was stored is a list of numbers, one for each label; empty before the weights are there.
+
+        Raises:
+            CheckpointError: It is not.
+        """
+        numbers = self.cfg[key]
+        is_listed = isinstance(numbers, list) and all(isinstance(number, (int, float)) for number in numbers)
+        if not is_listed or len(numbers) not in (0, len(self.labels)):
+            raise CheckpointError(f"{key} is no list of numbers, one for each label.")
+
     def _has_labels_of_model(self) -> bool:
         """Tell whether the labels are those that the initialized model was made for: by default, as many."""
-        return bool(len(self.labels) == self.model.n_labels)
+        return bool(len(self.outputs) == self.model.n_outputs)
 
     def _check_stored(self) -> None:
         if self.model.is_initialized and not self._has_labels_of_model():

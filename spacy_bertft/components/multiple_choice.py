@@ -10,21 +10,22 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.components.category_scores import list_choice
+from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.predictions import Prediction
-from spacy_bertft.components.unlabelled import UnlabelledComponent
 from spacy_bertft.data.endings import list_positions
 from spacy_bertft.errors import DataError, shorten
-from spacy_bertft.models.heads.losses import Floats, compute_exclusive_loss, invert_probs
+from spacy_bertft.models.heads.losses import Floats, compute_exclusive_loss, subtract_entropy
 from spacy_bertft.models.heads.text import ChoiceModel, softmax
 from spacy_bertft.training.calibration import CalibrationData
 
 Scores = NDArray[np.float32]
 
 
-class BertMultipleChoice(UnlabelledComponent):
+class BertMultipleChoice(BertComponent):
     """Choose which of some endings fits a prompt; each document has its own, as many as it likes."""
 
-    stored = (*UnlabelledComponent.stored, "temperature")
+    stored = (*BertComponent.stored, "temperature")
+    has_labels = False
     score_prefix = "choice"
     task = "choice"
     model_type = ChoiceModel
@@ -65,10 +66,7 @@ class BertMultipleChoice(UnlabelledComponent):
         self, examples: list[Example], scores: Scores, tutor: Scores, labels: Collection[str]
     ) -> tuple[float, Floats]:
         target = softmax(tutor)
-        (loss, gradient), (entropy, _) = (
-            self._compute_loss(each, target) for each in (scores, invert_probs(target, exclusive=True))
-        )
-        return loss - entropy, gradient
+        return subtract_entropy(lambda each: self._compute_loss(each, target), scores, target, exclusive=True)
 
     def _compute_loss(self, scores: NDArray[np.floating], target: Floats) -> tuple[float, Floats]:
         return compute_exclusive_loss(scores, target, np.ones(target.shape[1]), 0.0)
@@ -80,11 +78,7 @@ class BertMultipleChoice(UnlabelledComponent):
         return list_choice(self.name, source)
 
     def collect_calibration_data(self, examples: list[Example]) -> CalibrationData:
-        """Predict endings and check which are correct.
-
-        Args:
-            examples: Their predicted documents hold what earlier components write.
-        """
+        """Predict endings and check which are correct; see `BertComponent`."""
         scores, targets = self._score([example.predicted for example in examples]), self._read_targets(examples)
         is_known = targets.sum(axis=1) > 0
         scores, targets = scores[is_known], targets[is_known]
@@ -97,9 +91,7 @@ class BertMultipleChoice(UnlabelledComponent):
     def _score(self, docs: list[Doc]) -> Scores:
         for doc in docs:
             self._list_positions(doc)
-        scores: Scores = self.model.predict(docs)
-        self._warn_of_cut()
-        return scores
+        return super()._score(docs)
 
     def _list_positions(self, doc: Doc) -> list[str]:
         positions = list_positions(doc)

@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -15,7 +15,7 @@ from spacy.training import Example
 from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.components.component import check_known
 from spacy_bertft.components.entity_scores import read_entities, write_entities
-from spacy_bertft.components.predictions import Prediction, is_entity_correct, list_entities, read_gold_entities
+from spacy_bertft.components.predictions import Prediction, judge_spans, list_entities, read_gold_entities
 from spacy_bertft.components.token_component import TokenComponent, TokenRows
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.models.heads.token import TokenScores
@@ -60,25 +60,14 @@ class BertNer(TokenComponent):
         return list_entities(self.name, source)
 
     def collect_calibration_data(self, examples: list[Example]) -> CalibrationData:
-        """Predict entities and check which are correct, leaving out those on tokens of which nothing is known.
-
-        Args:
-            examples: Their predicted documents hold what earlier components write.
-        """
+        """Predict entities and check which are correct; see `BertComponent`."""
         docs = [example.predicted for example in examples]
         scores = self._keep_preset(docs, self.model.predict(docs))
         path = scores.find_best_paths()
+        found = self._split(docs, scores, scores.find_spans(path))
         golds = [read_gold_entities(example) for example in examples]
-        judged = [
-            is_entity_correct(each.span, gold)
-            for gold, found in zip(golds, self._split(docs, scores, scores.find_spans(path)), strict=True)
-            for each in found
-        ]
-        known = np.array([index for index, is_correct in enumerate(judged) if is_correct is not None], dtype=np.intp)
-        return CalibrationData(
-            compute_probs=lambda temperature: scores.scale_by_temperature(temperature).find_spans(path).probs[known],
-            is_correct=np.array([judged[index] for index in known], dtype=np.bool_),
-            n_gold=sum(len(gold.spans) for gold in golds),
+        return judge_spans(
+            found, golds, lambda temperature: scores.scale_by_temperature(temperature).find_spans(path).probs
         )
 
     def _decode(self, docs: list[Doc], scores: TokenScores) -> list[list[Prediction]]:
@@ -131,7 +120,7 @@ class BertNer(TokenComponent):
 
     # Gold annotation.
 
-    def _read_labels(self, example: Example) -> Iterable[str]:
+    def _read_labels(self, example: Example, excluded: Collection[str]) -> Iterable[str]:
         return {ent.label_ for ent in example.reference.ents}
 
     def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:

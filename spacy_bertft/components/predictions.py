@@ -13,7 +13,7 @@ component, spaCy's own too, call `list_categories`. Whether a prediction is corr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +25,7 @@ from spacy.training import Example
 
 from spacy_bertft.components.entity_scores import is_ours
 from spacy_bertft.tags.schemes import TagSpan
+from spacy_bertft.training.calibration import CalibrationData
 
 Kind = Literal["entity", "span", "tag", "category", "number", "answer"]
 
@@ -285,6 +286,27 @@ def is_entity_correct(span: TagSpan, gold: GoldEntities) -> bool | None:
     if span in gold.spans:
         return True
     return False if gold.is_known[span.token_start : span.token_end].all() else None
+
+
+def judge_spans(
+    docs: Sequence[Sequence[Prediction]],
+    golds: Sequence[GoldEntities],
+    compute_probs: Callable[[float], NDArray[np.float64]],
+) -> CalibrationData:
+    """Check which entities or spans are correct, leaving out those of which nothing is known.
+
+    Args:
+        docs: Those of each document.
+        golds: What the annotation of each says.
+        compute_probs: From a temperature to the probabilities of all of them, `(n,)`, in this order.
+    """
+    judged = [is_entity_correct(each.span, gold) for doc, gold in zip(docs, golds, strict=True) for each in doc]
+    known = np.array([index for index, is_correct in enumerate(judged) if is_correct is not None], dtype=np.intp)
+    return CalibrationData(
+        compute_probs=lambda temperature: compute_probs(temperature)[known],
+        is_correct=np.array([judged[index] for index in known], dtype=np.bool_),
+        n_gold=sum(len(gold.spans) for gold in golds),
+    )
 
 
 def _compare(span: TagSpan, gold: GoldEntities | None) -> tuple[str | None, bool | None, tuple[TagSpan, ...]]:

@@ -10,12 +10,12 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from spacy_bertft.components.answer_scores import compare_answers
+from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.predictions import Prediction
 from spacy_bertft.components.text_pair import UNMARKED_PAIR, check_pairs
-from spacy_bertft.components.unlabelled import UnlabelledComponent
 from spacy_bertft.data.answers import read_answer_texts
 from spacy_bertft.data.char_spans import CharSpanGroup
-from spacy_bertft.data.pairs import SEGMENTS, is_unmarked_pair
+from spacy_bertft.data.pairs import SEGMENTS
 from spacy_bertft.errors import CheckpointError, DataError
 from spacy_bertft.models.heads.losses import Floats
 from spacy_bertft.models.heads.question import (
@@ -51,7 +51,7 @@ class Found(NamedTuple):
     no_answer: Optional[float]  # noqa: UP045
 
 
-class BertQa(UnlabelledComponent):
+class BertQa(BertComponent):
     """Answer questions by a span of a context.
 
     Attributes:
@@ -60,9 +60,11 @@ class BertQa(UnlabelledComponent):
     """
 
     stored = ("temperature", "threshold")
+    has_labels = False
     score_prefix = "qa"
     task = "span"
     cut = _CUT_QUESTION
+    unmarked = UNMARKED_PAIR
     model_type = QuestionModel
     architecture = "spacy-bertft.QuestionAnswering.v1"
     n_unknown = 0
@@ -74,9 +76,7 @@ class BertQa(UnlabelledComponent):
         """Predict for a batch, without touching the documents; None for what is no pair of texts."""
         docs = list(docs)
         threshold, n_best = self.cfg["threshold"], self.cfg["n_best"]
-        candidates = self._score(docs, has_no_answer=threshold is not None).scale_by_temperature(
-            self.cfg["temperature"]
-        )
+        candidates = self._list_candidates(self._score(docs)).scale_by_temperature(self.cfg["temperature"])
         no_answer = find_no_answer(candidates)
         found: list[Optional[Found]] = []  # noqa: UP045
         for doc, best, none in zip(docs, candidates.find_best(n_best + 1), no_answer.tolist(), strict=True):
@@ -105,7 +105,7 @@ class BertQa(UnlabelledComponent):
         """
         examples = self._take_batch(examples, scores, QuestionScores)
         self._check_asked(examples)
-        candidates = self._list_candidates(scores, has_no_answer=self.cfg["threshold"] is not None)
+        candidates = self._list_candidates(scores)
         gold = [read_gold_answers(example, self.cfg["spans_key"]) for example in examples]
         is_right = candidates.mark(gold)
         self._count_left_out(examples, gold, np.bincount(candidates.doc[is_right], minlength=len(examples)).tolist())
@@ -115,9 +115,7 @@ class BertQa(UnlabelledComponent):
     def _compute_distillation(
         self, examples: list[Example], scores: QuestionScores, tutor: QuestionScores, labels: Collection[str]
     ) -> tuple[float, Floats]:
-        has_no_answer = self.cfg["threshold"] is not None
-        candidates = self._list_candidates(scores, has_no_answer=has_no_answer)
-        target = self._list_candidates(tutor, has_no_answer=has_no_answer)
+        candidates, target = self._list_candidates(scores), self._list_candidates(tutor)
         # Where two windows hold a span, the two heads may take it from different ones; the spans are the same.
         loss, gradient = candidates.compute_divergence(target)
         return loss, candidates.spread(gradient, len(scores.scores))
@@ -147,8 +145,7 @@ class BertQa(UnlabelledComponent):
         self._check_asked(examples)
         key, docs = self.cfg["spans_key"], [example.predicted for example in examples]
         gold = [read_answer_texts(example.reference, key) for example in examples]
-        has_none = self.cfg["threshold"] is not None or any(texts == [] for texts in gold)
-        candidates = self._score(docs, has_no_answer=has_none)
+        candidates = self._list_candidates(self._score(docs), may_lack_answer=any(texts == [] for texts in gold))
         known, best, judged = [], [], []  # of each question, the most likely candidate and the most likely span
         for index, (doc, texts, ranked) in enumerate(zip(docs, gold, candidates.find_best(2), strict=True)):
             if texts is not None and ranked:
@@ -170,14 +167,8 @@ class BertQa(UnlabelledComponent):
             has_answer=np.array([bool(gold[index]) for index in known], dtype=np.bool_),
         )
 
-    def _score(self, docs: list[Doc], *, has_no_answer: bool) -> Candidates:
-        if any(map(is_unmarked_pair, docs)):
-            self._warn_once(UNMARKED_PAIR)
-        scores: QuestionScores = self.model.predict(docs)
-        self._warn_of_cut()
-        return self._list_candidates(scores, has_no_answer=has_no_answer)
-
-    def _list_candidates(self, scores: QuestionScores, *, has_no_answer: bool) -> Candidates:
+    def _list_candidates(self, scores: QuestionScores, *, may_lack_answer: bool = False) -> Candidates:
+        has_no_answer = may_lack_answer or self.cfg["threshold"] is not None
         return list_candidates(scores, self.cfg["max_answer_tokens"], has_no_answer=has_no_answer)
 
     # Gold annotation.

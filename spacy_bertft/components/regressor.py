@@ -113,12 +113,9 @@ class BertRegressor(TextComponent):
     def _set_stored(self, stored: dict[str, Any]) -> None:
         super()._set_stored(stored)
         for key, lowest in (("means", -math.inf), ("deviations", 0.0)):
-            numbers = self.cfg[key]
-            is_listed = isinstance(numbers, list) and all(isinstance(each, (int, float)) for each in numbers)
-            if not is_listed or len(numbers) not in (0, len(self.labels)):
-                raise CheckpointError(f"{key} is no list of numbers, one for each label.")
-            if not all(lowest < each < math.inf for each in numbers):
-                raise CheckpointError(f"{key} is {numbers}. Expected finite numbers, deviations above 0.")
+            self._check_numbers(key)
+            if not all(lowest < each < math.inf for each in self.cfg[key]):
+                raise CheckpointError(f"{key} is {self.cfg[key]}. Expected finite numbers, deviations above 0.")
         for label in self.labels:
             register_number(label)
 

@@ -3,6 +3,7 @@
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -15,12 +16,11 @@ from spacy.vocab import Vocab
 from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.entity_scores import Scorer, write_entities
-from spacy_bertft.components.predictions import Prediction, is_entity_correct, list_entities, read_gold_spans
+from spacy_bertft.components.predictions import Prediction, judge_spans, list_entities, read_gold_spans
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.models.heads.candidates import SpanModel, SpanScores
-from spacy_bertft.models.heads.losses import Floats, invert_probs, merge_targets
+from spacy_bertft.models.heads.losses import Floats, merge_targets, subtract_entropy
 from spacy_bertft.models.heads.text import sigmoid
-from spacy_bertft.tags.schemes import TagSpan
 from spacy_bertft.training.calibration import CalibrationData
 
 Overlap = Literal["any", "nested", "none"]
@@ -71,12 +71,7 @@ class BertSpancat(BertComponent):
         docs = list(docs)
         scores: SpanScores = self.model.predict(docs)
         probs = sigmoid(scores.scores / np.float32(self.cfg["temperature"]))
-        found: list[list[Prediction]] = [[] for _ in docs]
-        owner = np.repeat(np.arange(len(docs)), scores.lengths)
-        for row, column in self._choose(docs, scores, probs).tolist():
-            start, end = scores.spans[row].tolist()
-            prediction = Prediction(self.name, "span", self.labels[column], start, end, float(probs[row, column]))
-            found[owner[row]].append(prediction)
+        found = self._find(docs, scores, probs, self._choose(docs, scores, probs))
         return [sorted(each, key=lambda one: (one.span.token_start, -one.span.token_end)) for each in found]
 
     def set_annotations(self, docs: Iterable[Doc], batch: list[list[Prediction]]) -> None:
@@ -107,10 +102,11 @@ class BertSpancat(BertComponent):
             gold, is_gold = self._read_targets(examples, scores)
             is_gold &= np.isin(self.labels, list(labels))
             target, is_known = merge_targets(target, gold, is_gold, exclusive=False), is_known | is_gold
-        loss, gradient = scores.compute_loss(target, is_known)
-        least = invert_probs(target, exclusive=False).astype(np.float32)
-        entropy, _ = SpanScores(least, scores.spans, scores.lengths, scores.n_tokens).compute_loss(target, is_known)
-        return loss - entropy, gradient
+
+        def compute(logits: NDArray[np.floating]) -> tuple[float, Floats]:
+            return replace(scores, scores=logits.astype(np.float32)).compute_loss(target, is_known)
+
+        return subtract_entropy(compute, scores.scores, target, exclusive=False)
 
     # Predictions.
 
@@ -119,28 +115,27 @@ class BertSpancat(BertComponent):
         return list_entities(self.name, source, self.key)
 
     def collect_calibration_data(self, examples: list[Example]) -> CalibrationData:
-        """Predict spans and check which are correct, leaving out documents that are not annotated.
-
-        Args:
-            examples: Their predicted documents hold what earlier components write.
-        """
+        """Predict spans and check which are correct; see `BertComponent`."""
         docs = [example.predicted for example in examples]
         scores: SpanScores = self.model.predict(docs)
-        chosen = self._choose(docs, scores, sigmoid(scores.scores))
+        probs = sigmoid(scores.scores)
+        chosen = self._choose(docs, scores, probs)
+        logits = scores.scores[tuple(chosen.T)]  # (K,)
         golds = [read_gold_spans(example, self.key) for example in examples]
+        found = self._find(docs, scores, probs, chosen)
+        return judge_spans(found, golds, lambda temperature: sigmoid(logits / temperature))
+
+    def _find(
+        self, docs: list[Doc], scores: SpanScores, probs: Floats, chosen: NDArray[np.intp]
+    ) -> list[list[Prediction]]:
+        """Give each document the candidates that were chosen."""
+        found: list[list[Prediction]] = [[] for _ in docs]
         owner = np.repeat(np.arange(len(docs)), scores.lengths)
-        judged = [
-            is_entity_correct(TagSpan(start, end, self.labels[column]), golds[owner[row]])
-            for row, column in chosen.tolist()
-            for start, end in [scores.spans[row].tolist()]
-        ]
-        known = [index for index, is_correct in enumerate(judged) if is_correct is not None]
-        logits = scores.scores[tuple(chosen[known].T)]  # (n,)
-        return CalibrationData(
-            compute_probs=lambda temperature: sigmoid(logits / temperature),
-            is_correct=np.array([judged[index] for index in known], dtype=np.bool_),
-            n_gold=sum(len(gold.spans) for gold in golds),
-        )
+        for row, column in chosen.tolist():
+            start, end = scores.spans[row].tolist()
+            prediction = Prediction(self.name, "span", self.labels[column], start, end, float(probs[row, column]))
+            found[owner[row]].append(prediction)
+        return found
 
     def _choose(self, docs: list[Doc], scores: SpanScores, probs: Floats) -> NDArray[np.intp]:
         """Choose the candidates and labels that are predicted, `(K, 2)`: rows and columns of the scores."""
@@ -159,7 +154,7 @@ class BertSpancat(BertComponent):
 
     # Gold annotation.
 
-    def _read_labels(self, example: Example) -> Iterable[str]:
+    def _read_labels(self, example: Example, excluded: Collection[str]) -> Iterable[str]:
         return {span.label_ for span in example.reference.spans.get(self.key, [])}
 
     def _read_targets(self, examples: list[Example], scores: SpanScores) -> tuple[Floats, NDArray[np.bool_]]:

@@ -1,6 +1,6 @@
 """`bert_tagger`: documents → `token.tag_`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class BertTagger(TokenComponent):
     def _list_tags(self) -> list[str]:
         return list(self.labels)
 
-    def _read_labels(self, example: Example) -> Iterable[str]:
+    def _read_labels(self, example: Example, excluded: Collection[str]) -> Iterable[str]:
         return {token.tag_ for token in example.reference if token.tag and not self._find_wrong(token.tag_)}
 
     def _find_wrong(self, tag: str) -> str | None:

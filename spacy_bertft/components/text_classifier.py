@@ -22,8 +22,8 @@ from spacy_bertft.models.heads.losses import (
     Floats,
     compute_exclusive_loss,
     compute_multilabel_loss,
-    invert_probs,
     merge_targets,
+    subtract_entropy,
 )
 from spacy_bertft.models.heads.text import sigmoid, softmax
 from spacy_bertft.training.calibration import CalibrationData
@@ -60,14 +60,7 @@ class TextClassifier(TextComponent):
         return list_categories(self.name, self.labels, source, exclusive=self.exclusive, threshold=threshold)
 
     def collect_calibration_data(self, examples: list[Example]) -> CalibrationData:
-        """Predict categories and check which are correct: the best of exclusive labels, each of others.
-
-        Args:
-            examples: Their predicted documents hold what earlier components write.
-
-        Raises:
-            DataError: The gold annotation of a document makes no sense, or has a label that the component does not.
-        """
+        """Predict categories and check which are correct: the best of exclusive labels, each of others."""
         check_pairs(self.name, examples)
         scores = self._score([example.predicted for example in examples])
         targets, is_judged = self._read_targets(examples)
@@ -122,13 +115,13 @@ class TextClassifier(TextComponent):
         self, scores: NDArray[np.floating], targets: Floats, is_known: NDArray[np.bool_], columns: NDArray[np.intp]
     ) -> tuple[float, Floats]:
         targets, is_known = targets[:, columns], is_known[:, columns]
-        (loss, gradient), (entropy, _) = (
-            self._compute_weighted_loss(each, targets, is_known, np.ones(len(columns)), 0.0)
-            for each in (scores[:, columns], invert_probs(targets, exclusive=self.exclusive))
-        )
-        by_score = np.zeros(scores.shape)
-        by_score[:, columns] = gradient
-        return loss - entropy, by_score
+
+        def compute(scores: NDArray[np.floating]) -> tuple[float, Floats]:
+            return self._compute_weighted_loss(scores, targets, is_known, np.ones(len(columns)), 0.0)
+
+        gradient = np.zeros(scores.shape)
+        loss, gradient[:, columns] = subtract_entropy(compute, scores[:, columns], targets, exclusive=self.exclusive)
+        return loss, gradient
 
     # Gold annotation.
 
@@ -174,9 +167,8 @@ class TextClassifier(TextComponent):
 
     def _set_stored(self, stored: dict[str, Any]) -> None:
         super()._set_stored(stored)
-        weights = self.cfg["label_weights"]
-        is_listed = isinstance(weights, list) and all(isinstance(weight, (int, float)) for weight in weights)
-        if not is_listed or len(weights) not in (0, len(self.labels)) or not np.isfinite(weights).all():
+        self._check_numbers("label_weights")
+        if not np.isfinite(self.cfg["label_weights"]).all():
             raise CheckpointError("label_weights is no list of numbers, one for each label.")
 
 

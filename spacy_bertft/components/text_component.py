@@ -16,7 +16,6 @@ from spacy_bertft.checkpoints.heads import NEVER, ProblemType
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.text_pair import CUT_PAIR, UNMARKED_PAIR, check_pairs
 from spacy_bertft.data.endings import list_positions
-from spacy_bertft.data.pairs import is_unmarked_pair
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.losses import Floats
 from spacy_bertft.models.heads.text import TextModel
@@ -59,6 +58,7 @@ class TextComponent(BertComponent):
 
     task = "text"
     cut = CUT_PAIR
+    unmarked = UNMARKED_PAIR
     model_type = TextModel
     architecture = "spacy-bertft.TextClassifier.v1"
     problem_type: ProblemType
@@ -141,29 +141,13 @@ class TextComponent(BertComponent):
             target, is_known = self._merge_targets(target, gold, is_gold), is_known | is_gold
         return self._compute_divergence(scores, target, is_known, columns)
 
-    # Predictions.
-
-    def _score(self, docs: list[Doc]) -> NDArray[np.float32]:
-        if any(map(is_unmarked_pair, docs)):
-            self._warn_once(UNMARKED_PAIR)
-        scores: NDArray[np.float32] = self.model.predict(docs)
-        self._warn_of_cut()
-        return scores
-
     # Gold annotation.
 
-    def find_labels(self, examples: Iterable[Example], excluded: Collection[str] = ()) -> list[str]:
-        """Find the labels that occur in gold annotation, sorted; those of other components can be left out.
-
-        The positions of endings are those of `bert_multiple_choice`.
-        """
-        found: set[str] = set()
-        for example in examples:
-            others = {*excluded, *list_positions(example.reference)}
-            cats = {label: value for label, value in example.reference.cats.items() if label not in others}
-            self._check_gold(cats)
-            found.update(cats)
-        return sorted(found)
+    def _read_labels(self, example: Example, excluded: Collection[str]) -> Iterable[str]:
+        others = {*excluded, *list_positions(example.reference)}  # the positions are those of bert_multiple_choice
+        cats = {label: value for label, value in example.reference.cats.items() if label not in others}
+        self._check_gold(cats)
+        return cats
 
     def _check_neighbours(
         self, nlp: Language, labels: Sequence[str] | None, get_examples: Callable[[], Iterable[Example]]

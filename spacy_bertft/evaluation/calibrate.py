@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import srsly
 
-from spacy_bertft.components.calibration import CalibratedComponent, collect_calibration_data, find_calibrated
 from spacy_bertft.components.calibration import calibrate as fit
+from spacy_bertft.components.calibration import collect_calibration_data, find_calibrated
+from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.inputs import check_data, read_examples, read_inputs
 from spacy_bertft.components.pipelines import check_replaceable_pipeline, copy_pipeline_dir, find_pipeline_dir
 from spacy_bertft.components.question_answering import BertQa
@@ -130,7 +131,7 @@ def calibrate(
     return report
 
 
-def _write(source: Path, target: Path, pipes: Mapping[str, CalibratedComponent]) -> None:
+def _write(source: Path, target: Path, pipes: Mapping[str, BertComponent]) -> None:
     """Write what components store next to their weights; unchanged files are linked instead of copied."""
     is_same = source.resolve() == target.resolve()
     with replace_folder_when_done(target) as folder:

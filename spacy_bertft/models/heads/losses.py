@@ -5,7 +5,7 @@ The chain is summed in numpy, twice to nine times as fast as in torch. All other
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -232,6 +232,25 @@ def invert_probs(probs: Floats, *, exclusive: bool) -> Floats:
     """Find logits that give these probabilities, by a softmax or each by a sigmoid; those of 0 and 1 are large."""
     kept = np.clip(probs, 1e-12, 1 - 1e-12)
     return np.log(kept) if exclusive else np.log(kept) - np.log1p(-kept)
+
+
+def subtract_entropy(
+    compute: Callable[[NDArray[np.floating]], tuple[float, Floats]],
+    scores: NDArray[np.floating],
+    probs: Floats,
+    *,
+    exclusive: bool,
+) -> tuple[float, Floats]:
+    """Compute a loss and its gradient, shifted so that it is 0 where the targets are predicted.
+
+    Args:
+        compute: Computes it, by scores.
+        scores: `(B, L)` logits.
+        probs: `(B, L)` the targets.
+        exclusive: Whether labels exclude each other.
+    """
+    (loss, gradient), (entropy, _) = (compute(each) for each in (scores, invert_probs(probs, exclusive=exclusive)))
+    return loss - entropy, gradient
 
 
 def _differentiate(loss: torch.Tensor, scores: torch.Tensor) -> tuple[float, Floats]:
