@@ -209,6 +209,9 @@ def format_caption(prediction: Prediction, doc: Doc) -> str:
         predicted = label if prediction.is_predicted else f"not {label}"
         return f"predicted {predicted}, gold {prediction.gold or f'not {label}'}"
     spans = [(prediction.start, prediction.end, label), *prediction.overlaps]
+    if prediction.kind == "answer":
+        answer = f"“{doc[prediction.start : prediction.end].text}”" if label else "no answer"
+        return f"predicted {answer}, gold {prediction.gold or 'no answer'}"
     first, *overlaps = [f"{name} “{doc[start:end].text}”" for start, end, name in spans]
     return f"predicted {first}, gold {', '.join(overlaps) or 'none'}"
 

@@ -1,9 +1,9 @@
-"""How good the categories of a component are, one of ours or of spaCy's."""
+"""How good the labels of a component are: categories, of ours or of spaCy's, choices and tags; and answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from spacy.language import Language
@@ -16,11 +16,13 @@ from spacy_bertft.components.category_scores import (
     score_textcat,
     score_textcat_multilabel,
 )
-from spacy_bertft.components.predictions import Prediction, format_caption, stack_judged
+from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.predictions import Prediction, stack_judged
+from spacy_bertft.components.tagger import BertTagger
 from spacy_bertft.errors import SettingError, format_count
-from spacy_bertft.evaluation.confusion import ConfusionMatrix
-from spacy_bertft.evaluation.counts import Pair, count_pairs, count_shares
-from spacy_bertft.evaluation.results import ComponentResult, Level, PredictionError, choose_errors, cut_excerpt
+from spacy_bertft.evaluation.confusion import ConfusionMatrix, count_confusions
+from spacy_bertft.evaluation.counts import Counts, Pair, count_pairs, count_shares
+from spacy_bertft.evaluation.results import ComponentResult, Kind, Level, choose_errors, list_errors
 from spacy_bertft.evaluation.tables import format_percent
 
 # The components that write `doc.cats`, and whether every document has exactly one of their labels.
@@ -30,6 +32,8 @@ IS_EXCLUSIVE_BY_FACTORY = {
     "bert_textcat_multilabel": False,
     "textcat_multilabel": False,
 }
+_ACCURACY = {"answers": "Questions with exactly the right answer", "choices": "Prompts with the right ending"}
+_ANSWERED = {"answers": ["an answer", "no answer"]}
 
 
 def override_threshold(nlp: Language, threshold: float) -> None:
@@ -77,13 +81,13 @@ def measure_categories(
     matrix = scores["cats_confusion"]
     labels = matrix["labels"] if matrix else all_labels
     accuracy_name = "Texts with the correct class" if is_exclusive else "Texts with all labels correct"
-    return ComponentResult(
-        component=name,
-        factory=factory,
-        kind="categories",
-        levels=(Level("categories", count_pairs(labels, pairs), count_shares(is_correct), accuracy_name),),
+    level = Level("categories", count_pairs(labels, pairs), count_shares(is_correct), accuracy_name)
+    return _make_result(
+        name,
+        factory,
+        level,
+        docs,
         confusion=matrix and ConfusionMatrix(tuple(labels), np.array(matrix["matrix"], dtype=np.int64)),
-        judged=stack_judged(each for doc in docs for each in doc),
         errors=choose_errors(map(list_errors, examples, docs), n_errors),
         notes=_list_notes(
             scores, docs.count([]), count_unknown_labels(examples, all_labels), None if is_exclusive else threshold
@@ -92,14 +96,78 @@ def measure_categories(
     )
 
 
-def list_errors(example: Example, predictions: Sequence[Prediction]) -> list[PredictionError]:
-    """List the incorrect ones of the categories that were predicted of a document."""
-    excerpts = (cut_excerpt("text", example.reference.text, (), 0, 0),)
-    return [
-        PredictionError(each.confidence or 0.0, format_caption(each, example.predicted), excerpts)
-        for each in predictions
-        if not each.is_correct
-    ]
+def measure_tags(
+    name: str, factory: str, pipe: BertTagger, examples: Sequence[Example], n_errors: int = 0
+) -> ComponentResult:
+    """Measure the tags that a component has given.
+
+    Args:
+        name: Its name.
+        factory: Its factory.
+        pipe: The component.
+        examples: Annotated by the pipeline.
+        n_errors: Not used: errors of single tokens are not shown.
+    """
+    docs = [[each for each in pipe.list_predictions(example) if each.gold] for example in examples]
+    pairs: list[list[Pair] | None] = [[(each.gold, each.label or None) for each in doc] or None for doc in docs]
+    flat = [pair for doc in pairs for pair in doc or ()]
+    tags = sorted({tag for pair in flat for tag in pair if tag} | set(pipe.labels))
+    unknown = ", ".join(sorted(set(tags) - set(pipe.labels)))
+    return _make_result(
+        name,
+        factory,
+        Level("tags", count_pairs(tags, pairs), _count_correct(docs), "Tokens with the correct tag"),
+        docs,
+        confusion=count_confusions(tags, flat, has_none=any(predicted is None for _, predicted in flat)),
+        notes=(f"gold tags that the component does not know: {unknown}",) if unknown else (),
+    )
+
+
+def measure_answers(
+    name: str, factory: str, pipe: BertComponent, examples: Sequence[Example], n_errors: int = 0
+) -> ComponentResult:
+    """Measure what a component has answered or chosen: right is an exact match, as the script of SQuAD counts.
+
+    Args:
+        name: Its name.
+        factory: Its factory.
+        pipe: The component.
+        examples: Annotated by the pipeline.
+        n_errors: How many of the most confident errors to show.
+    """
+    kind: Kind = "answers" if factory == "bert_qa" else "choices"
+    docs = [[each for each in pipe.list_predictions(example) if each.is_correct is not None] for example in examples]
+    pairs = [[pair for each in doc for pair in _pair(each)] if doc else None for doc in docs]
+    labels = sorted({label for doc in pairs for pair in doc or () for label in pair if label})
+    n_unknown = docs.count([])
+    note = f"documents without a gold {kind.removesuffix('s')} to compare with: {n_unknown:,}"
+    return _make_result(
+        name,
+        factory,
+        Level(kind, count_pairs(_ANSWERED.get(kind, labels), pairs), _count_correct(docs), _ACCURACY[kind]),
+        docs,
+        errors=choose_errors(map(list_errors, examples, docs), n_errors),
+        notes=(note,) * bool(n_unknown),
+    )
+
+
+def _pair(prediction: Prediction) -> list[Pair]:
+    if prediction.kind == "category":
+        return [(prediction.gold, prediction.label)]
+    some, none = _ANSWERED["answers"]
+    gold, predicted = (some if text else none for text in (prediction.gold, prediction.label))
+    return [(gold, predicted)] if prediction.is_correct else [(gold, None), (None, predicted)]
+
+
+def _count_correct(docs: Sequence[Sequence[Prediction]]) -> Counts:
+    return count_shares([[bool(each.is_correct) for each in doc] or None for doc in docs])
+
+
+def _make_result(
+    name: str, factory: str, level: Level, docs: Sequence[Sequence[Prediction]], **more: Any
+) -> ComponentResult:
+    judged = stack_judged(each for doc in docs for each in doc)
+    return ComponentResult(name, factory, cast(Kind, level.name), (level,), judged=judged, **more)
 
 
 def _list_notes(

@@ -151,6 +151,18 @@ class Difference:
     p_value: float
 
 
+def measure_difference(name: str, shares: tuple[float, float], samples: Floats) -> Difference:
+    """Measure how two pipelines differ in one figure.
+
+    Args:
+        name: The row.
+        shares: The figure of each.
+        samples: `(R,)` the differences of the resamples.
+    """
+    difference = shares[0] - shares[1]
+    return Difference(name, shares, difference, compute_interval(samples), compute_p_value(difference, samples))
+
+
 def compare_f1(first: Counts, second: Counts, resampling: Resampling) -> list[Difference]:
     """Compare the F1 of two pipelines on the documents whose gold annotation both can be measured by.
 
@@ -175,7 +187,6 @@ def compare_f1(first: Counts, second: Counts, resampling: Resampling) -> list[Di
     for row, place in rows:
         if place is not None and (row < 2) == (place < 2):
             shares = (float(one.shares[row, F1]), float(other.shares[place, F1]))
-            samples, difference = one.samples[:, row, F1] - other.samples[:, place, F1], shares[0] - shares[1]
-            interval, p_value = compute_interval(samples), compute_p_value(difference, samples)
-            found.append(Difference(one.names[row], shares, difference, interval, p_value))
+            samples = one.samples[:, row, F1] - other.samples[:, place, F1]
+            found.append(measure_difference(one.names[row], shares, samples))
     return found if first.labels != _SHARES else [replace(found[0], name="accuracy")]

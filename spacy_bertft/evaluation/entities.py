@@ -100,19 +100,21 @@ class _Doc(NamedTuple):
 
 def measure_entities(
     name: str,
+    factory: str,
     pipe: BertNer | BertSpancat,
     examples: Sequence[Example],
-    labels_of_other_components: Collection[str] = (),
     n_errors: int = 0,
+    labels_of_other_components: Collection[str] = (),
 ) -> ComponentResult:
     """Measure the entities that a component has found, or the spans, which may overlap.
 
     Args:
         name: Its name.
+        factory: Its factory.
         pipe: The component.
         examples: Annotated by the pipeline.
-        labels_of_other_components: Gold entities with these labels are left out.
         n_errors: How many errors to show.
+        labels_of_other_components: Gold entities with these labels are left out.
     """
     spans_key = pipe.key if isinstance(pipe, BertSpancat) else None
     docs = [_match(name, example, labels_of_other_components, spans_key) for example in examples]
@@ -124,7 +126,7 @@ def measure_entities(
     counter = Counter((gold or predicted, error_type) for (gold, predicted), error_type in matched)
     return ComponentResult(
         component=name,
-        factory="bert_ner" if spans_key is None else "bert_spancat",
+        factory=factory,
         kind="entities" if spans_key is None else "spans",
         levels=tuple(levels),
         confusion=count_confusions(labels, [pair for pair, _ in matched], has_none=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,24 +23,23 @@ from tqdm import tqdm
 
 from spacy_bertft.components.category_scores import UnknownLabelsWarning
 from spacy_bertft.components.inputs import read_inputs
-from spacy_bertft.components.multiple_choice import BertMultipleChoice
 from spacy_bertft.components.ner import BertNer
 from spacy_bertft.components.pipelines import hash_training
-from spacy_bertft.components.question_answering import BertQa
-from spacy_bertft.components.regressor import BertRegressor
-from spacy_bertft.components.spancat import BertSpancat
-from spacy_bertft.components.tagger import BertTagger
 from spacy_bertft.errors import SettingError, format_count
-from spacy_bertft.evaluation.answers import measure_answers
 from spacy_bertft.evaluation.bootstrap import Resampling
-from spacy_bertft.evaluation.categories import IS_EXCLUSIVE_BY_FACTORY, measure_categories, override_threshold
+from spacy_bertft.evaluation.categories import (
+    IS_EXCLUSIVE_BY_FACTORY,
+    measure_answers,
+    measure_categories,
+    measure_tags,
+    override_threshold,
+)
 from spacy_bertft.evaluation.charts import draw_panels, plan_f1, plan_matrix
 from spacy_bertft.evaluation.counts import measure_figures
 from spacy_bertft.evaluation.entities import measure_entities
 from spacy_bertft.evaluation.numbers import measure_regressor
 from spacy_bertft.evaluation.results import ComponentResult
 from spacy_bertft.evaluation.tables import Rows, format_category_scores, format_entity_scores, format_number_scores
-from spacy_bertft.evaluation.tags import measure_tags
 from spacy_bertft.output import replace_when_done
 from spacy_bertft.pictures.page import Page, Table
 from spacy_bertft.pictures.plot import check_plot, write_plot
@@ -54,6 +53,14 @@ _NAMES = {
     "qa_no_answer_acc": "accuracy on questions without an answer",
     "choice_acc": "accuracy of choices",
     "pos_acc": "part-of-speech accuracy",
+}
+# What measures the predictions of the components of a factory.
+_MEASURES: dict[str, Callable[..., ComponentResult]] = {
+    **dict.fromkeys(IS_EXCLUSIVE_BY_FACTORY, measure_categories),
+    **dict.fromkeys(("bert_ner", "bert_spancat"), measure_entities),
+    **dict.fromkeys(("bert_qa", "bert_multiple_choice"), measure_answers),
+    "bert_tagger": measure_tags,
+    "bert_regressor": measure_regressor,
 }
 
 
@@ -214,17 +221,9 @@ def _copy_doc(nlp: Language, example: Example) -> Doc:
 
 def _measure(nlp: Language, name: str, examples: Sequence[Example], n_errors: int) -> ComponentResult | None:
     pipe: Any = nlp.get_pipe(name)
-    if isinstance(pipe, BertNer):
+    factory, more = nlp.get_pipe_meta(name).factory, {}
+    if factory == "bert_ner":
         others = {label for _, each in nlp.pipeline if isinstance(each, BertNer) for label in each.labels}
-        return measure_entities(name, pipe, examples, others - set(pipe.labels), n_errors)
-    if isinstance(pipe, (BertQa, BertMultipleChoice)):
-        return measure_answers(name, pipe, examples, n_errors)
-    if isinstance(pipe, BertSpancat):
-        return measure_entities(name, pipe, examples, n_errors=n_errors)
-    if isinstance(pipe, BertTagger):
-        return measure_tags(name, pipe, examples)
-    if isinstance(pipe, BertRegressor):
-        return measure_regressor(name, pipe, examples, n_errors)
-    factory = nlp.get_pipe_meta(name).factory
-    has_categories = factory in IS_EXCLUSIVE_BY_FACTORY
-    return measure_categories(name, factory, pipe, examples, n_errors) if has_categories else None
+        more = {"labels_of_other_components": others - set(pipe.labels)}
+    measure = _MEASURES.get(factory)
+    return measure(name, factory, pipe, examples, n_errors, **more) if measure else None

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from spacy.training import Example
 
 from spacy_bertft.components.number_scores import MEASURES, collect_numbers, measure_numbers, score_numbers
-from spacy_bertft.components.predictions import format_caption
+from spacy_bertft.components.predictions import Prediction
 from spacy_bertft.components.regressor import BertRegressor
-from spacy_bertft.evaluation.bootstrap import Floats, Resampling, compute_interval, compute_p_value
-from spacy_bertft.evaluation.counts import Difference
-from spacy_bertft.evaluation.results import ComponentResult, NumberPairs, PredictionError, choose_errors, cut_excerpt
+from spacy_bertft.evaluation.bootstrap import Floats, Resampling, compute_interval
+from spacy_bertft.evaluation.counts import Difference, measure_difference
+from spacy_bertft.evaluation.results import ComponentResult, NumberPairs, choose_errors, list_errors
 
 
 def measure_regressor(
-    name: str, pipe: BertRegressor, examples: Sequence[Example], n_errors: int = 0
+    name: str, factory: str, pipe: BertRegressor, examples: Sequence[Example], n_errors: int = 0
 ) -> ComponentResult:
     """Measure the numbers that a component has predicted, whatever scorer it has.
 
     Args:
         name: Its name.
+        factory: Its factory.
         pipe: The component.
         examples: Annotated by the pipeline.
         n_errors: How many errors to show: the largest ones, in standard deviations of the gold values.
@@ -32,24 +34,20 @@ def measure_regressor(
     """
     numbers = tuple(NumberPairs(label, *pair) for label, pair in collect_numbers(examples, pipe.labels).items())
     deviations = {each.name: (float(each.gold.std()) if len(each.gold) else 0.0) or 1.0 for each in numbers}
+
+    def weigh(prediction: Prediction) -> float:
+        return abs(prediction.error or 0.0) / deviations[prediction.label]
+
+    wrong = ([each for each in pipe.list_predictions(example) if each.error] for example in examples)
     return ComponentResult(
         component=name,
-        factory="bert_regressor",
+        factory=factory,
         kind="numbers",
         levels=(),
         numbers=numbers,
-        errors=choose_errors((_list_errors(pipe, example, deviations) for example in examples), n_errors),
+        errors=choose_errors(map(partial(list_errors, weigh=weigh), examples, wrong), n_errors),
         scores=score_numbers(examples, labels=pipe.labels),
     )
-
-
-def _list_errors(pipe: BertRegressor, example: Example, deviations: dict[str, float]) -> list[PredictionError]:
-    excerpts = (cut_excerpt("text", example.reference.text, (), 0, 0),)
-    return [
-        PredictionError(abs(each.error) / deviations[each.label], format_caption(each, example.predicted), excerpts)
-        for each in pipe.list_predictions(example)
-        if each.error
-    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,10 +108,7 @@ def compare_numbers(
     for pairs in first:
         if pairs.name in others:
             one, other = (measure_number(each, resampling) for each in (pairs, others[pairs.name]))
-            shares, samples = (one.pearson, other.pearson), one.samples - other.samples
-            interval, difference = compute_interval(samples), shares[0] - shares[1]
-            p_value = compute_p_value(difference, samples)
-            found.append(Difference(pairs.name, shares, difference, interval, p_value))
+            found.append(measure_difference(pairs.name, (one.pearson, other.pearson), one.samples - other.samples))
     return found
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from spacy.training import Example
 
-from spacy_bertft.components.predictions import Judged
+from spacy_bertft.components.predictions import Judged, Prediction, format_caption
 from spacy_bertft.evaluation.confusion import ConfusionMatrix
 from spacy_bertft.evaluation.counts import Counts
 from spacy_bertft.pictures.page import Mark
@@ -146,6 +147,29 @@ def cut_excerpt(caption: str, text: str, marks: tuple[Mark, ...], char_start: in
         if start <= mark.char_start and mark.char_end <= end
     )
     return Excerpt(caption, f"{before}{text[start:end]}{after}", kept)
+
+
+def list_errors(
+    example: Example,
+    predictions: Iterable[Prediction],
+    weigh: Callable[[Prediction], float] = lambda prediction: prediction.confidence or 0.0,
+) -> list[PredictionError]:
+    """List the incorrect ones of the predictions for a document.
+
+    Args:
+        example: The document.
+        predictions: What was predicted.
+        weigh: Says how bad an error is, by default how sure the component was.
+    """
+    errors = []
+    for each in predictions:
+        if not each.is_correct:
+            span = each.find_span(example.predicted)
+            start, end = (span.start_char, span.end_char) if span else (0, 0)
+            marks = (Mark(start, end, "predicted", ""),) if span else ()
+            excerpt = cut_excerpt("text", example.predicted.text, marks, start, end)
+            errors.append(PredictionError(weigh(each), format_caption(each, example.predicted), (excerpt,)))
+    return errors
 
 
 def choose_errors(errors_by_doc: Iterable[list[PredictionError]], n_errors: int) -> tuple[PredictionError, ...]:

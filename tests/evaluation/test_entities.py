@@ -43,7 +43,7 @@ def make_legal(tags: list[str]) -> list[str]:
 
 
 def measure(examples: list[Example], n_errors: int = 9, labels_of_other_components=()):
-    return measure_entities("ner", PIPE, examples, labels_of_other_components, n_errors)
+    return measure_entities("ner", "bert_ner", PIPE, examples, n_errors, labels_of_other_components)
 
 
 @given(st.lists(st.lists(st.tuples(TAGS, TAGS), min_size=1, max_size=8), min_size=1, max_size=5))

@@ -9,8 +9,8 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.evaluation.bootstrap import Resampling
+from spacy_bertft.evaluation.categories import measure_tags
 from spacy_bertft.evaluation.counts import measure_figures
-from spacy_bertft.evaluation.tags import measure_tags
 
 nlp = spacy.blank("en")
 PIPE = nlp.add_pipe("bert_tagger", name="tagger")
@@ -28,7 +28,9 @@ def make_example(gold: list[str], predicted: list[str]) -> Example:
 
 @given(st.lists(st.lists(st.tuples(tags, tags), min_size=1, max_size=6), min_size=1, max_size=4))
 def test_figures_are_those_of_scikit_learn(docs):
-    result = measure_tags("tagger", PIPE, [make_example(*map(list, zip(*doc, strict=True))) for doc in docs])
+    result = measure_tags(
+        "tagger", "bert_tagger", PIPE, [make_example(*map(list, zip(*doc, strict=True))) for doc in docs]
+    )
     gold, predicted = zip(*[pair for doc in docs for pair in doc], strict=True)
     [level] = result.levels
     *shares, _ = precision_recall_fscore_support(gold, predicted, labels=TAGS, zero_division=np.nan)
@@ -39,7 +41,7 @@ def test_figures_are_those_of_scikit_learn(docs):
 
 def test_unknown_tags_and_tokens_without_a_tag():
     examples = [make_example(["NOUN", "", "NEW"], ["NOUN", "VERB", ""]), make_example([""], ["NOUN"])]
-    result = measure_tags("tagger", PIPE, examples)
+    result = measure_tags("tagger", "bert_tagger", PIPE, examples)
     assert result.levels[0].counts.is_known.tolist() == [True, False]
     assert measure_figures(result.levels[0].accuracy, FEW).shares[0, 0] == 0.5
     assert result.confusion.column_names[-1] == "missed"
