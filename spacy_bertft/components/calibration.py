@@ -12,7 +12,7 @@ from spacy.util import minibatch
 
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import run_component
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import SettingError, check_setting
 from spacy_bertft.training.calibration import (
     CalibrationData,
     fit_no_answer_threshold,
@@ -77,8 +77,7 @@ def configure_calibrate(path: Path) -> Callable[[Language], Language]:
     Raises:
         SettingError: There is no such file.
     """
-    if not Path(path).is_file():
-        raise SettingError("path", str(path), "a .spacy file with the development data")
+    check_setting("path", str(path), Path(path).is_file(), "a .spacy file with the development data")
     return partial(_calibrate_on, Path(path))
 
 

@@ -18,7 +18,7 @@ from spacy.training import Example
 from spacy.util import registry
 
 from spacy_bertft.components.pipe import BertPipe
-from spacy_bertft.errors import BertftError, SettingError
+from spacy_bertft.errors import BertftError, SettingError, check_setting
 from spacy_bertft.training.randomness import keep_random_state
 
 GetExamples = Callable[[], Iterable[Example]]
@@ -81,8 +81,7 @@ def check_training(nlp: Language) -> None:
         ("max_steps", 0, "a number of steps, or 0 for no limit"),
         ("patience", 0, "a number of steps, or 0 to never stop early"),
     ):
-        if training[name] < least:
-            raise SettingError(f"training.{name}", training[name], expected)
+        check_setting(f"training.{name}", training[name], training[name] >= least, expected)
     weights: dict[str, float | None] = training["score_weights"]
     scores = list_scores(nlp) or {}
     numbers = sorted(name for name, score in scores.items() if _may_be_number(name, score))
@@ -186,10 +185,8 @@ def configure_gradual_unfreezing(
 
     Source: Howard & Ruder (2018), section 3.3.
     """
-    if every < 1:
-        raise SettingError("every", every, "a positive number")
-    if unit not in ("epochs", "steps"):
-        raise SettingError("unit", unit, "epochs or steps")
+    check_setting("every", every, every > 0, "a positive number")
+    check_setting("unit", unit, unit in ("epochs", "steps"), "epochs or steps")
     key = {"epochs": "epoch", "steps": "step"}[unit]
     return partial(_unfreeze, component, every, key)
 

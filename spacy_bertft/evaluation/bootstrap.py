@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import check_setting
 
 Floats = NDArray[np.float64]
 
@@ -33,10 +33,8 @@ class Resampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.n_resamples < 2:
-            raise SettingError("resamples", self.n_resamples, "at least 2; 1000 is usual")
-        if self.seed < 0:
-            raise SettingError("seed", self.seed, "a whole number from 0 on")
+        check_setting("resamples", self.n_resamples, self.n_resamples > 1, "at least 2; 1000 is usual")
+        check_setting("seed", self.seed, self.seed >= 0, "a whole number from 0 on")
 
     def sum(self, values: NDArray[np.int64] | Floats) -> Floats:
         """Sum the values of the documents of each resample.

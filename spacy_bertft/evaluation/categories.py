@@ -19,7 +19,7 @@ from spacy_bertft.components.category_scores import (
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.predictions import Prediction, stack_judged
 from spacy_bertft.components.tagger import BertTagger
-from spacy_bertft.errors import SettingError, format_count
+from spacy_bertft.errors import check_setting, format_count
 from spacy_bertft.evaluation.confusion import ConfusionMatrix, count_confusions
 from spacy_bertft.evaluation.counts import Counts, Pair, count_pairs, count_shares
 from spacy_bertft.evaluation.results import ComponentResult, Kind, Level, choose_errors, list_errors
@@ -42,11 +42,9 @@ def override_threshold(nlp: Language, threshold: float) -> None:
     Raises:
         SettingError: The threshold is not between 0 and 1, or there is no such component.
     """
-    if not 0 <= threshold <= 1:
-        raise SettingError("threshold", threshold, "a number from 0 to 1")
+    check_setting("threshold", threshold, 0 <= threshold <= 1, "a number from 0 to 1")
     names = [name for name in nlp.pipe_names if IS_EXCLUSIVE_BY_FACTORY.get(nlp.get_pipe_meta(name).factory) is False]
-    if not names:
-        raise SettingError("threshold", threshold, "none, since the pipeline has no multi-label categories")
+    check_setting("threshold", threshold, bool(names), "none, since the pipeline has no multi-label categories")
     for name in names:
         component: Any = nlp.get_pipe(name)
         component.cfg["threshold"] = threshold

@@ -21,7 +21,7 @@ from spacy_bertft.components.inputs import read_inputs
 from spacy_bertft.components.pipelines import name_pipelines
 from spacy_bertft.data.histogram import draw_histograms
 from spacy_bertft.data.stats import CorpusStats, StatsKind, measure_corpus
-from spacy_bertft.errors import CheckpointError, DataError, SettingError, format_count
+from spacy_bertft.errors import CheckpointError, DataError, SettingError, check_setting, format_count
 from spacy_bertft.evaluation import charts, tables
 from spacy_bertft.evaluation.bootstrap import Resampling
 from spacy_bertft.evaluation.counts import compare_f1, measure_figures
@@ -131,14 +131,11 @@ def report(
         MissingExtraError: matplotlib is not installed.
     """
     output = Path(output_path)
-    if output.suffix != ".html":
-        raise SettingError("output", str(output), "a name that ends in .html")
-    if output.is_dir():
-        raise SettingError("output", str(output), "the path of a file; this is a folder")
+    check_setting("output", str(output), output.suffix == ".html", "a name that ends in .html")
+    check_setting("output", str(output), not output.is_dir(), "the path of a file; this is a folder")
     check_plot(output)
     resampling = Resampling(n_resamples, seed)
-    if n_errors < 0:
-        raise SettingError("n_errors", n_errors, "0 or more")
+    check_setting("n_errors", n_errors, n_errors >= 0, "0 or more")
     found_log = find_log(pipeline, log_path)
     log = None if found_log is None else read_training_log(found_log)
     nlp, evaluation = _evaluate(pipeline, data_path, n_errors)

@@ -20,7 +20,7 @@ from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.inputs import check_data, read_examples
 from spacy_bertft.components.pipelines import check_replaceable_pipeline, load_pipeline, run_component
 from spacy_bertft.components.text_component import list_labels_of_neighbours
-from spacy_bertft.errors import DataError, SettingError, format_count
+from spacy_bertft.errors import DataError, SettingError, check_setting, format_count
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.training.optimizer import AdamW
 
@@ -117,7 +117,10 @@ def extend(
     Source: Li & Hoiem (2016), Learning without Forgetting; for a chain of tags, Wang et al. (2020).
     """
     started = time.monotonic()
-    _check_settings(replay_ratio, epochs, batch_size, learn_rate, dropout)
+    for setting, number in (("replay_ratio", replay_ratio), ("epochs", epochs), ("batch_size", batch_size)):
+        check_setting(setting, number, number >= 1, "a positive number")
+    check_setting("learn_rate", learn_rate, 0 < learn_rate < math.inf, "a rate above 0")
+    check_setting("dropout", dropout, 0 <= dropout < 1, "a rate from 0 up to, but not 1")
     for path in (data_path, replay_path):
         if path is not None:
             check_data(path)
@@ -176,18 +179,6 @@ def extend(
         losses=(losses[0], losses[-1]),
         seconds=time.monotonic() - started,
     )
-
-
-def _check_settings(replay_ratio: int, epochs: int, batch_size: int, learn_rate: float, dropout: float) -> None:
-    for name, value, is_allowed, expected in (
-        ("replay_ratio", replay_ratio, replay_ratio >= 1, "a positive number"),
-        ("epochs", epochs, epochs >= 1, "a positive number"),
-        ("batch_size", batch_size, batch_size >= 1, "a positive number"),
-        ("learn_rate", learn_rate, 0 < learn_rate < math.inf, "a rate above 0"),
-        ("dropout", dropout, 0 <= dropout < 1, "a rate from 0 up to, but not 1"),
-    ):
-        if not is_allowed:
-            raise SettingError(name, value, expected)
 
 
 def _choose_head(nlp: Language, component: str | None, examples: Sequence[Example]) -> BertComponent:

@@ -16,7 +16,15 @@ from thinc.shims import Shim
 
 from spacy_bertft.checkpoints.weights import load_weights
 from spacy_bertft.components import pipelines
-from spacy_bertft.errors import DataError, MissingExtraError, SettingError, check_file, name_source, wrap_errors
+from spacy_bertft.errors import (
+    DataError,
+    MissingExtraError,
+    SettingError,
+    check_file,
+    check_setting,
+    name_source,
+    wrap_errors,
+)
 from spacy_bertft.exchange.foreign_config import (
     FACTORIES,
     MIX_LISTENER,
@@ -88,8 +96,7 @@ def migrate(
     check_precision(precision)
     output_path = Path(output_path)
     if Path(pipeline).suffix == ".cfg":
-        if keep_transformer:
-            raise SettingError("keep_transformer", True, f"a trained pipeline; in a config, write {_OURS}")
+        check_setting("keep_transformer", True, not keep_transformer, f"a trained pipeline; in a config, write {_OURS}")
         return _migrate_config_file(Path(pipeline), output_path, precision)
     if keep_transformer and find_spec("spacy_transformers") is None:
         raise MissingExtraError("migrate --keep-transformer", "spacy-transformers")

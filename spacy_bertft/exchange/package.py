@@ -16,7 +16,7 @@ from spacy.language import Language
 
 from spacy_bertft.components.pipelines import copy_pipeline_dir, find_pipeline_dir, load_pipeline
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.errors import DataError, SettingError, check_setting
 from spacy_bertft.exchange.scores import read_scores
 from spacy_bertft.models.encoder.build import PretrainedModel
 from spacy_bertft.models.encoder.trainable import keep_adapter_apart
@@ -93,8 +93,7 @@ def package(
     """
     parse_choice("precision", precision, list(DTYPES))
     builds = [parse_choice("build", each.strip(), BUILDS) for each in build.split(",")]
-    if name is not None and not name.isidentifier():
-        raise SettingError("name", name, "what can be imported, such as movie_ner")
+    check_setting("name", name, name is None or name.isidentifier(), "what can be imported, such as movie_ner")
     output_dir = Path(output_dir)
     nlp = load_pipeline(pipeline)
     scores = None if scores_path is None else read_scores(scores_path, nlp)
@@ -172,8 +171,5 @@ def store_encoder(encoder: PretrainedModel[Any], precision: StoredPrecision) -> 
     largest = max(float(parameter.detach().abs().max()) for parameter in encoder.module.parameters())
     if largest > torch.finfo(dtype).max:
         raise SettingError("precision", precision, f"bf16 or fp32, since there are weights as large as {largest:g}")
-    encoder.shim.stored_dtype = dtype
-    try:
+    with encoder.shim.change(stored_dtype=dtype):
         yield
-    finally:
-        encoder.shim.stored_dtype = None

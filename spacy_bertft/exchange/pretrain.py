@@ -18,7 +18,7 @@ from spacy_bertft.checkpoints.source import check_replaceable, find_hub_id
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.rows import format_left_out
 from spacy_bertft.data.unlabelled import PlainTexts, read_plain_texts
-from spacy_bertft.errors import CheckpointError, DataError, SettingError, format_count
+from spacy_bertft.errors import CheckpointError, DataError, SettingError, check_setting, format_count
 from spacy_bertft.exchange.export_hf import write_model_card
 from spacy_bertft.models.mlm.texts import MaskedTexts, cut_masked_texts, make_masking_rule
 from spacy_bertft.models.mlm.training import MaskedSettings, adapt_checkpoint
@@ -154,7 +154,12 @@ def pretrain(
         gpu_id=gpu_id,
         seed=seed,
     )
-    _check_settings(settings, mask_rate)
+    check_setting("epochs", epochs, epochs >= 1, "a positive number")
+    check_setting("steps", steps, steps is None or steps >= 1, "a positive number")
+    check_setting("batch_pieces", batch_pieces, batch_pieces >= 1, "a positive number of subword tokens")
+    check_setting("learn_rate", learn_rate, 0 < learn_rate < math.inf, "a rate above 0")
+    check_setting("mask_rate", mask_rate, 0 < mask_rate < 1, "a share above 0 and below 1")
+    check_gpu(gpu_id, needs_cupy=False)
     output_dir = Path(output_dir)
     if output_dir.resolve() == find_checkpoint_dir(encoder).resolve():
         raise CheckpointError(f"{encoder} is in {output_dir} itself. Expected another directory to write to.")
@@ -193,19 +198,6 @@ def pretrain(
         )
         write_model_card(temporary_dir, "pretrained_card", front, **values)
     return report
-
-
-def _check_settings(settings: MaskedSettings, mask_rate: float) -> None:
-    for name, value, is_allowed, expected in (
-        ("epochs", settings.epochs, settings.epochs >= 1, "a positive number"),
-        ("steps", settings.n_steps, settings.n_steps is None or settings.n_steps >= 1, "a positive number"),
-        ("batch_pieces", settings.batch_pieces, settings.batch_pieces >= 1, "a positive number of subword tokens"),
-        ("learn_rate", settings.learn_rate, 0 < settings.learn_rate < math.inf, "a rate above 0"),
-        ("mask_rate", mask_rate, 0 < mask_rate < 1, "a share above 0 and below 1"),
-    ):
-        if not is_allowed:
-            raise SettingError(name, value, expected)
-    check_gpu(settings.gpu_id, needs_cupy=False)
 
 
 def _cut(

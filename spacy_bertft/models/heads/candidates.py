@@ -11,7 +11,7 @@ from spacy.pipeline.spancat import Suggester, build_ngram_range_suggester
 from spacy.tokens import Doc
 from thinc.api import NumpyOps
 
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import SettingError, check_setting
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.states import EncodedDocs
 from spacy_bertft.models.heads.head import LabelModel, make_linear
@@ -81,8 +81,7 @@ class SpanModel(LabelModel[SpanScores]):
         dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
         head_lr_scale: float = 1.0,
     ) -> None:
-        if hidden_width < 1:
-            raise SettingError("hidden_width", hidden_width, "a positive number")
+        check_setting("hidden_width", hidden_width, hidden_width > 0, "a positive number")
         super().__init__(encoder, dropout, head_lr_scale, _build_head, n_labels=0)
         self.hidden_width = hidden_width
         self.suggester: Suggester = build_ngram_range_suggester(1, 3)

@@ -17,7 +17,14 @@ from thinc.api import Model
 from spacy_bertft.checkpoints import Checkpoint, CheckpointHead, Task, read_head
 from spacy_bertft.checkpoints.heads import TASKS, HeadLayout, Pooling, describe_pooling, find_head_layout
 from spacy_bertft.checkpoints.weights import load_weights, name_some
-from spacy_bertft.errors import CheckpointError, NotInitializedError, SettingError, ShapeError, UnsupportedError
+from spacy_bertft.errors import (
+    CheckpointError,
+    NotInitializedError,
+    SettingError,
+    ShapeError,
+    UnsupportedError,
+    check_setting,
+)
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder, PretrainedModel
 from spacy_bertft.models.encoder.loading import build_described, convert_to_stored, find_unused
 from spacy_bertft.models.encoder.module import BertModule
@@ -76,10 +83,8 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         build: Callable[[dict[str, Any]], torch.nn.Module] | None = None,
         **attrs: Any,
     ) -> None:
-        if dropout is not None and not 0 <= dropout < 1:
-            raise SettingError("dropout", dropout, "a rate from 0 up to, but not 1")
-        if head_lr_scale <= 0:
-            raise SettingError("head_lr_scale", head_lr_scale, "a factor above 0")
+        check_setting("dropout", dropout, dropout is None or 0 <= dropout < 1, "a rate from 0 up to, but not 1")
+        check_setting("head_lr_scale", head_lr_scale, head_lr_scale > 0, "a factor above 0")
         super().__init__(
             self.title,
             type(self).score,

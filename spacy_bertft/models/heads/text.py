@@ -10,7 +10,7 @@ from spacy.tokens import Doc
 
 from spacy_bertft.checkpoints import Task
 from spacy_bertft.checkpoints.heads import Pooling
-from spacy_bertft.errors import SettingError
+from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.states import CHOICES, EncodedDocs, Output
 from spacy_bertft.models.heads.head import DENSE, LabelModel
@@ -53,10 +53,8 @@ class TextModel(LabelModel[NDArray[np.float32]]):
         dropout: Optional[float] = None,  # noqa: UP045 (confection reads this at run time)
         head_lr_scale: float = 1.0,
     ) -> None:
-        for setting, value, allowed in (("pooling", pooling, Pooling), ("windows", windows, WindowScores)):
-            if value not in get_args(allowed):
-                raise SettingError(setting, value, f"one of {', '.join(get_args(allowed))}")
-        self.vector = self.vectors[pooling]
+        parse_choice("windows", windows, get_args(WindowScores))
+        self.vector = self.vectors[parse_choice("pooling", pooling, get_args(Pooling))]
         super().__init__(encoder, dropout, head_lr_scale, n_labels=0)
         self.pooling = pooling
         self.windows = windows

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 
-from spacy_bertft.errors import CheckpointError, SettingError, TagError
+from spacy_bertft.data.choices import parse_choice
+from spacy_bertft.errors import CheckpointError, SettingError, TagError, check_setting
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.heads.head import HeadLayers, HeadModel, read_layers
@@ -134,10 +135,8 @@ class TokenModel(HeadModel[TokenScores]):
         label_smoothing: float = 0.0,
         consistency: float = 0.0,
     ) -> None:
-        if decoder not in get_args(Decoder):
-            raise SettingError("decoder", decoder, f"one of {', '.join(get_args(Decoder))}")
-        if token_loss < 0:
-            raise SettingError("token_loss", token_loss, "a weight that is not negative")
+        parse_choice("decoder", decoder, get_args(Decoder))
+        check_setting("token_loss", token_loss, token_loss >= 0, "a weight that is not negative")
         if not 0 <= label_smoothing < 1 or (label_smoothing and not token_loss and decoder == "crf"):
             expected = "a share below 1; with the decoder crf, also a token_loss above 0, which is what is smoothed"
             raise SettingError("label_smoothing", label_smoothing, expected)
