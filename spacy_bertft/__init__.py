@@ -12,7 +12,7 @@ from typing import Any
 # For type checkers the same names are in `__init__.pyi`.
 _MODULES = {
     "annotate": "annotation.annotate",
-    "ask": "components.asking",
+    "ask": "components.question_answering",
     "attribute": "explanation.explain",
     "calibrate": "evaluation.calibrate",
     "configure_adamw": "training.optimizer",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.components.entity_scores import Scorer as ScorerFunction
+from spacy_bertft.components.entity_scores import register
 from spacy_bertft.components.predictions import Prediction, list_categories, list_gold_labels
-from spacy_bertft.components.shortcuts import register_shortcut
 from spacy_bertft.data.endings import list_positions
 from spacy_bertft.errors import DataError, shorten
 
@@ -175,7 +174,7 @@ def find_choice(doc: Doc) -> int | None:
 
 def register_choice() -> None:
     """Register `doc._.choice`: the position of the best ending of a document."""
-    register_shortcut("choice", partial(find_choice), "doc.cats")
+    register(Doc, "choice", "the value from doc.cats", find_choice)
 
 
 def list_judged_categories(

@@ -21,7 +21,7 @@ from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.components.predictions import Prediction, stack_judged
 from spacy_bertft.components.rehearsal import RehearsingPipe
 from spacy_bertft.components.training import warn_about_training
-from spacy_bertft.data.pairs import is_unmarked_pair
+from spacy_bertft.data.pairs import SEGMENTS, is_unmarked_pair
 from spacy_bertft.errors import (
     CheckpointError,
     CheckpointNotFoundError,
@@ -31,6 +31,20 @@ from spacy_bertft.errors import (
 )
 from spacy_bertft.models.heads.head import find_own_encoder, find_pretrained_head, load_head
 from spacy_bertft.training.calibration import CalibrationData, measure_reliability
+
+# Of pairs of texts.
+_MARKING = (
+    "For pairs, put the component text_pair first in the pipeline and, to train, in training.annotating_components, or "
+    "make documents with spacy_bertft.data.pairs.make_pair."
+)
+UNMARKED_PAIR = (
+    "a text has one U+001F, but it is not marked as a pair in doc.spans['text_pair'], or has no words on one side, so "
+    f"it is read as a single text. {_MARKING}"
+)
+CUT_PAIR = (
+    "a pair of texts does not fit one window of the encoder and loses the end of its longer text, as with Hugging "
+    "Face's longest_first. Such pairs are counted in n_truncated."
+)
 
 _MAX_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
 
@@ -363,6 +377,18 @@ class BertComponent(RehearsingPipe):
         validate_examples(examples, f"{type(self).__name__}.get_loss")
         self._warn_of_cut()
         return examples
+
+    def _check_pairs(self, examples: Iterable[Example]) -> None:
+        """Raise if the reference of an example is a pair and its predicted document is not.
+
+        Raises:
+            DataError: It is so; the component would learn from other texts than those that were annotated.
+        """
+        if any(SEGMENTS in each.reference.spans and SEGMENTS not in each.predicted.spans for each in examples):
+            raise DataError(
+                f"{self.name}: the reference of an example is marked as a pair in doc.spans['text_pair'], but its "
+                f"predicted document is not, so it would be read as a single text. {_MARKING}"
+            )
 
     def _warn_once(self, message: str, about: str = "") -> None:
         """Warn, unless the same was said before; `about` tells messages apart that name an example."""

@@ -32,14 +32,36 @@ def register_score(name: str = ATTRIBUTE) -> None:
         name: Another name, such as `score`, for `span._.bertft_score`. If it is taken, it is left alone, and a warning
             says so.
     """
-    if name != ATTRIBUTE and Span.has_extension(name) and Span.get_extension(name)[2] is not find_score:
+    if name == ATTRIBUTE:
+        Span.set_extension(name, getter=find_score, setter=set_score, force=True)
+    else:
+        register(Span, name, f"the scores of entities from span._.{ATTRIBUTE}", find_score, setter=set_score)
+
+
+def register(kind: type[Doc | Span], name: str, source: str, getter: Callable[..., Any], **more: Any) -> None:
+    """Register an extension attribute.
+
+    One of that name which another package or the user's code has registered is left alone, and a warning says so.
+
+    Args:
+        kind: `Doc` or `Span`.
+        name: Its name.
+        source: What else to read, and where from.
+        getter: Returns its value.
+        more: What else spaCy is to know of it.
+    """
+    if not kind.has_extension(name):
+        kind.set_extension(name, getter=getter, **more)
+    elif (taken := kind.get_extension(name)[2]) is None or _unwrap(taken) is not _unwrap(getter):
         warnings.warn(
-            f"span._.{name} is already registered by another package or your own code, and is left as it is. "
-            f"Read the scores of entities from span._.{ATTRIBUTE}.",
-            stacklevel=2,
+            f"{kind.__name__.lower()}._.{name} is already registered by another package or your own code, and is left "
+            f"as it is. Read {source}.",
+            stacklevel=3,
         )
-        return
-    Span.set_extension(name, getter=find_score, setter=set_score, force=True)
+
+
+def _unwrap(getter: Any) -> Any:
+    return getattr(getter, "func", getter)
 
 
 def find_score(span: Span) -> float | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import spacy
 import srsly
@@ -16,7 +16,9 @@ from spacy.language import FactoryMeta, Language
 from spacy.tokens import Doc
 from spacy.util import get_model_meta, get_package_path, is_package
 
-from spacy_bertft.errors import DataError
+from spacy_bertft.errors import DataError, SettingError
+
+Component = TypeVar("Component")
 
 
 def load_pipeline(pipeline: Path | str) -> Language:
@@ -130,6 +132,25 @@ def check_replaceable_pipeline(output_dir: Path) -> None:
     is_new = not output_dir.exists() or (output_dir.is_dir() and not any(output_dir.iterdir()))
     if not is_new and not (output_dir / "meta.json").is_file():
         raise DataError(f"{output_dir} is no pipeline, and would be lost. Expected a new folder.")
+
+
+def choose_component(nlp: Language, kind: type[Component], name: str | None, otherwise: str) -> Component:
+    """Return the component of a kind that is meant: the one of that name, or the only one.
+
+    Args:
+        nlp: The pipeline.
+        kind: The class of the component.
+        name: Its name, if it was given.
+        otherwise: What an error expects where there is no such component at all.
+
+    Raises:
+        SettingError: It is not clear which one is meant, or there is none.
+    """
+    found = {each: pipe for each, pipe in nlp.pipeline if isinstance(pipe, kind)}
+    chosen = next(iter(found)) if name is None and len(found) == 1 else name
+    if chosen not in found:
+        raise SettingError("component", name, f"one of {', '.join(found) or otherwise}")
+    return found[chosen]
 
 
 def run_component(component: Callable[[Doc], Doc], docs: list[Doc]) -> list[Doc]:

@@ -1,4 +1,4 @@
-"""`bert_qa`: pairs of a question and a context → the answer in `doc.spans`."""
+"""`bert_qa`: pairs of a question and a context → the answer in `doc.spans`; and `ask`, for one question."""
 
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
@@ -6,16 +6,17 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
+from spacy.language import Language
 from spacy.tokens import Doc, Span
 from spacy.training import Example
 
 from spacy_bertft.components.answer_scores import compare_answers
-from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.component import UNMARKED_PAIR, BertComponent
+from spacy_bertft.components.pipelines import choose_component
 from spacy_bertft.components.predictions import Prediction
-from spacy_bertft.components.text_pair import UNMARKED_PAIR, check_pairs
 from spacy_bertft.data.answers import read_answer_texts
 from spacy_bertft.data.char_spans import CharSpanGroup
-from spacy_bertft.data.pairs import SEGMENTS
+from spacy_bertft.data.pairs import SEGMENTS, make_pair
 from spacy_bertft.errors import CheckpointError, DataError
 from spacy_bertft.models.heads.losses import Floats
 from spacy_bertft.models.heads.question import (
@@ -175,7 +176,7 @@ class BertQa(BertComponent):
 
     def _check_asked(self, examples: Sequence[Example]) -> None:
         """Raise where there are answers to what is not read as a question and its context."""
-        check_pairs(self.name, examples)
+        self._check_pairs(examples)
         key = self.cfg["spans_key"]
         if any(key in example.reference.spans and SEGMENTS not in example.predicted.spans for example in examples):
             raise DataError(
@@ -232,3 +233,44 @@ def read_gold_answers(example: Example, key: str) -> Optional[list[TokenRange]]:
     if not spans:
         return [NO_ANSWER]
     return [(span.start, span.end) for span in example.get_aligned_spans_y2x(spans, allow_overlap=True)]
+
+
+class Answer(NamedTuple):
+    """An answer.
+
+    Attributes:
+        text: Its text.
+        prob: Its probability.
+        char_start: Its first character in the context.
+        char_end: One past its last character.
+    """
+
+    text: str
+    prob: float
+    char_start: int
+    char_end: int
+
+
+def ask(nlp: Language, question: str, context: str, component: str | None = None) -> list[Answer]:
+    """Answer a question by a span of a context.
+
+    Args:
+        nlp: A pipeline with `bert_qa`.
+        question: The question.
+        context: The text that the answer is part of.
+        component: Name of the component that answers; by default the only one.
+
+    Returns:
+        The most likely answers, as many as `n_best` says, the most likely one first; empty if there is no answer.
+
+    Raises:
+        SettingError: There is no such component.
+        DataError: A text holds U+001F, or no token.
+    """
+    pipe = choose_component(nlp, BertQa, component, "bert_qa, but the pipeline has none")
+    doc = nlp(make_pair(nlp, question, context))
+    group, shift = doc.spans[pipe.cfg["spans_key"]], len(question) + 1
+    return [
+        Answer(span.text, prob, span.start_char - shift, span.end_char - shift)
+        for span, prob in zip(group, group.attrs["scores"], strict=True)
+    ]

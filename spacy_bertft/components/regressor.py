@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 from spacy.training import Example
 
+from spacy_bertft.components.entity_scores import register
 from spacy_bertft.components.predictions import Prediction, list_numbers
-from spacy_bertft.components.shortcuts import register_shortcut
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.errors import CheckpointError, DataError
 from spacy_bertft.models.heads.losses import Floats, compute_squared_loss
@@ -122,7 +122,7 @@ class BertRegressor(TextComponent):
 
 def register_number(name: str) -> None:
     """Register `doc._.<name>` as a shortcut for `doc.cats[name]`, None where there is no such number."""
-    register_shortcut(name, partial(find_number, name), f"doc.cats[{name!r}]")
+    register(Doc, name, f"the value from doc.cats[{name!r}]", partial(find_number, name))
 
 
 def find_number(name: str, doc: Doc) -> float | None:

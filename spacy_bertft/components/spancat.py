@@ -38,6 +38,7 @@ class BertSpancat(BertComponent):
         settings: The component's own settings.
 
     Attributes:
+        key: The name of the group in `doc.spans`.
         n_missed: Gold spans, counted each time they were read, that are no candidates, so that they are not learned.
     """
 
@@ -51,13 +52,8 @@ class BertSpancat(BertComponent):
     ) -> None:
         super().__init__(vocab, model, name, scorer=scorer, **settings)
         self.model.suggester = suggester
+        self.key: str = self.cfg["spans_key"]
         self.score_prefix = f"spans_{self.key}"
-
-    @property
-    def key(self) -> str:
-        """The name of the group in `doc.spans`."""
-        key: str = self.cfg["spans_key"]
-        return key
 
     @property
     def suggester(self) -> Suggester:

@@ -1,14 +1,15 @@
-"""What `bert_textcat` and `bert_textcat_multilabel` share: a probability for every label of a document."""
+"""`bert_textcat`: documents → `doc.cats`, of which one holds. `bert_textcat_multilabel`: any may hold."""
 
-# No `from __future__ import annotations`: spaCy reads the signature of `initialize` at run time.
+# No `from __future__ import annotations`: spaCy and confection read signatures at run time.
 
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
+from spacy.language import Language
 from spacy.pipeline.textcat import textcat_score
 from spacy.tokens import Doc
 from spacy.training import Example
@@ -16,7 +17,6 @@ from spacy.training import Example
 from spacy_bertft.components.category_scores import UnknownLabelsWarning, count_unknown_labels, format_unknown_labels
 from spacy_bertft.components.predictions import Prediction, list_categories, list_gold_labels
 from spacy_bertft.components.text_component import TextComponent
-from spacy_bertft.components.text_pair import check_pairs
 from spacy_bertft.errors import CheckpointError, DataError, SettingError, UnsupportedError
 from spacy_bertft.models.heads.losses import (
     Floats,
@@ -61,7 +61,7 @@ class TextClassifier(TextComponent):
 
     def collect_calibration_data(self, examples: list[Example]) -> CalibrationData:
         """Predict categories and check which are correct: the best of exclusive labels, each of others."""
-        check_pairs(self.name, examples)
+        self._check_pairs(examples)
         scores = self._score([example.predicted for example in examples])
         targets, is_judged = self._read_targets(examples)
         if self.exclusive:  # the best label of each document whose class is known
@@ -170,6 +170,63 @@ class TextClassifier(TextComponent):
         self._check_numbers("label_weights")
         if not np.isfinite(self.cfg["label_weights"]).all():
             raise CheckpointError("label_weights is no list of numbers, one for each label.")
+
+
+class BertTextcat(TextClassifier):
+    """Classify documents by exclusive labels; their probabilities sum to one."""
+
+    exclusive = True
+    problem_type = "single_label_classification"
+    stored = (*TextClassifier.stored, "positive_label")
+
+    def initialize(
+        self,
+        get_examples: Callable[[], Iterable[Example]],
+        *,
+        nlp: Optional[Language] = None,  # noqa: UP045
+        labels: Optional[Sequence[str]] = None,  # noqa: UP045
+        positive_label: Optional[str] = None,  # noqa: UP045
+    ) -> None:
+        """Find the labels and their weights, and load the encoder.
+
+        Args:
+            get_examples: Gives examples; all are read.
+            nlp: The pipeline.
+            labels: The labels, as `spacy init labels` wrote them.
+            positive_label: Of two labels, the one whose precision, recall and F1 the scorer reports.
+
+        Raises:
+            DataError: There are not two labels, or gold annotation makes no sense.
+            SettingError: `positive_label` is none of two labels, or `class_weights` does not fit the labels.
+            CheckpointError: The encoder cannot be loaded.
+        """
+        with self._roll_back_on_error():
+            super().initialize(get_examples, nlp=nlp, labels=labels)
+            if positive_label is not None and (positive_label not in self.labels or len(self.labels) != 2):
+                labels_found = ", ".join(self.labels)
+                raise SettingError("positive_label", positive_label, f"one of two labels, not of {labels_found}")
+            self.cfg["positive_label"] = positive_label
+
+    def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:
+        if len(self.labels) < 2:
+            raise DataError(
+                f"{self.name} has the single label '{self.labels[0]}'. Expected two or more; for a label that holds or "
+                "does not, use bert_textcat_multilabel."
+            )
+        super()._set_outputs(get_examples)
+
+    def _set_stored(self, stored: dict[str, Any]) -> None:
+        super()._set_stored(stored)
+        positive_label = self.cfg["positive_label"]
+        if positive_label is not None and positive_label not in self.labels:
+            raise CheckpointError(f"The positive_label is {positive_label!r}. Expected nothing, or one of the labels.")
+
+
+class BertTextcatMultilabel(TextClassifier):
+    """Classify documents by labels that may hold together, each with a probability of its own."""
+
+    exclusive = False
+    problem_type = "multi_label_classification"
 
 
 def compute_class_weights(

@@ -13,8 +13,7 @@ from spacy.training import Example
 
 from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.checkpoints.heads import NEVER, ProblemType
-from spacy_bertft.components.component import BertComponent
-from spacy_bertft.components.text_pair import CUT_PAIR, UNMARKED_PAIR, check_pairs
+from spacy_bertft.components.component import CUT_PAIR, UNMARKED_PAIR, BertComponent
 from spacy_bertft.data.endings import list_positions
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.heads.losses import Floats
@@ -125,7 +124,7 @@ class TextComponent(BertComponent):
         if scores.dtype != np.float32:
             scores = self._invert_values(scores)
         examples = self._take_batch(examples, scores, np.ndarray)
-        check_pairs(self.name, examples)
+        self._check_pairs(examples)
         return self._compute_loss(scores, *self._read_targets(examples))
 
     def _compute_distillation(

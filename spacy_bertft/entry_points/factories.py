@@ -203,7 +203,7 @@ def _register_text_factory(factory: str, component: str, *more: str, threshold: 
         check_setting("label_smoothing", label_smoothing, 0 <= label_smoothing < 1, "a share from 0 up to, but not 1")
         settings = {"threshold": threshold, "class_weights": class_weights, "label_smoothing": label_smoothing}
         by_weights = {"label_weights": [], "temperature": 1.0} | dict.fromkeys(more)
-        return _make(nlp, name, model, f"textcat:{component}", scorer=scorer, **settings, **by_weights)
+        return _make(nlp, name, model, f"text_classifier:{component}", scorer=scorer, **settings, **by_weights)
 
     make.__name__ = make.__qualname__ = f"make_{factory}"  # as tracebacks and the documentation name it
     scorer = f"spacy-bertft.{factory.removeprefix('bert_')}_scorer.v1"

@@ -16,10 +16,10 @@ from spacy_bertft.checkpoints.heads import NEVER, TASKS, describe_head
 from spacy_bertft.checkpoints.source import MODEL_CARD, check_replaceable, find_hub_id
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.ner import BertNer
-from spacy_bertft.components.pipelines import load_pipeline
+from spacy_bertft.components.pipelines import choose_component, load_pipeline
 from spacy_bertft.components.regressor import BertRegressor
 from spacy_bertft.components.spancat import BertSpancat
-from spacy_bertft.errors import DataError, SettingError, UnsupportedError
+from spacy_bertft.errors import DataError, UnsupportedError
 from spacy_bertft.exchange.scores import list_results, read_scores, select_scores
 from spacy_bertft.models.heads.head import export_checkpoint
 from spacy_bertft.models.heads.token import TokenModel
@@ -84,11 +84,8 @@ def export_hf(
     check_replaceable(output_dir)
     nlp = load_pipeline(pipeline)
     performance = None if scores_path is None else read_scores(scores_path, nlp)
-    ours = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, BertComponent)}
-    name = next(iter(ours)) if component is None and len(ours) == 1 else component
-    if name not in ours:
-        raise SettingError("component", component, f"one of {', '.join(ours) or 'no component: the pipeline has none'}")
-    pipe: Any = ours[name]
+    pipe: Any = choose_component(nlp, BertComponent, component, "no component: the pipeline has none")
+    name: str = pipe.name
     if isinstance(pipe, BertRegressor):
         pipe.fold_scale()
     if isinstance(pipe, BertSpancat):
