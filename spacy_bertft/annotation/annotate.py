@@ -167,7 +167,7 @@ def _complete(
     """
     answers = {answer: f"{prefix}{answer}" for answer in list_answers(nlp)}
     if not answers and settings.output_format != "docbin":
-        expected = "one that finds entities, categories or tags; for anything else pass --format docbin"
+        expected = "one that finds entities, categories, tags or answers; for spans and others pass --format docbin"
         raise SettingError("pipeline", pipeline, expected)
     if settings.output_format != "docbin" and (unwritten := list_unwritten(nlp)):
         warnings.warn(

@@ -18,7 +18,8 @@ from spacy_bertft.components.text_component import TextComponent, is_regressor
 from spacy_bertft.data.docs import read_docs
 from spacy_bertft.errors import DataError, SettingError
 
-_EXPECTED = "such as bert_ner or bert_textcat"
+# The others are bert_tagger, bert_spancat, bert_qa and bert_multiple_choice.
+_EXPECTED = "bert_ner, bert_textcat, bert_textcat_multilabel or bert_regressor"
 
 # A document that the pipeline has annotated, and a prediction of it.
 DocPrediction = tuple[Doc, Prediction]
@@ -45,10 +46,11 @@ def get_explained(
     """
     ours = find_explained(nlp)
     if component is not None and component not in ours:
-        expected = f"one of {', '.join(ours)}" if ours else f"a pipeline that has one, {_EXPECTED}; this has none"
+        expected = f"one of {', '.join(ours)}" if ours else f"a pipeline that has {_EXPECTED}; this has none"
         raise SettingError("component", component, expected)
     if not ours:
-        raise SettingError("pipeline", ", ".join(nlp.pipe_names), f"a pipeline with a component of ours, {_EXPECTED}")
+        expected = f"a pipeline with a component of ours that can be explained: {_EXPECTED}"
+        raise SettingError("pipeline", ", ".join(nlp.pipe_names), expected)
     fitting = [
         (name, pipe)
         for name, pipe in sorted(ours.items(), key=lambda item: isinstance(item[1], BertNer))  # categories first

@@ -154,7 +154,7 @@ def test_a_pipeline_that_finds_nothing_that_could_be_written(tmp_path):
     with pytest.raises(SettingError) as caught:
         annotate(tmp_path / "model", [tmp_path / "a.txt"], tmp_path / "out")
     assert (caught.value.name, caught.value.value) == ("pipeline", str(tmp_path / "model"))
-    assert "finds entities, categories or tags; for anything else pass --format docbin" in str(caught.value)
+    assert "finds entities, categories, tags or answers; for spans and others pass --format docbin" in str(caught.value)
     assert not (tmp_path / "out").exists()
     annotate(tmp_path / "model", [tmp_path / "a.txt"], tmp_path / "out", output_format="docbin")
     [doc] = DocBin().from_disk(tmp_path / "out" / "part-00000-000000.spacy").get_docs(nlp.vocab)

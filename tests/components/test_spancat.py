@@ -213,7 +213,10 @@ def test_what_does_not_know_spans_says_so(trained, tmp_path):
     trained.to_disk(tmp_path / "pipeline")
     with pytest.raises(UnsupportedError, match="no class of transformers"):
         export_hf(tmp_path / "pipeline", tmp_path / "exported")
-    with pytest.raises(SettingError, match="a component of ours"):
+    with pytest.raises(
+        SettingError,
+        match="a component of ours that can be explained: bert_ner, bert_textcat, bert_textcat_multilabel or",
+    ):
         attribute(trained, trained(TEXTS[0]))
     with pytest.raises(UnsupportedError, match="its uncertainty cannot be measured"):
         measure_uncertainty(trained.get_pipe("bert_spancat"), [trained.make_doc(TEXTS[0])])

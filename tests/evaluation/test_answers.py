@@ -80,7 +80,10 @@ def test_annotate_writes_answers(folder, output_format, tmp_path):
 
 
 def test_answers_are_not_explained(folder):
-    with pytest.raises(SettingError, match="a pipeline with a component of ours"):
+    with pytest.raises(
+        SettingError,
+        match="a component of ours that can be explained: bert_ner, bert_textcat, bert_textcat_multilabel or",
+    ):
         explain(folder / "pipeline", "who?\x1fme", method="attention")
 
 
