@@ -95,46 +95,42 @@ def _migrate_encoder(
     is_trained: bool,
 ) -> dict[str, Any]:
     """Write the section of the encoder of a component, whose section was `old`, and that of its model `raw`."""
-    model, where = old["model"], f"components.{name}"
+    model = old["model"]
     architecture = model["@architectures"]
     new: dict[str, Any] = {"@architectures": "spacy-bertft.BertEncoder.v1"}
+
+    def expect(is_met: bool, key: str, value: Any, expected: str) -> None:
+        migrated.expect(is_met, f"components.{name}.{key}", value, expected)
+
     if old["factory"] == "transformer":
-        migrated.expect(
-            architecture.startswith(STOCK_MODEL), f"{where}.model", architecture, f"{STOCK_MODEL}v1, v2 or v3"
-        )
+        expect(architecture.startswith(STOCK_MODEL), "model", architecture, f"{STOCK_MODEL}v1, v2 or v3")
         spans = model.get("get_spans", {}).get("@span_getters")
-        migrated.expect(spans in _SPANS, f"{where}.model.get_spans", spans, "strided_spans or doc_spans")
+        expect(spans in _SPANS, "model.get_spans", spans, "strided_spans or doc_spans")
         setter = old.get("set_extra_annotations", {}).get("@annotation_setters", _ANNOTATES_NOTHING)
-        migrated.expect(setter == _ANNOTATES_NOTHING, f"{where}.set_extra_annotations", setter, "none")
+        expect(setter == _ANNOTATES_NOTHING, "set_extra_annotations", setter, "none")
         if not is_trained:
             given = model.get("tokenizer_config", {})
-            migrated.expect(
-                given in ({}, {"use_fast": True}), f"{where}.model.tokenizer_config", given, "use_fast only"
-            )
+            expect(given in ({}, {"use_fast": True}), "model.tokenizer_config", given, "use_fast only")
             given = model.get("transformer_config", {})
-            migrated.expect(not given, f"{where}.model.transformer_config", given, "none")
+            expect(not given, "model.transformer_config", given, "none")
         return new | {"name": raw.get("name", name)}
-    migrated.expect(architecture in CURATED_MODELS, f"{where}.model", architecture, "BERT, RoBERTa, XLM-R or CamemBERT")
+    expect(architecture in CURATED_MODELS, "model", architecture, "BERT, RoBERTa, XLM-R or CamemBERT")
     pieces = model.get("piece_encoder", {}).get("@architectures", "")
-    migrated.expect(pieces in _PIECE_ENCODERS, f"{where}.model.piece_encoder", pieces, " or ".join(_PIECES))
-    migrated.expect(not model.get("torchscript"), f"{where}.model.torchscript", True, "false")
-    spans = model.get("with_spans", {}).get("@architectures")
-    migrated.expect(spans in _SPANS, f"{where}.model.with_spans", spans, "WithStridedSpans")
+    expect(pieces in _PIECE_ENCODERS, "model.piece_encoder", pieces, " or ".join(_PIECES))
+    expect(not model.get("torchscript"), "model.torchscript", True, "false")
+    spans = model.get("with_spans", {})
+    strided = spans.get("@architectures")
+    expect(strided in _SPANS, "model.with_spans", strided, "WithStridedSpans")
     encoder = (loaders.get("encoder_loader") or {}).get("name")
+    expected = "HFTransformerEncoderLoader with the name of a checkpoint"
     migrated.expect(
-        encoder is not None or is_trained,
-        f"initialize.components.{name}.encoder_loader",
-        encoder,
-        "HFTransformerEncoderLoader with the name of a checkpoint",
-    )
-    window, stride = (
-        model.get("with_spans", {}).get(key, default) for key, default in (("window", 128), ("stride", 96))
+        encoder is not None or is_trained, f"initialize.components.{name}.encoder_loader", encoder, expected
     )
     # Their strides count the two special pieces, which ours leave out: neighbours share as much as before.
-    new |= {"name": encoder or name, "window": window, "stride": max(stride - 2, 1)}
-    return (
-        new | ({"tokenize": "tokens"} if is_trained else {}) | ({"frozen_layers": "all"} if old.get("frozen") else {})
-    )
+    stride = max(spans.get("stride", 96) - 2, 1)
+    new |= {"name": encoder or name, "window": spans.get("window", 128), "stride": stride}
+    new |= {"tokenize": "tokens"} if is_trained else {}
+    return new | ({"frozen_layers": "all"} if old.get("frozen") else {})
 
 
 def _migrate_listeners(

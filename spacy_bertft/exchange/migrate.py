@@ -114,8 +114,7 @@ def _migrate_config_file(path: Path, output_path: Path, precision: str) -> Migra
     migrated = migrate_config(_read_config(path), str(path), precision=precision, is_trained=False)
     with replace_when_done(output_path) as temporary_path:
         migrated.config.to_disk(temporary_path)
-    encoders, listeners = tuple(migrated.encoders), tuple(migrated.listeners)
-    return MigrationReport(str(path), output_path, encoders, listeners, "spacy-bertft.BertEncoder.v1")
+    return _report(path, output_path, migrated)
 
 
 def _read_config(path: Path) -> Config:
@@ -143,8 +142,12 @@ def _migrate_pipeline(pipeline: Path | str, folder: Path, output_dir: Path, prec
     with replace_folder_when_done(output_dir) as temporary_dir:
         nlp.to_disk(temporary_dir)
         migrated.config.to_disk(temporary_dir / "config.cfg")
+    return _report(pipeline, output_dir, migrated)
+
+
+def _report(source: Path | str, path: Path, migrated: MigratedConfig) -> MigrationReport:
     encoders, listeners = tuple(migrated.encoders), tuple(migrated.listeners)
-    return MigrationReport(str(pipeline), output_dir, encoders, listeners, "spacy-bertft.BertEncoder.v1")
+    return MigrationReport(str(source), path, encoders, listeners, "spacy-bertft.BertEncoder.v1")
 
 
 def _read_other_components(nlp: Language, folder: Path, migrated: MigratedConfig) -> None:
