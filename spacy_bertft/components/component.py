@@ -12,12 +12,10 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
-from thinc.api import Optimizer
 
 from spacy_bertft.checkpoints import CheckpointHead, Task
 from spacy_bertft.checkpoints.heads import OUTPUTS, TASKS, ProblemType
 from spacy_bertft.components.entity_scores import Scorer
-from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.components.predictions import Prediction, stack_judged
 from spacy_bertft.components.rehearsal import RehearsingPipe
 from spacy_bertft.components.training import warn_about_training
@@ -29,7 +27,7 @@ from spacy_bertft.errors import (
     SettingError,
     UnsupportedError,
 )
-from spacy_bertft.models.heads.head import find_own_encoder, find_pretrained_head, load_head
+from spacy_bertft.models.heads.head import find_pretrained_head, load_head
 from spacy_bertft.training.calibration import CalibrationData, measure_reliability
 
 # Of pairs of texts.
@@ -45,27 +43,6 @@ CUT_PAIR = (
     "a pair of texts does not fit one window of the encoder and loses the end of its longer text, as with Hugging "
     "Face's longest_first. Such pairs are counted in n_truncated."
 )
-
-_MAX_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
-
-
-class LearnRateWarning(UserWarning):
-    """A whole pretrained encoder is trained at a learning rate for small models."""
-
-
-def check_learn_rate(pipe: BertPipe, rate: float) -> None:
-    """Warn once if a learning rate is too high for a pretrained encoder, and all of it is trained."""
-    own = find_own_encoder(pipe.model)
-    is_whole = own is not None and own.settings.frozen_layers == "none" and own.settings.adapter is None
-    if is_whole and rate > _MAX_LEARN_RATE and not pipe.has_warned:
-        pipe.has_warned = True
-        warnings.warn(
-            f"{pipe.name}: the learning rate {rate:g} is high for fine-tuning a whole encoder, which may forget "
-            f"what it knows. Expected at most {_MAX_LEARN_RATE:g}: pass --training.optimizer.learn_rate 1e-4 to "
-            "spacy train, or start from the recipe that `spacy-bertft init-config` writes.",
-            LearnRateWarning,
-            stacklevel=3,
-        )
 
 
 class BertComponent(RehearsingPipe):
@@ -155,8 +132,7 @@ class BertComponent(RehearsingPipe):
     @property
     def n_truncated(self) -> int:
         """How many pairs, questions or endings, counted each time they were read, did not fit a window and were cut."""
-        n_truncated: int = self.model.n_truncated
-        return n_truncated
+        return self.model.n_truncated
 
     def _warn_of_cut(self) -> None:
         if self.n_truncated:
@@ -213,11 +189,6 @@ class BertComponent(RehearsingPipe):
         self.cfg["labels"].append(label)
         self.vocab.strings.add(label)
         return 1
-
-    def finish_update(self, sgd: Optimizer) -> None:
-        """Change the weights."""
-        check_learn_rate(self, sgd.learn_rate)
-        super().finish_update(sgd)
 
     def initialize(
         self,

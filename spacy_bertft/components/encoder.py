@@ -15,7 +15,6 @@ from spacy.training import Example, validate_examples
 from spacy.vocab import Vocab
 from thinc.api import Model, Optimizer, set_dropout_rate
 
-from spacy_bertft.components.component import check_learn_rate
 from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.build import BertEncoder
@@ -197,9 +196,8 @@ class BertEncoderPipe(BertPipe):
         """Give no loss: an encoder has none of its own."""
         return 0.0, None
 
-    def finish_update(self, sgd: Optimizer) -> None:
+    def _take_step(self, sgd: Optimizer) -> None:
         """Let the optimizer use what the heads send back, once all of them have been updated."""
-        check_learn_rate(self, sgd.learn_rate)
         self.states.finish_update(partial(self.model.finish_update, sgd))
 
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:

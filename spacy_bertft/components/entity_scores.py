@@ -71,8 +71,7 @@ def find_score(span: Span) -> float | None:
     """
     by_label = span.doc.user_data.get(_make_key(span.start_char, span.end_char))
     if isinstance(by_label, dict) and span.label_ in by_label:
-        score: float | None = by_label[span.label_]
-        return score
+        return by_label[span.label_]
     wanted = span.start_char, span.end_char, span.label
     for group in filter(is_ours, span.doc.spans.values()):
         for found, prob in zip(read_char_spans(group), group.attrs["scores"], strict=False):

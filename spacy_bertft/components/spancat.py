@@ -38,6 +38,7 @@ class BertSpancat(BertComponent):
         settings: The component's own settings.
 
     Attributes:
+        suggester: What lists the candidates.
         key: The name of the group in `doc.spans`.
         n_missed: Gold spans, counted each time they were read, that are no candidates, so that they are not learned.
     """
@@ -51,14 +52,9 @@ class BertSpancat(BertComponent):
         self, vocab: Vocab, model: Any, name: str, *, suggester: Suggester, scorer: Scorer | None, **settings: Any
     ) -> None:
         super().__init__(vocab, model, name, scorer=scorer, **settings)
-        self.model.suggester = suggester
+        self.suggester = self.model.suggester = suggester
         self.key: str = self.cfg["spans_key"]
         self.score_prefix = f"spans_{self.key}"
-
-    @property
-    def suggester(self) -> Suggester:
-        """What lists the candidates."""
-        return self.model.suggester
 
     # spaCy's methods, in spaCy's order.
 

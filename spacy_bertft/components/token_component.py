@@ -65,8 +65,7 @@ class TokenComponent(BertComponent):
     @property
     def outputs(self) -> Sequence[str]:
         """The tags that the head has scores for, in order."""
-        tags: list[str] = self.model.tags
-        return tags
+        return self.model.tags
 
     # spaCy's verbs.
 

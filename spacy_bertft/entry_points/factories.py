@@ -329,8 +329,7 @@ def make_text_pair(nlp: Language, name: str) -> Callable[[Doc], Doc]:
         nlp: The pipeline.
         name: Name of the component.
     """
-    mark_pair: Callable[[Doc], Doc] = import_module("spacy_bertft.data.pairs").mark_pair
-    return mark_pair
+    return import_module("spacy_bertft.data.pairs").mark_pair
 
 
 def _make(nlp: Language, name: str, model: Model[Any, Any], target: str, **settings: Any) -> Any:

@@ -14,8 +14,14 @@ import srsly
 from spacy_bertft.components.calibration import calibrate as fit
 from spacy_bertft.components.calibration import collect_calibration_data, find_calibrated
 from spacy_bertft.components.component import BertComponent
-from spacy_bertft.components.inputs import check_data, read_examples, read_inputs
-from spacy_bertft.components.pipelines import check_replaceable_pipeline, copy_pipeline_dir, find_pipeline_dir
+from spacy_bertft.components.pipelines import (
+    check_data,
+    check_replaceable_pipeline,
+    copy_pipeline_dir,
+    find_pipeline_dir,
+    read_examples,
+    read_inputs,
+)
 from spacy_bertft.components.question_answering import BertQa
 from spacy_bertft.errors import SettingError
 from spacy_bertft.evaluation.charts import draw_calibration

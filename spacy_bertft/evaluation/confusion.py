@@ -40,8 +40,7 @@ class ConfusionMatrix:
     @property
     def row_shares(self) -> NDArray[np.float64]:
         """`(L, L)` shares of the documents of a gold class; 0 in the row of a class without any."""
-        shares: NDArray[np.float64] = self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1)
-        return shares
+        return self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1)
 
     def format_rows(self) -> list[tuple[str, ...]]:
         """Lay out the matrix; of many classes, the most frequent confusions. Empty where there are none of these."""

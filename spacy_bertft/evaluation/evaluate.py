@@ -22,9 +22,8 @@ from thinc.util import convert_recursive
 from tqdm import tqdm
 
 from spacy_bertft.components.category_scores import UnknownLabelsWarning
-from spacy_bertft.components.inputs import read_inputs
 from spacy_bertft.components.ner import BertNer
-from spacy_bertft.components.pipelines import hash_training
+from spacy_bertft.components.pipelines import hash_training, read_inputs
 from spacy_bertft.errors import SettingError, format_count
 from spacy_bertft.evaluation.bootstrap import Resampling
 from spacy_bertft.evaluation.categories import (

@@ -17,8 +17,7 @@ from markupsafe import Markup
 from spacy.language import Language
 
 from spacy_bertft.checkpoints.checkpoint import read_config
-from spacy_bertft.components.inputs import read_inputs
-from spacy_bertft.components.pipelines import name_pipelines
+from spacy_bertft.components.pipelines import name_pipelines, read_inputs
 from spacy_bertft.data.histogram import draw_histograms
 from spacy_bertft.data.stats import CorpusStats, StatsKind, measure_corpus
 from spacy_bertft.errors import CheckpointError, DataError, SettingError, check_setting, format_count

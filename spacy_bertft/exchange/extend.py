@@ -17,8 +17,13 @@ from thinc.api import fix_random_seed, warmup_linear
 from tqdm import trange
 
 from spacy_bertft.components.component import BertComponent
-from spacy_bertft.components.inputs import check_data, read_examples
-from spacy_bertft.components.pipelines import check_replaceable_pipeline, load_pipeline, run_component
+from spacy_bertft.components.pipelines import (
+    check_data,
+    check_replaceable_pipeline,
+    load_pipeline,
+    read_examples,
+    run_component,
+)
 from spacy_bertft.components.text_component import list_labels_of_neighbours
 from spacy_bertft.errors import DataError, SettingError, check_setting, format_count
 from spacy_bertft.output import replace_folder_when_done

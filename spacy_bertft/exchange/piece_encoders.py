@@ -131,8 +131,7 @@ def _finish(tokenizer: Tokenizer, opening: tuple[str, int], closing: tuple[str, 
     tokenizer.post_processor = processors.TemplateProcessing(
         single=single, pair=f"{single} $B {closing[0]}", special_tokens=[opening, closing]
     )
-    content: str = tokenizer.to_str()
-    return content
+    return tokenizer.to_str()
 
 
 def _read_fields(message: bytes) -> Iterator[tuple[int, Any]]:

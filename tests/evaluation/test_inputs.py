@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from spacy_bertft.components.inputs import read_inputs
+from spacy_bertft.components.pipelines import read_inputs
 from spacy_bertft.errors import DataError
 
 GOOD = [("good", {"POS": 1.0, "NEG": 0.0})]

@@ -226,19 +226,20 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         return self.encoder.find_source()
 
 
+def make_stored(name: str) -> Any:
+    """Make a property of a model for what thinc stores with it, in its `attrs`."""
+    return property(lambda model: model.attrs[name], lambda model, value: model.attrs.update({name: value}))
+
+
 class LabelModel(HeadModel[OutT]):
-    """A head with a score for every label; its `attrs` hold how many there are."""
+    """A head with a score for every label.
+
+    Attributes:
+        n_labels: How many labels there are; to be set before the model is initialized.
+    """
 
     size = "n_labels"
-
-    @property
-    def n_labels(self) -> int:
-        """How many labels there are; to be set before the model is initialized."""
-        return self.attrs["n_labels"]
-
-    @n_labels.setter
-    def n_labels(self, n_labels: int) -> None:
-        self.attrs["n_labels"] = n_labels
+    n_labels: int = make_stored("n_labels")
 
     @property
     def n_outputs(self) -> int:

@@ -88,8 +88,7 @@ class Candidates:
             for start, end in ranges or ()
             if end < extent
         ]
-        found: NDArray[np.bool_] = np.isin((self.doc * extent + self.start) * extent + self.end, wanted)
-        return found
+        return np.isin((self.doc * extent + self.start) * extent + self.end, wanted)
 
     def compute_loss(self, is_right: NDArray[np.bool_]) -> tuple[float, Floats]:
         """Compute the negative log-likelihood that a right candidate is given, and its gradient.

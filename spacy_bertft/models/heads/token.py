@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any, Literal, NamedTuple, Optional, cast, get_args
+from typing import Any, Literal, NamedTuple, Optional, get_args
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.errors import CheckpointError, SettingError, TagError, check_setting
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
-from spacy_bertft.models.heads.head import HeadLayers, HeadModel, read_layers
+from spacy_bertft.models.heads.head import HeadLayers, HeadModel, make_stored, read_layers
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
 from spacy_bertft.tags.chain import SpanBatch, best_paths, find_spans
 from spacy_bertft.tags.divergence import chain_divergence, pad_chain
@@ -116,6 +116,11 @@ class TokenModel(HeadModel[TokenScores]):
         consistency: Weight of R-Drop: the divergence between two passes through the model, each with its own dropout.
             Above 0, a training step takes twice as long. Needs an encoder of its own.
 
+    Attributes:
+        tags: The outputs, in order.
+        scheme: The scheme of the tags, empty where any tag may follow any.
+        never: The tags that are never predicted.
+
     Raises:
         SettingError: A setting is outside what is allowed.
     """
@@ -124,6 +129,9 @@ class TokenModel(HeadModel[TokenScores]):
     task = "token"
     vector = "tokens"
     size = "n_tags"
+    tags: list[str] = make_stored("tags")
+    scheme: TagScheme = make_stored("scheme")
+    never: list[str] = make_stored("never")
 
     def __init__(
         self,
@@ -171,28 +179,12 @@ class TokenModel(HeadModel[TokenScores]):
         return len(self.tags)
 
     @property
-    def tags(self) -> list[str]:
-        """The outputs, in order."""
-        return self.attrs["tags"]
-
-    @property
-    def scheme(self) -> TagScheme:
-        """The scheme of the tags, empty where any tag may follow any."""
-        return cast(TagScheme, self.attrs["scheme"])
-
-    @property
-    def never(self) -> list[str]:
-        """The tags that are never predicted."""
-        return self.attrs["never"]
-
-    @property
     def grammar(self) -> TagGrammar:
         """Which tag may follow which."""
         return self._get_chains().grammar
 
     def _get_chains(self) -> "_Chains":
-        tags, scheme, never = (self.attrs[name] for name in ("tags", "scheme", "never"))
-        return _build_chains(self.decoder, tuple(tags), scheme or None, frozenset(never))
+        return _build_chains(self.decoder, tuple(self.tags), self.scheme or None, frozenset(self.never))
 
     def check_stored(self) -> None:
         """Raise unless what was read from bytes fits together.
