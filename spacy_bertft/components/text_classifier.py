@@ -5,6 +5,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Optional
 
 import numpy as np
@@ -22,7 +23,6 @@ from spacy_bertft.models.heads.losses import (
     Floats,
     compute_exclusive_loss,
     compute_multilabel_loss,
-    merge_targets,
     subtract_entropy,
 )
 from spacy_bertft.models.heads.text import sigmoid, softmax
@@ -34,7 +34,6 @@ class TextClassifier(TextComponent):
 
     stored: tuple[str, ...] = (*TextComponent.stored, "label_weights", "temperature")
     score_prefix = "cats"
-    exclusive: bool  # whether exactly one label holds
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Score annotated examples: what the scorer gives, and `cats_calibration_error`.
@@ -91,34 +90,25 @@ class TextClassifier(TextComponent):
         return self.cfg["temperature"] * (np.log(probs) - (0.0 if self.exclusive else np.log1p(-probs)))
 
     def _compute_loss(
-        self, scores: NDArray[np.floating], targets: Floats, is_known: NDArray[np.bool_]
-    ) -> tuple[float, Floats]:
-        weights = np.array(self.cfg["label_weights"], dtype=np.float64)
-        return self._compute_weighted_loss(scores, targets, is_known, weights, self.cfg["label_smoothing"])
-
-    def _compute_weighted_loss(
         self,
         scores: NDArray[np.floating],
         targets: Floats,
         is_known: NDArray[np.bool_],
-        weights: Floats,
-        smoothing: float,
+        *,
+        is_plain: bool = False,
     ) -> tuple[float, Floats]:
+        """Compute the loss; if it is plain, without weights and smoothing."""
+        weights = np.array([1.0] * scores.shape[1] if is_plain else self.cfg["label_weights"], dtype=np.float64)
+        smoothing = 0.0 if is_plain else self.cfg["label_smoothing"]
         if self.exclusive:
             return compute_exclusive_loss(scores, targets, weights, smoothing)
         return compute_multilabel_loss(scores, targets, is_known, weights, smoothing)
-
-    def _merge_targets(self, tutor: Floats, gold: Floats, is_gold: NDArray[np.bool_]) -> Floats:
-        return merge_targets(tutor, gold, is_gold, exclusive=self.exclusive)
 
     def _compute_divergence(
         self, scores: NDArray[np.floating], targets: Floats, is_known: NDArray[np.bool_], columns: NDArray[np.intp]
     ) -> tuple[float, Floats]:
         targets, is_known = targets[:, columns], is_known[:, columns]
-
-        def compute(scores: NDArray[np.floating]) -> tuple[float, Floats]:
-            return self._compute_weighted_loss(scores, targets, is_known, np.ones(len(columns)), 0.0)
-
+        compute = partial(self._compute_loss, targets=targets, is_known=is_known, is_plain=True)
         gradient = np.zeros(scores.shape)
         loss, gradient[:, columns] = subtract_entropy(compute, scores[:, columns], targets, exclusive=self.exclusive)
         return loss, gradient

@@ -16,7 +16,7 @@ from spacy_bertft.checkpoints.heads import NEVER, ProblemType
 from spacy_bertft.components.component import CUT_PAIR, UNMARKED_PAIR, BertComponent
 from spacy_bertft.data.endings import list_positions
 from spacy_bertft.errors import SettingError
-from spacy_bertft.models.heads.losses import Floats
+from spacy_bertft.models.heads.losses import Floats, merge_targets
 from spacy_bertft.models.heads.text import TextModel
 
 TextFactory = Literal["bert_textcat", "bert_textcat_multilabel", "bert_regressor"]
@@ -64,6 +64,8 @@ class TextComponent(BertComponent):
 
     # What a subclass says.
 
+    exclusive = False  # whether exactly one label holds
+
     def _compute_values(self, scores: NDArray[np.float32]) -> Floats:
         """Compute what is written to documents, `(B, L)`, from scores of the model over the temperature, `(B, L)`."""
         raise NotImplementedError
@@ -81,10 +83,6 @@ class TextComponent(BertComponent):
     ) -> tuple[float, Floats]:
         """Compute the loss and its gradient, by gold values and which of them are known, all `(B, L)`."""
         raise NotImplementedError
-
-    def _merge_targets(self, tutor: Floats, gold: Floats, is_gold: NDArray[np.bool_]) -> Floats:
-        """Take targets from gold annotation where it says something, and from what was predicted where not."""
-        return np.where(is_gold, gold, tutor)
 
     def _compute_divergence(
         self, scores: NDArray[np.floating], targets: Floats, is_known: NDArray[np.bool_], columns: NDArray[np.intp]
@@ -137,7 +135,8 @@ class TextComponent(BertComponent):
         is_known = np.tile(is_old, (len(target), 1))
         if labels:
             gold, is_gold = self._read_targets(examples)
-            target, is_known = self._merge_targets(target, gold, is_gold), is_known | is_gold
+            target = merge_targets(target, gold, is_gold, exclusive=self.exclusive)
+            is_known |= is_gold
         return self._compute_divergence(scores, target, is_known, columns)
 
     # Gold annotation.
