@@ -67,7 +67,7 @@ def annotate(
     Args:
         pipeline: A trained pipeline: its directory, or its name if it is installed.
         inputs: Files, directories, or URLs of them: .jsonl, .csv, .tsv, .txt (a text on each line), also with .gz
-            or .zst; .parquet; .spacy.
+            or .zst; .parquet; .arrow; .spacy; or hf://NAME:CONFIG:SPLIT, a data set of the Hugging Face hub.
         output: A directory, new or with the beginning of the same run, or its URL.
         engine: local, or ray for Ray on this machine or on a cluster.
         n_process: Processes, or actors of Ray; by default 1, or as many as Ray finds room for.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import srsly
@@ -17,6 +18,8 @@ from spacy.tokens import DocBin
 from spacy_bertft.annotation.inputs import Source
 from spacy_bertft.annotation.settings import AnnotateSettings
 from spacy_bertft.annotation.storage import open_input
+from spacy_bertft.annotation.values import format_json
+from spacy_bertft.data.arrow import is_on_hub, read_dataset
 from spacy_bertft.data.docs import parse_docs, slice_docs
 from spacy_bertft.data.files import FileFormat, import_pyarrow
 from spacy_bertft.data.records import Record, read_header
@@ -88,6 +91,7 @@ def cut_source(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
         MissingExtraError: A package is missing for it.
     """
     cut = {"parquet": _cut_table, "arrow": _cut_table, "docbin": _cut_docs}.get(source.format, _cut_rows)
+    cut = _cut_dataset if is_on_hub(source.url) else cut
     n_bytes_before = 0
     for number, (chunk, n_bytes) in enumerate(cut(source, settings)):
         chunk.shard = f"part-{source.number:05d}-{number:06d}"
@@ -145,6 +149,19 @@ def _cut_rows(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chun
                 chunk, n_bytes = Chunk(source.name, source.format, columns=columns), 0
     if chunk.rows or chunk.problems or chunk.n_empty:
         yield chunk, source.n_bytes
+
+
+def _cut_dataset(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chunk, int]]:
+    """Cut a data set of the hub, a stream of rows, which become JSON objects. How large it is, is not known."""
+    chunk, n_chars = Chunk(source.name, source.format), 0
+    for number, values in enumerate(read_dataset(Path(source.url)), start=1):
+        chunk.rows.append((number, line := format_json(values)))
+        n_chars += len(line)
+        if len(chunk.rows) >= settings.shard_rows or n_chars >= settings.shard_bytes:
+            yield chunk, 0
+            chunk, n_chars = Chunk(source.name, source.format), 0
+    if chunk.rows:
+        yield chunk, 0
 
 
 def _take_header(rows: Iterable[Row], source: Source, settings: AnnotateSettings, columns: list[str]) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spacy_bertft.annotation.storage import find_file_system, make_absolute
+from spacy_bertft.data.arrow import is_on_hub
 from spacy_bertft.data.files import FORMATS, Compression, FileFormat, find_format
 from spacy_bertft.errors import DataError, SettingError
 
@@ -51,7 +52,7 @@ def find_inputs(names: Sequence[str]) -> Inputs:
     """Find the files of the input: files as they are given, those of a directory by name.
 
     Args:
-        names: Files and directories: paths, or URLs that fsspec knows.
+        names: Files and directories: paths, or URLs that fsspec knows; or data sets of the hub.
 
     Raises:
         DataError: Something is not there, or there is no file at all.
@@ -60,6 +61,9 @@ def find_inputs(names: Sequence[str]) -> Inputs:
     sources: list[Source] = []
     left_out: list[str] = []
     for name in names:
+        if is_on_hub(name):
+            sources.append(Source(len(sources), name, name, "jsonl", None, 0))
+            continue
         file_system, path = find_file_system(name, "inputs")
         if file_system.isdir(path):
             for file_path in sorted(file_system.find(path)):

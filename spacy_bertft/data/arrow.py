@@ -14,6 +14,14 @@ from spacy_bertft.errors import BertftError, DataError, MissingExtraError, read_
 _BATCH_ROWS = 1_000
 
 
+_OF_HUB = re.compile(r"hf:/{1,2}(?!datasets/)[^/]+(/[^/]+)?")
+
+
+def is_on_hub(name: str) -> bool:
+    """Return whether this is the name of a data set of the hub, and not of a file there."""
+    return _OF_HUB.fullmatch(name) is not None
+
+
 def is_dataset(path: Path) -> bool:
     """Return whether this is the name of a data set of the hub, a Parquet or Arrow file, or a directory of these."""
     return str(path).startswith("hf:") or find_format(path)[0] in ("parquet", "arrow") or bool(_find_tables(path))
@@ -82,16 +90,8 @@ def _open_table(path: Path) -> tuple[Any, Iterator[dict[str, Any]]]:
 
 def list_rows(table: Any) -> Iterator[dict[str, Any]]:
     """List the rows of a table or a batch; values that Python has no type for are strings."""
-    columns = [_list_values(column) for column in table.columns]
+    columns = [[_read_value(scalar) for scalar in column] for column in table.columns]
     return (dict(zip(table.schema.names, values, strict=True)) for values in zip(*columns, strict=True))
-
-
-def _list_values(column: Any) -> list[Any]:
-    try:
-        values: list[Any] = column.to_pylist()
-    except (ValueError, OverflowError):
-        return [_read_value(scalar) for scalar in column]
-    return values
 
 
 def _read_value(scalar: Any) -> Any:

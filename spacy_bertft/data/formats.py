@@ -85,40 +85,40 @@ class Sample:
 
     @cached_property
     def header(self) -> list[str]:
-        """The cells of the first row of a CSV or TSV file; its name says which, or its first line."""
-        named = find_format(self.path)[0]
-        file_format = named if named in DELIMITERS else self._find_delimiter()
+        """The cells of the first row of a CSV or TSV file."""
         layout = Layout(delimiter=self.options.get("delimiter"))
-        rows = read_rows(io.BytesIO(self.text.encode("utf-8")), self.path, file_format, layout)
+        rows = read_rows(io.BytesIO(self.text.encode("utf-8")), self.path, self.delimited, layout)
         return [cell.strip() for cell in next((row.content for row in rows if not row.is_empty), [])]
 
     def has_cells(self, file_format: str) -> bool:
         """Return whether this is a file of labelled rows: its header, or an option, names a column of texts."""
-        named = find_format(self.path)[0]
-        is_named = named == file_format or (named not in DELIMITERS and self._find_delimiter() == file_format)
         texts = self.options.get("text_column", "text")
-        return is_named and (texts in self.header or "text_column" in self.options)
+        return self.delimited == file_format and (texts in self.header or "text_column" in self.options)
 
-    def _find_delimiter(self) -> FileFormat:
+    @property
+    def delimited(self) -> FileFormat:
+        """Whether commas or tabs separate cells, if this is a table: its name says which, or its first line."""
+        named = find_format(self.path)[0]
+        if named in DELIMITERS:
+            return named
         return "tsv" if "\t" in self.text.partition("\n")[0] else "csv"
 
     def has_sentences(self) -> bool:
         """Return whether this is a table of words, tags and the sentences that they are in."""
         return is_header(self.header) and find_sentence_column(self.header) is not None
 
-    def detect_columns(self, kind: ColumnKind) -> ColumnLayout:
-        """Detect the layout of a column file."""
+    def find_layout(self, kind: ColumnKind) -> ColumnLayout | None:
+        """Find the layout of a column file of a kind, if this is one."""
         names = ("tag_column", "word_column", "scheme", "encoding")
         given: dict[str, Any] = {name: self.options.get(name) for name in names}
-        return detect_layout(self.path, ColumnOptions(kind=kind, **given))
+        with suppress(DataError, SettingError):
+            return detect_layout(self.path, ColumnOptions(kind=kind, **given))
+        return None
 
-    def has_columns(self, kind: ColumnKind) -> bool:
-        """Return whether this is a column file of a kind."""
-        try:
-            self.detect_columns(kind)
-        except (DataError, SettingError):
-            return False
-        return True
+    def is_conllu(self) -> bool:
+        """Return whether this is CoNLL-U, whose columns need no names."""
+        layout = self.find_layout("tags")
+        return layout is not None and layout.names == CONLLU
 
     def has_lists(self) -> bool:
         """Return whether this is JSON with a list of words and one of tags."""
@@ -226,14 +226,10 @@ FORMATS: tuple[Format, ...] = (
     Format("csv", _CATS, TextConversion, lambda sample: sample.has_cells("csv")),
     Format("tsv", _CATS, TextConversion, lambda sample: sample.has_cells("tsv")),
     Format("inline", _TAGS, ColumnConversion, Sample.is_inline),
-    Format("columns", _TAGS, ColumnConversion, lambda sample: sample.has_columns("ents")),
-    Format("conllu", ("tags",), ColumnConversion, lambda sample: sample.has_columns("tags") and _is_conllu(sample)),
+    Format("columns", _TAGS, ColumnConversion, lambda sample: sample.find_layout("ents") is not None),
+    Format("conllu", ("tags",), ColumnConversion, Sample.is_conllu),
     Format("label-first", ("cats",), TextConversion, Sample.has_labels_first),
 )
-
-
-def _is_conllu(sample: Sample) -> bool:
-    return sample.detect_columns("tags").names == CONLLU
 
 
 def detect_format(paths: Sequence[Path], options: Mapping[str, Any]) -> Format:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,11 +14,10 @@ from spacy.tokens import Doc
 
 from spacy_bertft.data.answers import ANSWERS, write_answers
 from spacy_bertft.data.conversion import write_corpus
-from spacy_bertft.data.files import open_path
 from spacy_bertft.data.hygiene import WHERE
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
 from spacy_bertft.data.reports import ConversionReport
-from spacy_bertft.data.rows import Tally
+from spacy_bertft.data.rows import Tally, read_text
 from spacy_bertft.data.settings import Conversion, make_blank, make_function
 from spacy_bertft.errors import DataError, read_reason
 
@@ -43,7 +41,7 @@ class Question:
     """
 
     where: str
-    article: tuple[str, int]
+    article: str
     question: str
     context: str
     answers: tuple[tuple[int, int], ...] | None
@@ -89,32 +87,27 @@ def read_questions(path: Path, tally: Tally, encoding: str | None = None) -> Ite
     Raises:
         DataError: There is no such file, it is no JSON of this format, or contradicts itself.
     """
+    text = read_text(path, encoding, _EXPECTED)
     try:
-        with open_path(path, encoding) as file:
-            text = file.read().decode("utf-8-sig")
         content = json.loads(text)
         if "\\u" in text:
             json.dumps(content, ensure_ascii=False).encode()  # raises where JSON spells half a character
-    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read: {read_reason(error)}. {_EXPECTED}") from error
-    where = str(path)
-    for number, article in enumerate(_get(content, "data", list, where)):
-        at_article = f"{where}, data[{number}]"
-        for place, paragraph in enumerate(_get(article, "paragraphs", list, at_article)):
-            at_paragraph = f"{at_article}.paragraphs[{place}]"
-            context = _get(paragraph, "context", str, at_paragraph)
-            for index, entry in enumerate(_get(paragraph, "qas", list, at_paragraph)):
-                at_question = f"{at_paragraph}.qas[{index}]"
-                text = _get(entry, "question", str, at_question)
+    for article_place, article in _list(content, "data", f"{path}, "):
+        for paragraph_place, paragraph in _list(article, "paragraphs", f"{article_place}."):
+            context = _get(paragraph, "context", str, paragraph_place)
+            for where, entry in _list(paragraph, "qas", f"{paragraph_place}."):
+                question = _get(entry, "question", str, where)
                 tally.n_lines += 1
-                if any(SEPARATOR in each or not each.strip() for each in (text, context)):
-                    tally.leave_out(_NO_PAIR, at_question)
+                if any(SEPARATOR in each or not each.strip() for each in (question, context)):
+                    tally.leave_out(_NO_PAIR, where)
                     continue
-                answers = _read_answers(entry, context, at_question, tally)
+                answers = _read_answers(entry, context, where, tally)
                 if answers == () and entry.get("answers"):
-                    tally.leave_out(_NO_ANSWER_LEFT, at_question)
+                    tally.leave_out(_NO_ANSWER_LEFT, where)
                     continue
-                yield Question(at_question, (where, number), text, context, answers)
+                yield Question(where, article_place, question, context, answers)
 
 
 def _read_answers(
@@ -130,14 +123,19 @@ def _read_answers(
             "Expected answers, or is_impossible: true."
         )
     ranges = []
-    for number, answer in enumerate(answers):
-        at_answer = f"{where}.answers[{number}]"
+    for at_answer, answer in _list({"answers": answers}, "answers", f"{where}."):
         text, start = _get(answer, "text", str, at_answer), _get(answer, "answer_start", int, at_answer)
         if text.strip() and start >= 0 and context[start : start + len(text)] == text:
             ranges.append((start, start + len(text)))
         else:
             tally.leave_out(_MISPLACED, at_answer)
     return tuple(ranges)
+
+
+def _list(values: Any, name: str, where: str) -> Iterator[tuple[str, Any]]:
+    """List the elements of a field with their places."""
+    for number, element in enumerate(_get(values, name, list, where.rstrip("., "))):
+        yield f"{where}{name}[{number}]", element
 
 
 def _get(values: Any, name: str, kind: type, where: str) -> Any:

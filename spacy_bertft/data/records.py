@@ -11,7 +11,17 @@ from pathlib import Path
 
 from spacy_bertft.data.arrow import is_dataset, read_dataset
 from spacy_bertft.data.files import FileFormat, check_is_file, open_path
-from spacy_bertft.data.rows import DELIMITERS, LAYOUT, READ_ERRORS, Layout, Row, Tally, raise_errors, read_rows
+from spacy_bertft.data.rows import (
+    DELIMITERS,
+    LAYOUT,
+    READ_ERRORS,
+    Layout,
+    Row,
+    Tally,
+    raise_errors,
+    read_rows,
+    read_text,
+)
 from spacy_bertft.errors import BertftError, ColumnFormatError, DataError, MissingExtraError, read_reason, shorten
 
 _EXPECTED = "Expected one JSON object per line."
@@ -156,11 +166,7 @@ def _is_whole(path: Path, layout: Layout) -> bool:
 
 def _read_json(path: Path, tally: Tally, layout: Layout) -> Iterator[Record]:
     """Read the elements of an array, or objects one after the other. The file is read whole."""
-    try:
-        with open_path(path, layout.encoding) as file:
-            text = file.read().decode("utf-8-sig")
-    except READ_ERRORS as error:
-        raise DataError(f"{path} cannot be read: {read_reason(error)}. Expected JSON in UTF-8.") from error
+    text = read_text(path, layout.encoding, "Expected JSON in UTF-8.")
     decoder, line, end = json.JSONDecoder(), 1, 0
     between = re.compile(r"[\s,\]]*")
     if text.lstrip().startswith("["):

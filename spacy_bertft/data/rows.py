@@ -19,7 +19,7 @@ from typing import IO, Any, Literal, NamedTuple
 
 from spacy_bertft.data.files import FileFormat, find_format, open_path
 from spacy_bertft.data.settings import Options
-from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, format_count
+from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, format_count, read_reason
 
 # A longer line is not text: the file is binary, or lacks its line ends. Reading it would take memory without end.
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -216,6 +216,23 @@ def read_lines(path: Path, tally: Tally | None = None, encoding: str | None = No
             if row.error is not None:
                 raise row.error
             yield row.line, _remove_marks(text.rstrip("\r\n"), tally, before_blanks=False)
+
+
+def read_text(
+    path: Path,
+    encoding: str | None = None,
+    expected: str = "Expected a text in UTF-8; pass --encoding, such as cp1252, for another one.",
+) -> str:
+    """Read a file that is one text, exactly.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with open_path(path, encoding) as file:
+            return file.read().decode("utf-8-sig")
+    except READ_ERRORS as error:
+        raise DataError(f"{path} cannot be read: {read_reason(error)}. {expected}") from error
 
 
 def read_label_names(names: Path | str | Sequence[str] | None) -> tuple[str, ...]:

@@ -9,12 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import spacy
 from commands import run
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
+from spacy_bertft import annotate
 from spacy_bertft.data import convert_spans, convert_texts
-from spacy_bertft.data.arrow import read_dataset
+from spacy_bertft.data.arrow import is_on_hub, read_dataset
 from spacy_bertft.errors import DataError, MissingExtraError
 
 pyarrow = pytest.importorskip("pyarrow", reason="needs the extra arrow")
@@ -108,6 +110,23 @@ def test_spans_by_character(tmp_path):
     parquet.write_table(make_table([{"text": "Ada", "spans": spans}], features), tmp_path / "a.parquet")
     convert_spans(tmp_path / "a.parquet", tmp_path / "a.spacy", kind="ents")
     assert [[ent.label_ for ent in doc.ents] for doc in read(tmp_path / "a.spacy")] == [["B-PER"]]
+
+
+def test_annotate_reads_the_hub(tmp_path, hub):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler").add_patterns([{"label": "THING", "pattern": "film"}])
+    nlp.to_disk(tmp_path / "model")
+    for name, n_rows in (("hf://user/films", 2), ("hf://user/films:en:test", 1)):
+        report = annotate(tmp_path / "model", [name], tmp_path / f"out-{n_rows}", shard_rows=1)
+        assert (report.n_written, report.n_failed, report.n_shards) == (n_rows, 0, n_rows)
+        rows = [json.loads(path.read_text()) for path in sorted((tmp_path / f"out-{n_rows}").glob("*.jsonl"))]
+        assert [(row["label"], row["ents"][0]["label"]) for row in rows] == [("pos", "THING"), ("neg", "THING")][
+            :n_rows
+        ]
+    with pytest.raises(DataError, match="Dataset 'other' doesn't exist"):
+        annotate(tmp_path / "model", ["hf://other"], tmp_path / "out")
+    assert is_on_hub("hf://films:en")
+    assert not any(map(is_on_hub, ["hf://datasets/user/films", "hf://datasets/films/data", "films", "s3://films"]))
 
 
 def test_what_cannot_be_read(tmp_path, hub):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, groupby, islice
+from pathlib import Path
 from typing import Any
 
 from spacy.tokens import Doc, Span
@@ -17,8 +18,9 @@ from spacy_bertft.data.columns.layout import ColumnOptions
 from spacy_bertft.data.conversion import Stream, write_corpus
 from spacy_bertft.data.hygiene import WHERE
 from spacy_bertft.data.reports import ConversionReport
+from spacy_bertft.data.rows import Tally, read_lines
 from spacy_bertft.data.settings import Conversion, choose_spans_key, make_blank, make_function
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import ColumnFormatError, SettingError
 
 
 def make_gold_docs(
@@ -105,10 +107,14 @@ class ColumnConversion(ColumnOptions, Conversion):
         is_pair = self.file_format == "pair"
         sources = [path for path in self.sources if not (is_pair and path.suffix == ".out")]
         reader, tally = GoldReader(sources, self), ColumnTally()
+        intents = _read_intents(sources, tally, self.encoding) if is_pair else {}
+        if intents and self.n_sents > 1:
+            raise SettingError("n_sents", self.n_sents, "1, since each sentence has an intent in the file `label`")
+        make_docs = partial(make_gold_docs, vocab, n_sents=self.n_sents, spans_key=spans_key)
         reports = write_corpus(
             self,
             Stream(reader.read, tally, ColumnTally),
-            partial(make_gold_docs, vocab, n_sents=self.n_sents, spans_key=spans_key),
+            (lambda sentences: _add_intents(make_docs(sentences), intents)) if intents else make_docs,
             partial(list_annotations, kind=self.kind),
             get_key=lambda sentence: " ".join(sentence.words),
             attrs=[*_ATTRS[self.kind], *(["SENT_START"] if self.n_sents > 1 else [])],
@@ -128,6 +134,35 @@ class ColumnConversion(ColumnOptions, Conversion):
 
 
 convert_columns = make_function(ColumnConversion)
+
+
+def _read_intents(paths: Sequence[Path], tally: Tally, encoding: str | None) -> dict[tuple[Path, int], str]:
+    """Read the intents of sentences, in the file `label` next to those of a pair, as of SNIPS and ATIS.
+
+    Raises:
+        ColumnFormatError: There are more or fewer of them than sentences, or one is empty.
+    """
+    intents: dict[tuple[Path, int], str] = {}
+    for path in paths:
+        label_path = path.with_name("label")
+        if label_path.is_file():
+            number, n_lines = 0, sum(1 for _ in read_lines(path, encoding=encoding))
+            for number, line in read_lines(label_path, encoding=encoding):
+                intents[path, number] = line.strip()
+            if number != n_lines or "" in intents.values():
+                expected = f"Expected an intent for each of the {n_lines:,} lines of {path}."
+                raise ColumnFormatError(
+                    label_path, number or 1, "a line is empty, or missing, or one too many", expected
+                )
+            tally.note("intents of sentences, in doc.cats", f"{label_path}, line 1", n_lines)
+    return intents
+
+
+def _add_intents(docs: Iterable[Doc], intents: Mapping[tuple[Path, int], str]) -> Iterator[Doc]:
+    labels = sorted(set(intents.values()))
+    for doc in docs:
+        doc.cats = {label: float(label == intents.get(doc.user_data[WHERE])) for label in labels}
+        yield doc
 
 
 def list_annotations(doc: Doc, kind: str) -> list[str]:

@@ -34,7 +34,7 @@ from spacy_bertft.tags.grammar import are_bare
 
 _SAMPLE_SIZE = 10_000  # tokens
 _ADVICE_ON_TEXTS = "labelled texts in CSV, TSV or JSONL are converted with --as cats"
-_PLACES = {"first": 0, "last": -1}
+_ENDS = ("first", "last")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]+)*:(?=.)")
 _NUMBER = re.compile(r"[0-9]+(?:[-.:_/][0-9]+)*")
 
@@ -182,26 +182,20 @@ class _Finder:
     def _is_header(self, cells: Sequence[str]) -> bool:
         """Return whether the first line names the columns: as headers do, or as the options do."""
         given = {self.options.word_column, self.options.tag_column}
-        is_asked_for = any(cell in given and cell not in _PLACES and read_number(cell) is None for cell in cells)
+        is_asked_for = any(cell in given and cell not in _ENDS and read_number(cell) is None for cell in cells)
         return _fits(cells, self.n_columns) and (is_asked_for or is_header(cells))
 
     def _find_given(self, setting: str) -> int | None:
         """Find a column that is given as a name, as a number from 1, or as `first` or `last`."""
         given = getattr(self.options, setting)
-        if given is None:
-            return None
-        column = str(given)
-        if self.names.count(column) == 1:
-            return self.names.index(column)
-        if column in _PLACES:
-            return range(self.n_columns)[_PLACES[column]]
-        number = read_number(column)
-        if number is not None and 1 <= number <= self.n_columns:
-            return number - 1
-        names = self.names or tuple(self.rows[0].columns[: self.n_columns])
+        places = {"first": 0, "last": self.n_columns - 1}
+        places |= {str(number): number - 1 for number in range(1, self.n_columns + 1)}
+        places |= {name: place for place, name in enumerate(self.names) if self.names.count(name) == 1}
+        if given is None or str(given) in places:
+            return places.get(str(given))
         expected = f"Expected --{setting.replace('_', '-')} with a name, or a number from 1 to {self.n_columns}."
-        found = ", ".join(repr(name[:40]) for name in names)
-        raise self._error(self.rows[0], f"there is no column {column!r} among {found}", expected)
+        found = ", ".join(repr(name[:40]) for name in self.names or self.rows[0].columns[: self.n_columns])
+        raise self._error(self.rows[0], f"there is no column {str(given)!r} among {found}", expected)
 
     def _find_number_column(self, taken: set[int | None]) -> int | None:
         ends = (0, self.n_columns - 1)
@@ -280,33 +274,27 @@ class _Finder:
         words = self._get_cells(column)
         by_sentence = [list(rows) for _, rows in groupby(self.rows, key=lambda row: row.sentence)]
         longer = [{row.columns[column] for row in rows} for rows in by_sentence if len(rows) > 1]
-        problem = None
-        if column == number_column:
-            problem = "numbers the rows"
-        elif self.n_columns > 2 and len(words) > 1 and all(_NUMBER.fullmatch(word) for word in words):
-            problem = "holds numbers only"
-        elif self.n_columns > 2 and len(longer) > 1 and all(len(values) == 1 for values in longer):
-            problem = "holds one value in each sentence"
-        elif set(words) == {"_"}:
-            problem = "holds '_' only"
-        if problem:
-            expected = (
-                f"Expected words; pass --word-column with the column that has them, or {column + 1} for this one."
-            )
-            raise self._error(self.rows[0], f"column {column + 1} {problem}", expected)
+        may_be_others = self.n_columns > 2
+        problems = {
+            "numbers the rows": column == number_column,
+            "holds numbers only": may_be_others and len(words) > 1 and all(map(_NUMBER.fullmatch, words)),
+            "holds one value in each sentence": may_be_others and len(longer) > 1 and set(map(len, longer)) == {1},
+            "holds '_' only": set(words) == {"_"},
+        }
+        if found := [problem for problem, is_there in problems.items() if is_there]:
+            advice = f"pass --word-column with the column that has them, or {column + 1} for this one."
+            raise self._error(self.rows[0], f"column {column + 1} {found[0]}", f"Expected words; {advice}")
 
     def _check_tags(self, layout: ColumnLayout, tags: Sequence[str]) -> None:
         column = layout.tag_column + 1
-        wrong = [index for index, tag in enumerate(tags) if not is_tag(tag, layout.kind)]
+        wrong = [(row, tag) for row, tag in zip(self.rows, tags, strict=True) if not is_tag(tag, layout.kind)]
         if set(tags) == {"_"} and layout.kind == "tags":
             expected = "Expected tags; pass --tag-column with the column that has them."
             raise self._error(self.rows[0], f"column {column} holds '_' only", expected)
         if 2 * len(wrong) > len(tags) and not self._is_bare(tags):
-            expected = (
-                f"Expected O or a tag such as B-PER in column {column}; pass --tag-column with another one, "
-                f"or --as tags for a file of plain tags; {_ADVICE_ON_TEXTS}."
-            )
-            raise self._error(self.rows[wrong[0]], f"{tags[wrong[0]]!r} is not an entity tag", expected)
+            expected = f"Expected O or a tag such as B-PER in column {column}; pass --tag-column with another one, or"
+            expected += f" --as tags for a file of plain tags; {_ADVICE_ON_TEXTS}."
+            raise self._error(wrong[0][0], f"{wrong[0][1]!r} is not an entity tag", expected)
 
     def _get_cells(self, column: int) -> list[str]:
         return [row.columns[column] for row in self.rows]

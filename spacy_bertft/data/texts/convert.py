@@ -17,9 +17,9 @@ from spacy_bertft.data.pairs import make_pair
 from spacy_bertft.data.reports import ConversionReport
 from spacy_bertft.data.rows import DELIMITERS
 from spacy_bertft.data.settings import Conversion, make_blank, make_function
-from spacy_bertft.data.texts.labels import LabelledText, TextReader, list_present
+from spacy_bertft.data.texts.labels import LabelledText, list_present, read_labelled_texts
 from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import TextTally
+from spacy_bertft.data.texts.rows import TextTally, find_formats
 from spacy_bertft.errors import DataError, SettingError
 
 
@@ -69,13 +69,13 @@ class TextConversion(TextOptions, Conversion):
     def run(self) -> ConversionReport:
         """Convert the files."""
         nlp = make_blank(self.lang)
-        reader, tally = TextReader(self.sources, self), TextTally()
+        formats, tally = find_formats(self.sources, self), TextTally()
         for name in ("header", "quoting", "ragged"):
             value = getattr(self, name)
-            if value is not None and not any(file_format in DELIMITERS for _, file_format in reader.formats):
+            if value is not None and not any(file_format in DELIMITERS for _, file_format in formats):
                 raise SettingError(name, value, "no such setting here: it is for CSV and TSV files")
-        texts = Stream(reader.read, tally, TextTally)
-        labels, ranges = _measure_labels(texts, reader)
+        texts = Stream(partial(read_labelled_texts, formats, self), tally, TextTally)
+        labels, ranges = _measure_labels(texts, self)
         list_labels: Callable[[dict[str, float]], list[str]] = list if self.number_columns else list_present
         reports = write_corpus(
             self,
@@ -98,11 +98,10 @@ convert_texts = make_function(TextConversion)
 
 
 def _measure_labels(
-    texts: Iterable[LabelledText], reader: TextReader
+    texts: Iterable[LabelledText], conversion: TextConversion
 ) -> tuple[list[str], dict[str, tuple[float, float, float]]]:
     """List all labels of the corpus, in the order of `doc.cats`, and the lowest, mean and highest value of each."""
-    paths = ", ".join(str(path) for path, _ in reader.formats)
-    columns = reader.options.columns
+    paths = ", ".join(map(str, conversion.sources))
     values: dict[str, tuple[float, float, float, int]] = {}
     has_text = False
     for text in texts:
@@ -110,14 +109,14 @@ def _measure_labels(
         for label, value in text.cats.items():
             low, total, high, n = values.get(label, (value, 0.0, value, 0))
             values[label] = min(low, value), total + value, max(high, value), n + 1
-    if missing := sorted(columns.keys() - values):
+    if missing := sorted(conversion.columns.keys() - values):
         raise DataError(
             f"{paths}: no row has a value of {', '.join(missing)}. Expected a column or field of that name."
         )
-    names = list(reader.options.names)
+    names = list(conversion.names)
     if not has_text or not (values or names):
         raise DataError(f"{paths}: no {'label' if has_text else 'text'}. Expected rows with a text and a label.")
-    if names and reader.options.first_label is None and names[0] not in values:
+    if names and conversion.first_label is None and names[0] not in values:
         raise DataError(
             f"{paths}: no row has the label 0, which is {names[0]!r}. "
             "Expected numbers from 0; pass --first-label 1 if they start at 1, --first-label 0 if none of them is 0."

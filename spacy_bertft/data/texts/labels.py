@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from spacy_bertft.data.arrow import is_dataset
 from spacy_bertft.data.choices import read_number
-from spacy_bertft.data.files import check_is_file
 from spacy_bertft.data.split import make_key
 from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import LabelledRow, TextTally, find_text_format, read_labelled_rows
-from spacy_bertft.errors import DataError
+from spacy_bertft.data.texts.rows import LabelledRow, TextTally, read_labelled_rows
 
 # What a cell of a label's own column says, as files spell it.
 _FLAGS: Mapping[str, float | None] = {
@@ -258,44 +255,24 @@ class LabelledText:
         return make_key(*self.row.parts)
 
 
-class TextReader:
-    """Reads files of labelled texts, each in its own format.
-
-    Reading streams, and may be done again.
+def read_labelled_texts(
+    formats: Iterable[tuple[Path, str]], options: TextOptions, tally: TextTally
+) -> Iterator[LabelledText]:
+    """Read texts file after file; a row without text, or without an answer to learn from, is left out.
 
     Args:
-        paths: The files.
+        formats: The files with their formats.
         options: How to read them.
+        tally: Counts lines and what was left out on the way.
 
     Raises:
-        DataError: No file was given, or there is no such file.
-        SettingError: The format of a file is not known.
+        DataError: A file does not exist.
+        ColumnFormatError: A row cannot be read, or has no label.
     """
-
-    def __init__(self, paths: Sequence[Path], options: TextOptions) -> None:
-        if not paths:
-            raise DataError("No input file was given. Expected at least one CSV, TSV or JSONL file.")
-        for path in paths:
-            if not (path.is_dir() or is_dataset(path)):
-                check_is_file(path)
-        self.options = options
-        self.formats: list[tuple[Path, str]] = [(path, find_text_format(path, options)) for path in paths]
-
-    def read(self, tally: TextTally | None = None) -> Iterator[LabelledText]:
-        """Read all texts, file after file; a row without text, or without an answer to learn from, is left out.
-
-        Args:
-            tally: Counts lines and what was left out on the way.
-
-        Raises:
-            DataError: A file does not exist.
-            ColumnFormatError: A row cannot be read, or has no label.
-        """
-        tally = TextTally() if tally is None else tally
-        for path, file_format in self.formats:
-            answers = AnswerReader(self.options, tally)
-            for row in read_labelled_rows(path, file_format, self.options, tally):
-                if row.second is None and not row.text.strip():
-                    tally.left_out["rows without text"] += 1
-                elif labels := answers.read(row):
-                    yield LabelledText(row, *labels)
+    for path, file_format in formats:
+        answers = AnswerReader(options, tally)
+        for row in read_labelled_rows(path, file_format, options, tally):
+            if row.second is None and not row.text.strip():
+                tally.left_out["rows without text"] += 1
+            elif labels := answers.read(row):
+                yield LabelledText(row, *labels)

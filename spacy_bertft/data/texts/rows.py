@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from spacy_bertft.data.arrow import is_dataset
-from spacy_bertft.data.files import FileFormat, find_format
+from spacy_bertft.data.files import FileFormat, check_is_file, find_format
 from spacy_bertft.data.records import Record, read_records
 from spacy_bertft.data.rows import DELIMITERS, Tally
 from spacy_bertft.data.texts.options import TextOptions
 from spacy_bertft.data.texts.standoff import read_brat, read_pubtator, read_webanno
 from spacy_bertft.data.texts.tools import unify
 from spacy_bertft.data.texts.unnamed import read_fasttext, read_folders, read_label_first
-from spacy_bertft.errors import ColumnFormatError, SettingError
+from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
 _READERS: dict[str, Callable[[Path, TextOptions, Tally], Iterator[Record]]] = {
     "brat": read_brat,
@@ -62,6 +62,21 @@ def find_text_format(path: Path, options: TextOptions) -> str:
         return found
     advice = "" if given else f", since the name of {path} does not tell: pass --format"
     raise SettingError("file_format", given, f"one of {', '.join(_FORMATS)}{advice}")
+
+
+def find_formats(paths: Sequence[Path], options: TextOptions) -> list[tuple[Path, str]]:
+    """Return files with their formats.
+
+    Raises:
+        DataError: No file was given, or there is no such file.
+        SettingError: The format of a file is not known.
+    """
+    if not paths:
+        raise DataError("No input file was given. Expected at least one CSV, TSV or JSONL file.")
+    for path in paths:
+        if not (path.is_dir() or is_dataset(path)):
+            check_is_file(path)
+    return [(path, find_text_format(path, options)) for path in paths]
 
 
 _ANSWER = "answer"

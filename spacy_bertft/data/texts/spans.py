@@ -25,7 +25,7 @@ from spacy_bertft.data.rows import Tally
 from spacy_bertft.data.settings import Conversion, choose_spans_key, make_blank, make_function
 from spacy_bertft.data.split import make_key
 from spacy_bertft.data.texts.options import TextFields, TextOptions
-from spacy_bertft.data.texts.rows import find_text_format, read_texts
+from spacy_bertft.data.texts.rows import find_formats, read_texts
 from spacy_bertft.data.texts.tools import UNKNOWN
 from spacy_bertft.errors import DataError, shorten
 
@@ -92,7 +92,7 @@ class SpanConversion(TextFields, Conversion):
         mode = parse_choice("alignment_mode", self.alignment_mode, get_args(AlignmentMode))
         options = TextOptions(text_column=self.text_column, label_column=self.label_column, encoding=self.encoding)
         options.file_format = self.file_format
-        formats = [(path, find_text_format(path, options)) for path in self.sources]
+        formats = find_formats(self.sources, options)
         nlp, tally = make_blank(self.lang), Tally()
         reports = write_corpus(
             self,

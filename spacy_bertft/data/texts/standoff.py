@@ -9,29 +9,15 @@ from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
-from spacy_bertft.data.files import find_files, open_path
+from spacy_bertft.data.files import find_files
 from spacy_bertft.data.records import Record
-from spacy_bertft.data.rows import READ_ERRORS, Tally, read_lines
+from spacy_bertft.data.rows import Tally, read_lines, read_text
 from spacy_bertft.data.texts.options import TextOptions
 from spacy_bertft.data.texts.tools import UNKNOWN
-from spacy_bertft.errors import ColumnFormatError, DataError, read_reason
+from spacy_bertft.errors import ColumnFormatError, DataError
 
 _LONGEST_GAP = 100_000  # between sentences
 _NO_SPANS = "relations, events, attributes and notes"
-
-
-def read_text(path: Path, encoding: str | None) -> str:
-    """Read a file that is one text, exactly.
-
-    Raises:
-        DataError: It cannot be read.
-    """
-    try:
-        with open_path(path, encoding) as file:
-            return file.read().decode("utf-8-sig")
-    except READ_ERRORS as error:
-        expected = "Expected a text in UTF-8; pass --encoding, such as cp1252, for another one."
-        raise DataError(f"{path} cannot be read: {read_reason(error)}. {expected}") from error
 
 
 def read_brat(path: Path, options: TextOptions, tally: Tally) -> Iterator[Record]:

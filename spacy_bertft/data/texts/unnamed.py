@@ -8,9 +8,8 @@ from pathlib import Path
 
 from spacy_bertft.data.files import find_files
 from spacy_bertft.data.records import Record
-from spacy_bertft.data.rows import Tally, read_lines
+from spacy_bertft.data.rows import Tally, read_lines, read_text
 from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.standoff import read_text
 
 _FASTTEXT = re.compile(r"__label__(\S+)\s*")
 

@@ -15,8 +15,8 @@ from spacy.vocab import Vocab
 from typer.testing import CliRunner
 
 from spacy_bertft.cli import app
-from spacy_bertft.data import convert_columns
-from spacy_bertft.errors import ColumnFormatError
+from spacy_bertft.data import convert, convert_columns
+from spacy_bertft.errors import ColumnFormatError, SettingError
 
 Rows = list[list[tuple[str, str]]]  # sentences of words and tags
 
@@ -204,6 +204,25 @@ def test_files_that_contradict_themselves(
         convert_columns(source, tmp_path / "a.spacy", **options)
     assert (caught.value.line, problem in str(caught.value)) == (line, True), str(caught.value)
     assert not (tmp_path / "a.spacy").exists()
+
+
+def test_intents_of_a_pair(tmp_path: Path) -> None:
+    source, labels = tmp_path / "seq.in", tmp_path / "label"
+    source.write_text("play some Miles Davis\n\nhi\n")
+    source.with_suffix(".out").write_text("O O B-artist I-artist\n\nO\n")
+    labels.write_text("PlayMusic\nNone\nGreet\n")
+    report = convert(source, tmp_path / "a.spacy")
+    docs = list(DocBin().from_disk(tmp_path / "a.spacy").get_docs(Vocab()))
+    assert [[label for label, value in doc.cats.items() if value] for doc in docs] == [["PlayMusic"], ["Greet"]]
+    assert [doc.cats.keys() for doc in docs] == [{"Greet", "None", "PlayMusic"}] * 2
+    assert report.counts == {"intents of sentences, in doc.cats": 3}
+    assert (report.label_counts, report.file_format) == ({"artist": 1}, "pair")
+    with pytest.raises(SettingError, match="n_sents = 2"):
+        convert(source, tmp_path / "a.spacy", n_sents=2)
+    for wrong in ("PlayMusic\nNone\n", "a\nb\nc\nd\n", "a\n\nc\n", ""):
+        labels.write_text(wrong)
+        with pytest.raises(ColumnFormatError, match=r"Expected an intent for each of the 3 lines of .*seq\.in"):
+            convert(source, tmp_path / "a.spacy")
 
 
 def test_both_files_of_a_pair_may_be_named(tmp_path: Path) -> None:
