@@ -132,6 +132,7 @@ def test_spacy_evaluate(folder):
     assert srsly.read_json(folder / "metrics.json")["ents_f"] > 0.1
 
 
+@pytest.mark.slow
 def test_debug_data(folder):
     """The sections that spaCy's command has for its own components, also when the other command has run before."""
     for names, has_section in ((["spacy", "debug", "data"], False), (["spacy_bertft", "debug-data"], True)):

