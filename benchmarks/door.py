@@ -40,7 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10)
     rounds = parser.parse_args().rounds
-    measure("with"), measure("without")  # fill the disk cache
+    if rounds > 1:
+        measure("with"), measure("without")  # fill the disk cache
     pairs = [(measure("with"), measure("without")) for _ in range(rounds)]
     extra = [with_ms - without_ms for with_ms, without_ms in pairs]
     print(f"with     {statistics.median(pair[0] for pair in pairs):6.1f} ms")

@@ -184,7 +184,7 @@ def report_cycles(holdings: list[Holdings], limit: float) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30, help="0 leaves the run out")
-    parser.add_argument("--cycles", type=int, default=50, help="0 leaves the cycles out, else 10 or more")
+    parser.add_argument("--cycles", type=int, default=50, help="0 leaves the cycles out, else 5 or more")
     parser.add_argument("--before", type=int, default=60, help="batches before the clock starts")
     parser.add_argument("--encoder", default=ENCODER)
     parser.add_argument("--backend", default="torch", choices=("torch", "onnx", "none"), help="none: a tokenizer alone")

@@ -13,6 +13,7 @@ from commands import run_python
 from small_checkpoints import make_checkpoint
 from thinc.api import Config
 
+from spacy_bertft.data import convert
 from spacy_bertft.evaluation.training_log import read_training_log
 
 ROOT = Path(__file__).parent.parent
@@ -47,7 +48,7 @@ def test_a_training_run_in_mlflow(tmp_path, monkeypatch):
     make_checkpoint(tmp_path / "encoder", max_position_embeddings=128)
     lines = (ROOT / "assets" / "movie" / "train.bio").read_text(encoding="utf-8").split("\n\n")
     (tmp_path / "train.bio").write_text("\n\n".join(lines[:20]), encoding="utf-8")
-    run_python("-m", "spacy_bertft", "convert", "train.bio", "train.spacy", cwd=tmp_path)
+    convert(tmp_path / "train.bio", tmp_path / "train.spacy")
     config = spacy.util.load_config(CONFIG)
     config["training"]["logger"] = read_shown()
     config.to_disk(tmp_path / "tracked.cfg")

@@ -61,7 +61,7 @@ def test_a_server_answers_many_clients(checkpoint, style):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at memory as Linux tells it")
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_stream_and_cycles_of_saving_and_loading(checkpoint, backend):
-    few = ("--before", "1", "--minutes", "0.05", "--cycles", "10")
+    few = ("--before", "1", "--minutes", "0.05", "--cycles", "5")
     output = run("soak.py", "--encoder", checkpoint, "--backend", backend, *few)
     assert re.search(r"^[\d,]+ texts of [\d,]+ words in [\d.]+ minutes$", output, re.MULTILINE)
     assert len(re.findall(r"^tenth +\d+ +mean +[\d.]+ MB", output, re.MULTILINE)) == 10

@@ -22,9 +22,8 @@ from spacy_bertft.errors import SettingError
 
 pytestmark = pytest.mark.process
 
-N_ROWS = 9000
-# Restarts of the whole program.
-N_KILLS = 10 if os.environ.get("KILLS") == "all" else 3
+# Restarts of the whole program, and enough rows for some to be left after each.
+N_KILLS, N_ROWS = (10, 9000) if os.environ.get("KILLS") == "all" else (3, 6000)
 
 
 class PowerCutError(BaseException):
