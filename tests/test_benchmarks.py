@@ -184,7 +184,7 @@ def test_long_windows():
 def test_conversion(arguments):
     output = run("conversion.py", *arguments)
     assert re.search(r"^[\d,]+ tokens/s", output, re.MULTILINE)
-    assert re.search(r"^-?[\d,]+ MB next to", output, re.MULTILINE)
+    assert re.search(r" -?[\d,]+ MB next to", output, re.MULTILINE)
 
 
 def test_experiments(tmp_path):

@@ -1,4 +1,4 @@
-"""What all conversions share: items are split into parts, made into Docs, written, and reported.
+"""What all conversions share: items are split into parts, packed as Docs, written, and reported.
 
 Items may be read several times: they are a list, or a `Stream` of what is too large to be kept in memory.
 """
@@ -13,12 +13,12 @@ from itertools import compress, count, islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from spacy.attrs import SPACY
 from spacy.language import Language
-from spacy.tokens import Doc, DocBin
+from spacy.tokens import Doc
 from tqdm import tqdm
 
 from spacy_bertft.data.hygiene import Hygiene
+from spacy_bertft.data.packed import DocWriter, PackedDoc
 from spacy_bertft.data.reports import PartReport
 from spacy_bertft.data.rows import Tally
 from spacy_bertft.data.settings import Conversion
@@ -54,8 +54,7 @@ class Stream(Generic[Item, AnyTally]):
 def write_corpus(
     plan: Conversion,
     items: Iterable[Item],
-    make_docs: Callable[[Iterable[Item]], Iterable[Doc]],
-    list_labels: Callable[[Doc], Iterable[str]],
+    pack: Callable[[Iterable[Item], Sequence[int]], Iterable[PackedDoc]],
     *,
     get_key: Callable[[Item], Hashable],
     get_labels: Callable[[Item], Collection[str]] | None = None,
@@ -69,8 +68,7 @@ def write_corpus(
     Args:
         plan: Where the parts go.
         items: What was read: a list, or a `Stream`.
-        make_docs: Makes the Docs of items.
-        list_labels: Lists the labels of a Doc, which are counted.
+        pack: Packs the Docs of items, given what is kept of a token: `pack_docs` does, of what makes a `Doc`.
         get_key: What copies of an item have in common, which stay together.
         get_labels: The labels by which the parts are stratified; by default they are split at random.
         attrs: What is kept of a token in addition to its text: only what was annotated.
@@ -85,7 +83,7 @@ def write_corpus(
         DataError: There are no items, or too few to be split.
     """
     if plan.dry_run:
-        example = next(map(format_example, make_docs(islice(items, 1))), "")
+        example = next(map(format_example, pack(islice(items, 1), DocWriter(attrs).attrs)), "")
         output = PartReport(plan.paths["output"], 0, 0, 0, {})
         return {"paths": tuple(plan.sources), "is_dry_run": True, "example": example, "output": output}
     part_by_item: list[int] = []
@@ -108,46 +106,22 @@ def write_corpus(
         for part, ((name, path), temporary_path) in enumerate(zip(plan.paths.items(), temporary_paths, strict=False)):
             own = compress(items, (each == part for each in part_by_item)) if plan.shares else items
             n_items = count()
-            docs = make_docs(item for item, _ in zip(own, n_items, strict=False))
-            doc_bin, counts, n_tokens = _DocBin(attrs), Counter(dict.fromkeys(labels, 0)), 0
+            writer, counts, n_tokens = DocWriter(attrs), Counter(dict.fromkeys(labels, 0)), 0
+            docs = pack((item for item, _ in zip(own, n_items, strict=False)), writer.attrs)
             for doc in tqdm(docs, desc=f"Converting to {path.name}", unit=" docs", disable=None):
-                doc_bin.add(doc)
-                found = list(list_labels(doc))
-                counts.update(found)
-                hygiene.add(doc, doc_bin.tokens[-1], part, found, (f"{path}, document {len(doc_bin)}", 0))
-                n_tokens += len(doc)
-            if not doc_bin:
+                writer.add(doc)
+                counts.update(doc.labels)
+                hygiene.add(doc, part, doc.where or (f"{path}, document {writer.n_docs}", 0))
+                n_tokens += len(doc.words)
+            if not writer.n_docs:
                 raise DataError(f"{', '.join(map(str, plan.sources))}: {nothing}.")
             with name_path(path):
-                doc_bin.to_disk(temporary_path)
+                writer.write(temporary_path)
             n_sentences = next(n_items) if has_sentences else 0
-            reports[name] = PartReport(path, n_sentences, len(doc_bin), n_tokens, dict(sorted(counts.items())))
+            reports[name] = PartReport(path, n_sentences, writer.n_docs, n_tokens, dict(sorted(counts.items())))
             all_counts += counts
         reports["problems"] = hygiene.finish(all_counts)
     return reports
-
-
-class _DocBin(DocBin):
-    """Adds a Doc in a third of the time: spaCy's own adds nine strings of every token to a set."""
-
-    def __init__(self, attrs: Sequence[str]) -> None:
-        super().__init__(attrs=list(attrs))
-        # Hashes of strings. What tells where entities and sentences start is none, and spaCy knows the first three.
-        self._known = {1, 2, 3, 2**64 - 1}
-
-    def add(self, doc: Doc) -> None:
-        """Add a Doc, and those of its strings that its attributes and spans have."""
-        array = doc.to_array([*self.attrs]).reshape(len(doc), len(self.attrs))
-        self.tokens.append(array)
-        self.spaces.append(doc.to_array(SPACY).astype(bool).reshape(-1, 1))
-        self.flags.append({"has_unknown_spaces": doc.has_unknown_spaces})
-        self.cats.append(doc.cats)
-        self.span_groups.append(doc.spans.to_bytes())
-        new = set(array.ravel().tolist())
-        new.update(span.label for group in doc.spans.values() for span in group)
-        new -= self._known
-        self._known |= new
-        self.strings.update(map(doc.vocab.strings.__getitem__, new))
 
 
 def make_docs_in_zones(nlp: Language, make: Callable[[Item], Doc], items: Iterable[Item]) -> Iterator[Doc]:
@@ -158,23 +132,21 @@ def make_docs_in_zones(nlp: Language, make: Callable[[Item], Doc], items: Iterab
             yield from map(make, batch)
 
 
-def format_example(doc: Doc) -> str:
+def format_example(doc: PackedDoc) -> str:
     """Format a Doc for a report: its text with entities, spans or tags in it, and its categories.
 
     Example:
-        >>> nlp = spacy.blank("en")
-        >>> format_example(Doc(nlp.vocab, ["in", "New", "York"], ents=["O", "B-LOC", "I-LOC"]))
+        >>> format_example(PackedDoc(["in", "New", "York"], spans=[(1, 3, "LOC")]))
         'in [New York](LOC)'
     """
-    spans = [*doc.ents, *(span for group in doc.spans.values() for span in group)]
-    opening = Counter(span.start for span in spans)
+    opening = Counter(start for start, _, _ in doc.spans)
     closing: dict[int, str] = {}
-    for span in sorted(spans, key=lambda span: -span.start):
-        closing[span.end - 1] = f"{closing.get(span.end - 1, '')}]({span.label_})"
-    words = [
-        f"{'[' * opening[token.i]}{token.text}{f'/{token.tag_}' * bool(token.tag_)}{closing.get(token.i, '')}"
-        + token.whitespace_
-        for token in doc
+    for _, end, label in sorted(doc.spans, key=lambda span: -span[0]):
+        closing[end - 1] = f"{closing.get(end - 1, '')}]({label})"
+    tags = [f"/{tag}" * bool(tag) for tag in doc.tags] or [""] * len(doc.words)
+    pieces = [
+        f"{'[' * opening[index]}{word}{tag}{closing.get(index, '')}{piece.removeprefix(word)}"
+        for index, (word, tag, piece) in enumerate(zip(doc.words, tags, doc.list_pieces(), strict=True))
     ]
     cats = [f"{label}={value:g}" for label, value in doc.cats.items()]
-    return shorten(" ".join(["".join(words).strip(), *cats]))
+    return shorten(" ".join(["".join(pieces).strip(), *cats]))

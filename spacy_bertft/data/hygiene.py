@@ -7,19 +7,19 @@ from array import array as make_array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations, takewhile
+from operator import itemgetter
 from typing import IO
 from unicodedata import category
 
 import numpy as np
-from numpy.typing import NDArray
-from spacy.tokens import Doc, Span
 
+from spacy_bertft.data.packed import PackedDoc
 from spacy_bertft.errors import shorten
 
-WHERE = "where"  # in `doc.user_data`: file and line of what a Doc was made of; it is not written
 _MEANT = set("%&#@*")  # punctuation that is a word
 _MOST_LABELS = 500  # each two of which are compared
 _FILE_BIT, _PART_BIT = 36, 60  # where the numbers of file and part begin in that of a place, after the line
+_GET_RANGE = itemgetter(0, 1)  # of a span
 _RARE = 0.02  # of a label that is spelled nearly the same
 
 _AGAIN, _OTHERWISE = "the same text again", "the same text with other labels"
@@ -47,32 +47,26 @@ class Hygiene:
         # Of each Doc 32 bytes: its place, and hashes of its annotation, its text and, if there are parts, its words.
         self._rows = make_array("q")
 
-    def add(
-        self, doc: Doc, array: NDArray[np.uint64], part: int, labels: Sequence[str], where: tuple[object, int]
-    ) -> None:
+    def add(self, doc: PackedDoc, part: int, where: tuple[object, int]) -> None:
         """Add a Doc.
 
         Args:
             doc: The Doc.
-            array: `(T, …)` what is written of its tokens, their words first.
             part: The number of its part.
-            labels: Its labels.
-            where: File and line, if `doc.user_data` does not tell them.
+            where: File and line.
         """
-        path, line = doc.user_data.get(WHERE, where)
-        spans = [*doc.ents, *(span for group in doc.spans.values() for span in group)]
-        words = "".join(filter(str.isalnum, doc.text.casefold())) if self.n_parts > 1 else ""
-        text, annotation = (
-            array[:, 0].tobytes(),
-            (array.tobytes(), *labels, *((span.start, span.end) for span in spans)),
-        )
+        path, line = where
+        text = hash(tuple(doc.words))
+        annotation = hash((doc.tokens, *doc.labels, *map(_GET_RANGE, doc.spans)))
         number = self._paths.setdefault(str(path), len(self._paths))
-        place = part << _PART_BIT | number << _FILE_BIT | line
-        words_hash = (hash(words or text),) if self.n_parts > 1 else ()
-        self._rows.extend((place, hash(annotation), hash(text), *words_hash))
-        for span in spans:
-            if span.label and (problem := find_edge(span)):
-                self._report(problem, _name_place(str(path), line), text=shorten(span.text), label=span.label_)
+        self._rows.extend((part << _PART_BIT | number << _FILE_BIT | line, annotation, text))
+        if self.n_parts > 1:
+            words = "".join(filter(str.isalnum, "".join(doc.words).casefold()))
+            self._rows.append(hash(words) if words else text)
+        for start, end, label in doc.spans:
+            if label and (problem := find_edge(doc.words[start], doc.words[end - 1])):
+                span = "".join([*doc.list_pieces()[start : end - 1], doc.words[end - 1]])
+                self._report(problem, _name_place(str(path), line), text=shorten(span), label=label)
 
     def finish(self, label_counts: Mapping[str, int]) -> str:
         """Compare all Docs and all labels, and say in one line what was found; nothing if nothing was."""
@@ -81,11 +75,15 @@ class Hygiene:
         for key in range(2, rows.shape[1]):
             order = np.argsort(rows[:, key], kind="stable")
             again = np.flatnonzero(rows[order[1:], key] == rows[order[:-1], key])
-            for this, before in sorted(zip(order[again + 1].tolist(), order[again].tolist(), strict=True)):
-                one, other = rows[before], rows[this]
-                (first, first_part), (where, part) = (_find_place(paths, int(each[0])) for each in (one, other))
+            again = again[np.argsort(order[again + 1])]
+            copies, originals = rows[order[again + 1]], rows[order[again]]
+            are_same = copies[:, 1] == originals[:, 1]
+            for copy, original, is_same in zip(
+                *map(np.ndarray.tolist, (copies[:, 0], originals[:, 0], are_same)), strict=True
+            ):
+                (first, first_part), (where, part) = _find_place(paths, original), _find_place(paths, copy)
                 if key == 2:
-                    self._report(_AGAIN if one[1] == other[1] else _OTHERWISE, where, first=first)
+                    self._report(_AGAIN if is_same else _OTHERWISE, where, first=first)
                 elif first_part != part:
                     self._report(_OTHER_PART, where, first=first)
         for rare, common in find_misspelled(label_counts):
@@ -110,12 +108,12 @@ def _name_place(path: str, line: int) -> str:
     return f"{path}, line {line}" if line else path
 
 
-def find_edge(span: Span) -> str | None:
-    """Find out whether a span begins or ends with what is no word."""
-    return _find_problem(span[0].text) or _find_problem(span[-1].text)
-
-
 @lru_cache(maxsize=1 << 16)
+def find_edge(first: str, last: str) -> str | None:
+    """Find out whether a span begins or ends with what is no word, by its first and last token."""
+    return _find_problem(first) or _find_problem(last)
+
+
 def _find_problem(token: str) -> str | None:
     if not token.strip():
         return _BLANK

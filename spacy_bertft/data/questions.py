@@ -14,7 +14,7 @@ from spacy.tokens import Doc
 
 from spacy_bertft.data.answers import ANSWERS, write_answers
 from spacy_bertft.data.conversion import write_corpus
-from spacy_bertft.data.hygiene import WHERE
+from spacy_bertft.data.packed import WHERE, pack_docs
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
 from spacy_bertft.data.reports import ConversionReport
 from spacy_bertft.data.rows import Tally, read_text
@@ -65,8 +65,7 @@ class QuestionConversion(Conversion):
         reports = write_corpus(
             self,
             [question for path in self.sources for question in read_questions(path, tally, self.encoding)],
-            partial(map, partial(make_question_doc, nlp, tally)),
-            _list_kinds,
+            partial(pack_docs, partial(map, partial(make_question_doc, nlp, tally)), _list_kinds),
             get_key=lambda question: question.article,
             nothing=f"no question. {_EXPECTED.rstrip('.')}",
         )

@@ -11,11 +11,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from spacy.tokens import Doc
 from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.data.columns.convert import list_annotations, make_gold_doc
+from spacy_bertft.data.columns.convert import make_gold_doc
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, join_columns
 from spacy_bertft.data.columns.layout import ColumnOptions
 from spacy_bertft.data.docs import read_docs
@@ -225,5 +226,12 @@ def _read_texts(
             spans_key = choose_spans_key(kind, None)
             docs = (make_gold_doc(vocab, [sentence], spans_key=spans_key) for sentence in reader.read(tally))
         for doc in docs:
-            labels = _OF_TEXTS[kind](doc.cats) if kind in _OF_TEXTS else list_annotations(doc, kind)
+            labels = _OF_TEXTS[kind](doc.cats) if kind in _OF_TEXTS else _list_annotations(doc, kind)
             yield _Text(doc.text, len(doc), labels)
+
+
+def _list_annotations(doc: Doc, kind: str) -> list[str]:
+    """List the labels of the entities of a Doc or of all its groups of spans, or its tags."""
+    if kind == "spans":
+        return [span.label_ for group in doc.spans.values() for span in group]
+    return [ent.label_ for ent in doc.ents] if kind == "ents" else [token.tag_ for token in doc if token.tag_]

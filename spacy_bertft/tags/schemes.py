@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import compress, count, pairwise, repeat
 from typing import NamedTuple
 
 from spacy_bertft.errors import TagError
-from spacy_bertft.tags.grammar import OUTSIDE, RULES, TagParts, TagScheme, are_bare, split_tag, split_tags
+from spacy_bertft.tags.grammar import OUTSIDE, RULES, TagScheme, are_bare, split_tag, split_tags
 
 
 class TagSpan(NamedTuple):
@@ -35,13 +36,21 @@ def read_spans(tags: Sequence[str], scheme: TagScheme = "bio") -> list[TagSpan]:
         >>> read_spans(["O", "B-PER", "I-PER", "B-LOC"])
         [TagSpan(token_start=1, token_end=3, label='PER'), TagSpan(token_start=3, token_end=4, label='LOC')]
     """
-    sequence = split_tags(tags, scheme)
-    for index, (left, right) in enumerate(zip(["O", *tags], tags, strict=False)):
-        if expected := _find_expected(left, right, scheme):
-            raise TagError(index, right, f"follows {left!r}" if index else "opens the sentence", expected)
-    if sequence and (expected := RULES[scheme].find_expected(sequence[-1], None)):
-        raise TagError(len(tags) - 1, tags[-1], "leaves its span unfinished at the end of the sentence", expected)
-    return _read_leniently(sequence)
+    try:
+        return _read_spans(tags, scheme, is_lenient=False)
+    except TagError:
+        raise _find_first_error(tags, scheme) from None
+
+
+def _find_first_error(tags: Sequence[str], scheme: TagScheme) -> TagError:
+    """Find the first error of tags that have one."""
+    sequence, rules = split_tags(tags, scheme), RULES[scheme]
+    for index, (left, right) in enumerate(zip([OUTSIDE, *sequence], sequence, strict=False)):
+        if expected := rules.find_expected(left, right):
+            problem = f"follows {tags[index - 1]!r}" if index else "opens the sentence"
+            return TagError(index, tags[index], problem, expected)
+    expected = rules.find_expected(sequence[-1], None) or ""
+    return TagError(len(tags) - 1, tags[-1], "leaves its span unfinished at the end of the sentence", expected)
 
 
 def write_tags(spans: Iterable[TagSpan], n_tokens: int, scheme: TagScheme = "bio") -> list[str]:
@@ -90,7 +99,8 @@ def repair_tags(tags: Sequence[str], scheme: TagScheme = "bio") -> tuple[list[st
         >>> repair_tags(["O", "I-PER", "I-LOC"])
         (['O', 'B-PER', 'B-LOC'], 2)
     """
-    repaired = write_tags(_read_leniently(split_tags(tags, scheme)), len(tags), scheme)
+    split_tags(tags, scheme)
+    repaired = write_tags(_read_spans(tags, scheme, is_lenient=True), len(tags), scheme)
     n_changed = sum(old != new for old, new in zip(tags, repaired, strict=True))
     return repaired, n_changed
 
@@ -130,24 +140,30 @@ def guess_scheme(sequences: Iterable[Sequence[str]]) -> TagScheme:
     return "iob1" if "I" in starting and "B" not in starting else "bio"
 
 
+def _read_spans(tags: Sequence[str], scheme: TagScheme, *, is_lenient: bool) -> list[TagSpan]:
+    is_boundary = map(_is_boundary, ["O", *tags], [*tags, "O"], repeat(scheme), repeat(is_lenient))
+    prefix_width = 0 if scheme == "bare" else 2
+    return [
+        TagSpan(start, end, tags[start][prefix_width:])
+        for start, end in pairwise(compress(count(), is_boundary))
+        if tags[start] != "O"
+    ]
+
+
 @lru_cache(maxsize=1 << 14)
-def _find_expected(left: str, right: str, scheme: TagScheme) -> str | None:
-    return RULES[scheme].find_expected(*split_tags([left, right], scheme))
+def _is_boundary(left: str, right: str, scheme: TagScheme, is_lenient: bool) -> bool:
+    """Return whether a span ends or starts between two tags.
 
-
-def _read_leniently(sequence: Sequence[TagParts]) -> list[TagSpan]:
-    spans = []
-    start, previous = 0, OUTSIDE
-    for index, current in enumerate([*sequence, OUTSIDE]):
-        if current is previous and current.prefix in "OI":
-            continue  # of most words
-        # Tags of one span have one label; `O`, whose label is empty, starts what is no span.
-        if current.prefix in "BUS" or previous.prefix in "OLUES" or previous.label != current.label:
-            if previous.label:
-                spans.append(TagSpan(start, index, previous.label))
-            start = index
-        previous = current
-    return spans
+    Raises:
+        TagError: One of them is no tag of the scheme or, unless lenient, not valid next to the other.
+    """
+    previous, current = split_tags([left, right], scheme)
+    if not is_lenient and (expected := RULES[scheme].find_expected(previous, current)):
+        raise TagError(1, right, f"follows {left!r}", expected)
+    if not previous.label and not current.label:
+        return False
+    # Tags of one span have one label; `O`, whose label is empty, starts what is no span.
+    return current.prefix in "BUS" or previous.prefix in "OLUES" or previous.label != current.label
 
 
 def _check_span(span: TagSpan, previous: TagSpan, n_tokens: int) -> None:

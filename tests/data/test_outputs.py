@@ -5,9 +5,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from spacy.tokens import Doc, DocBin, Span
+from spacy.tokens import DocBin
 
 from spacy_bertft.data.conversion import Stream, format_example, write_corpus
+from spacy_bertft.data.packed import PackedDoc, pack_docs
 from spacy_bertft.data.reports import PartReport
 from spacy_bertft.data.rows import Tally
 from spacy_bertft.data.settings import Conversion, list_paths, make_blank
@@ -56,8 +57,7 @@ def test_parts_count_what_is_in_them(tmp_path: Path, is_stream: bool, has_labels
     written = write_corpus(
         plan,
         items,
-        partial(map, nlp),
-        lambda doc: ["y", "y"] if len(doc) > 1 else [],
+        partial(pack_docs, partial(map, nlp), lambda doc: ["y", "y"] if len(doc) > 1 else []),
         get_key=str,
         get_labels=(lambda text: [text]) if has_labels else None,
         labels=["z", "x"],
@@ -79,22 +79,25 @@ def test_no_part_is_written_after_an_error(tmp_path: Path) -> None:
     nlp = make_blank("xx")
     plan = Conversion([], tmp_path / "a.spacy", dev=0.5)
     with pytest.raises(ZeroDivisionError):
-        write_corpus(plan, ["a", "b"], partial(map, nlp), lambda doc: [str(1 / 0)], get_key=str)
+        write_corpus(plan, ["a", "b"], partial(pack_docs, partial(map, nlp), lambda doc: [str(1 / 0)]), get_key=str)
     with pytest.raises(DataError, match=r"no text\. Expected at least one\."):
-        write_corpus(Conversion([], tmp_path / "a.spacy"), [], partial(map, nlp), lambda _: [], get_key=str)
+        write_corpus(Conversion([], tmp_path / "a.spacy"), [], lambda _items, _attrs: [], get_key=str)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     nlp = make_blank("xx")
     plan = Conversion([], tmp_path / "a.spacy", dev=0.5, dry_run=True)
-    written = write_corpus(plan, ["a", "b"], partial(map, nlp), lambda _: [], get_key=str)
+    written = write_corpus(plan, ["a", "b"], partial(pack_docs, partial(map, nlp), lambda _: []), get_key=str)
     assert (written["example"], written["is_dry_run"], written["output"].n_docs) == ("a", True, 0)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_example_shows_all_that_is_annotated() -> None:
-    doc = Doc(make_blank("xx").vocab, ["the", "Bank", "of", "Spain"], tags=["D", "N", "P", "N"])
-    doc.spans["sc"] = [Span(doc, 3, 4, "LOC"), Span(doc, 1, 4, "ORG"), Span(doc, 1, 2, "NOUN")]
-    doc.cats = {"money": 1.0, "sport": 0.5}
+    doc = PackedDoc(
+        ["the", "Bank", "of", "Spain"],
+        spans=[(3, 4, "LOC"), (1, 4, "ORG"), (1, 2, "NOUN")],
+        tags=["D", "N", "P", "N"],
+        cats={"money": 1.0, "sport": 0.5},
+    )
     assert format_example(doc) == "the/D [[Bank/N](NOUN) of/P [Spain/N](LOC)](ORG) money=1 sport=0.5"

@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 from spacy_bertft.data.conversion import Stream, make_docs_in_zones, write_corpus
 from spacy_bertft.data.docs import make_exact_doc
 from spacy_bertft.data.endings import make_choice
-from spacy_bertft.data.hygiene import WHERE
+from spacy_bertft.data.packed import WHERE, pack_docs
 from spacy_bertft.data.pairs import make_pair
 from spacy_bertft.data.reports import ConversionReport
 from spacy_bertft.data.rows import DELIMITERS
@@ -80,8 +80,11 @@ class TextConversion(TextOptions, Conversion):
         reports = write_corpus(
             self,
             texts,
-            partial(make_docs_in_zones, nlp, partial(make_text_doc, nlp, labels=labels)),
-            lambda doc: list_labels(doc.cats),
+            partial(
+                pack_docs,
+                partial(make_docs_in_zones, nlp, partial(make_text_doc, nlp, labels=labels)),
+                lambda doc: list_labels(doc.cats),
+            ),
             get_key=lambda text: text.key,
             get_labels=lambda text: list_labels(dict(text.cats)),
             labels=labels,

@@ -18,7 +18,7 @@ from spacy.util import filter_spans
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.conversion import Stream, make_docs_in_zones, write_corpus
 from spacy_bertft.data.docs import make_exact_doc
-from spacy_bertft.data.hygiene import WHERE
+from spacy_bertft.data.packed import WHERE, pack_docs
 from spacy_bertft.data.records import Record
 from spacy_bertft.data.reports import ConversionReport
 from spacy_bertft.data.rows import Tally
@@ -97,8 +97,11 @@ class SpanConversion(TextFields, Conversion):
         reports = write_corpus(
             self,
             Stream(partial(_read_all, formats, options, self.kind), tally, Tally),
-            partial(make_docs_in_zones, nlp, partial(_make_doc, nlp, key=key, mode=mode, tally=tally)),
-            partial(_list_labels, key=key),
+            partial(
+                pack_docs,
+                partial(make_docs_in_zones, nlp, partial(_make_doc, nlp, key=key, mode=mode, tally=tally)),
+                partial(_list_labels, key=key),
+            ),
             get_key=lambda text: make_key(text.text),
             attrs=[] if key else ["ENT_IOB", "ENT_TYPE"],
             nothing="no text. Expected texts with their spans",

@@ -12,6 +12,7 @@ from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
 from spacy_bertft.data import convert_columns
+from spacy_bertft.data.packed import DocWriter
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 from spacy_bertft.tags.grammar import SCHEMES, Scheme
 from spacy_bertft.tags.schemes import TagSpan
@@ -124,8 +125,8 @@ def test_an_error_leaves_both_outputs_as_they_are(tmp_path: Path, monkeypatch: p
     with pytest.raises(ColumnFormatError):
         convert_columns(source, output, dev=0.5, dev_path=dev_path)
     # The first output is complete when the second one fails.
-    write = DocBin.to_disk
-    monkeypatch.setattr(DocBin, "to_disk", lambda self, path: write(self, path) if "dev" not in path.name else 1 / 0)
+    write = DocWriter.write
+    monkeypatch.setattr(DocWriter, "write", lambda self, path: write(self, path) if "dev" not in path.name else 1 / 0)
     with pytest.raises(ZeroDivisionError):
         convert_columns(source, output, dev=0.5, dev_path=dev_path, orphans="repair")
     assert (output.read_bytes(), dev_path.read_bytes()) == (b"old", b"old too")
