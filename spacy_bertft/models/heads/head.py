@@ -240,11 +240,7 @@ class LabelModel(HeadModel[OutT]):
 
     size = "n_labels"
     n_labels: int = make_stored("n_labels")
-
-    @property
-    def n_outputs(self) -> int:
-        """One for each label."""
-        return self.n_labels
+    n_outputs = n_labels
 
     def add_output(self, bias: float = BIAS_OF_NEW) -> None:
         """Append an output to an initialized head; see `HeadModel.grow`."""
