@@ -74,6 +74,7 @@ class BertComponent(RehearsingPipe):
 
     stored: tuple[str, ...] = ("labels", "ignore_unknown")  # what of `cfg` is stored with the weights
     has_labels = True  # or else each text has its own answers
+    factory = ""  # of those that this class alone serves, also where another one makes it
     task: Task
     problem_type: ProblemType | None = None  # of a task with several, as transformers names it
     score_prefix: str  # of the calibration error, where predictions have a temperature

@@ -26,6 +26,7 @@ class BertMultipleChoice(BertComponent):
 
     stored = (*BertComponent.stored, "temperature")
     has_labels = False
+    factory = "bert_multiple_choice"
     score_prefix = "choice"
     task = "choice"
     model_type = ChoiceModel

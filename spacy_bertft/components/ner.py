@@ -29,6 +29,7 @@ class BertNer(TokenComponent):
     """Recognize entities with a token classifier; what it predicts is always a valid sequence."""
 
     stored = (*TokenComponent.stored, "temperature")
+    factory = "bert_ner"
     score_prefix = "ents"
     scheme = "bio"
     n_misaligned = 0  # gold entities that do not fit the tokens

@@ -62,6 +62,7 @@ class BertQa(BertComponent):
 
     stored = ("temperature", "threshold")
     has_labels = False
+    factory = "bert_qa"
     score_prefix = "qa"
     task = "span"
     cut = _CUT_QUESTION

@@ -28,6 +28,7 @@ class BertRegressor(TextComponent):
     of any size are learned alike, and an untrained component predicts the mean.
     """
 
+    factory = "bert_regressor"
     problem_type = "regression"
     stored = (*TextComponent.stored, "means", "deviations")
 

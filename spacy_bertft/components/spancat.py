@@ -44,6 +44,7 @@ class BertSpancat(BertComponent):
     """
 
     stored = (*BertComponent.stored, "temperature")
+    factory = "bert_spancat"
     model_type = SpanModel
     architecture = "spacy-bertft.SpanClassifier.v1"
     n_missed = 0

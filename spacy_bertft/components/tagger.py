@@ -19,6 +19,7 @@ from spacy_bertft.tags.schemes import TagSpan
 class BertTagger(TokenComponent):
     """Tag tokens. A token without a subword token, such as whitespace, keeps its tag."""
 
+    factory = "bert_tagger"
     scheme = None
 
     def _add_label(self, label: str) -> int:

@@ -220,7 +220,7 @@ def _copy_doc(nlp: Language, example: Example) -> Doc:
 
 def _measure(nlp: Language, name: str, examples: Sequence[Example], n_errors: int) -> ComponentResult | None:
     pipe: Any = nlp.get_pipe(name)
-    factory, more = nlp.get_pipe_meta(name).factory, {}
+    factory, more = getattr(pipe, "factory", "") or nlp.get_pipe_meta(name).factory, {}
     if factory == "bert_ner":
         others = {label for _, each in nlp.pipeline if isinstance(each, BertNer) for label in each.labels}
         more = {"labels_of_other_components": others - set(pipe.labels)}

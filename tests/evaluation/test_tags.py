@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import spacy
 from hypothesis import given
@@ -11,6 +13,7 @@ from spacy.training import Example
 from spacy_bertft.evaluation.bootstrap import Resampling
 from spacy_bertft.evaluation.categories import measure_tags
 from spacy_bertft.evaluation.counts import measure_figures
+from spacy_bertft.evaluation.evaluate import _measure
 
 nlp = spacy.blank("en")
 PIPE = nlp.add_pipe("bert_tagger", name="tagger")
@@ -46,3 +49,10 @@ def test_unknown_tags_and_tokens_without_a_tag():
     assert measure_figures(result.levels[0].accuracy, FEW).shares[0, 0] == 0.5
     assert result.confusion.column_names[-1] == "missed"
     assert "gold tags that the component does not know: NEW" in result.notes
+
+
+def test_a_component_of_another_factory_is_measured_by_its_class(monkeypatch):
+    meta = replace(nlp.get_pipe_meta("tagger"), factory="own_tagger")
+    monkeypatch.setattr(nlp, "get_pipe_meta", lambda name: meta)
+    result = _measure(nlp, "tagger", [make_example(["NOUN"], ["NOUN"])], 0)
+    assert (result.factory, result.kind) == ("bert_tagger", "tags")
