@@ -21,6 +21,7 @@ from spacy_bertft.errors import DataError, SettingError
 
 Component = TypeVar("Component")
 
+_NO_PIPELINE = "{} is no pipeline. Expected a folder such as training/model-best, or the name of an installed pipeline."
 _EXPECTED_DATA = "Expected a .spacy file, as `spacy-bertft convert` writes it."
 
 
@@ -39,10 +40,7 @@ def load_pipeline(pipeline: Path | str) -> Language:
     except PermissionError:
         raise
     except OSError as error:
-        raise DataError(
-            f"{pipeline} is no pipeline. Expected a folder such as training/model-best, or the name of an installed "
-            "pipeline."
-        ) from error
+        raise DataError(_NO_PIPELINE.format(pipeline)) from error
 
 
 @contextmanager
@@ -107,10 +105,7 @@ def find_pipeline_path(pipeline: Path | str) -> Path:
         meta = get_model_meta(package)
         folder = package / f"{meta['lang']}_{meta['name']}-{meta['version']}"
     if not (folder / "config.cfg").is_file():
-        raise DataError(
-            f"{pipeline} is no pipeline. Expected a folder such as training/model-best, or the name of an installed "
-            "pipeline."
-        )
+        raise DataError(_NO_PIPELINE.format(pipeline))
     return folder
 
 

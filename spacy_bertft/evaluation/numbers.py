@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from spacy.training import Example
 
-from spacy_bertft.components.number_scores import MEASURES, collect_numbers, measure_numbers, score_numbers
+from spacy_bertft.components.number_scores import collect_numbers, measure_numbers, score_numbers
 from spacy_bertft.components.predictions import Prediction
 from spacy_bertft.components.regressor import BertRegressor
 from spacy_bertft.evaluation.bootstrap import Floats, Resampling, compute_interval
@@ -56,20 +56,14 @@ class NumberFigures:
 
     Attributes:
         name: Its name.
-        pearson: Pearson's correlation with the gold values, not a number where it is not defined.
-        interval: `(2,)` its 95 % interval.
-        spearman: Spearman's correlation, likewise.
-        mse: The mean squared error, likewise.
-        support: The gold values.
+        scores: What `measure_numbers` says of it.
+        interval: `(2,)` the 95 % interval of Pearson's correlation.
         samples: `(R,)` Pearson's correlation in each resample.
     """
 
     name: str
-    pearson: float
+    scores: Mapping[str, float | None]
     interval: Floats
-    spearman: float
-    mse: float
-    support: int
     samples: Floats
 
 
@@ -80,15 +74,14 @@ def measure_number(pairs: NumberPairs, resampling: Resampling) -> NumberFigures:
         pairs: Gold and predicted values.
         resampling: Which documents are drawn.
     """
-    figures = measure_numbers(pairs.gold, pairs.predicted)
-    pearson, spearman, mse = (np.nan if (value := figures[each]) is None else value for each in MEASURES)
     x, y = (_standardize(each) for each in (pairs.gold, pairs.predicted))
     # Sums over the documents of each resample, (R, 6).
     n, sx, sy, sxx, syy, sxy = resampling.sum(np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)).T
     with np.errstate(invalid="ignore", divide="ignore"):
         samples = (n * sxy - sx * sy) / np.sqrt((n * sxx - sx**2) * (n * syy - sy**2))
     samples[~np.isfinite(samples)] = np.nan
-    return NumberFigures(pairs.name, pearson, compute_interval(samples), spearman, mse, len(x), samples)
+    scores = measure_numbers(pairs.gold, pairs.predicted)
+    return NumberFigures(pairs.name, scores, compute_interval(samples), samples)
 
 
 def compare_numbers(
@@ -108,7 +101,8 @@ def compare_numbers(
     for pairs in first:
         if pairs.name in others:
             one, other = (measure_number(each, resampling) for each in (pairs, others[pairs.name]))
-            found.append(measure_difference(pairs.name, (one.pearson, other.pearson), one.samples - other.samples))
+            left, right = np.array([each.scores["pearson"] for each in (one, other)], dtype=np.float64).tolist()
+            found.append(measure_difference(pairs.name, (left, right), one.samples - other.samples))
     return found
 
 

@@ -21,10 +21,10 @@ def format_percent(share: float | None) -> str:
     return "–" if share is None or np.isnan(share) else f"{100 * share:.2f}"
 
 
-def format_share(share: float, ends: Floats) -> str:
+def format_share(share: float | None, ends: Floats) -> str:
     """Format a share and its interval in percent; a dash where there is none."""
     low, high = map(format_percent, ends.tolist())
-    return format_percent(share) + f" ({low} to {high})" * (not np.isnan(share))
+    return format_percent(share) + f" ({low} to {high})" * (share is not None and not np.isnan(share))
 
 
 def format_figures(figures: Figures, unit: str) -> Rows:
@@ -48,31 +48,25 @@ def format_f1(figures: Figures) -> tuple[str, str]:
 
 def format_correlation(figures: NumberFigures) -> tuple[str, str]:
     """Format Pearson's correlation with its interval, and the support."""
-    return format_share(figures.pearson, figures.interval), f"{figures.support:,}"
+    return format_share(figures.scores["pearson"], figures.interval), f"{figures.scores['support']:,}"
 
 
 def format_numbers(figures: Sequence[NumberFigures]) -> Rows:
     """Lay out correlations in percent, Pearson's with its interval, and mean squared errors."""
-    rows = ((each, *format_correlation(each)) for each in figures)
-    return [
-        ("number", "Pearson", "Spearman", "mean squared error", "support"),
-        *((each.name, pearson, format_percent(each.spearman), f"{each.mse:.4g}", n) for each, pearson, n in rows),
-    ]
+    rows = [(each.name, format_correlation(each)[0], *_format_number(each.scores)) for each in figures]
+    return [("number", "Pearson", "Spearman", "mean squared error", "support"), *rows]
 
 
 def format_number_scores(component: str, scores: Mapping[str, Any]) -> Rows:
     """Lay out the scores of numbers, correlations in percent. Empty where no document has a gold value."""
     per_type = {name: each for name, each in scores["numbers_per_type"].items() if each["support"]}
-    rows = [
-        (
-            name,
-            *(format_percent(each[key]) for key in ("pearson", "spearman")),
-            f"{each['mse']:.4g}",
-            f"{each['support']:,}",
-        )
-        for name, each in per_type.items()
-    ]
+    rows = [(name, format_percent(each["pearson"]), *_format_number(each)) for name, each in per_type.items()]
     return [(component, "Pearson", "Spearman", "MSE", "support"), *rows] if rows else []
+
+
+def _format_number(scores: Mapping[str, float | None]) -> tuple[str, ...]:
+    mse = np.nan if scores["mse"] is None else scores["mse"]
+    return format_percent(scores["spearman"]), f"{mse:.4g}", f"{scores['support']:,}"
 
 
 def format_accuracy(figures: Figures) -> str:
