@@ -106,7 +106,7 @@ def _read_class(module: str, name: str) -> tuple[str, dict[str, Parameter]]:
             parameters[each.name] = replace(each, owner="") if is_shared else each
     text, help_by_name = _read_help(node)
     for item in node.body:
-        if isinstance(item, ast.AnnAssign):
+        if isinstance(item, ast.AnnAssign) and "init=False" not in ast.unparse(item):
             field, is_required = ast.unparse(item.target), isinstance(item.value, ast.Call)
             parameters[field] = Parameter(
                 name=field,

@@ -6,14 +6,13 @@ recognized. Of several rows that recognize a file, the first one counts.
 
 from __future__ import annotations
 
-import inspect
 import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, wraps
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +36,7 @@ from spacy_bertft.data.files import FileFormat, find_files, find_format, open_pa
 from spacy_bertft.data.questions import QuestionConversion
 from spacy_bertft.data.reports import ConversionReport
 from spacy_bertft.data.rows import DELIMITERS, READ_ERRORS, Layout, read_rows
-from spacy_bertft.data.settings import Conversion, Kind, P, list_paths
+from spacy_bertft.data.settings import Conversion, Kind, list_paths, make_function
 from spacy_bertft.data.texts.convert import TextConversion
 from spacy_bertft.data.texts.spans import SpanConversion
 from spacy_bertft.errors import DataError, SettingError, shorten
@@ -313,25 +312,20 @@ class AnyConversion(SpanConversion, TextConversion, ColumnConversion, QuestionCo
 
     kind: Kind | None = None  # type: ignore[assignment]
 
+    def __post_init__(self) -> None:
+        """Leave the checks to the conversion of the format."""
 
-def _make_chooser(settings: Callable[P, AnyConversion]) -> Callable[P, ConversionReport]:
-    """Make a function that finds the format of the files, and converts them with those settings that it has."""
-
-    @wraps(settings, updated=())
-    def convert(*arguments: P.args, **options: P.kwargs) -> ConversionReport:
-        passed = inspect.signature(settings).bind(*arguments, **options).arguments
-        given = {name: value for name, value in passed.items() if value is not None}
-        paths = list_paths(given["input_paths"])
-        found = detect_format(paths, given)
+    def run(self) -> ConversionReport:
+        """Find the format, and convert the files with those of the settings that it has."""
+        paths = list_paths(self.input_paths)
+        found = detect_format(paths, self.given)
         [kind] = found.kinds
         known = {each.name for each in fields(found.conversion)}
-        for name in given.keys() - known - {"kind"}:
-            raise SettingError(name, given[name], f"no such option with --as {kind}")
-        given |= {"input_paths": paths, "file_format": found.name, "kind": kind}
+        for name in self.given.keys() - known - {"kind"}:
+            raise SettingError(name, self.given[name], f"no such option with --as {kind}")
+        given = {**self.given, "input_paths": paths, "file_format": found.name, "kind": kind}
         report = found.conversion(**{name: value for name, value in given.items() if name in known}).run()
         return replace(report, kind=kind, file_format=found.name)
 
-    return convert
 
-
-convert = _make_chooser(AnyConversion)
+convert = make_function(AnyConversion)

@@ -6,11 +6,12 @@ go.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 import spacy
 from spacy.language import Language
@@ -65,6 +66,7 @@ class Conversion(Options):
         sources: The files that are read.
         paths: The files that are written, by part: `output`, then what is split off.
         shares: The shares of the whole that are split off, by part and in that order.
+        given: Those of the settings that were passed to a function.
 
     Raises:
         SettingError: A path without a share was given, or a file is not to be written there.
@@ -80,6 +82,8 @@ class Conversion(Options):
     seed: int = 0
     dry_run: bool = False
     problems_path: Path | str | None = None
+
+    given: Mapping[str, Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Plan where the parts go."""
@@ -103,11 +107,16 @@ class Conversion(Options):
 
 def make_function(settings: Callable[P, Conversion]) -> Callable[P, ConversionReport]:
     """Make the function that converts, whose arguments are some settings."""
+    signature = inspect.signature(settings)
 
     @wraps(settings, updated=())
     def convert(*arguments: P.args, **options: P.kwargs) -> ConversionReport:
-        return settings(*arguments, **options).run()
+        conversion = settings(*arguments, **options)
+        passed = signature.bind(*arguments, **options).arguments
+        conversion.given = {name: value for name, value in passed.items() if value is not None}
+        return conversion.run()
 
+    convert.__signature__ = signature.replace(return_annotation="ConversionReport")  # type: ignore[attr-defined]
     return convert
 
 
