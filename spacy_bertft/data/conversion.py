@@ -5,6 +5,7 @@ Items may be read several times: they are a list, or a `Stream` of what is too l
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -88,11 +89,13 @@ def write_corpus(
         return {"paths": tuple(plan.sources), "is_dry_run": True, "example": example, "output": output}
     part_by_item: list[int] = []
     if plan.shares:
-        keys: list[Hashable] = []
+        # 16 bytes of each item: few combinations of labels differ.
+        keys, combinations = array("q"), dict[tuple[str, ...], tuple[str, ...]]()
         labels_by_item: list[Collection[str]] = []
         for item in items:
-            keys.append(get_key(item))
-            labels_by_item.append(get_labels(item) if get_labels else ())
+            keys.append(hash(get_key(item)))
+            combination = tuple(get_labels(item)) if get_labels else ()
+            labels_by_item.append(combinations.setdefault(combination, combination))
         part_by_item = (
             stratify(keys, labels_by_item, plan.shares, plan.seed)
             if get_labels

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
 from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from spacy_bertft.errors import DataError, SettingError, format_count
 
@@ -32,26 +35,28 @@ def check_shares(shares: Mapping[str, float]) -> None:
             raise SettingError(name, share, f"a share above 0 and{others} below 1")
 
 
-def group_copies(keys: Iterable[Hashable], n_parts: int) -> list[list[int]]:
+def group_copies(keys: Iterable[Hashable], n_parts: int) -> tuple[NDArray[np.intp], list[int]]:
     """Group the texts that are to stay together.
 
     Args:
-        keys: What copies of a text have in common, text by text.
+        keys: What copies of a text have in common, text by text. Only their hashes are kept.
         n_parts: How many parts the corpus is to have.
 
     Returns:
-        The indices of the texts, copies together, in the order of their first ones.
+        The group of each text, numbered in the order of their first ones, and the number of texts of each group.
 
     Raises:
         DataError: There are fewer groups than parts.
     """
-    groups: dict[Hashable, list[int]] = {}
-    for index, key in enumerate(keys):
-        groups.setdefault(key, []).append(index)
-    if len(groups) < n_parts:
-        found = format_count(len(groups), "different text")
+    hashes = np.fromiter(map(hash, keys), dtype=np.int64)
+    _, first, group_by_text = np.unique(hashes, return_index=True, return_inverse=True)
+    if len(first) < n_parts:
+        found = format_count(len(first), "different text")
         raise DataError(f"Cannot split the corpus into {n_parts} parts: {found} in the input.")
-    return list(groups.values())
+    rank = np.empty_like(first)
+    rank[np.argsort(first)] = np.arange(len(first))
+    group_by_text = rank[group_by_text]
+    return group_by_text, np.bincount(group_by_text).tolist()
 
 
 def select_parts(items: Iterable[Item], part_by_item: Iterable[int], n_parts: int) -> list[list[Item]]:
@@ -82,31 +87,33 @@ def split_at_random(keys: Iterable[Hashable], shares: Mapping[str, float], seed:
     """
     check_shares(shares)
     n_parts = 1 + len(shares)
-    groups = group_copies(keys, n_parts)
-    n_sentences = n_kept = sum(map(len, groups))
-    random = Random(seed)
-    parts = [0] * n_sentences
+    group_by_text, sizes = group_copies(keys, n_parts)
+    n_texts = n_kept = sum(sizes)
+    random, groups = Random(seed), list(range(len(sizes)))
+    part_by_group = array("b", bytes(len(sizes)))
     for part, share in enumerate(shares.values(), start=1):
         # Something is left for every part that is still to come, and for the rest.
-        n_wanted = min(max(round(share * n_sentences), 1), n_kept - 1)
-        chosen = _choose_groups(groups, n_wanted, len(groups) - (n_parts - part), random)
-        groups = [group for group in groups if group[0] not in chosen]
-        n_kept -= len(chosen)
-        for index in chosen:
-            parts[index] = part
-    return parts
+        n_wanted = min(max(round(share * n_texts), 1), n_kept - 1)
+        random.shuffle(groups)
+        for group in _choose_groups(groups, sizes, n_wanted, len(groups) - (n_parts - part)):
+            part_by_group[group] = part
+            n_kept -= sizes[group]
+        groups = [group for group in groups if not part_by_group[group]]
+    return _list_parts(part_by_group, group_by_text)
 
 
-def _choose_groups(groups: list[list[int]], n_wanted: int, max_groups: int, random: Random) -> set[int]:
-    random.shuffle(groups)
-    chosen: set[int] = set()
-    n_groups = 0
+def _choose_groups(groups: Sequence[int], sizes: Sequence[int], n_wanted: int, max_groups: int) -> list[int]:
+    chosen: list[int] = []
     for group in groups:
-        if n_groups < max_groups and len(chosen) + len(group) <= n_wanted:
-            chosen.update(group)
-            n_groups += 1
-    smallest = min(groups, key=len)
-    return chosen or set(smallest)
+        if len(chosen) < max_groups and sizes[group] <= n_wanted:
+            chosen.append(group)
+            n_wanted -= sizes[group]
+    return chosen or [min(groups, key=sizes.__getitem__)]
+
+
+def _list_parts(part_by_group: array[int], group_by_text: NDArray[np.intp]) -> list[int]:
+    parts: list[int] = np.frombuffer(part_by_group, dtype=np.int8)[group_by_text].tolist()
+    return parts
 
 
 # The label of every text: what holds for labels holds for the corpus as a whole.
@@ -145,78 +152,75 @@ def stratify(
         that lacks most gets every text; with large groups first, all copies would go to the largest part.
     """
     check_shares(shares)
-    groups = [_Group(group, _count(group, labels)) for group in group_copies(keys, 1 + len(shares))]
+    group_by_text, sizes = group_copies(keys, 1 + len(shares))
+    groups = list(range(len(sizes)))
     Random(seed).shuffle(groups)
     # Large ones first: the small ones even out what they leave.
-    groups.sort(key=lambda group: -len(group.texts))
-    plan = _Plan(groups, [1 - sum(shares.values()), *shares.values()])
-    part_by_text = [0] * len(keys)
-    for group, part in plan.place_groups():
-        for text in group.texts:
-            part_by_text[text] = part
-    return part_by_text
+    groups.sort(key=lambda group: -sizes[group])
+    label_counts = _count_labels(group_by_text.tolist(), sizes, labels)
+    plan = _Plan(groups, label_counts, [1 - sum(shares.values()), *shares.values()])
+    return _list_parts(plan.place_groups(), group_by_text)
 
 
-@dataclass
-class _Group:
-    """Copies of one text, by their indices, with the number of copies that have each label."""
-
-    texts: list[int]
-    label_counts: Counter[_Label]
-    is_placed: bool = False
+def _count_labels(
+    group_by_text: Iterable[int], sizes: Sequence[int], labels: Iterable[Collection[str]]
+) -> Sequence[Mapping[_Label, int]]:
+    """Count how many texts of each group have each label; groups of one text share the counts of their labels."""
+    single: dict[tuple[str, ...], Counter[_Label]] = {}
+    counts: list[Counter[_Label]] = [Counter()] * len(sizes)
+    for group, names in zip(group_by_text, labels, strict=True):
+        if sizes[group] == 1:
+            counts[group] = single.setdefault(tuple(names), Counter([_ALL, *names]))
+        else:
+            counts[group] = counts[group] + Counter([_ALL, *names])
+    return counts
 
 
 class _Plan:
     """What the parts still want and lack while the groups are placed, one by one."""
 
-    def __init__(self, groups: Sequence[_Group], shares: Sequence[float]) -> None:
+    def __init__(
+        self, groups: Sequence[int], label_counts: Sequence[Mapping[_Label, int]], shares: Sequence[float]
+    ) -> None:
         totals: Counter[_Label] = Counter()
-        self.groups_by_label: dict[_Label, list[_Group]] = {}
+        self.groups_by_label: dict[_Label, array[int]] = {}
         for group in groups:
-            totals.update(group.label_counts)
-            for label in group.label_counts:
-                self.groups_by_label.setdefault(label, []).append(group)
-        self.shares = shares
+            totals.update(label_counts[group])
+            for label in label_counts[group]:
+                self.groups_by_label.setdefault(label, array("q")).append(group)
+        self.label_counts, self.shares = label_counts, shares
+        self.part_by_group = array("b", [-1]) * len(groups)
         self.n_left = {label: len(members) for label, members in self.groups_by_label.items()}
         self.wanted = [{label: share * total for label, total in totals.items()} for share in shares]
         # The parts without the label, as long as it is one that each of them is to have.
         every_part = range(len(shares))
         self.lacking = {label: set(every_part if n >= len(shares) else ()) for label, n in self.n_left.items()}
 
-    def place_groups(self) -> list[tuple[_Group, int]]:
-        placed = []
+    def place_groups(self) -> array[int]:
         while labels := [label for label, n_left in self.n_left.items() if n_left]:
             label = min(labels, key=lambda label: (self.n_left[label], label is _ALL, label or ""))
             for group in self.groups_by_label[label]:
-                if not group.is_placed:
-                    placed.append((group, self._place(group, label)))
-        return placed
+                if self.part_by_group[group] < 0:
+                    self.part_by_group[group] = self._place(self.label_counts[group], label)
+        return self.part_by_group
 
-    def _place(self, group: _Group, label: _Label) -> int:
-        part = max(self._list_candidates(group), key=lambda part: self._rate_need(part, group, label))
-        group.is_placed = True
-        for each, count in group.label_counts.items():
+    def _place(self, counts: Mapping[_Label, int], label: _Label) -> int:
+        part = max(self._list_candidates(counts), key=lambda part: self._rate_need(part, counts[label], label))
+        for each, count in counts.items():
             self.n_left[each] -= 1
             self.wanted[part][each] -= count
             self.lacking[each].discard(part)
         return part
 
-    def _rate_need(self, part: int, group: _Group, label: _Label) -> tuple[bool, float, float]:
+    def _rate_need(self, part: int, count: int, label: _Label) -> tuple[bool, float, float]:
         wanted, share = self.wanted[part], self.shares[part]
-        has_room = wanted[label] >= group.label_counts[label] - _TOLERANCE
+        has_room = wanted[label] >= count - _TOLERANCE
         return has_room, wanted[label] / share if has_room else wanted[label], wanted[_ALL] / share
 
-    def _list_candidates(self, group: _Group) -> list[int]:
+    def _list_candidates(self, counts: Mapping[_Label, int]) -> list[int]:
         """List the parts that may get a group: those that would else stay without one of its labels, if any."""
         parts = set(range(len(self.wanted)))
-        for label in sorted(group.label_counts, key=lambda label: self.n_left[label]):
+        for label in sorted(counts, key=lambda label: self.n_left[label]):
             if self.n_left[label] <= len(self.lacking[label]):
                 parts = parts & self.lacking[label] or parts
         return sorted(parts)
-
-
-def _count(group: Sequence[int], labels: Sequence[Collection[str]]) -> Counter[_Label]:
-    counts: Counter[_Label] = Counter({_ALL: len(group)})
-    for text in group:
-        counts.update(labels[text])
-    return counts

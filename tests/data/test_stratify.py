@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+from array import array
 from collections import Counter
 
 import pytest
@@ -103,3 +105,15 @@ def test_what_cannot_be_split() -> None:
         stratify(["a", "b", "a"], [["x"]] * 3, {"test": 0.1, "dev": 0.1})
     with pytest.raises(SettingError):
         stratify(["a", "b"], [["x"]] * 2, {"dev": 1.0})
+
+
+def test_memory_is_a_few_numbers_per_text() -> None:
+    n_texts = 20_000
+    keys, labels_by_text = array("q", range(n_texts)), [("x",), ("y", "z")] * (n_texts // 2)
+    tracemalloc.start()
+    try:
+        stratify(keys, labels_by_text, {"dev": 0.1})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak / n_texts < 150  # bytes
