@@ -89,7 +89,7 @@ class BertComponent(RehearsingPipe):
         """Find the labels that occur in gold annotation, sorted; those of other components can be left out."""
         return sorted({each for example in examples for each in self._read_labels(example, excluded)} - {*excluded})
 
-    def _read_labels(self, example: Example, excluded: Collection[str]) -> Iterable[str]:
+    def _read_labels(self, example: Example, excluded: Collection[str] = ()) -> Iterable[str]:
         """Read the labels that occur in the gold annotation of an example; those that are excluded may be left out."""
         return ()
 

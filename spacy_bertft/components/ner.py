@@ -121,7 +121,7 @@ class BertNer(TokenComponent):
 
     # Gold annotation.
 
-    def _read_labels(self, example: Example, excluded: Collection[str]) -> Iterable[str]:
+    def _read_labels(self, example: Example, excluded: Collection[str] = ()) -> Iterable[str]:
         return {ent.label_ for ent in example.reference.ents}
 
     def _set_outputs(self, get_examples: Callable[[], Iterable[Example]]) -> None:

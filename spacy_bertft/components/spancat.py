@@ -147,7 +147,7 @@ class BertSpancat(BertComponent):
 
     # Gold annotation.
 
-    def _read_labels(self, example: Example, excluded: Collection[str]) -> Iterable[str]:
+    def _read_labels(self, example: Example, excluded: Collection[str] = ()) -> Iterable[str]:
         return {span.label_ for span in example.reference.spans.get(self.key, [])}
 
     def _read_targets(self, examples: list[Example], scores: SpanScores) -> tuple[Floats, NDArray[np.bool_]]:

@@ -38,7 +38,7 @@ class BertTagger(TokenComponent):
     def _list_tags(self) -> list[str]:
         return list(self.labels)
 
-    def _read_labels(self, example: Example, excluded: Collection[str]) -> Iterable[str]:
+    def _read_labels(self, example: Example, excluded: Collection[str] = ()) -> Iterable[str]:
         return {token.tag_ for token in example.reference if token.tag and not self._find_wrong(token.tag_)}
 
     def _find_wrong(self, tag: str) -> str | None:

@@ -141,7 +141,7 @@ class TextComponent(BertComponent):
 
     # Gold annotation.
 
-    def _read_labels(self, example: Example, excluded: Collection[str]) -> Iterable[str]:
+    def _read_labels(self, example: Example, excluded: Collection[str] = ()) -> Iterable[str]:
         others = {*excluded, *list_positions(example.reference)}  # the positions are those of bert_multiple_choice
         cats = {label: value for label, value in example.reference.cats.items() if label not in others}
         self._check_gold(cats)
