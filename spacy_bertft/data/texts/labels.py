@@ -83,18 +83,14 @@ def read_position(row: LabelledRow, options: TextOptions) -> dict[str, float]:
     Raises:
         ColumnFormatError: The label is not the number of an ending.
     """
-    label, first, n_endings = (
-        "" if row.label is None else str(row.label),
-        options.first_label or 0,
-        len(row.endings or ()),
-    )
+    label, n_endings = "" if row.label is None else str(row.label), len(row.endings or ())
     if label in ("", "-1"):  # as test sets have it
         return {}
-    value = read_number(label)
-    if value is None or not first <= value < first + n_endings:
-        expected = f"Expected the number of one of {n_endings} endings, from {first} on; pass --first-label 1 for 1."
-        raise row.error(f"the label is {label[:40]!r}", expected)
-    return {str(position): float(position == value - first) for position in range(n_endings)}
+    expected = (
+        f"the number of one of {n_endings} endings, from {options.first_label or 0} on; pass --first-label 1 for 1"
+    )
+    chosen = _read_place(label, n_endings, expected, row, options)
+    return {str(position): float(position == chosen) for position in range(n_endings)}
 
 
 def read_flags(row: LabelledRow) -> dict[str, float]:
@@ -143,14 +139,18 @@ def _read_name(label: object, row: LabelledRow, options: TextOptions) -> str:
 
 
 def _look_up(number: str, row: LabelledRow, options: TextOptions) -> str:
-    n_names, first, value = len(options.names), options.first_label or 0, read_number(number)
-    if value is not None and first <= value < first + n_names:
-        return options.names[value - first]
+    first, n_names = options.first_label or 0, len(options.names)
     advice = "; pass --label-separator where a text has several" * (options.label_separator is None)
-    raise row.error(
-        f"the label is {number!r}",
-        f"Expected a number from {first} to {first + n_names - 1}, counting label names{advice}.",
-    )
+    expected = f"a number from {first} to {first + n_names - 1}, counting label names{advice}"
+    return options.names[_read_place(number, n_names, expected, row, options)]
+
+
+def _read_place(label: str, n_places: int, expected: str, row: LabelledRow, options: TextOptions) -> int:
+    """Read the number of a name or of an ending as its place, from 0."""
+    first, value = options.first_label or 0, read_number(label)
+    if value is None or not first <= value < first + n_places:
+        raise row.error(f"the label is {label[:40]!r}", f"Expected {expected}.")
+    return value - first
 
 
 def _read_value(name: str, value: object, row: LabelledRow) -> float:

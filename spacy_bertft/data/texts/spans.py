@@ -7,7 +7,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -26,7 +25,7 @@ from spacy_bertft.data.settings import Conversion, choose_spans_key, make_blank,
 from spacy_bertft.data.split import make_key
 from spacy_bertft.data.texts.options import TextFields, TextOptions
 from spacy_bertft.data.texts.rows import find_formats, read_texts
-from spacy_bertft.data.texts.tools import UNKNOWN
+from spacy_bertft.data.texts.tools import UNKNOWN, list_units
 from spacy_bertft.errors import DataError, shorten
 
 AlignmentMode = Literal["expand", "contract", "strict"]
@@ -170,7 +169,7 @@ def _read_span(span: Any, text: str, record: Record, tally: Tally) -> Iterator[C
     where = f"{record.path}, line {record.line}"
     if isinstance(quoted, str) and quoted.strip() and text[start:end].split() != quoted.split():
         # JavaScript counts characters beyond U+FFFF twice.
-        places = list(accumulate((1 + (char > "\uffff") for char in text), initial=0))
+        places = list_units(text)
         start, end = bisect_left(places, start), bisect_left(places, end)
         if text[start:end].split() != quoted.split():
             raise record.error(f"the span {quoted[:40]!r} is not where it says", f"There is {text[start:end][:40]!r}.")

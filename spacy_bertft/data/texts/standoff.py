@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import accumulate, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from spacy_bertft.data.files import find_files
 from spacy_bertft.data.records import Record
 from spacy_bertft.data.rows import Tally, read_lines, read_text
 from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.tools import UNKNOWN
+from spacy_bertft.data.texts.tools import UNKNOWN, list_units
 from spacy_bertft.errors import ColumnFormatError, DataError
 
 _LONGEST_GAP = 100_000  # between sentences
@@ -122,7 +122,7 @@ def read_webanno(path: Path, options: TextOptions, tally: Tally) -> Iterator[Rec
             start, end = int(match[1]), int(match[2])
             if sentence and start - n_units < _LONGEST_GAP:
                 text += " " * (start - n_units) + sentence
-                n_units, sentence = start + _count_units(sentence), ""
+                n_units, sentence = start + list_units(sentence)[-1], ""
             tokens.append((number, start, end, _unescape(cells[2])))
             column = _find_layer(path, layers, options.label_column)
             for value in re.split(r"(?<!\\)\|", cells[column]):
@@ -134,7 +134,7 @@ def read_webanno(path: Path, options: TextOptions, tally: Tally) -> Iterator[Rec
                         key or object(), {"start": start, "label": _unescape(label), "line": number}
                     )
                     span["end"] = end
-    places = list(accumulate(map(_count_units, text), initial=0))
+    places = list_units(text)
     for number, start, end, token in tokens:
         found = text[bisect_left(places, start) : bisect_left(places, end)]
         if found != token:
@@ -153,10 +153,6 @@ def _find_layer(path: Path, layers: list[tuple[str, str, int]], wanted: str | No
                 return column
     found = ", ".join(f"{layer}|{feature}" for layer, feature, _ in layers) or "none"
     raise DataError(f"{path}: no layer of spans {wanted or ''}, among {found}. Pass --label-column with one of them.")
-
-
-def _count_units(text: str) -> int:
-    return len(text.encode("utf-16-le")) // 2
 
 
 def _unescape(text: str) -> str:

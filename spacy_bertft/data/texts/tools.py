@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 from spacy.training.converters.json_to_docs import json_to_docs
@@ -52,6 +53,11 @@ def unify(record: Record, tally: Tally) -> Iterator[Record]:
         raise record.error(f"the annotations are {json.dumps(values, default=str)[:60]}", expected) from error
     if found is not None:
         yield replace(record, values={name: _open_choices(value) for name, value in found.items()})
+
+
+def list_units(text: str) -> list[int]:
+    """List where each character begins, and the text ends, in UTF-16, where those beyond U+FFFF count twice."""
+    return list(accumulate((1 + (char > "\uffff") for char in text), initial=0))
 
 
 def _open_choices(value: Any) -> Any:
