@@ -11,7 +11,7 @@ import srsly
 from spacy.language import Language
 
 # Else spaCy would import them later, and how far an input gets in them would not be seen.
-from spacy_bertft.components import encoder, ner, tagger, textcat  # noqa: F401
+from spacy_bertft.components import encoder, ner, tagger, text_classifier  # noqa: F401
 from spacy_bertft.errors import BertftError
 
 from .edits import apply_edits

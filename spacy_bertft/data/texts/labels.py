@@ -86,9 +86,8 @@ def read_position(row: LabelledRow, options: TextOptions) -> dict[str, float]:
     label, n_endings = "" if row.label is None else str(row.label), len(row.endings or ())
     if label in ("", "-1"):  # as test sets have it
         return {}
-    expected = (
-        f"the number of one of {n_endings} endings, from {options.first_label or 0} on; pass --first-label 1 for 1"
-    )
+    first = options.first_label or 0
+    expected = f"the number of one of {n_endings} endings, from {first} on; pass --first-label 1 for 1"
     chosen = _read_place(label, n_endings, expected, row, options)
     return {str(position): float(position == chosen) for position in range(n_endings)}
 
