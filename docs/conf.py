@@ -40,7 +40,6 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 100
 nitpicky = True
 # Types in signatures: of other packages, and of internal modules. Links between pages are checked all the same.
