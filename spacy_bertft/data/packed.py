@@ -14,7 +14,7 @@ import numpy as np
 from spacy.attrs import SPACY
 from spacy.strings import get_string_id
 from spacy.tokens import Doc, DocBin
-from srsly import msgpack_dumps
+from srsly.msgpack import Packer
 
 from spacy_bertft.errors import DataError
 
@@ -22,7 +22,6 @@ Item = TypeVar("Item")
 WHERE = "where"  # in `doc.user_data`: file and line of what a Doc was made of; it is not written
 _BLOCK_BYTES = 1 << 20
 _MAX_BYTES = 2**32 - 1  # of an array in msgpack
-_FLAGS = [msgpack_dumps({"has_unknown_spaces": is_unknown}) for is_unknown in (False, True)]
 # What a length of four bytes comes after in msgpack, https://github.com/msgpack/msgpack/blob/master/spec.md
 _BYTES, _LIST = b"\xc6", b"\xdd"
 
@@ -75,10 +74,11 @@ def pack_docs(
         attrs: What is kept of a token, its word first.
     """
     for doc in make_docs(items):
+        array = doc.to_array([*attrs]).reshape(len(doc), len(attrs))
         spans = [*doc.ents, *(span for group in doc.spans.values() for span in group)]
         yield PackedDoc(
-            words=[token.text for token in doc],
-            tokens=doc.to_array([*attrs]).tobytes(),
+            words=[doc.vocab.strings[word] for word in array[:, 0].tolist()],
+            tokens=array.tobytes(),
             spans=[(span.start, span.end, span.label_) for span in spans],
             labels=list_labels(doc),
             spaces=doc.to_array(SPACY).astype(np.bool_).tobytes(),
@@ -112,6 +112,9 @@ class DocWriter:
     def __init__(self, attrs: Sequence[str]) -> None:
         empty = DocBin(attrs=attrs)
         self.attrs, self.version = [*map(int, empty.attrs)], empty.version
+        # srsly's own functions look through all installed packages each time, for a millisecond.
+        self.pack: Callable[[object], bytes] = Packer(use_bin_type=True).pack
+        self._packed_flags = [self.pack({"has_unknown_spaces": is_unknown}) for is_unknown in (False, True)]
         self.n_docs = 0
         self.strings: set[str] = set()
         self.tokens, self.spaces, self.lengths = bytearray(), bytearray(), bytearray()
@@ -125,9 +128,9 @@ class DocWriter:
         self.tokens += doc.tokens
         self.spaces += b"\1" * n_tokens if doc.spaces is None else doc.spaces
         self.lengths += n_tokens.to_bytes(4, sys.byteorder)
-        self.cats += msgpack_dumps(doc.cats) if doc.cats else b"\x80"
-        self.flags += _FLAGS[doc.has_unknown_spaces]
-        self.groups += msgpack_dumps(doc.groups) if doc.groups else b"\xc4\0"
+        self.cats += self.pack(doc.cats) if doc.cats else b"\x80"
+        self.flags += self._packed_flags[doc.has_unknown_spaces]
+        self.groups += self.pack(doc.groups) if doc.groups else b"\xc4\0"
 
     def write(self, path: Path) -> None:
         """Write all Docs.
@@ -149,12 +152,12 @@ class DocWriter:
         lists = {"cats": self.cats, "flags": self.flags, "span_groups": self.groups}
         yield bytes([0x80 + len(values) + len(arrays) + len(lists)])
         for name, value in values.items():
-            yield msgpack_dumps(name) + msgpack_dumps(value)
+            yield self.pack(name) + self.pack(value)
         for name, content in (arrays | lists).items():
             length = len(content) if name in arrays else self.n_docs
             if length > _MAX_BYTES:
                 raise DataError(
                     f"{path}: {length:,} bytes of {name}. A .spacy file holds 4 GiB; convert several files."
                 )
-            yield msgpack_dumps(name) + (_BYTES if name in arrays else _LIST) + length.to_bytes(4, "big")
+            yield self.pack(name) + (_BYTES if name in arrays else _LIST) + length.to_bytes(4, "big")
             yield content

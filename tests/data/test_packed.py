@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
+from srsly.msgpack import msgpack_encoders
 
 from spacy_bertft.data import packed
 from spacy_bertft.data.columns.convert import make_gold_docs, pack_gold_docs
@@ -105,3 +106,10 @@ def test_more_than_a_file_holds_is_refused(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(packed, "_MAX_BYTES", 15)
     with pytest.raises(DataError, match=r"a\.spacy: 16 bytes of tokens\. A \.spacy file holds"):
         write([PackedDoc(["a", "b"], 2 * packed.pack_token("a"))], [], tmp_path / "a.spacy")
+
+
+def test_installed_packages_are_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = DocWriter([])
+    monkeypatch.setattr(msgpack_encoders, "get_all", lambda: 1 / 0)
+    writer.add(PackedDoc(["a"], packed.pack_token("a"), cats={"x": 1.0}, groups=b"\x90"))
+    writer.write(tmp_path / "a.spacy")
