@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spacy_bertft.data.columns.detection import detect_layout
-from spacy_bertft.data.columns.layout import BLANKS, MARK, ColumnLayout, ColumnOptions, is_no_token
+from spacy_bertft.data.columns.layout import BLANKS, ColumnLayout, ColumnOptions, is_no_token
 from spacy_bertft.data.columns.tables import open_table
 from spacy_bertft.data.rows import Tally, read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError, TagError, format_count
@@ -61,6 +61,7 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
         ColumnFormatError: A line lacks a column, or has one too many.
     """
     tally = ColumnTally() if tally is None else tally
+    sentence: ColumnSentence | None = None
     is_doc_start = True
     if layout.table:
         for rows in open_table(path, layout.table, tally).sentences:
@@ -72,69 +73,44 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
             yield ColumnSentence(is_doc_start, [number for number, _ in rows], words, tags)
             is_doc_start = False
         return
-    for start, lines in _split_at_blanks(read_lines(path, tally, layout.encoding)):
-        if columns := _split_plain(lines, layout):
-            words, tags = columns[layout.word_column], columns[layout.tag_column]
-            yield ColumnSentence(is_doc_start, [*range(start, start + len(lines))], words, tags)
-            is_doc_start = False
-            continue
-        sentence: ColumnSentence | None = None
-        for number, line in enumerate(lines, start):
-            if layout.is_document_start(line):
-                if sentence:
-                    yield sentence
-                sentence, is_doc_start = None, True
-                tally.left_out["-DOCSTART- lines"] += 1
-            elif sentence is None and layout.is_comment(line):
-                tally.left_out["comment lines"] += 1
-            else:
-                cells = layout.split(line)
-                if len(cells) == layout.n_columns and tuple(cells) == layout.header:
-                    tally.left_out["header lines"] += 1
-                    continue
-                word, tag, row_number = _take_token(cells, line, path, number, layout)
-                if is_no_token(row_number):
-                    tally.left_out["ranges such as 2-3 and empty nodes such as 1.1"] += 1
-                    continue
-                tally.n_tags_missing += not tag
-                sentence = sentence or ColumnSentence(is_doc_start)
-                is_doc_start = False
-                sentence.lines.append(number)
-                sentence.words.append(word)
-                sentence.tags.append(tag)
-        if sentence:
-            yield sentence
-
-
-def _split_at_blanks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
-    """Split lines where one is blank; the number of the first line is next to those in between."""
-    number, block = 0, list[str]()
-    for number, line in lines:
-        if line[:1] in BLANKS and not line.strip(BLANKS):
-            if block:
-                yield number - len(block), block
-            block = []
-        else:
-            block.append(line)
-    if block:
-        yield number - len(block) + 1, block
-
-
-def _split_plain(lines: Sequence[str], layout: ColumnLayout) -> Sequence[list[str]]:
-    """Split the lines of a sentence into columns if they need no closer look, as most do not; otherwise return nothing.
-
-    Such lines have exactly the columns, no blanks around them, and are certainly tokens.
-    """
+    # What most lines are is taken without a closer look: exactly the columns, and no blanks around them.
     separator, odd = ("\t", " ") if layout.is_tabbed else (" ", "\t")
-    width = layout.n_columns + 1  # of a line, and its end as another cell
-    text = f"{separator}\n{separator}".join(lines)
-    if layout.number_column is not None or text.startswith("#") or odd in text or MARK in text:
-        return ()
-    cells = text.split(separator)
-    *columns, ends = (cells[column::width] for column in range(width))
-    if len(cells) != width * len(lines) - 1 or ends.count("\n") != len(ends) or "" in cells:
-        return ()
-    return () if layout.header and layout.header in zip(*columns, strict=True) else columns
+    n_columns, word_column, tag_column, header = layout.n_columns, layout.word_column, layout.tag_column, layout.header
+    for number, line in read_lines(path, tally, layout.encoding):
+        if sentence and layout.number_column is None and odd not in line and "-DOCSTART-" not in line:
+            cells = line.split(separator)
+            if len(cells) == n_columns and all(cells) and tuple(cells) != header:
+                sentence.lines.append(number)
+                sentence.words.append(cells[word_column])
+                sentence.tags.append(cells[tag_column])
+                continue
+        starts_doc = layout.is_document_start(line)
+        if starts_doc or not line.strip(BLANKS):
+            if sentence:
+                yield sentence
+            sentence = None
+            is_doc_start |= starts_doc
+            if starts_doc:
+                tally.left_out["-DOCSTART- lines"] += 1
+        elif sentence is None and layout.is_comment(line):
+            tally.left_out["comment lines"] += 1
+        else:
+            columns = layout.split(line)
+            if len(columns) == layout.n_columns and tuple(columns) == layout.header:
+                tally.left_out["header lines"] += 1
+                continue
+            word, tag, row_number = _take_token(columns, line, path, number, layout)
+            if is_no_token(row_number):
+                tally.left_out["ranges such as 2-3 and empty nodes such as 1.1"] += 1
+                continue
+            tally.n_tags_missing += not tag
+            sentence = sentence or ColumnSentence(is_doc_start)
+            is_doc_start = False
+            sentence.lines.append(number)
+            sentence.words.append(word)
+            sentence.tags.append(tag)
+    if sentence:
+        yield sentence
 
 
 def _take_token(columns: list[str], line: str, path: Path, number: int, layout: ColumnLayout) -> tuple[str, str, str]:

@@ -111,8 +111,8 @@ def find_column(names: Sequence[str], wanted: Collection[str]) -> int | None:
 BLANKS = " \t"
 _RUN_OF_BLANKS = re.compile(r"[ \t]+")
 _TAG = re.compile(r"O|[BILUES]-.+")
-MARK = "-DOCSTART-"
-_DOCUMENT_START = re.compile(rf"{MARK}(?:[ \t]|$)")
+_MARK = "-DOCSTART-"
+_DOCUMENT_START = re.compile(rf"{_MARK}(?:[ \t]|$)")
 _OTHER_NUMBER = re.compile(r"[0-9]+[-.][0-9]+")
 
 
@@ -159,10 +159,10 @@ class ColumnLayout:
 
     def is_document_start(self, line: str) -> bool:
         """Return whether the line separates two documents."""
-        if MARK not in line:
+        if _MARK not in line:
             return False
         columns = self.split(line)
-        return _DOCUMENT_START.match(line) is not None or columns[self.word_column : self.word_column + 1] == [MARK]
+        return _DOCUMENT_START.match(line) is not None or columns[self.word_column : self.word_column + 1] == [_MARK]
 
     def is_comment(self, line: str) -> bool:
         """Return whether the line is a comment, given that it opens a sentence."""
