@@ -13,13 +13,15 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import spacy
 from pipelines import train
 from spacy.language import Language
-from spacy.training import Corpus, Example
+from spacy.tokens import Doc, DocBin
+from spacy.training import Example
 from thinc.api import warmup_linear
 
 from spacy_bertft.data import convert
@@ -54,7 +56,10 @@ def build_ner(encoder: str) -> Language:
 
 def read(nlp: Language, path: Path, n_sentences: int, is_flat: bool) -> list[Example]:
     """Read sentences, in the words of the column file; flat spans are entities too."""
-    examples = list(Corpus(path, gold_preproc=True, limit=n_sentences)(nlp))
+    docs = islice(DocBin().from_disk(path).get_docs(nlp.vocab), n_sentences)
+    # Not by spaCy's `Corpus`, which splits documents into sentences, and loses the spans of one with a single word.
+    words = ((doc, [token.text for token in doc], [bool(token.whitespace_) for token in doc]) for doc in docs)
+    examples = [Example(Doc(nlp.vocab, words=texts, spaces=spaces), doc) for doc, texts, spaces in words]
     for example in examples if is_flat else ():
         example.reference.ents = list(example.reference.spans[KEY])
     return examples
