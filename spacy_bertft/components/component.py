@@ -12,6 +12,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 from spacy.training import Example, validate_examples, validate_get_examples
 from spacy.vocab import Vocab
+from thinc.api import Optimizer
 
 from spacy_bertft.checkpoints import CheckpointHead, Task
 from spacy_bertft.checkpoints.heads import OUTPUTS, TASKS, ProblemType
@@ -27,7 +28,7 @@ from spacy_bertft.errors import (
     SettingError,
     UnsupportedError,
 )
-from spacy_bertft.models.heads.head import find_pretrained_head, load_head
+from spacy_bertft.models.heads.head import find_pretrained_head, load_head, warn_of_high_rate
 from spacy_bertft.training.calibration import CalibrationData, measure_reliability
 
 # Of pairs of texts.
@@ -333,6 +334,11 @@ class BertComponent(RehearsingPipe):
         )
         self.unknown_labels[label] += 1
         return False
+
+    def finish_update(self, sgd: Optimizer) -> None:
+        """Change the weights."""
+        self.has_warned = self.has_warned or warn_of_high_rate(self.name, self.model, sgd.learn_rate)
+        super().finish_update(sgd)
 
     def _take_batch(self, examples: Iterable[Example], scores: Any, kind: type) -> list[Example]:
         """Return the examples of a batch for `get_loss`, with the scores that the model gave.

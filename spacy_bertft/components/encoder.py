@@ -20,6 +20,7 @@ from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.build import BertEncoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.shared import SharedStates
+from spacy_bertft.models.heads.head import warn_of_high_rate
 
 
 class _ListenerMap(dict[str, list[SharedEncoder]]):
@@ -196,8 +197,9 @@ class BertEncoderPipe(BertPipe):
         """Give no loss: an encoder has none of its own."""
         return 0.0, None
 
-    def _take_step(self, sgd: Optimizer) -> None:
+    def finish_update(self, sgd: Optimizer) -> None:
         """Let the optimizer use what the heads send back, once all of them have been updated."""
+        self.has_warned = self.has_warned or warn_of_high_rate(self.name, self.model, sgd.learn_rate)
         self.states.finish_update(partial(self.model.finish_update, sgd))
 
     def use_params(self, params: dict[Any, Any]) -> Iterator[None]:

@@ -3,7 +3,6 @@
 # No `from __future__ import annotations`: spaCy reads signatures at run time.
 
 import copy
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -15,7 +14,6 @@ import srsly
 from spacy import util
 from spacy.pipeline import TrainablePipe
 from spacy.vocab import Vocab
-from thinc.api import Optimizer
 
 from spacy_bertft.errors import CheckpointError, SettingError, check_file, name_source, parse_message
 from spacy_bertft.models.encoder.build import Encoder
@@ -27,13 +25,7 @@ from spacy_bertft.output import update_folder_when_done
 
 Reader = Callable[[Any], Any]
 
-_MAX_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
-
 _ADVICE = "Take another copy, or store the pipeline again."
-
-
-class LearnRateWarning(UserWarning):
-    """A whole pretrained encoder is trained at a learning rate for small models."""
 
 
 class BertPipe(TrainablePipe):  # type: ignore[misc]
@@ -75,24 +67,6 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
             self.encoder.prepare_link(name)
 
     name = property(TrainablePipe.name.__get__, _set_name, doc="The name of the component in the pipeline.")
-
-    def finish_update(self, sgd: Optimizer) -> None:
-        """Change the weights; warn once if the rate is too high for a pretrained encoder that is trained as a whole."""
-        own, rate = find_own_encoder(self.model), sgd.learn_rate
-        is_whole = own is not None and own.settings.frozen_layers == "none" and own.settings.adapter is None
-        if is_whole and rate > _MAX_LEARN_RATE and not self.has_warned:
-            self.has_warned = True
-            warnings.warn(
-                f"{self.name}: the learning rate {rate:g} is high for fine-tuning a whole encoder, which may forget "
-                f"what it knows. Expected at most {_MAX_LEARN_RATE:g}: pass --training.optimizer.learn_rate 1e-4 to "
-                "spacy train, or start from the recipe that `spacy-bertft init-config` writes.",
-                LearnRateWarning,
-                stacklevel=3,
-            )
-        self._take_step(sgd)
-
-    def _take_step(self, sgd: Optimizer) -> None:
-        super().finish_update(sgd)
 
     # Storage: what belongs to the weights. Settings stay in the config, so that an override in spacy.load() holds.
 

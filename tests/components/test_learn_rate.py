@@ -11,7 +11,7 @@ from spacy.training import Example
 from thinc.api import Adam, warmup_linear
 
 from spacy_bertft import configure_adamw
-from spacy_bertft.components.pipe import LearnRateWarning
+from spacy_bertft.models.heads.head import LearnRateWarning
 
 FILM = ("films with drew barrymore", {"entities": [(11, 25, "ACTOR")]})
 WARN = "ner: the learning rate 0.001 is high.*at most 0.0005.*init-config"

@@ -17,10 +17,8 @@ from all_heads import MIXED, load_all_heads, read_answer
 from waiting import PATIENCE
 
 TESTS = Path(__file__).parent.parent
-BACKENDS = [
-    "torch",
-    pytest.param("onnx", marks=pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs the extra onnx")),
-]
+NEEDS_ONNX = pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs the extra onnx")
+BACKENDS = ["torch", pytest.param("onnx", marks=NEEDS_ONNX)]
 
 
 def run(name: str, *arguments: str) -> str:
@@ -39,10 +37,11 @@ def run(name: str, *arguments: str) -> str:
 
 
 # A server that forks sends a child what `spawn` sends it: one backend will do.
-METHODS = [method for method in multiprocessing.get_all_start_methods() if method != "forkserver"]
+METHODS = multiprocessing.get_all_start_methods()
+WITH_ONNX = [pytest.param(method, "onnx", marks=NEEDS_ONNX) for method in METHODS if method != "forkserver"]
 
 
-@pytest.mark.parametrize(("method", "backend"), [*product(METHODS, BACKENDS), ("forkserver", "torch")])
+@pytest.mark.parametrize(("method", "backend"), [*product(METHODS, ["torch"]), *WITH_ONNX])
 def test_two_processes(folder, method, backend):
     assert run("stream_in_processes.py", method, str(folder), backend) == f"{len(MIXED)} answers by {method}\n"
 

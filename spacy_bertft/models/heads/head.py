@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -34,6 +35,8 @@ from spacy_bertft.models.store.shim import OutT, TorchModel, TorchShim
 
 # Added to the bias of outputs that a trained head is given, so that they win nowhere before they have learned.
 BIAS_OF_NEW = -5.0
+
+_MAX_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
 
 DENSE = ("cls", "mean_dense")  # the poolings that have a dense layer
 
@@ -252,6 +255,25 @@ def find_own_encoder(model: Any) -> PretrainedModel[Any] | None:
     """Return the encoder with weights of its own that the model of any component is or contains."""
     nodes = model.walk() if isinstance(model, Model) else ()
     return next((node for node in nodes if isinstance(node, PretrainedModel)), None)
+
+
+class LearnRateWarning(UserWarning):
+    """A whole pretrained encoder is trained at a learning rate for small models."""
+
+
+def warn_of_high_rate(name: str, model: Any, rate: float) -> bool:
+    """Warn if the learning rate of a component is too high for an encoder that is trained as a whole; tell if it is."""
+    own = find_own_encoder(model)
+    is_whole = own is not None and own.settings.frozen_layers == "none" and own.settings.adapter is None
+    if is_high := is_whole and rate > _MAX_LEARN_RATE:
+        warnings.warn(
+            f"{name}: the learning rate {rate:g} is high for fine-tuning a whole encoder, which may forget "
+            f"what it knows. Expected at most {_MAX_LEARN_RATE:g}: pass --training.optimizer.learn_rate 1e-4 to "
+            "spacy train, or start from the recipe that `spacy-bertft init-config` writes.",
+            LearnRateWarning,
+            stacklevel=4,
+        )
+    return is_high
 
 
 def make_linear(width: int, n_outputs: int, *, bias: bool = True) -> torch.nn.Linear:
