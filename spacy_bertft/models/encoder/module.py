@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from inspect import signature
 from typing import Any, Literal, NamedTuple
 
@@ -13,8 +12,7 @@ from spacy_bertft.checkpoints import Task
 from spacy_bertft.checkpoints.heads import HeadLayout, Pooling, describe_pooling, find_head_layout
 from spacy_bertft.errors import SettingError
 from spacy_bertft.models.encoder.trainable import count_layers, find_depth, is_adapter
-from spacy_bertft.models.runtime.attention import align_attention, speed_up_dropout
-from spacy_bertft.models.runtime.layers import FusedLayers
+from spacy_bertft.models.runtime.dropout import speed_up_dropout
 from spacy_bertft.tokens import PieceTokenizer
 
 Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "scalar_mix", "all"]
@@ -183,8 +181,7 @@ class BertModule(torch.nn.Module):
             `(W, P, F)` features.
         """
         inputs = {"inputs_embeds": self.embed(ids) * mask[:, :, None]} if self._sees_neighbours else {"input_ids": ids}
-        with nullcontext() if isinstance(self.bert, FusedLayers) else align_attention(ids):
-            return self._run(inputs, mask, types)
+        return self._run(inputs, mask, types)
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Look up the vectors of pieces, `(W, P)` → `(W, P, E)`; positions and segments are not in them yet."""

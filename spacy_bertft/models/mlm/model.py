@@ -10,7 +10,7 @@ from spacy_bertft.checkpoints import Checkpoint, Weights
 from spacy_bertft.checkpoints.weights import list_tied, load_weights
 from spacy_bertft.errors import name_source
 from spacy_bertft.models.encoder.loading import build_transformer, rename_old
-from spacy_bertft.models.runtime.attention import align_attention, speed_up_dropout
+from spacy_bertft.models.runtime.dropout import speed_up_dropout
 from spacy_bertft.models.store.building import SizeLimit
 
 # What a configuration says of a head of another kind.
@@ -63,8 +63,7 @@ class MaskedLanguageModel(torch.nn.Module):
         """
         self._wanted = wanted
         try:
-            with align_attention(ids):
-                scores: torch.Tensor = self.bert(input_ids=ids, attention_mask=mask, return_dict=True).logits
+            scores: torch.Tensor = self.bert(input_ids=ids, attention_mask=mask, return_dict=True).logits
         finally:
             self._wanted = None
         return scores.squeeze(0)

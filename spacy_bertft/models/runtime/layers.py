@@ -1,8 +1,7 @@
 """The layers of BERT and its nearest kin, for prediction only: what is left when nothing else has to be thought of.
 
 The modules of transformers serve decoders, caches, pruned heads and much more, and pay for it with two milliseconds a
-pass. Here the same modules are called one after the other. Dense layers have the layout that oneDNN likes best, and
-attention gets its keys in whole vectors, on a CPU.
+pass. Here the same modules are called one after the other. Dense layers have the layout that oneDNN likes best.
 """
 
 from __future__ import annotations
@@ -30,45 +29,6 @@ _PARTS = {
     "norm": ("output.LayerNorm", "output_layer_norm"),
 }
 _COLUMN = {"bert": 0, "camembert": 0, "electra": 0, "roberta": 0, "xlm-roberta": 0, "distilbert": 1}
-# torch scores keys in vectors of 16; more than a few that are left over are scored one by one.
-_VECTOR, _FEW = 16, 4
-
-
-def attend(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attn_mask: torch.Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    **settings: Any,
-) -> torch.Tensor:
-    """Attend as torch's `scaled_dot_product_attention` does, to keys in whole vectors.
-
-    Args:
-        query: `(B, A, P, H)`.
-        key: `(B, A, K, H)`.
-        value: `(B, A, K, H)`.
-        attn_mask: Spreads to `(B, A, P, K)`: true for what may be seen, or what is added to its score.
-        dropout_p: Share of the attention that is dropped.
-        is_causal: Whether a piece sees only those before it; then nothing is padded, as on a GPU.
-        **settings: Further arguments of torch's function.
-
-    Returns:
-        `(B, A, P, H)`.
-    """
-    n_keys = key.shape[-2]
-    n_over = n_keys % _VECTOR
-    if n_over > _FEW and not is_causal and query.device.type == "cpu":
-        n_added = _VECTOR - n_over
-        if attn_mask is None:
-            attn_mask = torch.ones(1, 1, 1, n_keys, dtype=torch.bool)
-        nothing = False if attn_mask.dtype == torch.bool else -torch.inf
-        attn_mask = pad(attn_mask, (0, n_added), value=nothing)
-        # (B, A, K, H) → (B, A, K + n, H), where the heads of a piece are side by side in memory
-        added = (0, 0, 0, 0, 0, n_added)
-        key, value = (pad(each.transpose(1, 2), added).transpose(1, 2) for each in (key, value))
-    return scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, **settings)
 
 
 class States(NamedTuple):
@@ -88,7 +48,6 @@ class FusedLayers(torch.nn.Module):
 
     Args:
         bert: The encoder, of a family for which `can_fuse` holds; its modules stay in use.
-        is_traced: Whether the calls are recorded: then none depends on what is in a batch, or on its shape.
 
     Attributes:
         config: Its configuration.
@@ -96,17 +55,15 @@ class FusedLayers(torch.nn.Module):
         layers: Its layers, as they were.
     """
 
-    def __init__(self, bert: Any, *, is_traced: bool = False) -> None:
+    def __init__(self, bert: Any) -> None:
         super().__init__()
-        self._is_traced = is_traced
         self.config = bert.config
         self.embeddings = bert.embeddings
         self.embeddings_project = getattr(bert, "embeddings_project", torch.nn.Identity())  # ELECTRA's
         self.embeddings.dropout = torch.nn.Identity()
         names = {part: columns[_COLUMN[bert.config.model_type]] for part, columns in _PARTS.items()}
         self.layers = attrgetter(names["layers"])(bert)
-        attention = scaled_dot_product_attention if is_traced else attend
-        self._layers = [_FusedLayer(layer, names, attention) for layer in self.layers]
+        self._layers = [_FusedLayer(layer, names) for layer in self.layers]
         self._head_width = bert.config.hidden_size // bert.config.num_attention_heads
         self._has_blocks = any(isinstance(each, PackedLinear) for each in self.layers.modules())
 
@@ -132,7 +89,7 @@ class FusedLayers(torch.nn.Module):
         shape = states.shape
         is_padding, mask = attention_mask == 0, None
         # Without padding there is no mask on a CPU. To look at it would make a GPU wait.
-        if self._is_traced or is_padding.device.type != "cpu" or bool(is_padding.any()):
+        if is_padding.device.type != "cpu" or bool(is_padding.any()):
             mask = torch.zeros(is_padding.shape, dtype=states.dtype, device=is_padding.device)
             mask = mask.masked_fill_(is_padding, -torch.inf)[:, None, None, :]  # (W, 1, 1, P)
         if self._has_blocks:
@@ -159,9 +116,8 @@ def can_fuse(bert: Any) -> bool:
 class _FusedLayer:
     """One layer; a plain object, since looking up the parts of a torch module takes time."""
 
-    def __init__(self, layer: Any, names: dict[str, str], attention: Callable[..., torch.Tensor]) -> None:
+    def __init__(self, layer: Any, names: dict[str, str]) -> None:
         parts = {part: attrgetter(name)(layer) for part, name in names.items() if part != "layers"}
-        self._attend = attention
         self._projections = [parts[name] for name in ("query", "key", "value")]
         self._add_attended, self._add_down = (_get_adder(parts[name]) for name in ("attended", "down"))
         self._up, self._activation = parts["up"], parts["activation"]
@@ -180,7 +136,7 @@ class _FusedLayer:
         rows = slice(None) if states.dim() == 3 else slice(heads_shape[0] * heads_shape[1])  # those of pieces
         # (W, A, P, H / A)
         query, key, value = (project(states)[rows].view(heads_shape).transpose(1, 2) for project in self._projections)
-        attended = self._attend(query, key, value, mask).transpose(1, 2).flatten(2)
+        attended = scaled_dot_product_attention(query, key, value, mask).transpose(1, 2).flatten(2)
         if states.dim() == 2:
             attended = fill_block(attended.flatten(0, 1))
         states = self._attended_norm(self._add_attended(attended, states))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spacy_bertft.models.runtime.attention import FastDropout, speed_up_dropout
+from spacy_bertft.models.runtime.dropout import FastDropout, speed_up_dropout
 
 SHAPE = (37, 11, 101)  # no multiple of four
 

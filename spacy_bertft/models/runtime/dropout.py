@@ -1,37 +1,10 @@
-"""Faster attention and dropout on a CPU for the modules of transformers."""
+"""Faster dropout on a CPU for the modules of transformers."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
-
-from spacy_bertft.models.runtime.layers import attend
-
-# Looking at every call of torch takes 2 ms a pass, which fewer pieces than this do not win back.
-_LEAST_PIECES = 512
-
-
-class AlignedAttention(TorchFunctionMode):
-    """While active, attention on a CPU gets its keys in whole vectors, padded with some that nobody looks at.
-
-    That changes no result, and takes half of the time where texts are short.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run a function of torch."""
-        if func is torch.nn.functional.scaled_dot_product_attention:
-            return attend(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
-
-
-def align_attention(ids: torch.Tensor) -> AbstractContextManager[Any]:
-    """Return the context in which a model of transformers runs pieces, `(W, P)`: with aligned attention if it pays."""
-    is_slow = ids.device.type == "cpu" and ids.numel() >= _LEAST_PIECES
-    return AlignedAttention() if is_slow else nullcontext()
-
 
 _BITS = 16
 _LOWEST = -(2 ** (_BITS - 1))
