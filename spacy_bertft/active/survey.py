@@ -229,8 +229,5 @@ def _combine_means(seen: list[EncodedDocs]) -> NDArray[np.float32]:
     if not seen or "mean" not in seen[-1].vectors:
         raise UnsupportedError("The encoder gives no mean of its states, so there are no vectors to compare texts by.")
     encoded = seen[-1]
-    means = combine_windows(
-        encoded.vectors["mean"], encoded.window_doc, encoded.window_lengths, len(encoded.lengths), "mean"
-    )
-    vectors: NDArray[np.float32] = means.detach().float().cpu().numpy()
-    return vectors
+    by_window = encoded.vectors["mean"].detach().float().cpu().numpy()
+    return combine_windows(by_window, encoded.window_doc, encoded.window_lengths, len(encoded.lengths), "mean")[0]

@@ -12,14 +12,12 @@ from typing import Any, BinaryIO
 from zipfile import ZIP_STORED, ZipFile, is_zipfile
 
 import srsly
-import torch
-from safetensors import safe_open
-from safetensors import torch as safetensors
+from thinc.compat import torch
 
 from spacy_bertft.errors import CheckpointError, wrap_errors
 from spacy_bertft.output import replace_when_done
 
-Weights = dict[str, torch.Tensor]
+Weights = dict[str, "torch.Tensor"]
 
 _ADVICE = "Save the model with save_pretrained() again."
 _MOST_NAMED = 5
@@ -71,6 +69,8 @@ def _list_file(path: Path) -> list[str]:
 def _open_safetensors(path: Path) -> Iterator[Any]:
     with wrap_errors(f"{path} cannot be read as safetensors", _ADVICE):
         _check_opens(path)
+        from safetensors import safe_open
+
         with safe_open(path, framework="pt") as file:
             yield file
 
@@ -137,6 +137,8 @@ def weights_to_bytes(weights: Mapping[str, torch.Tensor]) -> bytes:
         memory = tensor.untyped_storage().data_ptr()
         tensors[name] = tensor.clone() if memory in seen else tensor
         seen.add(memory)
+    from safetensors import torch as safetensors
+
     return safetensors.save(tensors)
 
 
@@ -147,8 +149,9 @@ def weights_from_bytes(content: bytes) -> Weights:
         CheckpointError: The bytes are no safetensors file.
     """
     with wrap_errors("The stored weights are damaged", "Train or export them again."):
-        weights: Weights = safetensors.load(content)
-    return weights
+        from safetensors import torch as safetensors
+
+        return safetensors.load(content)
 
 
 def load_weights(

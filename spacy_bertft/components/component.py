@@ -28,7 +28,7 @@ from spacy_bertft.errors import (
     SettingError,
     UnsupportedError,
 )
-from spacy_bertft.models.heads.head import find_pretrained_head, load_head, warn_of_high_rate
+from spacy_bertft.models.heads.head import find_pretrained_head, warn_of_high_rate
 from spacy_bertft.training.calibration import CalibrationData, measure_reliability
 
 # Of pairs of texts.
@@ -234,6 +234,8 @@ class BertComponent(RehearsingPipe):
             if "temperature" in self.cfg:
                 self.cfg["temperature"] = 1.0  # one that was fitted belongs to other weights
             if self._head is not None:
+                from spacy_bertft.models.heads.export import load_head  # which needs torch
+
                 load_head(self.model, self._head)
                 self._head = None
 

@@ -21,7 +21,7 @@ from spacy_bertft.components.regressor import BertRegressor
 from spacy_bertft.components.spancat import BertSpancat
 from spacy_bertft.errors import DataError, UnsupportedError
 from spacy_bertft.exchange.scores import list_results, read_scores, select_scores
-from spacy_bertft.models.heads.head import export_checkpoint
+from spacy_bertft.models.heads.export import export_checkpoint
 from spacy_bertft.models.heads.token import TokenModel
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.pictures.page import render_template

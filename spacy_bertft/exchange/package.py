@@ -7,7 +7,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import srsly
 import torch
@@ -21,7 +21,7 @@ from spacy_bertft.exchange.scores import read_scores
 from spacy_bertft.models.encoder.build import PretrainedModel
 from spacy_bertft.models.encoder.trainable import keep_adapter_apart
 from spacy_bertft.models.heads.head import find_own_encoder
-from spacy_bertft.models.runtime.devices import DTYPES
+from spacy_bertft.models.runtime.devices import find_dtype
 from spacy_bertft.output import make_folder_beside, replace_folder
 
 BUILDS = ("sdist", "wheel", "none")
@@ -91,7 +91,7 @@ def package(
         DataError: There is no such pipeline, or an earlier package is there, or spaCy cannot package it; or the file
             holds no scores, or those of another pipeline.
     """
-    parse_choice("precision", precision, list(DTYPES))
+    parse_choice("precision", precision, get_args(StoredPrecision))
     builds = [parse_choice("build", each.strip(), BUILDS) for each in build.split(",")]
     check_setting("name", name, name is None or name.isidentifier(), "what can be imported, such as movie_ner")
     output_dir = Path(output_dir)
@@ -166,8 +166,8 @@ def store_encoder(encoder: PretrainedModel[Any], precision: StoredPrecision) -> 
     Raises:
         SettingError: There is no such format, or weights are larger than it can hold.
     """
-    parse_choice("precision", precision, list(DTYPES))
-    dtype = DTYPES[precision]
+    parse_choice("precision", precision, get_args(StoredPrecision))
+    dtype = find_dtype(precision, torch.device("cpu"))
     largest = max(float(parameter.detach().abs().max()) for parameter in encoder.module.parameters())
     if largest > torch.finfo(dtype).max:
         raise SettingError("precision", precision, f"bf16 or fp32, since there are weights as large as {largest:g}")

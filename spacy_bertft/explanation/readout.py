@@ -11,10 +11,12 @@ import torch
 
 from spacy_bertft.errors import DataError, UnsupportedError
 from spacy_bertft.models.encoder.build import BertEncoder
-from spacy_bertft.models.encoder.forward import EncodingPlan, pool_windows
+from spacy_bertft.models.encoder.forward import EncodingPlan
+from spacy_bertft.models.encoder.module import pool_windows
 from spacy_bertft.models.heads.head import HeadModel
+from spacy_bertft.models.heads.layers import TokenHead
 from spacy_bertft.models.heads.text import TextModel
-from spacy_bertft.models.heads.token import TokenHead, TokenModel
+from spacy_bertft.models.heads.token import TokenModel
 from spacy_bertft.tokens.alignment import Ints
 
 Mix = Callable[[torch.Tensor], torch.Tensor]

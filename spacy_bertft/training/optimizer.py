@@ -5,21 +5,21 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Union, cast
 
-import torch
 from thinc.api import Optimizer
+from thinc.compat import torch
 from thinc.types import FloatsXd, Generator
 
 from spacy_bertft.errors import DivergedError, SettingError
 
 FloatOrSchedule = Union[float, list[float], Generator]  # noqa: UP007 (confection reads this at run time)
-Moments = dict[tuple[int, str], dict[str, torch.Tensor]]
+Moments = dict[tuple[int, str], dict[str, "torch.Tensor"]]
 
 
 @dataclass(frozen=True)
 class ScaledParameter:
     """A torch parameter, the factor on its learning rate, and its name in its model."""
 
-    parameter: torch.nn.Parameter
+    parameter: "torch.nn.Parameter"
     lr_scale: float
     name: str
 
@@ -111,7 +111,8 @@ class AdamW(Optimizer):
         stepper.step()
         stepper.zero_grad(set_to_none=True)
         if self.average_decay:
-            self._average(model_id, scaled)
+            with torch.no_grad():
+                self._average(model_id, scaled)
 
     @property
     def moments(self) -> Moments:
@@ -133,7 +134,7 @@ class AdamW(Optimizer):
         self._steppers.clear()
         self._waiting = dict(moments)
 
-    def _get_stepper(self, model_id: int, scaled: list[ScaledParameter]) -> torch.optim.AdamW:
+    def _get_stepper(self, model_id: int, scaled: list[ScaledParameter]) -> "torch.optim.AdamW":
         stepper = self._steppers.get(model_id)
         known = {parameter for group in stepper.param_groups for parameter in group["params"]} if stepper else set()
         new = [item for item in scaled if item.parameter not in known]
@@ -155,7 +156,6 @@ class AdamW(Optimizer):
                 }
         return stepper
 
-    @torch.no_grad()
     def _average(self, model_id: int, scaled: list[ScaledParameter]) -> None:
         n_steps = self.n_averaged[model_id] = self.n_averaged.get(model_id, 0) + 1
         decay = min(self.average_decay, (1 + n_steps) / (10 + n_steps))
@@ -213,7 +213,7 @@ def _group(scaled: list[ScaledParameter]) -> list[dict[str, object]]:
     ]
 
 
-def _measure_norm(parameters: list[torch.nn.Parameter]) -> torch.Tensor:
+def _measure_norm(parameters: "list[torch.nn.Parameter]") -> "torch.Tensor":
     """Return the length of all gradients put together."""
     gradients = [parameter.grad.flatten() for parameter in parameters if parameter.grad is not None]
     if not gradients:

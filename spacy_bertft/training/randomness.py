@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
+from thinc.compat import torch
 
 RandomState = dict[str, Any]  # what JSON can hold
 

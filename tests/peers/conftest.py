@@ -80,7 +80,7 @@ def substitute(monkeypatch: pytest.MonkeyPatch, checkpoint: str) -> None:
     The last layers start at zero, as spaCy's do: a `ner` that has learned nothing then finds nothing.
     """
     fix_random_seed(0)  # the hook of our own tests is for files next to it
-    monkeypatch.setattr("spacy_bertft.models.heads.head.make_linear", make_zero_linear)
+    monkeypatch.setattr("spacy_bertft.models.heads.layers.make_linear", make_zero_linear)
     encoder = {"name": checkpoint, "precision": "fp32"}
 
     def make_ours(

@@ -6,28 +6,28 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
 from inspect import signature
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-import torch
 from spacy.language import Language
 from spacy.tokens import Doc
 from thinc.api import Model
+from thinc.compat import torch
 from thinc.shims import Shim
 
 from spacy_bertft.checkpoints import Checkpoint, Weights, read_checkpoint
 from spacy_bertft.errors import CheckpointError, name_source
 from spacy_bertft.models.encoder import trainable
 from spacy_bertft.models.encoder.forward import encode_docs
-from spacy_bertft.models.encoder.inference import make_inference_copy
-from spacy_bertft.models.encoder.loading import build_module, describe_bert, load_bert
-from spacy_bertft.models.encoder.module import BertModule, ScalarMix, WindowSize
-from spacy_bertft.models.encoder.settings import EncoderSettings
+from spacy_bertft.models.encoder.graph import GraphEncoder, build_graph_encoder
+from spacy_bertft.models.encoder.settings import EncoderSettings, WindowSize
 from spacy_bertft.models.encoder.states import OUTPUTS, EncodedDocs, EncodedGradient, Output, StateCache
 from spacy_bertft.models.runtime.devices import find_training_dtype
 from spacy_bertft.models.runtime.processes import adapt_to_fork, share_with_forks
-from spacy_bertft.models.store.building import SizeLimit
 from spacy_bertft.models.store.shim import TorchModel, TorchShim, TypedModel
 from spacy_bertft.tokens import PieceTokenizer
+
+if TYPE_CHECKING:
+    from spacy_bertft.models.encoder.module import BertModule, ScalarMix
 
 Encoded = TypeVar("Encoded")
 Output_ = TypeVar("Output_")
@@ -44,7 +44,7 @@ def build_bert_encoder(*settings: Any, **named: Any) -> BertEncoder:
 
     Raises:
         SettingError: A setting is outside what is allowed.
-        MissingExtraError: ONNX Runtime is wanted and not installed.
+        MissingExtraError: OpenVINO is wanted and not installed.
     """
     return BertEncoder(EncoderSettings(*settings, **named))
 
@@ -131,7 +131,8 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
         **attrs: Any,
     ) -> None:
         export = _merge if settings.adapter and settings.adapter.save == "merged" else None
-        shim = TorchShim(partial(build_module, settings), partial(_get_lr_scale, settings), export)
+        build, build_graph = partial(_build_module, settings), partial(build_graph_encoder, settings)
+        shim = TorchShim(build, partial(_get_lr_scale, settings), export, build_graph)
         init = PretrainedModel.read_checkpoint
         TorchModel.__init__(self, name, forward, init=init, shims=[shim, *shims], dims={"nO": None}, attrs=attrs)
         self.settings = settings
@@ -161,6 +162,9 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
         Raises:
             CheckpointError: Weights are missing or misshapen, or the configuration is not theirs.
         """
+        from spacy_bertft.models.encoder.loading import describe_bert, load_bert
+        from spacy_bertft.models.store.building import SizeLimit
+
         adapter = self.settings.adapter
         description = describe_bert(checkpoint, adapter.spec if adapter else None)
         with name_source(checkpoint.name), SizeLimit(checkpoint.weights, checkpoint.name):
@@ -168,7 +172,7 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
         load_bert(module, checkpoint)
         self.set_dim("nO", module.feature_width, force=True)
 
-    def run(self, is_train: bool, encode: Callable[[BertModule], Encoded]) -> Encoded:
+    def run(self, is_train: bool, encode: Callable[[Any], Encoded]) -> Encoded:
         """Run the module in the number format that is set, to learn where something learns, else to predict.
 
         Args:
@@ -176,7 +180,9 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
             encode: Makes states with a module.
         """
         adapt_to_fork()
-        module: BertModule = self.module
+        module = self.module
+        if isinstance(module, GraphEncoder):
+            return encode(module) if not is_train else module.refuse("training")
         if is_train and module.learns:
             module.train()
             dtype = find_training_dtype(self.settings.precision, module.device)
@@ -187,11 +193,13 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
             return encode(self.shim.derive("inference copy", self._make_inference_copy))
 
     def _make_inference_copy(self, module: BertModule) -> Any:
+        from spacy_bertft.models.encoder.inference import make_inference_copy
+
         return make_inference_copy(module, self.settings.precision, self.settings.backend)
 
     def prepare_for_forks(self) -> None:
         """Make what predicts, so that forked processes share its memory."""
-        if self.is_initialized and self.module.device.type == "cpu":
+        if self.is_initialized and not isinstance(self.module, GraphEncoder) and self.module.device.type == "cpu":
             self.shim.derive("inference copy", self._make_inference_copy)
 
 
@@ -283,12 +291,20 @@ def _get_lr_scale(settings: EncoderSettings, module: BertModule, name: str) -> f
     return trainable.find_lr_scale(depth, module.n_layers, settings.layer_lr_decay)
 
 
+def _build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
+    from spacy_bertft.models.encoder.loading import build_module  # which needs torch
+
+    return build_module(settings, spec)
+
+
 def _merge(module: BertModule, spec: dict[str, Any]) -> tuple[dict[str, Any], Weights]:
     return {**spec, "adapter": None}, trainable.merge_adapter(module)
 
 
 def build_mix(spec: dict[str, Any]) -> ScalarMix:
     """Build the module of a scalar mix from its description."""
+    from spacy_bertft.models.encoder.module import ScalarMix
+
     return ScalarMix(spec["n_states"])
 
 

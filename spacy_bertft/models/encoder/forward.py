@@ -7,23 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
-import torch
 from spacy.attrs import IDX, LENGTH
 from spacy.tokens import Doc
 
 from spacy_bertft.data.pairs import SEGMENTS, find_segments
 from spacy_bertft.errors import UnsupportedError
-from spacy_bertft.models.encoder.module import BertModule, WindowSize
 from spacy_bertft.models.encoder.sequences import Sequences, Wanted, cut_pairs, find_asked, plan_choices
+from spacy_bertft.models.encoder.settings import WindowSize
 from spacy_bertft.models.encoder.states import CHOICES, EncodedDocs, Output
-from spacy_bertft.models.runtime.processes import count_workers, run_side_by_side
+from spacy_bertft.models.runtime.processes import run_side_by_side
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, TokenBatch, WindowLayout, align, plan_windows
 from spacy_bertft.tokens.alignment import Ints, find_overlaps, group_tokens, take_texts
 from spacy_bertft.tokens.contexts import ContextRows
 from spacy_bertft.tokens.tokenizer import trim_pieces
 from spacy_bertft.tokens.windows import cut_buckets
+
+if TYPE_CHECKING:
+    from spacy_bertft.models.encoder.graph import GraphEncoder
+    from spacy_bertft.models.encoder.module import BertModule
+
+EncoderModule = Union["BertModule", "GraphEncoder"]
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,7 @@ _PADDING = 1.03  # what padding adds to the pieces of a bucket, about
 
 
 def encode_docs(
-    module: BertModule, docs: list[Doc], *, window: WindowSize, max_pieces: int, outputs: Sequence[Output]
+    module: EncoderModule, docs: list[Doc], *, window: WindowSize, max_pieces: int, outputs: Sequence[Output]
 ) -> EncodedDocs:
     """Cut documents into windows, run them, and gather the states that are wanted.
 
@@ -181,10 +187,9 @@ def encode_docs(
     n_rows = len(plan.token_piece)
     states, of_contexts = states[: len(piece)], states[len(piece) :]
     if len(plan.text_window) < len(layout.first_lengths):  # other windows are read by heads for tokens only
-        index = _to_torch(plan.text_window, module)
-        pooled = {pooling: vectors.index_select(0, index) for pooling, vectors in pooled.items()}
+        pooled = {pooling: vectors[plan.text_window] for pooling, vectors in pooled.items()}
     if means:
-        pooled["token_means"] = _average(states[n_rows:], mean_token, sum(map(len, docs)))
+        pooled["token_means"] = module.average(states[n_rows:], mean_token, sum(map(len, docs)))
     if has_contexts:
         pooled["contexts"] = of_contexts
     choices = np.zeros((0, 2), dtype=np.intp)
@@ -207,13 +212,13 @@ def encode_docs(
 
 
 def gather_states(
-    module: BertModule,
+    module: EncoderModule,
     layout: WindowLayout,
     max_pieces: int,
     window: Ints,
     column: Ints,
     poolings: Sequence[Output] = (),
-) -> tuple[torch.Tensor, dict[Output, torch.Tensor]]:
+) -> tuple[Any, dict[Output, Any]]:
     """Run all windows, bucket by bucket, and pick states out of them.
 
     Args:
@@ -227,7 +232,7 @@ def gather_states(
     Returns:
         `(A, F)` the states picked, and for each way of pooling `(W, F)`; all of them float32.
     """
-    n_workers = count_workers(module.device)
+    n_workers = module.n_workers
     n_pieces = int(layout.lengths.sum())
     if n_workers > 1 and n_pieces >= n_workers * _LEAST_PIECES:
         # About equal buckets: one for each worker, or two, or three.
@@ -240,54 +245,21 @@ def gather_states(
     by_bucket = np.argsort(bucket_by_window[window], kind="stable")
     bounds = np.searchsorted(bucket_by_window[window][by_bucket], np.arange(len(buckets) + 1))
 
-    def run(number: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def run(number: int) -> tuple[Any, list[Any]]:
         padded = layout.pad(buckets[number], module.pad_id, module.least_pieces)
-        mask = _to_torch(padded.mask, module)
-        states = module(_to_torch(padded.ids, module), mask, _to_torch(padded.types, module))
+        states: Any = module.run(padded)
         if states.shape[1] != padded.ids.shape[1] and (len(window) or {*poolings} != {"first"}):
             raise UnsupportedError(
                 "The encoder makes one state of several subword tokens, so that only the first one of a text is known. "
                 "Expected a head for texts, with the pooling cls or first."
             )
         here = by_bucket[bounds[number] : bounds[number + 1]]
-        index = row_by_window[window[here]] * states.shape[1] + column[here]
-        picked = states.flatten(0, 1).index_select(0, _to_torch(index, module))
-        return picked, [pool_windows(states, mask, pooling) for pooling in poolings]
+        picked = module.pick(states, row_by_window[window[here]] * states.shape[1] + column[here])
+        return picked, [module.pool(states, padded.mask, pooling) for pooling in poolings]
 
     parts = run_side_by_side(run, range(len(buckets)), n_workers)
     windows = np.concatenate([*buckets, np.zeros(0, dtype=np.intp)])
     pooled = {
-        pooling: _join([part[1][number] for part in parts], windows, module) for number, pooling in enumerate(poolings)
+        pooling: module.join([part[1][number] for part in parts], windows) for number, pooling in enumerate(poolings)
     }
-    return _join([part[0] for part in parts], by_bucket, module), pooled
-
-
-def pool_windows(states: torch.Tensor, mask: torch.Tensor, pooling: Output) -> torch.Tensor:
-    """Make one vector of each window, `(W, P, H)` → `(W, H)`; of the mask, `(W, P)`, 0 is padding."""
-    if pooling == "first":
-        return states[:, 0]
-    if pooling == "max":
-        return states.masked_fill(mask[:, :, None] == 0, -torch.inf).amax(dim=1)
-    total = (mask[:, None, :].to(states) @ states).squeeze(1)
-    return total.float() / mask.sum(dim=1, keepdim=True)
-
-
-def _average(states: torch.Tensor, token: Ints, n_tokens: int) -> torch.Tensor:
-    """Average the states of pieces by the token of each, `(O, H)` → `(T, H)`; zeros where there is none."""
-    index = torch.from_numpy(token).to(states.device)
-    n_pieces = torch.bincount(index, minlength=n_tokens).clamp(min=1)[:, None]  # (T, 1)
-    return states.new_zeros((n_tokens, states.shape[1])).index_add(0, index, states) / n_pieces
-
-
-def _to_torch(values: Ints, module: BertModule) -> torch.Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(values))
-    if module.device.type == "cuda":
-        return tensor.pin_memory().to(module.device, non_blocking=True)  # copied while the next is prepared
-    return tensor.to(module.device)
-
-
-def _join(parts: list[torch.Tensor], order: Ints, module: BertModule) -> torch.Tensor:
-    """Put rows that were computed in `order` back into the first order, as float32."""
-    if not parts:
-        return torch.zeros((0, module.feature_width), device=module.device)
-    return torch.cat(parts).index_select(0, _to_torch(np.argsort(order, kind="stable"), module)).float()
+    return module.join([part[0] for part in parts], by_bucket), pooled

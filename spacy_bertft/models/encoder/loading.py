@@ -12,15 +12,14 @@ from typing import Any
 import torch
 
 from spacy_bertft.checkpoints import Checkpoint, Task, Weights
-from spacy_bertft.checkpoints.checkpoint import check_padding, check_vocab_size, clean_config, find_window_size
+from spacy_bertft.checkpoints.checkpoint import check_padding, check_vocab_size, clean_config
 from spacy_bertft.checkpoints.heads import find_class, find_task
 from spacy_bertft.checkpoints.weights import load_weights
-from spacy_bertft.errors import CheckpointError, SettingError, wrap_errors
-from spacy_bertft.models.encoder.module import BertModule, Layers, WindowSize
-from spacy_bertft.models.encoder.settings import EncoderSettings
+from spacy_bertft.errors import CheckpointError, wrap_errors
+from spacy_bertft.models.encoder.module import BertModule
+from spacy_bertft.models.encoder.settings import EncoderSettings, Layers
 from spacy_bertft.models.encoder.trainable import add_adapter_names, count_frozen, inject_adapter, is_adapter
 from spacy_bertft.tokens import PieceTokenizer
-from spacy_bertft.tokens.windows import choose_stride
 
 # Of a number of labels transformers would make a table, however large it is.
 _NOT_OF_THE_ENCODER = {"id2label", "label2id", "model_type", "num_labels", "problem_type"}
@@ -54,11 +53,7 @@ def build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
     """
     module = build_bert(spec, settings.layers)
     module.tokenizer.by_token = settings.tokenize == "tokens"
-    size = find_window_size(settings.name, spec["config"], settings.window, module.tokenizer.n_special)
-    stride = settings.stride or choose_stride(size)
-    if stride > size:
-        raise SettingError("stride", stride, f"at most {size}, or subword tokens between two windows would be lost")
-    module.window = WindowSize(size, stride)
+    module.window = settings.choose_window(spec["config"], module.tokenizer.n_special)
     module.always_frozen = count_frozen(settings.frozen_layers, module.n_layers)
     module.freeze(module.always_frozen)
     return module

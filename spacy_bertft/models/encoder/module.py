@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from inspect import signature
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
+import numpy as np
 import torch
 
 from spacy_bertft.checkpoints import Task
 from spacy_bertft.checkpoints.heads import HeadLayout, Pooling, describe_pooling, find_head_layout
 from spacy_bertft.errors import SettingError
+from spacy_bertft.models.encoder.settings import Layers, WindowSize
+from spacy_bertft.models.encoder.states import Output
 from spacy_bertft.models.encoder.trainable import count_layers, find_depth, is_adapter
 from spacy_bertft.models.runtime.dropout import speed_up_dropout
+from spacy_bertft.models.runtime.processes import count_threads
 from spacy_bertft.tokens import PieceTokenizer
-
-Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "scalar_mix", "all"]
+from spacy_bertft.tokens.alignment import Ints
+from spacy_bertft.tokens.windows import PaddedWindows
 
 # Families whose states depend on how far a text is padded: convolutions, Fourier transforms, sums of neighbours.
 _MIXES_PADDING = {"convbert", "fnet", "funnel", "nystromformer", "yoso"}
@@ -78,18 +82,6 @@ class ScalarMix(torch.nn.Module):
         n_states = len(self.weights)
         by_layer = vectors.view(len(vectors), n_states, vectors.shape[1] // n_states)  # there may be no rows
         return self.scale * torch.einsum("n,rnh->rh", self.weights.softmax(dim=0), by_layer)
-
-
-class WindowSize(NamedTuple):
-    """How long texts are cut into windows, in pieces without special pieces.
-
-    Attributes:
-        size: The most pieces of a window.
-        stride: Pieces from one window to the next.
-    """
-
-    size: int
-    stride: int
 
 
 class BertModule(torch.nn.Module):
@@ -183,6 +175,43 @@ class BertModule(torch.nn.Module):
         inputs = {"inputs_embeds": self.embed(ids) * mask[:, :, None]} if self._sees_neighbours else {"input_ids": ids}
         return self._run(inputs, mask, types)
 
+    # What `encode_docs` does with states; `GraphEncoder` does the same without torch.
+
+    @property
+    def n_workers(self) -> int:
+        """How many passes may run side by side: one for each thread, on a CPU, where nothing is learned."""
+        return 1 if self.device.type != "cpu" or torch.is_grad_enabled() else count_threads()
+
+    def run(self, padded: PaddedWindows) -> torch.Tensor:
+        """Run the encoder, `(W, P)` → `(W, P, F)`."""
+        return self(self._to_torch(padded.ids), self._to_torch(padded.mask), self._to_torch(padded.types))
+
+    def pick(self, states: torch.Tensor, index: Ints) -> torch.Tensor:
+        """Pick states by their positions in the bucket, `(A,)` → `(A, F)`."""
+        return states.flatten(0, 1).index_select(0, self._to_torch(index))
+
+    def pool(self, states: torch.Tensor, mask: Ints, pooling: Output) -> torch.Tensor:
+        """Make one vector of each window, see `pool_windows`."""
+        return pool_windows(states, self._to_torch(mask), pooling)
+
+    def average(self, states: torch.Tensor, token: Ints, n_tokens: int) -> torch.Tensor:
+        """Average the states of pieces by the token of each, `(O, F)` → `(T, F)`; zeros where there is none."""
+        index = self._to_torch(token)
+        n_pieces = torch.bincount(index, minlength=n_tokens).clamp(min=1)[:, None]  # (T, 1)
+        return states.new_zeros((n_tokens, states.shape[1])).index_add(0, index, states) / n_pieces
+
+    def join(self, parts: Sequence[torch.Tensor], order: Ints) -> torch.Tensor:
+        """Put rows that were computed in `order` back into the first order, as float32, `(A, F)`."""
+        if not parts:
+            return torch.zeros((0, self.feature_width), device=self.device)
+        return torch.cat(tuple(parts)).index_select(0, self._to_torch(np.argsort(order, kind="stable"))).float()
+
+    def _to_torch(self, values: Ints) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)  # copied while the next is prepared
+        return tensor.to(self.device)
+
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Look up the vectors of pieces, `(W, P)` → `(W, P, E)`; positions and segments are not in them yet."""
         return self.bert.get_input_embeddings()(ids)
@@ -238,3 +267,13 @@ class BertModule(torch.nn.Module):
         for name, parameter in self.bert.named_parameters():
             may_learn = is_adapter(name) or not has_adapter
             parameter.requires_grad_(may_learn and find_depth(name, self.n_layers) >= n_frozen)
+
+
+def pool_windows(states: torch.Tensor, mask: torch.Tensor, pooling: Output) -> torch.Tensor:
+    """Make one vector of each window, `(W, P, H)` → `(W, H)`; of the mask, `(W, P)`, 0 is padding."""
+    if pooling == "first":
+        return states[:, 0]
+    if pooling == "max":
+        return states.masked_fill(mask[:, :, None] == 0, -torch.inf).amax(dim=1)
+    total = (mask[:, None, :].to(states) @ states).squeeze(1)
+    return total.float() / mask.sum(dim=1, keepdim=True)

@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 
 from spacy_bertft.data.endings import find_choices
 from spacy_bertft.data.pairs import Segment
-from spacy_bertft.models.encoder.module import WindowSize
+from spacy_bertft.models.encoder.settings import WindowSize
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, TokenBatch
 from spacy_bertft.tokens.alignment import Ints, join_pieces, take_texts
 from spacy_bertft.tokens.contexts import ContextRows, ContextWindows, cut_contexts, list_rows, make_no_rows

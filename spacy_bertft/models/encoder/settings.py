@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Optional, get_args
+from typing import Any, Literal, NamedTuple, Optional, get_args
 
+from spacy_bertft.checkpoints.checkpoint import find_window_size
 from spacy_bertft.errors import SettingError
-from spacy_bertft.models.encoder.module import Layers
 from spacy_bertft.models.encoder.trainable import FrozenLayers, Lora
 from spacy_bertft.models.runtime.devices import Backend, Precision, check_precision
+from spacy_bertft.tokens.windows import choose_stride
+
+Layers = Literal["last", "second_to_last", "sum_last_four", "concat_last_four", "scalar_mix", "all"]
+
+
+class WindowSize(NamedTuple):
+    """How long texts are cut into windows, in pieces without special pieces.
+
+    Attributes:
+        size: The most pieces of a window.
+        stride: Pieces from one window to the next.
+    """
+
+    size: int
+    stride: int
 
 
 @dataclass(frozen=True)
@@ -23,9 +39,9 @@ class EncoderSettings:
             overlap by a quarter, at most 64.
         max_pieces: Maximum subword tokens of one forward pass, padding included.
         precision: `"auto"` computes in bfloat16 where the hardware multiplies it natively, else in float32; `"fp32"`
-            and `"bf16"` insist. `"fp16"` and `"int8"`, 8-bit integers in the dense layers, are for predictions;
-            training is then as with `"auto"`.
-        backend: What runs predictions: `"torch"`, or `"onnx"` (ONNX Runtime, in float32 or `"int8"`).
+            and `"bf16"` insist. `"fp16"` is for predictions; training is then as with `"auto"`.
+        backend: What runs predictions: `"torch"`, or `"openvino"` on a CPU, which makes a graph of the encoder when it
+            first predicts; training is in torch in any case.
         frozen_layers: What is not trained: `"none"`, `"embeddings"`, a number of layers from the bottom (with the
             embeddings), `"all_but_last"` layer, or `"all"`.
         layer_lr_decay: Factor on the learning rate from each layer to the one below.
@@ -41,7 +57,7 @@ class EncoderSettings:
 
     Raises:
         SettingError: A setting is outside what is allowed.
-        MissingExtraError: ONNX Runtime is wanted and not installed.
+        MissingExtraError: OpenVINO is wanted and not installed.
     """
 
     name: str
@@ -71,3 +87,19 @@ class EncoderSettings:
             raise SettingError("layers", self.layers, f"one of {', '.join(get_args(Layers))}")
         if self.tokenize not in ("text", "tokens"):
             raise SettingError("tokenize", self.tokenize, "text or tokens")
+
+    def choose_window(self, config: Mapping[str, Any], n_special: int) -> WindowSize:
+        """Choose how long texts are cut.
+
+        Args:
+            config: The configuration of the checkpoint.
+            n_special: How many pieces of a window are special.
+
+        Raises:
+            SettingError: A setting does not fit the checkpoint.
+        """
+        size = find_window_size(self.name, config, self.window, n_special)
+        stride = self.stride or choose_stride(size)
+        if stride > size:
+            raise SettingError("stride", stride, f"at most {size}, or subword tokens between two windows would be lost")
+        return WindowSize(size, stride)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, cast, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from spacy.attrs import ORTH, SPACY
 from spacy.tokens import Doc
+from thinc.compat import torch
 
 from spacy_bertft.data.pairs import find_marked
 from spacy_bertft.tokens.alignment import Ints, take_ranges
@@ -59,7 +59,7 @@ class EncodedDocs:
 
 
 # The gradient of a loss with respect to `EncodedDocs.vectors`, as far as a head looked at them.
-EncodedGradient = dict[Output, torch.Tensor]
+EncodedGradient = dict[Output, "torch.Tensor"]
 
 
 def copy_encoded(encoded: EncodedDocs) -> EncodedDocs:
@@ -159,10 +159,7 @@ def take_docs(encoded: EncodedDocs, index: Ints, n_tokens: Ints) -> EncodedDocs:
     before, after = np.cumsum(n_tokens) - n_tokens, np.cumsum(n_tokens[index]) - n_tokens[index]
     shift = np.repeat(after - before[index], encoded.lengths[index])
     return EncodedDocs(
-        vectors={
-            output: each.index_select(0, torch.from_numpy(taken.get(output, taken_windows)).to(each.device))
-            for output, each in encoded.vectors.items()
-        },
+        vectors={output: each[taken.get(output, taken_windows)] for output, each in encoded.vectors.items()},
         token_index=encoded.token_index[rows] + shift,
         token_end=encoded.token_end[rows] + shift,
         lengths=encoded.lengths[index],

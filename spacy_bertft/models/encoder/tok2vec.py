@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-import torch
 from spacy.tokens import Doc
 from thinc.api import Model, torch2xp, xp2torch
+from thinc.compat import torch
 from thinc.types import Floats2d
 
 from spacy_bertft.errors import SettingError, ShapeError, UnsupportedError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Optional, Union
 
-import torch
+from thinc.compat import torch
 
 from spacy_bertft.checkpoints import Weights
 from spacy_bertft.checkpoints.weights import load_weights, read_weight_file, write_weight_file

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from spacy.pipeline.spancat import Suggester, build_ngram_range_suggester
 from spacy.tokens import Doc
@@ -14,13 +13,8 @@ from thinc.api import NumpyOps
 from spacy_bertft.errors import SettingError, check_setting
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.states import EncodedDocs
-from spacy_bertft.models.heads.head import LabelModel, make_linear
+from spacy_bertft.models.heads.head import LabelModel
 from spacy_bertft.models.heads.losses import Floats, compute_multilabel_loss
-
-_N_LENGTHS = 32  # lengths in rows that have a vector of their own; longer spans share the last one
-_CHUNK = 1 << 15  # candidates that are scored together, which bounds the memory of long texts
-# Of a label that has not been learned: about 1 % of the candidates have it. Source: Lin et al. (2017), section 4.1.
-_PRIOR_SCORE = -4.6
 
 
 @dataclass(frozen=True)
@@ -86,11 +80,6 @@ class SpanModel(LabelModel[SpanScores]):
         self.hidden_width = hidden_width
         self.suggester: Suggester = build_ngram_range_suggester(1, 3)
 
-    @property
-    def first_layer(self) -> torch.nn.Linear:
-        """The layer that reads the states."""
-        return self.module.start
-
     def describe_layers(self) -> dict[str, Any]:
         """Describe the layers; see `HeadModel`."""
         return {"hidden_width": self.hidden_width, self.size: self.n_labels}
@@ -106,9 +95,8 @@ class SpanModel(LabelModel[SpanScores]):
         encoded, backprop_encoder = self.encode(docs, is_train)
         rows = _find_rows(spans, owner, docs, encoded)
         is_usable = (rows >= 0).all(axis=1)
-        index = torch.from_numpy(rows[is_usable]).to(encoded.vectors["tokens"].device)
         scores, backprop = self.run_layers(
-            encoded, backprop_encoder, is_train, lambda states, rate: head(states, index, rate)
+            encoded, backprop_encoder, is_train, lambda states, rate: head(states, rows[is_usable], rate)
         )
         lengths = np.bincount(owner[is_usable], minlength=len(docs))
         return SpanScores(scores, spans[is_usable], lengths, len(encoded.vectors["tokens"])), backprop
@@ -127,52 +115,6 @@ class SpanModel(LabelModel[SpanScores]):
 build_span_classifier = SpanModel  # the name of the architecture
 
 
-class SpanHead(torch.nn.Module):
-    """A hidden layer over three states of a span and its length, and a linear layer to label scores.
-
-    The states are not concatenated for each span: what the hidden layer makes of each of them is added up.
-
-    Args:
-        width: Width of the states.
-        hidden_width: Width of the hidden layer.
-        n_labels: How many labels there are.
-    """
-
-    def __init__(self, width: int, hidden_width: int, n_labels: int) -> None:
-        super().__init__()
-        self.start = make_linear(width, hidden_width)
-        self.end = make_linear(width, hidden_width)
-        self.content = make_linear(width, hidden_width)
-        self.length = torch.nn.Embedding(_N_LENGTHS, hidden_width)
-        torch.nn.init.normal_(self.length.weight, std=0.02)
-        self.norm = torch.nn.LayerNorm(hidden_width)
-        self.linear = make_linear(hidden_width, n_labels)
-        torch.nn.init.constant_(self.linear.bias, _PRIOR_SCORE)
-
-    def forward(self, states: torch.Tensor, spans: torch.Tensor, dropout_rate: float) -> torch.Tensor:
-        """Score spans, `(A, H)` states and `(N, 2)` first and last row of each → `(N, L)`."""
-        states = _drop(states, dropout_rate)
-        start, end, content = self.start(states), self.end(states), self.content(states)  # (A, D) each
-        # Sums up to each row, in float64: differences of large sums of a long text would be inexact.
-        sums = torch.nn.functional.pad(content.double().cumsum(dim=0), (0, 0, 1, 0))  # (A + 1, D)
-        return torch.cat([self._score(start, end, sums, part, dropout_rate) for part in torch.split(spans, _CHUNK)])
-
-    def _score(
-        self, start: torch.Tensor, end: torch.Tensor, sums: torch.Tensor, spans: torch.Tensor, dropout_rate: float
-    ) -> torch.Tensor:
-        first, last = spans.unbind(dim=1)  # (N,)
-        n_rows = last - first + 1
-        mean = (sums.index_select(0, last + 1) - sums.index_select(0, first)) / n_rows[:, None]  # (N, D)
-        length = self.length((n_rows - 1).clamp(max=_N_LENGTHS - 1))
-        hidden = start.index_select(0, first) + end.index_select(0, last) + mean.to(start) + length
-        hidden = torch.nn.functional.gelu(self.norm(hidden))
-        return self.linear(_drop(hidden, dropout_rate))
-
-
-def _drop(states: torch.Tensor, rate: float) -> torch.Tensor:
-    return torch.nn.functional.dropout(states, rate, training=rate > 0)
-
-
 def _find_rows(
     spans: NDArray[np.intp], owner: NDArray[np.intp], docs: list[Doc], encoded: EncodedDocs
 ) -> NDArray[np.intp]:
@@ -187,5 +129,7 @@ def _find_rows(
     return np.stack([by_token[0, first], by_token[1, end]], axis=1)
 
 
-def _build_head(spec: dict[str, Any]) -> SpanHead:
+def _build_head(spec: dict[str, Any]) -> Any:
+    from spacy_bertft.models.heads.layers import SpanHead  # which needs torch
+
     return SpanHead(**spec)

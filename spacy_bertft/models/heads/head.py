@@ -1,36 +1,26 @@
-"""What the heads share: their encoder, how their layers start, and their form as a checkpoint of transformers."""
+"""What the heads share: their encoder, and how their layers are built."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 from thinc.api import Model
+from thinc.compat import torch
 
-from spacy_bertft.checkpoints import Checkpoint, CheckpointHead, Task, read_head
-from spacy_bertft.checkpoints.heads import TASKS, HeadLayout, Pooling, describe_pooling, find_head_layout
-from spacy_bertft.checkpoints.weights import load_weights, name_some
-from spacy_bertft.errors import (
-    CheckpointError,
-    NotInitializedError,
-    SettingError,
-    ShapeError,
-    UnsupportedError,
-    check_setting,
-)
+from spacy_bertft.checkpoints import CheckpointHead, Task, read_head
+from spacy_bertft.checkpoints.heads import HeadLayout, Pooling
+from spacy_bertft.errors import CheckpointError, NotInitializedError, ShapeError, check_setting
 from spacy_bertft.models.encoder.build import BertEncoder, Encoder, PretrainedModel
-from spacy_bertft.models.encoder.loading import build_described, convert_to_stored, find_unused
-from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.encoder.states import EncodedDocs, EncodedGradient, Output
-from spacy_bertft.models.encoder.trainable import merge_adapter
+from spacy_bertft.models.store.graph import GraphModule
 from spacy_bertft.models.store.shim import OutT, TorchModel, TorchShim
 
 # Added to the bias of outputs that a trained head is given, so that they win nowhere before they have learned.
@@ -187,9 +177,11 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         Raises:
             ShapeError: The states have another width than the head; those of a shared encoder come from elsewhere.
         """
-        states, width = encoded.vectors[self.vector], self.first_layer.in_features
-        if states.shape[-1] != width:
-            raise ShapeError("the states of the encoder", tuple(states.shape), f"a width of {width}, as trained")
+        states, head = encoded.vectors[self.vector], self.module
+        if states.shape[-1] != head.width:
+            raise ShapeError("the states of the encoder", tuple(states.shape), f"a width of {head.width}, as trained")
+        if isinstance(head, GraphModule):
+            return head.graph(states=np.asarray(states)), lambda d_scores: head.refuse("training")
         states = states.detach().requires_grad_(is_train)
         with torch.set_grad_enabled(is_train):
             scores = compute(states, self.dropout_rate if is_train else 0.0)
@@ -200,12 +192,6 @@ class HeadModel(TorchModel[list[Doc], OutT]):
 
         return scores.detach().cpu().numpy(), backprop
 
-    @property
-    def first_layer(self) -> torch.nn.Linear:
-        """The layer that reads the states."""
-        head = self.module
-        return getattr(head, "pooler", None) or head.linear
-
     def check_stored(self) -> None:
         """Raise unless a head that was stored has the outputs that it should have, and fits its encoder.
 
@@ -214,15 +200,12 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         """
         if not self.is_initialized:
             return
-        n_outputs = self.n_outputs
-        linear: torch.nn.Linear = self.module.linear
-        if not linear.out_features == self.maybe_get_dim("nO") == n_outputs:
-            raise CheckpointError(f"Its head has {linear.out_features} outputs. Expected one for each of {n_outputs}.")
+        head, n_outputs = self.module, self.n_outputs
+        if not head.n_outputs == self.maybe_get_dim("nO") == n_outputs:
+            raise CheckpointError(f"Its head has {head.n_outputs} outputs. Expected one for each of {n_outputs}.")
         width = self.encoder.maybe_get_dim("nO")
-        if width not in (None, self.first_layer.in_features):
-            raise CheckpointError(
-                f"Its head is for states of width {self.first_layer.in_features}; those of its encoder have {width}."
-            )
+        if width not in (None, head.width):
+            raise CheckpointError(f"Its head is for states of width {head.width}; those of its encoder have {width}.")
 
     def find_source(self) -> BertEncoder | None:
         """Return the encoder that computes the states; None if it is not one of ours, or not linked."""
@@ -276,62 +259,16 @@ def warn_of_high_rate(name: str, model: Any, rate: float) -> bool:
     return is_high
 
 
-def make_linear(width: int, n_outputs: int, *, bias: bool = True) -> torch.nn.Linear:
-    """Make a linear layer that starts as those of BERT's own heads do."""
-    linear = torch.nn.Linear(width, n_outputs, bias=bias)
-    torch.nn.init.normal_(linear.weight, std=0.02)
-    if bias:
-        torch.nn.init.zeros_(linear.bias)
-    return linear
-
-
-def build_layers(spec: dict[str, Any]) -> HeadLayers:
+def build_layers(spec: dict[str, Any]) -> Any:
     """Build the layers of a head from its description; one for questions has two outputs, start and end."""
+    from spacy_bertft.models.heads.layers import HeadLayers  # which needs torch
+
     return HeadLayers(spec["width"], spec.get(LabelModel.size, 2), **read_layers(spec))
 
 
 def read_layers(spec: dict[str, Any]) -> dict[str, Any]:
     """Read from the description of a head what `HeadLayers` is given; not all of it was always stored."""
     return {name: spec.get(name, default) for name, default in HeadLayout().spec.items()}
-
-
-class HeadLayers(torch.nn.Module):
-    """A linear layer from vectors to scores, with a dense layer before it if asked for.
-
-    Args:
-        width: Width of the vectors.
-        n_outputs: How many scores there are.
-        has_pooler: Whether a dense layer comes first.
-        activation: What follows that layer, by its name in transformers.
-        norm_eps: What the normalization after that adds to the variance; None for no normalization.
-        biases: Which of dense layer (`pooler`) and normalization (`norm`) have a bias.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        n_outputs: int,
-        *,
-        has_pooler: bool,
-        activation: str,
-        norm_eps: float | None,
-        biases: Sequence[str],
-    ) -> None:
-        from transformers.activations import ACT2FN
-
-        super().__init__()
-        self.pooler = make_linear(width, width, bias="pooler" in biases) if has_pooler else None
-        self.activate = ACT2FN[activation]
-        self.norm = None if norm_eps is None else torch.nn.LayerNorm(width, norm_eps, bias="norm" in biases)
-        self.linear = make_linear(width, n_outputs)
-
-    def forward(self, vectors: torch.Tensor, dropout_rate: float) -> torch.Tensor:
-        """Score, `(R, H)` → `(R, L)`."""
-        if self.pooler is not None:
-            vectors = self.activate(self.pooler(vectors))
-        if self.norm is not None:
-            vectors = self.norm(vectors)
-        return self.linear(torch.nn.functional.dropout(vectors, dropout_rate, training=dropout_rate > 0))
 
 
 def _get_lr_scale(head_lr_scale: float, module: torch.nn.Module, name: str) -> float:
@@ -347,77 +284,3 @@ def find_pretrained_head(model: HeadModel[Any], task: Task) -> CheckpointHead | 
     """
     source = model.find_source()
     return read_head(source.settings.name, task) if source else None
-
-
-def load_head(model: HeadModel[Any], head: CheckpointHead) -> None:
-    """Put the weights of a checkpoint's head into an initialized model; what it lacks stays as it is.
-
-    Raises:
-        SettingError: The model has no place for some of them, or its features are not those of the last layer.
-        CheckpointError: The weights do not fit, or the checkpoint has more weights than its encoder and this head.
-    """
-    source = model.find_source()
-    if model.pooling != head.layout.pooling:
-        raise SettingError(
-            "pooling", model.pooling, f"{head.layout.pooling}, for which the head of {head.name} was trained"
-        )
-    if source is not None and source.settings.layers != "last":
-        raise SettingError("layers", source.settings.layers, f"last, for which the head of {head.name} was trained")
-    if source is not None and (unused := find_unused(source.module, head.others, head.task)):
-        raise CheckpointError(
-            f"{head.name} has weights that neither its encoder nor its head uses: {name_some(unused)}. What its own "
-            "code does with them cannot be computed here. If they are leftovers, load the checkpoint with transformers "
-            "and save it again."
-        )
-    # The layers are those of the head, whatever those of a new head over this encoder would be.
-    if read_layers(model.shim.spec) != head.layout.spec:
-        model.shim.attach(model.shim.spec | head.layout.spec)
-    module = model.module
-    load_weights(module, module.state_dict() | head.weights, f"the head of {head.name}")
-
-
-def export_checkpoint(model: HeadModel[Any], task: Task, name: str) -> Checkpoint:
-    """Give an encoder and its head as a checkpoint of transformers; an adapter is merged into the weights.
-
-    Args:
-        model: A model with a head, initialized.
-        task: What the head is for.
-        name: What to call it in errors.
-
-    Returns:
-        A checkpoint whose configuration does not describe the head yet.
-
-    Raises:
-        UnsupportedError: No class of transformers computes the same: the features or the pooling are others.
-    """
-    source = model.find_source()
-    if source is None:
-        raise UnsupportedError(f"{name} has no encoder of its own, so there is nothing to export.")
-    if source.settings.layers != "last":
-        raise UnsupportedError(
-            f"{name} sees features of other layers (layers = {source.settings.layers}), which no head of transformers "
-            "does. Expected layers = last."
-        )
-    bert: BertModule = source.module
-    spec = source.shim.spec
-    config = spec["config"] | describe_pooling(spec["config"], task, model.pooling)
-    layout, family = find_head_layout(config, task), config["model_type"]
-    if layout is None:
-        raise UnsupportedError(f"{name}: no head of the family '{family}' that {TASKS[task].purpose} is known.")
-    if model.pooling != layout.pooling or read_layers(model.shim.spec) != layout.spec:
-        raise UnsupportedError(
-            f"{name} has other layers before the scores than a head of the family '{family}' in transformers. "
-            f"Expected pooling = {layout.pooling}."
-        )
-    made = build_described(bert.bert.config, task)
-    if type(made.base_model) is not type(bert.bert):
-        kinds = f"{type(bert.bert).__name__}, but {type(made).__name__} those of {type(made.base_model).__name__}"
-        raise UnsupportedError(f"{name} reads the states of {kinds}.")
-    head = model.module.state_dict()
-    encoder = merge_adapter(bert.bert) if spec.get("adapter") else bert.bert.state_dict()
-    weights = {f"{bert.bert.base_model_prefix}.{key}": each for key, each in encoder.items()}
-    # The pooler that BERT's head for texts has comes from our head, where it has learned; that for tokens has none.
-    weights |= {theirs: head[ours] for ours, theirs in layout.find_names().items()}
-    known = made.state_dict().keys()
-    weights = convert_to_stored(made, {key: each for key, each in weights.items() if key in known})
-    return Checkpoint(name, config, bert.tokenizer, weights)

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional
+from thinc.compat import torch
 
 from spacy_bertft.tags.chain import chain_loss
 from spacy_bertft.tags.forward_backward import LinearChain
@@ -112,7 +111,7 @@ def compute_token_loss(scores: torch.Tensor, allowed: torch.Tensor, label_smooth
     n_allowed = allowed.sum(dim=1)
     is_known = n_allowed == 1
     gold = allowed[is_known].int().argmax(dim=1)
-    loss = functional.cross_entropy(scores[is_known], gold, reduction="sum", label_smoothing=label_smoothing)
+    loss = torch.nn.functional.cross_entropy(scores[is_known], gold, reduction="sum", label_smoothing=label_smoothing)
     is_partial = (n_allowed > 1) & (n_allowed < allowed.shape[1])
     if is_partial.any():
         logs = scores[is_partial].log_softmax(dim=1).masked_fill(~allowed[is_partial], -torch.inf)
@@ -127,7 +126,7 @@ def compute_divergence(first: torch.Tensor, second: torch.Tensor) -> torch.Tenso
     """
     logs = first.log_softmax(dim=1), second.log_softmax(dim=1)
     there, back = (
-        functional.kl_div(left, right, reduction="sum", log_target=True) for left, right in (logs, logs[::-1])
+        torch.nn.functional.kl_div(left, right, reduction="sum", log_target=True) for left, right in (logs, logs[::-1])
     )
     return (there + back) / 2
 
@@ -152,7 +151,7 @@ def compute_exclusive_loss(
         return 0.0, np.zeros(scores.shape)
     is_known = torch.from_numpy(targets.sum(axis=1) > 0)
     wide = torch.from_numpy(scores).double().requires_grad_()
-    loss = functional.cross_entropy(
+    loss = torch.nn.functional.cross_entropy(
         wide[is_known],
         torch.from_numpy(targets)[is_known],
         torch.from_numpy(label_weights),
@@ -178,7 +177,7 @@ def compute_multilabel_loss(
         The loss and its gradient with respect to `scores`, `(B, L)`.
     """
     wide = torch.from_numpy(scores).double().requires_grad_()
-    loss = functional.binary_cross_entropy_with_logits(
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(
         wide,
         torch.from_numpy(targets * (1 - smoothing) + smoothing / 2),
         torch.from_numpy(is_known).double(),
@@ -203,7 +202,7 @@ def compute_squared_loss(
     """
     wide = torch.from_numpy(scores).double().requires_grad_()
     known = torch.from_numpy(is_known)
-    loss = functional.mse_loss(wide[known], torch.from_numpy(targets)[known], reduction="sum")
+    loss = torch.nn.functional.mse_loss(wide[known], torch.from_numpy(targets)[known], reduction="sum")
     return _differentiate(loss / max(1, int(is_known.sum())), wide)
 
 

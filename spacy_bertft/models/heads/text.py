@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, Optional, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
+from thinc.compat import torch
 
 from spacy_bertft.checkpoints import Task
 from spacy_bertft.checkpoints.heads import Pooling
@@ -18,6 +18,8 @@ from spacy_bertft.models.heads.head import DENSE, LabelModel
 _VECTORS: dict[Pooling, Output] = {"cls": "first", "first": "first", "mean": "mean", "max": "max", "mean_dense": "mean"}
 _NO_CHOICE = -1e9  # the score of a position that a document does not have
 WindowScores = Literal["mean", "max", "first"]
+Scores = NDArray[np.float32]
+Spread = Callable[[Scores], Scores]  # a gradient by document → one by window
 
 
 class TextModel(LabelModel[NDArray[np.float32]]):
@@ -61,8 +63,8 @@ class TextModel(LabelModel[NDArray[np.float32]]):
 
     def rescale(self, factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> None:
         """Change the weights of the head so that each score is multiplied by a factor and shifted, `(L,)` each."""
-        linear: torch.nn.Linear = self.module.linear
-        factor, shift = (torch.from_numpy(each).to(linear.bias) for each in (factors, shifts))
+        linear = self.module.linear
+        factor, shift = (linear.bias.new_tensor(each) for each in (factors, shifts))
         with torch.no_grad():
             linear.weight.mul_(factor[:, None])
             linear.bias.mul_(factor).add_(shift)
@@ -84,15 +86,12 @@ class TextModel(LabelModel[NDArray[np.float32]]):
         self, docs: list[Doc], is_train: bool
     ) -> tuple[NDArray[np.float32], Callable[[NDArray[np.float32]], list[Doc]]]:
         """Score the labels of documents; see `HeadModel`."""
-        head = self.module
-        encoded, backprop = self.encode(docs, is_train)
+        encoded, backprop_encoder = self.encode(docs, is_train)
+        by_window, backprop = self.run_layers(encoded, backprop_encoder, is_train, self.module)
+        scores, spread = self.combine(by_window, encoded, len(docs))
+        return scores, lambda gradient: backprop(spread(gradient))
 
-        def compute(states: torch.Tensor, dropout_rate: float) -> torch.Tensor:
-            return self.combine(head(states, dropout_rate), encoded, len(docs))
-
-        return self.run_layers(encoded, backprop, is_train, compute)
-
-    def combine(self, scores: torch.Tensor, encoded: EncodedDocs, n_docs: int) -> torch.Tensor:
+    def combine(self, scores: Scores, encoded: EncodedDocs, n_docs: int) -> tuple[Scores, Spread]:
         """Combine the scores of windows, `(W, L)`, to those of documents, `(B, L)`; count what was cut."""
         self.n_truncated += int((encoded.n_lost > 0).sum())
         return combine_windows(scores, encoded.window_doc, encoded.window_lengths, n_docs, self.windows)
@@ -130,12 +129,14 @@ class ChoiceModel(TextModel):
         super().__init__(encoder, pooling, "mean", dropout, head_lr_scale)
         self.n_labels = 1
 
-    def combine(self, scores: torch.Tensor, encoded: EncodedDocs, n_docs: int) -> torch.Tensor:
+    def combine(self, scores: Scores, encoded: EncodedDocs, n_docs: int) -> tuple[Scores, Spread]:
         """Give each document a row with the scores of its endings, `(C, 1)` → `(B, N)`; count what was cut."""
         lengths, n_cut = encoded.choices.T
         self.n_truncated += int(n_cut.sum())
-        is_ending = torch.from_numpy(np.arange(lengths.max(initial=0)) < lengths[:, None]).to(scores.device)  # (B, N)
-        return scores.new_full(is_ending.shape, _NO_CHOICE).masked_scatter(is_ending, scores)
+        is_ending = np.arange(lengths.max(initial=0)) < lengths[:, None]  # (B, N)
+        by_doc = np.full(is_ending.shape, _NO_CHOICE, dtype=scores.dtype)
+        by_doc[is_ending] = scores[:, 0]
+        return by_doc, lambda gradient: gradient[is_ending][:, None]
 
 
 build_text_classifier = TextModel  # the names of the architectures
@@ -154,8 +155,8 @@ def sigmoid(scores: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def combine_windows(
-    scores: torch.Tensor, doc: NDArray[np.intp], lengths: NDArray[np.intp], n_docs: int, how: WindowScores
-) -> torch.Tensor:
+    scores: Scores, doc: NDArray[np.intp], lengths: NDArray[np.intp], n_docs: int, how: WindowScores
+) -> tuple[Scores, Spread]:
     """Combine the scores of windows to those of documents.
 
     Args:
@@ -166,16 +167,17 @@ def combine_windows(
         how: Mean weighed by length, maximum, or first window.
 
     Returns:
-        `(B, L)`.
+        `(B, L)`, and what turns a gradient with respect to them into one of the scores of windows.
     """
     if len(doc) == n_docs:
-        return scores
-    if how == "first":
-        return scores[torch.from_numpy(np.searchsorted(doc, np.arange(n_docs))).to(scores.device)]
-    if how == "max":
-        by_doc = torch.split(scores, np.bincount(doc, minlength=n_docs).tolist())
-        return torch.stack([each.amax(dim=0) for each in by_doc])
-    combined = scores.new_zeros((n_docs, scores.shape[1]))
-    share = lengths / np.bincount(doc, lengths, minlength=n_docs)[doc]
-    index = torch.from_numpy(doc).to(scores.device)
-    return combined.index_add(0, index, scores * torch.from_numpy(share).to(scores)[:, None])
+        return scores, lambda gradient: gradient
+    first = np.searchsorted(doc, np.arange(n_docs))
+    if how == "mean":
+        share: NDArray[Any] = (lengths / np.bincount(doc, lengths)[doc])[:, None]  # (W, 1)
+    elif how == "max":
+        is_best = scores == np.maximum.reduceat(scores, first)[doc]
+        share = is_best / np.add.reduceat(is_best, first, dtype=np.intp)[doc]  # (W, L)
+    else:
+        share = np.isin(np.arange(len(doc)), first)[:, None]
+    share = share.astype(scores.dtype)
+    return np.add.reduceat(scores * share, first), lambda gradient: gradient[doc] * share

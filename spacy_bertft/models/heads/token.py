@@ -6,7 +6,6 @@ from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple, Optional, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from spacy.tokens import Doc
 
@@ -14,7 +13,7 @@ from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.errors import CheckpointError, SettingError, TagError, check_setting
 from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
-from spacy_bertft.models.heads.head import HeadLayers, HeadModel, make_stored, read_layers
+from spacy_bertft.models.heads.head import HeadModel, make_stored, read_layers
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
 from spacy_bertft.tags.chain import SpanBatch, best_paths, find_spans
 from spacy_bertft.tags.divergence import chain_divergence, pad_chain
@@ -214,15 +213,14 @@ class TokenModel(HeadModel[TokenScores]):
         scores, backprop_scores = self.run_layers(encoded, backprop_encoder, is_train, head)
         chains = self._get_chains()
         if self.decoder == "crf":
-            steps = (getattr(head, name).detach().cpu().double().numpy() for name in LinearChain._fields)
-            learned = LinearChain(*map(np.add, chains.chain, steps))
+            learned = LinearChain(*map(np.add, chains.chain, head.read_chain()))
             chains = chains._replace(chain=learned, training_chain=learned)
 
         def backprop(gradient: TokenGradient) -> list[Doc]:
             if self.decoder == "crf":
                 for name in LinearChain._fields:
                     parameter = getattr(head, name)
-                    step = torch.from_numpy(getattr(gradient.chain, name)).to(parameter)
+                    step = parameter.new_tensor(getattr(gradient.chain, name))
                     parameter.grad = step if parameter.grad is None else parameter.grad + step
             return backprop_scores(gradient.scores)
 
@@ -233,26 +231,9 @@ class TokenModel(HeadModel[TokenScores]):
 build_token_classifier = TokenModel  # the name of the architecture
 
 
-class TokenHead(HeadLayers):
-    """Layers from states to tag scores, and the transition scores of a conditional random field.
+def _build_head(decoder: str, spec: dict[str, Any]) -> Any:
+    from spacy_bertft.models.heads.layers import TokenHead  # which needs torch
 
-    Args:
-        width: Width of the states.
-        n_tags: How many tags there are.
-        has_chain: Whether transitions are learned.
-        **layers: What comes before the linear layer.
-    """
-
-    def __init__(self, width: int, n_tags: int, *, has_chain: bool, **layers: Any) -> None:
-        super().__init__(width, n_tags, **layers)
-        if has_chain:
-            # In this order the norm of all gradients is summed: another one changes the last bits of training.
-            self.start = torch.nn.Parameter(torch.zeros(n_tags))
-            self.transitions = torch.nn.Parameter(torch.zeros(n_tags, n_tags))
-            self.end = torch.nn.Parameter(torch.zeros(n_tags))
-
-
-def _build_head(decoder: str, spec: dict[str, Any]) -> TokenHead:
     return TokenHead(spec["width"], spec["n_tags"], has_chain=decoder == "crf", **read_layers(spec))
 
 

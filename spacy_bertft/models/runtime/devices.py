@@ -7,48 +7,42 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Literal, get_args
 
-import torch
 from thinc import compat
 from thinc.api import require_gpu
+from thinc.compat import torch
 
 from spacy_bertft.errors import MissingExtraError, SettingError
 
-Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
-Backend = Literal["torch", "onnx"]
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Backend = Literal["torch", "openvino"]
 
 
 def check_precision(precision: str, backend: str = "torch") -> None:
-    """Raise unless the settings are known and go together.
+    """Raise unless the settings are known, and the library is there.
 
     Raises:
-        SettingError: They do not.
+        SettingError: One is not; 8-bit integers come with `spacy-bertft quantize`.
         MissingExtraError: The library is not installed.
     """
     for setting, value, known in (("precision", precision, Precision), ("backend", backend, Backend)):
         if value not in get_args(known):
-            raise SettingError(setting, value, f"one of {', '.join(get_args(known))}")
-    if backend == "torch" and precision == "int8":
-        raise SettingError("precision", precision, 'backend = "onnx" as well, which computes in int8')
-    if backend == "onnx":
-        if precision not in ("auto", "fp32", "int8"):
-            raise SettingError("precision", precision, "auto, fp32 or int8 with the backend onnx")
-        if find_spec("onnxruntime") is None or find_spec("onnx") is None:
-            raise MissingExtraError("backend = onnx", "onnx")
+            advice = "; for 8-bit integers see `spacy-bertft quantize`" if value == "int8" else ""
+            raise SettingError(setting, value, f"one of {', '.join(get_args(known))}{advice}")
+    if backend == "openvino" and find_spec("openvino") is None:
+        raise MissingExtraError("backend = openvino", "openvino")
 
 
 def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """Return the format that torch predicts in: with `auto`, bfloat16 where the hardware multiplies it natively."""
     if precision == "auto" and _is_bf16_native(device.type):
         return torch.bfloat16
-    return DTYPES.get(precision, torch.float32)
+    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
 
 
 @cache
 def find_training_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """Return the format to train in: what is for predictions only gives way to `auto`."""
-    return find_dtype("auto" if precision in ("fp16", "int8") else precision, device)
+    return find_dtype("auto" if precision == "fp16" else precision, device)
 
 
 @cache

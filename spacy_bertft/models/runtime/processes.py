@@ -18,12 +18,12 @@ from threading import Barrier, RLock, local
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-import torch
+from thinc.compat import torch
 
 Key = TypeVar("Key", bound=Hashable)
 Made = TypeVar("Made")
 
-# One for the process: to make a graph of ONNX, or to start threads, changes settings that torch has for the process.
+# One for the process: to trace a module, or to start threads, changes settings that torch has for the process.
 build_lock = RLock()
 
 
@@ -62,7 +62,7 @@ def adapt_to_fork() -> None:
     if pid == _home or getattr(_adapted, "pid", None) == pid:
         return
     _adapted.pid = pid
-    torch.set_num_threads(1)
+    set_threads(1)
     # The pool of `tokenizers` has the same trouble; it would fall back by itself, with a warning on every start.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -73,7 +73,7 @@ def adapt_to_spawn() -> None:
     With torch's own number, each of several children would take all cores.
     """
     if multiprocessing.parent_process() is not None and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
+        set_threads(1)
 
 
 def share_with_forks(owner: Any, prepare: Callable[[Any], None]) -> None:
@@ -104,13 +104,18 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
-_counted = local()  # `.has_number` once a thread has taken its number of threads of torch
+_counted = local()  # `.n_threads`, and `.has_number` once a thread has taken its number of threads of torch
 
 
-def count_workers(device: torch.device) -> int:
-    """Return how many passes may run side by side: the threads of torch, on a CPU, where nothing is learned."""
-    if device.type != "cpu" or torch.is_grad_enabled():
-        return 1
+def count_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def count_threads() -> int:
+    """Return how many threads a pass of this thread may take: those of torch, which has the final say where it is."""
+    if torch is None:
+        return getattr(_counted, "n_threads", None) or int(os.environ.get("OMP_NUM_THREADS") or count_cores())
     if not hasattr(_counted, "has_number"):
         with build_lock:  # not while a pool is started, which for a moment sets the number of threads to come
             torch.get_num_threads()
@@ -118,19 +123,28 @@ def count_workers(device: torch.device) -> int:
     return torch.get_num_threads()
 
 
+def set_threads(n_threads: int) -> None:
+    """Set how many threads a pass of this thread may take."""
+    _counted.n_threads = n_threads
+    if torch is not None:
+        torch.set_num_threads(n_threads)
+
+
 def run_side_by_side(run: Callable[[Item], Result], items: Sequence[Item], n_workers: int) -> list[Result]:
-    """Run a function on every item, each on one thread of torch, and return the results in order.
+    """Run a function on every item, each with one thread, and return the results in order.
 
     Args:
         run: Predicts.
         items: What it is called with.
-        n_workers: As counted by `count_workers`; with fewer items they are run one by one, with all threads on each.
+        n_workers: How many run at the same time; fewer items are run one by one, with all threads on each.
     """
     if n_workers == 1 or len(items) < n_workers:
         return [run(item) for item in items]
-    mode = torch.is_inference_mode_enabled()
+    mode = torch is not None and torch.is_inference_mode_enabled()
 
     def run_in_mode(item: Item) -> Result:
+        if torch is None:
+            return run(item)
         with torch.inference_mode(mode), torch.no_grad():  # in this order: inference_mode(False) turns gradients on
             return run(item)
 
@@ -143,12 +157,13 @@ def _start_pool(n_workers: int) -> ThreadPoolExecutor:
     barrier = Barrier(n_workers)
 
     def start(_: int) -> None:
-        torch.get_num_threads()  # a thread takes the number of the process when it first needs one, so before it is set
-        torch.set_num_threads(1)
+        if torch is not None:
+            torch.get_num_threads()  # a thread takes the number of the process when it first needs one, so before
+        set_threads(1)
         barrier.wait()
 
     pool = ThreadPoolExecutor(n_workers, thread_name_prefix="spacy-bertft")
     list(pool.map(start, range(n_workers)))
     # The number is kept by thread, but the last one set is also that of threads to come.
-    torch.set_num_threads(n_workers)
+    set_threads(n_workers)
     return pool

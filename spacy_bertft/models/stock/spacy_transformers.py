@@ -24,9 +24,9 @@ from spacy_bertft.checkpoints import Checkpoint
 from spacy_bertft.checkpoints.checkpoint import clean_config
 from spacy_bertft.errors import NotInitializedError, UnsupportedError
 from spacy_bertft.models.encoder.build import PretrainedModel, backprop_encoded
-from spacy_bertft.models.encoder.forward import pool_windows, read_tokens
+from spacy_bertft.models.encoder.forward import read_tokens
 from spacy_bertft.models.encoder.listener import SharedEncoder
-from spacy_bertft.models.encoder.module import BertModule
+from spacy_bertft.models.encoder.module import BertModule, pool_windows
 from spacy_bertft.models.encoder.settings import EncoderSettings
 from spacy_bertft.models.encoder.shared import Backprop, SharedStates
 from spacy_bertft.models.encoder.states import CHOICES, EncodedDocs, EncodedGradient, Output, join_docs

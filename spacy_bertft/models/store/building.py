@@ -6,7 +6,7 @@ A description may be damaged or hostile: the model built from it is no larger th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -14,7 +14,8 @@ from torch.overrides import TorchFunctionMode
 from spacy_bertft.checkpoints import Weights
 from spacy_bertft.errors import CheckpointError
 
-Spec = dict[str, Any]
+if TYPE_CHECKING:
+    from spacy_bertft.models.store.shim import Spec
 
 
 class EmptyWeights(TorchFunctionMode):

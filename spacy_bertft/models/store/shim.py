@@ -9,23 +9,27 @@ from importlib.metadata import version
 from typing import Any, TypeVar, cast
 
 import srsly
-import torch
 from thinc.api import Model, Optimizer, get_torch_default_device
+from thinc.compat import torch
 from thinc.shims import Shim
 from thinc.util import torch2xp, xp2torch
 
 from spacy_bertft.checkpoints import Weights
 from spacy_bertft.checkpoints.weights import load_weights, weights_from_bytes, weights_to_bytes
 from spacy_bertft.errors import CheckpointError, NotInitializedError, parse_message, wrap_errors
+from spacy_bertft.models.runtime.openvino import Graph
 from spacy_bertft.models.runtime.processes import adapt_to_spawn, make_once
-from spacy_bertft.models.store.building import SizeLimit, Spec, build_empty
+from spacy_bertft.models.store.graph import GraphModule
 from spacy_bertft.training.optimizer import AdamW, ScaledParameter, grow_moments, put_at_start
 
+Spec = dict[str, Any]
 Export = Callable[[Any, Spec], tuple[Spec, Weights]]
-FindLrScale = Callable[[torch.nn.Module, str], float]
+FindLrScale = Callable[["torch.nn.Module", str], float]
+BuildGraph = Callable[[Spec, Graph, dict[str, Any]], GraphModule]
 # Of what `to_bytes` writes. Raise it where earlier versions could not read that any more, and keep a pipeline of the
 # new format in `tests/saved`.
-FORMAT = 1
+FORMAT = 2
+_FORMAT_OF_WEIGHTS = 1
 
 InT = TypeVar("InT")
 OutT = TypeVar("OutT")
@@ -33,13 +37,15 @@ SelfT = TypeVar("SelfT", bound=Model)  # type: ignore[type-arg]
 
 
 class TorchShim(Shim):
-    """Own a torch module: build it from a description, update it, write it and read it.
+    """Own a torch module, or the graph in its place: build it from a description, update it, write it and read it.
 
     Args:
         build: Makes the module from its description, a dictionary that JSON could hold. It reads no files.
         find_lr_scale: Gives the factor on the learning rate of a parameter, by the module and its name.
         export: Makes description and weights to be written of those that there are; by default they are written as
             they are.
+        build_graph: Makes what stands in for the module, from the description, a graph, and what else is known of it;
+            by default a `GraphModule`.
 
     Attributes:
         spec: The description, empty before the module is built.
@@ -50,12 +56,17 @@ class TorchShim(Shim):
     """
 
     def __init__(
-        self, build: Callable[[Spec], torch.nn.Module], find_lr_scale: FindLrScale, export: Export | None = None
+        self,
+        build: Callable[[Spec], torch.nn.Module],
+        find_lr_scale: FindLrScale,
+        export: Export | None = None,
+        build_graph: BuildGraph | None = None,
     ) -> None:
         super().__init__(None)
         self._build = build
         self._find_lr_scale = find_lr_scale
         self.export = export
+        self._build_graph = build_graph
         self.is_left_out: Callable[[str], bool] | None = None
         self.stored_dtype: torch.dtype | None = None
         self.spec: Spec = {}
@@ -100,6 +111,18 @@ class TorchShim(Shim):
             make: Makes it from the module.
         """
         return make_once(self.derived, name, lambda: make(self.module))
+
+    def attach_graph(self, spec: Spec, graph: Graph, facts: dict[str, Any]) -> None:
+        """Let a graph predict in place of the module.
+
+        Args:
+            spec: The description of the module.
+            graph: What computes.
+            facts: What is known of the module without it.
+        """
+        build = self._build_graph
+        self.spec, self._model = spec, build(spec, graph, facts) if build else GraphModule(graph, **facts)
+        self.mark_changed()
 
     def attach(self, spec: Spec) -> Any:
         """Build the module from a description, on the device that thinc works on."""
@@ -186,7 +209,7 @@ class TorchShim(Shim):
 
     def copy(self) -> TorchShim:
         """Copy the module; the copy has moments of its own in an optimizer."""
-        copied = TorchShim(self._build, self._find_lr_scale, self.export)
+        copied = TorchShim(self._build, self._find_lr_scale, self.export, self._build_graph)
         copied.spec = copy.deepcopy(self.spec)
         copied._model = copy.deepcopy(self._model)
         copied._lr_scales = self._lr_scales
@@ -202,6 +225,8 @@ class TorchShim(Shim):
         """Write description and weights; empty before the module is built."""
         if self._model is None:
             return b""
+        if isinstance(self._model, GraphModule):
+            return srsly.msgpack_dumps({"format": FORMAT, "spec": self.spec, "graph": self._model.to_message()})
         spec, weights = self.export(self._model, self.spec) if self.export else (self.spec, self._model.state_dict())
         if self.is_left_out:
             weights = {name: tensor for name, tensor in weights.items() if not self.is_left_out(name)}
@@ -211,7 +236,7 @@ class TorchShim(Shim):
                 for name, tensor in weights.items()
             }
         stored = weights_to_bytes(weights)
-        message = {"format": FORMAT, "spec": spec, "weights": stored, "is_whole": not self.is_left_out}
+        message = {"format": _FORMAT_OF_WEIGHTS, "spec": spec, "weights": stored, "is_whole": not self.is_left_out}
         return srsly.msgpack_dumps(message)
 
     def from_bytes(self, data: bytes) -> TorchShim:
@@ -225,10 +250,15 @@ class TorchShim(Shim):
         with wrap_errors("The stored model is damaged", "Train or export it again."):
             message = parse_message(data)
             _check_format(message.get("format", 1))  # which did not say so at first
-            spec, weights = message["spec"], weights_from_bytes(message["weights"])
-            is_whole = message.get("is_whole", True)
+            spec = message["spec"]
             if not isinstance(spec, dict) or not spec:
                 raise ValueError("it has no description")
+            if stored := message.get("graph"):
+                self.attach_graph(spec, Graph(stored["layout"], stored["weights"]), stored["facts"])
+                return self
+            from spacy_bertft.models.store.building import SizeLimit, build_empty  # which need torch
+
+            weights, is_whole = weights_from_bytes(message["weights"]), message.get("is_whole", True)
             with SizeLimit(weights, "the stored model"):
                 # What is left out stays as it is made.
                 module = build_empty(self._build, spec) if is_whole else self._build(spec)

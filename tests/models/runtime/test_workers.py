@@ -1,16 +1,20 @@
 import multiprocessing
 import threading
 from time import sleep
+from types import SimpleNamespace
 
 import pytest
 import torch
 from many_threads import N_THREADS, run_at_once
 from waiting import PATIENCE
 
+from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.runtime import processes as workers
-from spacy_bertft.models.runtime.processes import count_workers, run_side_by_side
+from spacy_bertft.models.runtime.processes import count_threads, run_side_by_side
 
-CPU = torch.device("cpu")
+
+def count_workers(device: str) -> int:
+    return BertModule.n_workers.fget(SimpleNamespace(device=torch.device(device)))
 
 
 @pytest.fixture
@@ -39,10 +43,10 @@ def test_a_single_item_has_all_threads(two_threads):
 
 
 def test_nothing_runs_side_by_side_while_learning(two_threads):
-    assert count_workers(CPU) == 1
+    assert count_workers("cpu") == 1
     with torch.no_grad():
-        assert count_workers(CPU) == 2
-        assert count_workers(torch.device("meta")) == 1
+        assert count_workers("cpu") == 2
+        assert count_workers("meta") == 1
 
 
 @pytest.mark.parametrize("guard", [torch.no_grad, torch.inference_mode])
@@ -74,7 +78,7 @@ def test_threads_are_started_once_for_callers_that_come_at_once(two_threads, mon
     def call(number: int) -> tuple[list[int], int]:
         sleep(0.01 * number)
         with torch.no_grad():
-            doubled = run_side_by_side(lambda item: 2 * item, [1, 2, 3], count_workers(CPU))
+            doubled = run_side_by_side(lambda item: 2 * item, [1, 2, 3], count_threads())
         return doubled, torch.get_num_threads()
 
     assert run_at_once(call) == [([2, 4, 6], 2)] * N_THREADS

@@ -1,0 +1,107 @@
+"""Graphs that OpenVINO runs on a CPU, without torch. Needs the extra `openvino`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import local
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spacy_bertft.models.runtime.processes import count_cores, count_threads, make_once
+
+# OpenVINO's names; by default it computes in bfloat16 where the processor multiplies it natively.
+_PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which would report every import over the network."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+class _Requests(local):
+    """What a thread keeps for its next pass, by process and number of threads."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[int, int], Any] = {}
+
+
+class Graph:
+    """A graph that predicts.
+
+    Args:
+        layout: The content of its file of operations (XML).
+        weights: The content of its file of constants.
+        precision: What to compute in; operations on 8-bit integers, where the graph has them, stay as they are.
+    """
+
+    def __init__(self, layout: bytes, weights: bytes, precision: str = "auto") -> None:
+        self.layout, self.weights, self.precision = layout, weights, precision
+        self._compiled: dict[tuple[int, int], Any] = {}
+        self._requests = _Requests()
+
+    @classmethod
+    def from_model(cls, model: Any, precision: str = "auto") -> Graph:
+        """Make it of a model of OpenVINO."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "graph.xml")
+            import_openvino().save_model(model, path, compress_to_fp16=False)
+            return cls(path.read_bytes(), path.with_suffix(".bin").read_bytes(), precision)
+
+    def to_model(self) -> Any:
+        """Give the model of OpenVINO."""
+        return import_openvino().Core().read_model(self.layout, self.weights)
+
+    def __reduce__(self) -> tuple[type[Graph], tuple[bytes, bytes, str]]:
+        return Graph, (self.layout, self.weights, self.precision)
+
+    def __call__(self, **inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """Run a pass; inputs that the graph has no use for are left out."""
+        # A child process has none of the threads that its parent has started.
+        key = os.getpid(), count_threads()
+        request = self._requests.kept.get(key)
+        if request is None:
+            compiled = make_once(self._compiled, key, partial(self._compile, n_threads=key[1]))
+            request = self._requests.kept[key] = compiled.create_infer_request()
+        names = [each.any_name for each in request.get_compiled_model().inputs]
+        request.infer({name: inputs[name] for name in names}, share_inputs=True)
+        return request.get_output_tensor().data.copy()
+
+    def _compile(self, n_threads: int) -> Any:
+        """Compile the graph: for passes that take one thread each, as many side by side as there are cores."""
+        n_streams = count_cores() if n_threads == 1 else 1
+        settings: dict[str, Any] = {
+            "NUM_STREAMS": n_streams,
+            "INFERENCE_NUM_THREADS": max(n_threads, n_streams),
+            "ENABLE_CPU_PINNING": False,  # several processes would take the same core
+        }
+        if self.precision in _PRECISIONS:
+            settings["INFERENCE_PRECISION_HINT"] = _PRECISIONS[self.precision]
+        return import_openvino().compile_model(self.to_model(), "CPU", settings)
+
+
+def quantize(graph: Graph, inputs: list[dict[str, NDArray[Any]]]) -> Graph:
+    """Let the dense layers of a graph of a transformer multiply 8-bit integers.
+
+    Args:
+        graph: The graph.
+        inputs: Inputs like those to come, by name, from which the ranges of what the layers are given are found.
+
+    Source: NNCF's post-training quantization for transformers.
+    """
+    import_openvino()
+    import nncf
+
+    model = graph.to_model()
+    names = [each.any_name for each in model.inputs]
+    data = nncf.Dataset(inputs, lambda each: {name: each[name] for name in names})
+    quantized = nncf.quantize(model, data, subset_size=len(inputs), model_type=nncf.ModelType.TRANSFORMER)
+    return Graph.from_model(quantized, graph.precision)
