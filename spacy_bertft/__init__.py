@@ -33,6 +33,7 @@ _MODULES = {
     "migrate": "exchange.migrate",
     "package": "exchange.package",
     "pretrain": "exchange.pretrain",
+    "quantize": "exchange.graphs",
     "render": "explanation.attribution",
     "report": "evaluation.report",
     "resume": "resuming.run",

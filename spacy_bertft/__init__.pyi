@@ -15,6 +15,7 @@ from spacy_bertft.evaluation.evaluate import evaluate as evaluate
 from spacy_bertft.evaluation.report import report as report
 from spacy_bertft.exchange.export_hf import export_hf as export_hf
 from spacy_bertft.exchange.extend import extend as extend
+from spacy_bertft.exchange.graphs import quantize as quantize
 from spacy_bertft.exchange.import_hf import import_hf as import_hf
 from spacy_bertft.exchange.migrate import migrate as migrate
 from spacy_bertft.exchange.package import package as package

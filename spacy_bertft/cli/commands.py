@@ -98,6 +98,7 @@ COMMANDS = (
     Command("demo", "Evaluate", "demo.server:open_demo", show=terminal.wait_for_demo),
     Command("annotate", "Deploy", "annotation.annotate:annotate", prepare=_choose_device),
     Command("migrate", "Deploy", "exchange.migrate:migrate", uses_gpu=False),
+    Command("quantize", "Deploy", "exchange.graphs:quantize", uses_gpu=False),
     Command("package", "Deploy", "exchange.package:package", uses_gpu=False),
     Command("import-hf", "Hugging Face", "exchange.import_hf:import_hf", uses_gpu=False),
     Command("export-hf", "Hugging Face", "exchange.export_hf:export_hf", uses_gpu=False),

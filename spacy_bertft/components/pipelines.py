@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ import srsly
 from spacy.language import FactoryMeta, Language
 from spacy.tokens import Doc
 from spacy.training import Corpus, Example
-from spacy.util import get_model_meta, get_package_path, is_package
+from spacy.util import get_minor_version_range, get_model_meta, get_package_path, is_package
 
 from spacy_bertft.errors import DataError, SettingError
 
@@ -76,6 +77,11 @@ def hash_training(nlp: Language) -> str:
     """
     told = {key: nlp.meta.get(key) for key in ("lang", "labels", "performance")}
     return sha256(srsly.json_dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def format_requirement(extra: str) -> str:
+    """Write the requirement of this package with an extra, as a package of a pipeline has it."""
+    return f"spacy-bertft[{extra}]{get_minor_version_range(version('spacy-bertft'))}"
 
 
 def find_pipeline_dir(nlp: Language) -> Path:

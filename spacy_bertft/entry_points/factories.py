@@ -8,16 +8,15 @@ of a component, and with it torch, is imported when spaCy makes one.
 
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 from weakref import ref
 
 from spacy.language import Language
 from spacy.tokens import Doc
-from spacy.util import get_minor_version_range
 from thinc.api import Model
 
-from spacy_bertft.errors import check_setting
+from spacy_bertft.errors import MissingExtraError, check_setting
 
 if TYPE_CHECKING:
     from spacy_bertft.components.pipe import BertPipe
@@ -333,13 +332,22 @@ def make_text_pair(nlp: Language, name: str) -> Callable[[Doc], Doc]:
 
 
 def _make(nlp: Language, name: str, model: Model[Any, Any], target: str, **settings: Any) -> Any:
-    """Make a component, and let a package of the pipeline require the extras that its encoder needs."""
+    """Make a component, and let a package of the pipeline require the extras that its encoder needs.
+
+    Raises:
+        MissingExtraError: It needs torch, and that is not installed.
+    """
     module, _, component = target.partition(":")
     pipe = getattr(import_module(f"spacy_bertft.components.{module}"), component)(nlp.vocab, model, name, **settings)
     encoder = getattr(pipe.encoder, "settings", None)  # a layer that listens to another component's encoder has none
-    needed = {"onnx": encoder.backend == "onnx", "peft": encoder.adapter is not None} if encoder else {}
+    needed = {"torch": False}
+    if encoder:
+        has_graph = encoder.backend == "graph"
+        needed = {"torch": not has_graph, "openvino": encoder.backend != "torch", "peft": encoder.adapter is not None}
+    if needed["torch"] and find_spec("torch") is None:
+        raise MissingExtraError(name, "torch")
     for extra in (extra for extra, is_needed in needed.items() if is_needed):
-        requirement = f"spacy-bertft[{extra}]{get_minor_version_range(version('spacy-bertft'))}"
+        requirement = import_module("spacy_bertft.components.pipelines").format_requirement(extra)
         requirements = nlp.meta.setdefault("requirements", [])
         if requirement not in requirements:
             requirements.append(requirement)

@@ -17,6 +17,7 @@ from spacy.language import Language
 from spacy_bertft.components.pipelines import copy_pipeline_dir, find_pipeline_dir, load_pipeline
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.errors import DataError, SettingError, check_setting
+from spacy_bertft.exchange.graphs import check_runtime, write_graphs
 from spacy_bertft.exchange.scores import read_scores
 from spacy_bertft.models.encoder.build import PretrainedModel
 from spacy_bertft.models.encoder.trainable import keep_adapter_apart
@@ -25,6 +26,8 @@ from spacy_bertft.models.runtime.devices import find_dtype
 from spacy_bertft.output import make_folder_beside, replace_folder
 
 BUILDS = ("sdist", "wheel", "none")
+StoredPrecision = Literal["fp32", "bf16", "fp16"]
+Runtime = Literal["torch", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def package(
     output_dir: Path | str,
     *,
     precision: StoredPrecision = "fp32",
+    runtime: Runtime = "torch",
     name: str | None = None,
     version: str | None = None,
     description: str | None = None,
@@ -77,6 +81,8 @@ def package(
         precision: Format of the encoders' weights: fp32, bf16 or fp16. The last two halve the package; weights are
             float32 again once they are loaded. With bf16, what an encoder predicts in bfloat16 stays the same to
             the bit.
+        runtime: What computes: torch, or openvino, with which the installed package only predicts, and needs neither
+            torch nor transformers.
         name: Name of the package; by default that of the pipeline.
         version: Its version; by default that of the pipeline.
         description: What it is, in a sentence; by default that of the pipeline, or the names of its components.
@@ -88,10 +94,16 @@ def package(
 
     Raises:
         SettingError: A setting is outside what is allowed, or a weight is larger than the format can hold.
+        UnsupportedError: A component has to have torch.
+        MissingExtraError: OpenVINO is wanted and not installed.
         DataError: There is no such pipeline, or an earlier package is there, or spaCy cannot package it; or the file
             holds no scores, or those of another pipeline.
     """
     parse_choice("precision", precision, get_args(StoredPrecision))
+    parse_choice("runtime", runtime, get_args(Runtime))
+    if runtime != "torch":
+        check_setting("precision", precision, precision == "fp32", "fp32, with another runtime than torch")
+        check_runtime("runtime = openvino", "openvino")
     builds = [parse_choice("build", each.strip(), BUILDS) for each in build.split(",")]
     check_setting("name", name, name is None or name.isidentifier(), "what can be imported, such as movie_ner")
     output_dir = Path(output_dir)
@@ -107,11 +119,12 @@ def package(
     with make_folder_beside(target) as working:
         copied = working / "pipeline"
         copy_pipeline_dir(folder, copied)
-        components = _write_encoders(nlp, copied, precision)
+        components = _write_encoders(nlp, copied, precision) if runtime == "torch" else write_graphs(nlp, copied)
         generated = f"spaCy pipeline with a fine-tuned BERT: {', '.join(nlp.pipe_names)}" if components else ""
         meta["description"] = description or meta.get("description") or generated
         meta["license"] = license or meta.get("license", "")
         meta["performance"] = scores or meta.get("performance", {})
+        meta["requirements"] = srsly.read_json(copied / "meta.json").get("requirements", [])
         srsly.write_json(copied / "meta.json", meta)
         _package_folder(copied, builds, name=name, version=version)
         replace_folder(target, working / target.name)
@@ -147,9 +160,6 @@ def _package_folder(folder: Path, builds: Collection[str], **settings: str | Non
 
 def _count_bytes(folder: Path, components: Collection[str]) -> int:
     return sum((folder / name / "model").stat().st_size for name in components)
-
-
-StoredPrecision = Literal["fp32", "bf16", "fp16"]
 
 
 @contextmanager

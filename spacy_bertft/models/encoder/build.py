@@ -15,7 +15,7 @@ from thinc.compat import torch
 from thinc.shims import Shim
 
 from spacy_bertft.checkpoints import Checkpoint, Weights, read_checkpoint
-from spacy_bertft.errors import CheckpointError, name_source
+from spacy_bertft.errors import CheckpointError, SettingError, name_source
 from spacy_bertft.models.encoder import trainable
 from spacy_bertft.models.encoder.forward import encode_docs
 from spacy_bertft.models.encoder.graph import GraphEncoder, build_graph_encoder
@@ -162,6 +162,8 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
         Raises:
             CheckpointError: Weights are missing or misshapen, or the configuration is not theirs.
         """
+        if self.settings.backend == "graph":
+            raise SettingError("backend", "graph", "torch or openvino: a pipeline with graphs only predicts")
         from spacy_bertft.models.encoder.loading import describe_bert, load_bert
         from spacy_bertft.models.store.building import SizeLimit
 
@@ -245,7 +247,10 @@ class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
         super().check_stored()
         if not self.is_initialized:
             return
-        module: BertModule = self.module
+        module: BertModule | GraphEncoder = self.module
+        if isinstance(module, GraphEncoder) != (self.settings.backend == "graph"):
+            kind = "a graph" if isinstance(module, GraphEncoder) else "weights"
+            raise CheckpointError(f"It holds {kind}, which is not for backend = {self.settings.backend}.")
         width = module.width if self.mix_shim else module.feature_width
         if self.mix_shim and len(self.mix_shim.module.weights) != module.n_layers + 1:
             n_mixed = len(self.mix_shim.module.weights)

@@ -41,7 +41,8 @@ class EncoderSettings:
         precision: `"auto"` computes in bfloat16 where the hardware multiplies it natively, else in float32; `"fp32"`
             and `"bf16"` insist. `"fp16"` is for predictions; training is then as with `"auto"`.
         backend: What runs predictions: `"torch"`, or `"openvino"` on a CPU, which makes a graph of the encoder when it
-            first predicts; training is in torch in any case.
+            first predicts; training is in torch in any case. `"graph"` has a pipeline that only predicts, without
+            torch, as `package --runtime openvino` and `quantize` make it.
         frozen_layers: What is not trained: `"none"`, `"embeddings"`, a number of layers from the bottom (with the
             embeddings), `"all_but_last"` layer, or `"all"`.
         layer_lr_decay: Factor on the learning rate from each layer to the one below.

@@ -66,13 +66,17 @@ class HeadLayers(torch.nn.Module):
         """How many scores there are."""
         return self.linear.out_features
 
-    def forward(self, vectors: torch.Tensor, dropout_rate: float = 0.0) -> torch.Tensor:
+    def describe(self) -> dict[str, Any]:
+        """Describe what is known of the layers without them."""
+        return {"width": self.width, "n_outputs": self.n_outputs}
+
+    def forward(self, states: torch.Tensor, dropout_rate: float = 0.0) -> torch.Tensor:
         """Score, `(R, H)` → `(R, L)`."""
         if self.pooler is not None:
-            vectors = self.activate(self.pooler(vectors))
+            states = self.activate(self.pooler(states))
         if self.norm is not None:
-            vectors = self.norm(vectors)
-        return self.linear(torch.nn.functional.dropout(vectors, dropout_rate, training=dropout_rate > 0))
+            states = self.norm(states)
+        return self.linear(torch.nn.functional.dropout(states, dropout_rate, training=dropout_rate > 0))
 
 
 class TokenHead(HeadLayers):
@@ -93,9 +97,15 @@ class TokenHead(HeadLayers):
             self.transitions = torch.nn.Parameter(torch.zeros(n_tags, n_tags))
             self.end = torch.nn.Parameter(torch.zeros(n_tags))
 
-    def read_chain(self) -> LinearChain:
-        """Give the scores of the transitions in float64."""
-        return LinearChain(*(getattr(self, name).detach().cpu().double().numpy() for name in LinearChain._fields))
+    @property
+    def chain(self) -> list[NDArray[np.float64]]:
+        """The parts of a `LinearChain`, the scores of transitions; none where they are not learned."""
+        parts = (getattr(self, name, None) for name in LinearChain._fields)
+        return [part.detach().cpu().double().numpy() for part in parts if part is not None]
+
+    def describe(self) -> dict[str, Any]:
+        """Describe what is known of the layers without them."""
+        return super().describe() | {"chain": self.chain}
 
 
 class SpanHead(torch.nn.Module):

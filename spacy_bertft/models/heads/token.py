@@ -213,7 +213,7 @@ class TokenModel(HeadModel[TokenScores]):
         scores, backprop_scores = self.run_layers(encoded, backprop_encoder, is_train, head)
         chains = self._get_chains()
         if self.decoder == "crf":
-            learned = LinearChain(*map(np.add, chains.chain, head.read_chain()))
+            learned = LinearChain(*map(np.add, chains.chain, head.chain))
             chains = chains._replace(chain=learned, training_chain=learned)
 
         def backprop(gradient: TokenGradient) -> list[Doc]:

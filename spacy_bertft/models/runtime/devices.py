@@ -14,7 +14,7 @@ from thinc.compat import torch
 from spacy_bertft.errors import MissingExtraError, SettingError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Backend = Literal["torch", "openvino"]
+Backend = Literal["torch", "openvino", "graph"]
 
 
 def check_precision(precision: str, backend: str = "torch") -> None:
@@ -28,8 +28,8 @@ def check_precision(precision: str, backend: str = "torch") -> None:
         if value not in get_args(known):
             advice = "; for 8-bit integers see `spacy-bertft quantize`" if value == "int8" else ""
             raise SettingError(setting, value, f"one of {', '.join(get_args(known))}{advice}")
-    if backend == "openvino" and find_spec("openvino") is None:
-        raise MissingExtraError("backend = openvino", "openvino")
+    if backend != "torch" and find_spec("openvino") is None:
+        raise MissingExtraError(f"backend = {backend}", "openvino")
 
 
 def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:

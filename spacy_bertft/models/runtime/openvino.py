@@ -88,7 +88,7 @@ class Graph:
         return import_openvino().compile_model(self.to_model(), "CPU", settings)
 
 
-def quantize(graph: Graph, inputs: list[dict[str, NDArray[Any]]]) -> Graph:
+def quantize_graph(graph: Graph, inputs: list[dict[str, NDArray[Any]]]) -> Graph:
     """Let the dense layers of a graph of a transformer multiply 8-bit integers.
 
     Args:

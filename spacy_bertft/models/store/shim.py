@@ -28,8 +28,7 @@ FindLrScale = Callable[["torch.nn.Module", str], float]
 BuildGraph = Callable[[Spec, Graph, dict[str, Any]], GraphModule]
 # Of what `to_bytes` writes. Raise it where earlier versions could not read that any more, and keep a pipeline of the
 # new format in `tests/saved`.
-FORMAT = 2
-_FORMAT_OF_WEIGHTS = 1
+FORMAT = 1
 
 InT = TypeVar("InT")
 OutT = TypeVar("OutT")
@@ -236,7 +235,7 @@ class TorchShim(Shim):
                 for name, tensor in weights.items()
             }
         stored = weights_to_bytes(weights)
-        message = {"format": _FORMAT_OF_WEIGHTS, "spec": spec, "weights": stored, "is_whole": not self.is_left_out}
+        message = {"format": FORMAT, "spec": spec, "weights": stored, "is_whole": not self.is_left_out}
         return srsly.msgpack_dumps(message)
 
     def from_bytes(self, data: bytes) -> TorchShim:

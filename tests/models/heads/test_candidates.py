@@ -14,7 +14,7 @@ from thinc.types import Ragged
 from spacy_bertft.errors import CheckpointError, NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import build_bert_encoder
 from spacy_bertft.models.encoder.states import EncodedDocs, copy_encoded
-from spacy_bertft.models.heads import candidates
+from spacy_bertft.models.heads import layers
 from spacy_bertft.models.heads.candidates import SpanScores, build_span_classifier
 
 nlp = spacy.blank("en")
@@ -42,7 +42,7 @@ def score_one(head, states, first, last):
 
 
 def test_scores_and_gradients_are_those_of_a_concatenation(model, monkeypatch):
-    monkeypatch.setattr(candidates, "_CHUNK", 7)  # several
+    monkeypatch.setattr(layers, "_CHUNK", 7)  # several
     model.suggester = build_ngram_suggester([1, 2, 5, 40])
     docs = [nlp.make_doc(text) for text in (TEXTS[0], "", LONG, "films")]
     encoded = copy_encoded(model.encoder(docs, False)[0])

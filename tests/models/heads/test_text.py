@@ -135,13 +135,17 @@ def test_every_family_takes_single_texts_and_pairs(checkpoints, family, pooling)
 
 
 def test_windows_by_hand():
-    scores = torch.tensor([[1.0, 0.0], [4.0, -2.0], [7.0, 1.0]])
+    scores = np.array([[1.0, 0.0], [4.0, -2.0], [7.0, 1.0]], dtype=np.float32)
     doc, lengths = np.array([0, 0, 1]), np.array([30, 10, 5])
-    combined = {how: combine_windows(scores, doc, lengths, 2, how).tolist() for how in ("mean", "max", "first")}
+    gradient = np.array([[8.0, 4.0], [1.0, 2.0]], dtype=np.float32)
+    combined = {}
+    for how in ("mean", "max", "first"):
+        by_doc, spread = combine_windows(scores, doc, lengths, 2, how)
+        combined[how] = by_doc.tolist(), spread(gradient).tolist()
     assert combined == {
-        "mean": [[1.75, -0.5], [7.0, 1.0]],
-        "max": [[4.0, 0.0], [7.0, 1.0]],
-        "first": [[1.0, 0.0], [7.0, 1.0]],
+        "mean": ([[1.75, -0.5], [7.0, 1.0]], [[6.0, 3.0], [2.0, 1.0], [1.0, 2.0]]),
+        "max": ([[4.0, 0.0], [7.0, 1.0]], [[0.0, 4.0], [8.0, 0.0], [1.0, 2.0]]),
+        "first": ([[1.0, 0.0], [7.0, 1.0]], [[8.0, 4.0], [0.0, 0.0], [1.0, 2.0]]),
     }
 
 
