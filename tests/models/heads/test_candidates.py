@@ -16,6 +16,7 @@ from spacy_bertft.models.encoder.build import build_bert_encoder
 from spacy_bertft.models.encoder.states import EncodedDocs, copy_encoded
 from spacy_bertft.models.heads import layers
 from spacy_bertft.models.heads.candidates import SpanScores, build_span_classifier
+from spacy_bertft.models.heads.candidates import _find_rows as find_rows
 
 nlp = spacy.blank("en")
 LONG = " ".join(TEXTS * 4)  # some windows
@@ -75,7 +76,7 @@ def test_tokens_that_share_a_subword_token():
     rows = np.array([0, 1, 3]), np.array([1, 3, 4])
     encoded = EncodedDocs({"tokens": torch.zeros(3, 2)}, *rows, np.array([3]), nothing, nothing)
     spans = np.array([[0, 2], [0, 3], [1, 3], [2, 4], [3, 4]])
-    found = candidates._find_rows(spans, np.zeros(5, dtype=np.intp), [Doc(nlp.vocab, list("abcd"))], encoded)
+    found = find_rows(spans, np.zeros(5, dtype=np.intp), [Doc(nlp.vocab, list("abcd"))], encoded)
     assert found.tolist() == [[0, -1], [0, 1], [1, 1], [-1, 2], [2, 2]]
 
 
