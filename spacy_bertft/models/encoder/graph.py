@@ -33,6 +33,7 @@ class GraphEncoder(GraphModule):
         **facts: Those of `FACTS`.
     """
 
+    is_on_cpu = True
     learns = False
     pooler = None
 
