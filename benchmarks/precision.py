@@ -51,7 +51,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pipeline", type=Path)
     parser.add_argument("test_bio", type=Path)
-    parser.add_argument("--calibrate", type=Path, help="texts for 8-bit integers, as `spacy-bertft quantize` takes them")
+    parser.add_argument(
+        "--calibrate", type=Path, help="texts for 8-bit integers, as `spacy-bertft quantize` takes them"
+    )
     parser.add_argument("--n-texts", type=int, help="by default all")
     add_save_option(parser)
     arguments = parser.parse_args()

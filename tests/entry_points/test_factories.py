@@ -126,7 +126,9 @@ def test_a_model_of_another_kind_is_an_error(factory: str) -> None:
         spacy.blank("en").add_pipe(factory, config={"model": model})
 
 
-@pytest.mark.parametrize(("backend", "extras"), [("torch", ["torch"]), ("openvino", ["torch", "openvino"]), ("graph", ["openvino"])])
+@pytest.mark.parametrize(
+    ("backend", "extras"), [("torch", ["torch"]), ("openvino", ["torch", "openvino"]), ("graph", ["openvino"])]
+)
 def test_a_package_requires_the_extras_of_its_encoders(backend: str, extras: list[str]) -> None:
     if backend != "torch":
         pytest.importorskip("openvino", reason="the extra openvino is not installed")
