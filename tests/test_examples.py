@@ -73,7 +73,7 @@ EXTRAS = {
     r"spacy-bertft report |print\(report\(": "matplotlib",
     r"from fastapi": "fastapi",
     r'"openvino"|--runtime openvino': "openvino",
-    r"spacy-bertft quantize ": "nncf",
+    r"spacy-bertft quantize |import quantize": "nncf",
 }
 # Smaller than shown: a training of two steps, fewer processes; a wheel needs what a package index has.
 SMALLER = {
