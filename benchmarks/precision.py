@@ -1,9 +1,10 @@
 """What each number format costs in accuracy: entity F1, and the share of tokens with the label that transformers gives.
 
-    python benchmarks/precision.py PIPELINE TEST.bio
+    python benchmarks/precision.py PIPELINE TEST.bio [--calibrate TEXTS]
 
 `PIPELINE` is a trained pipeline whose only component is a `bert_ner`. Its head is exported; transformers computes in
 float32, one text at a time. Compared is the best label of each token by itself, before any search for legal sequences.
+With `--calibrate` a pipeline in 8-bit integers is made, too, by texts that are not the test data.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import spacy
 import torch
 from numpy.typing import NDArray
 from pipelines import load_ours, read_examples
@@ -23,9 +25,10 @@ from spacy.tokens import Doc
 from tqdm import tqdm
 
 from spacy_bertft.exchange.export_hf import export_hf
+from spacy_bertft.exchange.graphs import quantize
 from spacy_bertft.models.encoder.forward import plan_encoding
 
-SETTINGS = [("fp32", "torch"), ("auto", "torch"), ("fp16", "torch"), ("fp32", "onnx"), ("int8", "onnx")]
+SETTINGS = [("fp32", "torch"), ("auto", "torch"), ("fp16", "torch"), ("fp32", "openvino"), ("auto", "openvino")]
 WHOLE = 10_000  # pieces: no text is cut into windows
 
 
@@ -48,13 +51,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pipeline", type=Path)
     parser.add_argument("test_bio", type=Path)
+    parser.add_argument(
+        "--calibrate", type=Path, help="texts for 8-bit integers, as `spacy-bertft quantize` takes them"
+    )
     parser.add_argument("--n-texts", type=int, help="by default all")
     add_save_option(parser)
     arguments = parser.parse_args()
-    settings = [each for each in SETTINGS if each[1] == "torch" or find_spec("onnxruntime")]
+    settings = [each for each in SETTINGS if each[1] == "torch" or find_spec("openvino")]
     with tempfile.TemporaryDirectory() as folder:
         pipelines = {(p, b): load_ours(arguments.pipeline, precision=p, backend=b) for p, b in settings}
         first = pipelines[settings[0]]
+        if arguments.calibrate:
+            quantize(arguments.pipeline, arguments.calibrate, Path(folder, "quantized"))
+            pipelines["8-bit", "openvino"] = spacy.load(Path(folder, "quantized"))
         examples = read_examples(first, arguments.test_bio, Path(folder))[: arguments.n_texts]
         export_hf(arguments.pipeline, f"{folder}/checkpoint")
         [name] = [name for name in first.pipe_names if first.get_pipe_meta(name).factory == "bert_ner"]
@@ -67,7 +76,7 @@ def main() -> None:
         ours = nlp.get_pipe(name).model.predict(docs).scores.argmax(axis=1)
         same = 100 * float((ours == theirs).mean())
         f1 = 100 * nlp.evaluate(examples)["ents_f"]
-        print(f"{backend:6} {precision:5} entity F1 {f1:6.2f} %   labels as those of transformers {same:8.4f} %")
+        print(f"{backend:8} {precision:5} entity F1 {f1:6.2f} %   labels as those of transformers {same:8.4f} %")
         rows += [
             Row(f"{backend} {precision}, entity F1", f1, "%"),
             Row(f"{backend} {precision}, same labels as transformers", same, "%"),

@@ -5,8 +5,9 @@
 
 All sides run alternately in this process over the same texts, so that a change of the machine's speed meets them all;
 what counts is the ratio. A side whose package is not installed is left out: the stock component needs the extra
-`spacy-transformers`, ONNX Runtime the extra `onnx`, one more side `spacy-huggingface-pipelines`. The pipelines are
-trained briefly before, so that they find about as many entities as there are; how well, is not looked at here.
+`spacy-transformers`, OpenVINO the extra `openvino`, 8-bit integers the extra `quantize`, one more side
+`spacy-huggingface-pipelines`. The pipelines are trained briefly before, so that they find about as many entities as
+there are; how well, is not looked at here.
 
 Bare torch runs the encoder alone, over windows that were sorted and padded before: the floor in its number format.
 """
@@ -43,6 +44,7 @@ from thinc.api import warmup_linear
 from tqdm import trange
 
 from spacy_bertft.exchange.export_hf import export_hf
+from spacy_bertft.exchange.graphs import quantize
 from spacy_bertft.models.runtime.devices import find_dtype
 from spacy_bertft.training.optimizer import configure_adamw
 
@@ -87,11 +89,16 @@ def run_peer(peer: Callable[[list[str]], Any], texts: list[str]) -> float:
 
 
 def train_pipelines(encoder: str, train_bio: Path, n_steps: int, folder: Path) -> None:
-    """Train ours and, where it is installed, the stock one, so that they find about as many entities as there are."""
+    """Train ours and, where it is installed, the stock one, so that they find about as many entities as there are.
+
+    Where NNCF is installed, ours is also there in 8-bit integers.
+    """
     nlp = build_ours(encoder, "auto")
     examples = read_examples(nlp, train_bio, folder)
     train(nlp, encoder, examples, n_steps, configure_adamw(warmup_linear(1e-4, 20, n_steps)))
     nlp.to_disk(folder / "ours")
+    if find_spec("nncf"):
+        print(quantize(folder / "ours", folder / f"{train_bio.stem}.spacy", folder / "quantized"))
     if find_spec("spacy_transformers"):
         stock = build_stock(encoder)
         train(stock, encoder, examples, n_steps, make_stock_optimizer(n_steps))
@@ -109,10 +116,11 @@ def build_sides(encoder: str, texts: list[str], folder: Path, *, has_peers: bool
         bare = BareTorch(encoder, dtype)
         sides[f"bare torch, {str(dtype).removeprefix('torch.')}"] = partial(bare.run, bare.cut(docs))
         sides[f"spacy-bertft, {precision}"] = partial(run_pipe, nlp, texts)
-    if find_spec("onnxruntime"):
-        for precision in ("fp32", "int8"):
-            nlp = load_ours(folder / "ours", precision=precision, backend="onnx")
-            sides[f"spacy-bertft, onnx {precision}"] = partial(run_pipe, nlp, texts)
+    for precision in ("fp32", "auto") if find_spec("openvino") else ():
+        nlp = load_ours(folder / "ours", precision=precision, backend="openvino")
+        sides[f"spacy-bertft, openvino {precision}"] = partial(run_pipe, nlp, texts)
+    if find_spec("nncf"):
+        sides["spacy-bertft, openvino 8-bit"] = partial(run_pipe, spacy.load(folder / "quantized"), texts)
     if has_peers:
         export_hf(folder / "ours", folder / "checkpoint", component="bert_ner")
         for name, peer in build_peers(str(folder / "checkpoint")).items():

@@ -174,7 +174,7 @@ class Release:
     def check_environment(self) -> str:
         """Install the wheel into an empty environment: it gets along with the pinned set, which has all it needs."""
         venv.create(self.python.parent.parent, with_pip=True)
-        run(self.python, "-m", "pip", "install", "--quiet", "-c", PINS, self.wheel)
+        run(self.python, "-m", "pip", "install", "--quiet", "-c", PINS, f"{self.wheel}[torch]")
         run(self.python, "-m", "pip", "check")
         listed = json.loads(run(self.python, "-m", "pip", "list", "--format", "json"))
         installed = {canonicalize_name(each["name"]): get_public(each["version"]) for each in listed}

@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=200, help="how many different texts")
     parser.add_argument("--rounds", type=int, default=20, help="how often all are asked for before the clock starts")
     parser.add_argument("--encoder", default=ENCODER)
-    parser.add_argument("--backend", default="torch", choices=("torch", "onnx"))
+    parser.add_argument("--backend", default="torch", choices=("torch", "openvino"))
     parser.add_argument("--limit", type=float, default=0.01, help="how much the memory of the server may grow")
     arguments = parser.parse_args()
     os.environ["MALLOC_ARENA_MAX"] = "2"  # for the server; this process has read it already

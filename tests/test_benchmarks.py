@@ -106,7 +106,8 @@ def test_speed(tmp_path):
     few = ("--rounds", "1", "--n-texts", "1", "--n-steps", "2")
     output = run("speed.py", *few, "--kinds", *kinds, "--save", str(tmp_path))
     sides = ["bare torch, float32", "spacy-bertft, fp32", "spacy-bertft, auto", "transformers.pipeline"]
-    sides += ["spacy-bertft, onnx fp32", "spacy-bertft, onnx int8"] * (find_spec("onnxruntime") is not None)
+    sides += ["spacy-bertft, openvino fp32", "spacy-bertft, openvino auto"] * (find_spec("openvino") is not None)
+    sides += ["spacy-bertft, openvino 8-bit"] * (find_spec("nncf") is not None)
     for side in sides:
         assert len(re.findall(rf"^{side} +[\d,]+ words/s +× [\d.]+", output, flags=re.MULTILINE)) == 1
     n_stock = len(re.findall(r"^stock .* words/s +× 1\.00", output, flags=re.MULTILINE))

@@ -20,7 +20,8 @@ pytestmark = [
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-TERMS = "gpu, onnx, cupy, mixed precision, active learning, temperature scaling, early stopping, checkpoint, resume"
+TERMS = "gpu, openvino, quantize, cupy, mixed precision, active learning, temperature scaling, early stopping"
+TERMS += ", checkpoint, resume"
 
 
 @pytest.fixture(scope="module")

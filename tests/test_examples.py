@@ -72,7 +72,8 @@ EXTRAS = {
     r" --plot ": "matplotlib",
     r"spacy-bertft report |print\(report\(": "matplotlib",
     r"from fastapi": "fastapi",
-    r'"onnx"': "onnxruntime",
+    r'"openvino"|--runtime openvino': "openvino",
+    r"spacy-bertft quantize |import quantize": "nncf",
 }
 # Smaller than shown: a training of two steps, fewer processes; a wheel needs what a package index has.
 SMALLER = {
@@ -457,5 +458,6 @@ def test_long_pages_begin_with_links_to_their_sections():
 def test_common_searches_find_a_page():
     shown = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if DOCS in page.parents).lower()
     terms = "temperature scaling, mixed precision, active learning, atomic write, checkpoint, gradient accumulation"
-    terms += ", early stopping, learning-rate warmup, macro average, confusion matrix, support, gpu, cupy, onnx, lora"
+    terms += ", early stopping, learning-rate warmup, macro average, confusion matrix, support, gpu, cupy, lora"
+    terms += ", openvino, 8-bit"
     assert [term for term in terms.split(", ") if term not in shown] == []

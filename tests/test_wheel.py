@@ -27,7 +27,7 @@ COMMANDS = [
     ["spacy_bertft", "package", "training/model-best", "packages", "--name", "mine", "--build", "none"],
     ["spacy_bertft", "init-project", "project"],
     ["spacy", "project", "run", "convert", "project"],
-    ["pip", "install", "--dry-run", "--no-index", "spacy-bertft[plot]"],  # as errors advise
+    ["pip", "install", "--dry-run", "--no-index", "spacy-bertft[plot,torch]"],  # as errors advise
 ]
 
 

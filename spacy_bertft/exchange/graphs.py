@@ -30,7 +30,7 @@ from spacy_bertft.components.pipelines import (
     read_examples,
 )
 from spacy_bertft.data.unlabelled import check_unlabelled, read_unlabelled
-from spacy_bertft.errors import MissingExtraError, UnsupportedError
+from spacy_bertft.errors import DataError, MissingExtraError, UnsupportedError
 from spacy_bertft.models.encoder.build import BertEncoder, PretrainedModel
 from spacy_bertft.models.encoder.graph import GraphEncoder
 from spacy_bertft.models.encoder.inference import make_graph_encoder, trace
@@ -39,6 +39,7 @@ from spacy_bertft.models.heads.head import HeadModel, find_own_encoder
 from spacy_bertft.models.heads.layers import HeadLayers
 from spacy_bertft.models.runtime.devices import check_precision
 from spacy_bertft.models.runtime.openvino import quantize_graph
+from spacy_bertft.models.store.graph import GraphModule
 from spacy_bertft.output import replace_folder_when_done
 
 _MOST_TEXTS = 1000  # from which ranges are found: more change nothing, and take time
@@ -86,7 +87,8 @@ def quantize(
         text_column: The column of the texts, in a file of rows.
 
     Raises:
-        DataError: There is no such pipeline, or no such file.
+        DataError: There is no such pipeline, or no such file, or it holds no text.
+        SettingError: The name of the file says nothing about its format.
         UnsupportedError: A component has to have torch.
         MissingExtraError: NNCF or OpenVINO is not installed.
     """
@@ -98,6 +100,8 @@ def quantize(
     examples = read_examples(path, nlp) if path.suffix == ".spacy" else []
     annotated = [example.reference.text for example in examples]
     sample = list(islice(annotated or (each.text for each in read_unlabelled(path, text_column)), _MOST_TEXTS))
+    if not sample:
+        raise DataError(f"{path}: there is no text. Expected texts like those to come.")
     before = _score(nlp, examples)
     with replace_folder_when_done(output_dir) as folder:
         copy_pipeline_dir(find_pipeline_dir(nlp), folder)
@@ -167,6 +171,12 @@ def write_graphs(nlp: Language, folder: Path, texts: Iterable[str] = ()) -> tupl
 _KINDS = (HeadModel, BertEncoder)
 
 
+def has_graphs(nlp: Language) -> bool:
+    """Tell whether graphs are in place of torch already."""
+    encoders = [find_own_encoder(_get_model(pipe)) for _, pipe in nlp.components]
+    return any(each is not None and each.is_initialized and isinstance(each.module, GraphModule) for each in encoders)
+
+
 def _get_model(pipe: Any) -> Any:
     return getattr(pipe, "model", None)
 
@@ -186,6 +196,8 @@ def _check(name: str, model: Any) -> None:
     """
     if not model.is_initialized:
         raise UnsupportedError(f"{name} has no weights yet. Train it, or load a trained pipeline.")
+    if isinstance(model.module, GraphModule):
+        model.module.refuse("making another pipeline")
     if isinstance(model, HeadModel) and not isinstance(model.module, HeadLayers):
         raise UnsupportedError(f"{name} has to have torch: a head of the kind '{model.title}' is no graph yet.")
     if not isinstance(model, HeadModel) and model.settings.layers == "scalar_mix":

@@ -17,12 +17,13 @@ from spacy.language import Language
 from spacy_bertft.components.pipelines import copy_pipeline_dir, find_pipeline_dir, load_pipeline
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.errors import DataError, SettingError, check_setting
-from spacy_bertft.exchange.graphs import check_runtime, write_graphs
+from spacy_bertft.exchange.graphs import check_runtime, has_graphs, write_graphs
 from spacy_bertft.exchange.scores import read_scores
 from spacy_bertft.models.encoder.build import PretrainedModel
 from spacy_bertft.models.encoder.trainable import keep_adapter_apart
 from spacy_bertft.models.heads.head import find_own_encoder
 from spacy_bertft.models.runtime.devices import find_dtype
+from spacy_bertft.models.store.graph import GraphModule
 from spacy_bertft.output import make_folder_beside, replace_folder
 
 BUILDS = ("sdist", "wheel", "none")
@@ -119,7 +120,8 @@ def package(
     with make_folder_beside(target) as working:
         copied = working / "pipeline"
         copy_pipeline_dir(folder, copied)
-        components = _write_encoders(nlp, copied, precision) if runtime == "torch" else write_graphs(nlp, copied)
+        is_written = runtime == "torch" or has_graphs(nlp)
+        components = _write_encoders(nlp, copied, precision) if is_written else write_graphs(nlp, copied)
         generated = f"spaCy pipeline with a fine-tuned BERT: {', '.join(nlp.pipe_names)}" if components else ""
         meta["description"] = description or meta.get("description") or generated
         meta["license"] = license or meta.get("license", "")
@@ -135,15 +137,19 @@ def package(
 
 
 def _write_encoders(nlp: Language, folder: Path, precision: StoredPrecision) -> tuple[str, ...]:
-    """Write the models that have an encoder again, over those in a copy of the pipeline."""
+    """Write the models that have an encoder again, over those in a copy of the pipeline; graphs stay as they are."""
     components = []
     pipe: Any
     for name, pipe in nlp.components:
         encoder = find_own_encoder(getattr(pipe, "model", None))
-        if encoder is not None and encoder.is_initialized:
+        if encoder is None or not encoder.is_initialized:
+            continue
+        if not isinstance(encoder.module, GraphModule):
             with store_encoder(encoder, precision), keep_adapter_apart(encoder.shim):
                 pipe.model.to_disk(folder / name / "model")
-            components.append(name)
+        elif precision != "fp32":
+            encoder.module.refuse(f"precision = {precision}")
+        components.append(name)
     return tuple(components)
 
 

@@ -18,7 +18,9 @@ RELIABILITY = Path(__file__).parent.parent.parent / "reliability"
 LIMIT = ("--limit", "0.5")
 BACKENDS = [
     "torch",
-    pytest.param("onnx", marks=pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs the extra onnx")),
+    pytest.param(
+        "openvino", marks=pytest.mark.skipif(find_spec("openvino") is None, reason="needs the extra openvino")
+    ),
 ]
 
 

@@ -17,8 +17,19 @@ from all_heads import MIXED, load_all_heads, read_answer
 from waiting import PATIENCE
 
 TESTS = Path(__file__).parent.parent
-NEEDS_ONNX = pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs the extra onnx")
-BACKENDS = ["torch", pytest.param("onnx", marks=NEEDS_ONNX)]
+NEEDS_OPENVINO = pytest.mark.skipif(find_spec("openvino") is None, reason="needs the extra openvino")
+NEEDS_NNCF = pytest.mark.skipif(find_spec("nncf") is None, reason="needs the extra quantize")
+BACKENDS = [
+    "torch",
+    pytest.param("openvino", marks=NEEDS_OPENVINO),
+    pytest.param("graph", marks=NEEDS_NNCF, id="8-bit"),
+]
+
+
+@pytest.fixture
+def pipeline(request, backend) -> str:
+    """Give the folder of the pipeline that has the backend."""
+    return str(request.getfixturevalue("quantized" if backend == "graph" else "folder"))
 
 
 def run(name: str, *arguments: str) -> str:
@@ -38,22 +49,26 @@ def run(name: str, *arguments: str) -> str:
 
 # A server that forks sends a child what `spawn` sends it: one backend will do.
 METHODS = multiprocessing.get_all_start_methods()
-WITH_ONNX = [pytest.param(method, "onnx", marks=NEEDS_ONNX) for method in METHODS if method != "forkserver"]
+WITH_OPENVINO = [
+    pytest.param(method, *each.values, marks=each.marks)
+    for method, each in product(METHODS, BACKENDS[1:])
+    if method != "forkserver"
+]
 
 
-@pytest.mark.parametrize(("method", "backend"), [*product(METHODS, ["torch"]), *WITH_ONNX])
-def test_two_processes(folder, method, backend):
-    assert run("stream_in_processes.py", method, str(folder), backend) == f"{len(MIXED)} answers by {method}\n"
+@pytest.mark.parametrize(("method", "backend"), [*product(METHODS, ["torch"]), *WITH_OPENVINO])
+def test_two_processes(pipeline, method, backend):
+    assert run("stream_in_processes.py", method, pipeline, backend) == f"{len(MIXED)} answers by {method}\n"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_threads_that_come_first(folder, backend, tmp_path):
+def test_threads_that_come_first(pipeline, backend, tmp_path):
     """Whatever is made when it is first needed, all threads need at once."""
     texts = MIXED[:8]
-    run("start_cold.py", str(folder), backend, json.dumps(texts), str(tmp_path / "answers.json"))
+    run("start_cold.py", pipeline, backend, json.dumps(texts), str(tmp_path / "answers.json"))
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    nlp = load_all_heads(folder, backend=backend)
+    nlp = load_all_heads(pipeline, backend=backend)
     expected = [read_answer(nlp(text)) for text in texts]
     torch.set_num_threads(before)
     # Not by srsly, which rounds.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 
 import pytest
@@ -10,14 +12,23 @@ from many_threads import N_THREADS, run_at_once
 from spacy.language import Language
 from spacy.util import minibatch
 
-needs_onnx = pytest.mark.skipif(find_spec("onnxruntime") is None, reason="needs the extra onnx")
+needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="needs the extra openvino")
+needs_nncf = pytest.mark.skipif(find_spec("nncf") is None, reason="needs the extra quantize")
 SETTINGS = [
     pytest.param({"precision": "fp32"}, id="fp32"),
     pytest.param({"precision": "bf16"}, id="bf16"),
-    pytest.param({"precision": "auto", "backend": "onnx"}, id="onnx", marks=needs_onnx),
-    pytest.param({"precision": "int8", "backend": "onnx"}, id="onnx-int8", marks=needs_onnx),
+    pytest.param({"precision": "fp32", "backend": "openvino"}, id="openvino-fp32", marks=needs_openvino),
+    pytest.param({"precision": "auto", "backend": "openvino"}, id="openvino-auto", marks=needs_openvino),
+    pytest.param({"backend": "graph"}, id="8-bit", marks=needs_nncf),
 ]
 MANY = MIXED * 3  # pieces enough for two passes
+
+
+@pytest.fixture(params=SETTINGS)
+def load(request) -> Callable[[], Language]:
+    """Give what loads a pipeline with some settings of its encoders."""
+    folder = request.getfixturevalue("quantized" if request.param.get("backend") == "graph" else "folder")
+    return partial(load_all_heads, folder, **request.param)
 
 
 def turn(texts: list[str], number: int) -> list[str]:
@@ -30,24 +41,22 @@ def answer_one_by_one(nlp: Language, texts: list[str]) -> dict[str, dict]:
     return {text: read_answer(nlp(text)) for text in texts}
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
-def test_texts_one_by_one(folder, settings):
-    expected = answer_one_by_one(load_all_heads(folder, **settings), MIXED)
-    nlp = load_all_heads(folder, **settings)  # so that what is made when it is first needed, is needed by all at once
+def test_texts_one_by_one(load):
+    expected = answer_one_by_one(load(), MIXED)
+    nlp = load()  # so that what is made when it is first needed, is needed by all at once
     for answers in run_at_once(lambda number: answer_one_by_one(nlp, turn(MIXED, number))):
         assert answers == expected
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
-def test_streams(folder, settings):
+def test_streams(load):
     """Each thread has a stream of its own, with batches of its own size."""
 
     def answer(nlp: Language, number: int) -> list[dict]:
         docs = nlp.pipe(turn(MIXED, number), batch_size=3 + 4 * number)
         return [read_answer(doc) for doc in docs]
 
-    expected = [answer(load_all_heads(folder, **settings), number) for number in range(N_THREADS)]
-    nlp = load_all_heads(folder, **settings)
+    expected = [answer(load(), number) for number in range(N_THREADS)]
+    nlp = load()
     assert run_at_once(lambda number: answer(nlp, number)) == expected
 
 

@@ -126,10 +126,12 @@ def test_a_model_of_another_kind_is_an_error(factory: str) -> None:
         spacy.blank("en").add_pipe(factory, config={"model": model})
 
 
-@pytest.mark.parametrize(("backend", "extras"), [("torch", []), ("onnx", ["onnx"])])
+@pytest.mark.parametrize(
+    ("backend", "extras"), [("torch", ["torch"]), ("openvino", ["torch", "openvino"]), ("graph", ["openvino"])]
+)
 def test_a_package_requires_the_extras_of_its_encoders(backend: str, extras: list[str]) -> None:
-    if backend == "onnx":
-        pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    if backend != "torch":
+        pytest.importorskip("openvino", reason="the extra openvino is not installed")
     nlp = spacy.blank("en")
     for name in ("one", "two"):
         nlp.add_pipe("bert_ner", name=name, config={"model": {"encoder": {"backend": backend}}})
