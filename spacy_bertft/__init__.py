@@ -19,7 +19,7 @@ _MODULES = {
     "convert": "data.formats",
     "convert_columns": "data.columns.convert",
     "convert_questions": "data.questions",
-    "convert_spans": "data.texts.spans",
+    "convert_spans": "data.texts.convert",
     "convert_texts": "data.texts.convert",
     "evaluate": "evaluation.evaluate",
     "explain": "explanation.pipeline",

@@ -8,8 +8,8 @@ from spacy_bertft.data.endings import make_choice as make_choice
 from spacy_bertft.data.formats import convert as convert
 from spacy_bertft.data.pairs import make_pair as make_pair
 from spacy_bertft.data.questions import convert_questions as convert_questions
+from spacy_bertft.data.texts.convert import convert_spans as convert_spans
 from spacy_bertft.data.texts.convert import convert_texts as convert_texts
-from spacy_bertft.data.texts.spans import convert_spans as convert_spans
 from spacy_bertft.evaluation.calibrate import calibrate as calibrate
 from spacy_bertft.evaluation.evaluate import evaluate as evaluate
 from spacy_bertft.evaluation.report import report as report

@@ -7,7 +7,8 @@ be read.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,7 +92,6 @@ def cut_source(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
         MissingExtraError: A package is missing for it.
     """
     cut = {"parquet": _cut_table, "arrow": _cut_table, "docbin": _cut_docs}.get(source.format, _cut_rows)
-    cut = _cut_dataset if is_on_hub(source.url) else cut
     n_bytes_before = 0
     for number, (chunk, n_bytes) in enumerate(cut(source, settings)):
         chunk.shard = f"part-{source.number:05d}-{number:06d}"
@@ -132,8 +132,7 @@ def _cut_rows(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chun
     """Cut lines or rows of cells; next to each chunk, how many bytes of the file are read by then."""
     columns: list[str] = []
     chunk, n_bytes = Chunk(source.name, source.format, columns=columns), 0
-    with open_input(source.url, source.compression) as (file, tell):
-        rows = read_rows(file, source.name, source.format, Layout(quoting=settings.quoting))
+    with _open_rows(source, settings) as (rows, tell):
         for row in _take_header(rows, source, settings, columns) if source.format in DELIMITERS else rows:
             if row.error is not None:
                 rest = " The rest of the file is left out." * row.ends_file
@@ -151,17 +150,15 @@ def _cut_rows(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chun
         yield chunk, source.n_bytes
 
 
-def _cut_dataset(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chunk, int]]:
-    """Cut a data set of the hub, a stream of rows, which become JSON objects. How large it is, is not known."""
-    chunk, n_chars = Chunk(source.name, source.format), 0
-    for number, values in enumerate(read_dataset(Path(source.url)), start=1):
-        chunk.rows.append((number, line := format_json(values)))
-        n_chars += len(line)
-        if len(chunk.rows) >= settings.shard_rows or n_chars >= settings.shard_bytes:
-            yield chunk, 0
-            chunk, n_chars = Chunk(source.name, source.format), 0
-    if chunk.rows:
-        yield chunk, 0
+@contextmanager
+def _open_rows(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Iterable[Row], Callable[[], int]]]:
+    """Open rows, next to what tells how far they are read; those of a data set of the hub become JSON objects."""
+    if is_on_hub(source.url):  # how large it is, is not known
+        lines = map(format_json, read_dataset(Path(source.url)))
+        yield (Row(number, line, len(line)) for number, line in enumerate(lines, start=1)), lambda: 0
+    else:
+        with open_input(source.url, source.compression) as (file, tell):
+            yield read_rows(file, source.name, source.format, Layout(quoting=settings.quoting)), tell
 
 
 def _take_header(rows: Iterable[Row], source: Source, settings: AnnotateSettings, columns: list[str]) -> Iterator[Row]:
@@ -170,13 +167,9 @@ def _take_header(rows: Iterable[Row], source: Source, settings: AnnotateSettings
         if columns or row.is_empty:
             yield row
             continue
-        error = row.error
-        if error is None:
-            try:
-                columns.extend(_read_columns(row, source, settings))
-            except ColumnFormatError as found:
-                error = found
-        if error is not None:
+        try:
+            columns.extend(_read_columns(row, source, settings))
+        except ColumnFormatError as error:
             yield row._replace(error=error, ends_file=True)
             return
 

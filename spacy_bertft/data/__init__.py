@@ -15,8 +15,7 @@ from spacy_bertft.data.histogram import draw_lengths
 from spacy_bertft.data.questions import convert_questions
 from spacy_bertft.data.reports import ConversionReport, PartReport
 from spacy_bertft.data.stats import CorpusStats, measure_corpus
-from spacy_bertft.data.texts.convert import convert_texts
-from spacy_bertft.data.texts.spans import convert_spans
+from spacy_bertft.data.texts.convert import convert_spans, convert_texts
 
 __all__ = [
     "ConversionReport",

@@ -24,7 +24,7 @@ def is_on_hub(name: str) -> bool:
 
 def is_dataset(path: Path) -> bool:
     """Return whether this is the name of a data set of the hub, a Parquet or Arrow file, or a directory of these."""
-    return str(path).startswith("hf:") or find_format(path)[0] in ("parquet", "arrow") or bool(_find_tables(path))
+    return str(path).startswith("hf:") or bool(_find_tables(path))
 
 
 def read_dataset(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -43,12 +43,9 @@ def read_dataset(path: Path) -> Iterator[Mapping[str, Any]]:
         MissingExtraError: A package for it is not installed.
     """
     try:
-        if str(path).startswith("hf:"):
-            features, rows = _stream(*re.sub("^hf:/*", "", str(path)).split(":"))
-            yield from (_name_classes(row, {"feature": features}) for row in rows)
-            return
-        for table in [path] if find_format(path)[0] in ("parquet", "arrow") else _find_tables(path):
-            features, rows = _open_table(table)
+        hub_name = re.sub("^hf:/*", "", str(path))
+        is_stored = hub_name == str(path)
+        for features, rows in map(_open_table, _find_tables(path)) if is_stored else [_stream(*hub_name.split(":"))]:
             yield from (_name_classes(row, {"feature": features}) for row in rows)
     except BertftError:
         raise
@@ -66,7 +63,9 @@ def _stream(name: str, config: str = "", split: str = "train") -> tuple[Any, Ite
 
 
 def _find_tables(path: Path) -> list[Path]:
-    """Find the files of a directory that holds one split."""
+    """Find the files of a directory that holds one split, or one of these files."""
+    if find_format(path)[0] in ("parquet", "arrow"):
+        return [path]
     files = [*find_files(path, ".parquet"), *find_files(path, ".arrow")] if path.is_dir() else []
     files = [file for file in files if not file.name.startswith("cache-")]
     splits = {f"{file.parent}/{re.split('-[0-9]', file.stem)[0]}" for file in files}

@@ -44,6 +44,7 @@ _CSV_PROBLEMS = {
 _MERGED = (
     "warning: rows with line ends and separators in quoted cells; if quotes are text, rows were merged: --no-quoting"
 )
+_EXPECTED_TEXT = "Expected a text in UTF-8; pass --encoding, such as cp1252, for another one."
 _CSV_ADVICE = (
     "Is a quote left open, or is it text? Pass --no-quoting where quotes are text; longer cells can be read from JSONL."
 )
@@ -218,11 +219,7 @@ def read_lines(path: Path, tally: Tally | None = None, encoding: str | None = No
             yield row.line, _remove_marks(text.rstrip("\r\n"), tally, before_blanks=False)
 
 
-def read_text(
-    path: Path,
-    encoding: str | None = None,
-    expected: str = "Expected a text in UTF-8; pass --encoding, such as cp1252, for another one.",
-) -> str:
+def read_text(path: Path, encoding: str | None = None, expected: str = _EXPECTED_TEXT) -> str:
     """Read a file that is one text, exactly.
 
     Raises:

@@ -16,7 +16,7 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.data.columns.convert import make_gold_doc
+from spacy_bertft.data.columns.docs import make_gold_doc
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, join_columns
 from spacy_bertft.data.columns.layout import ColumnOptions
 from spacy_bertft.data.docs import read_docs

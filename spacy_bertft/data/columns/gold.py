@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from spacy_bertft.data.columns.detection import detect_layout
@@ -201,21 +202,18 @@ class GoldReader:
                 if layout.word_prefix and self.options.fix:
                     sentence.words = [word.removeprefix(layout.word_prefix) or word for word in sentence.words]
                 gold = self._read_gold(sentence, document, path, tally)
-                if not further:
-                    yield gold
-                    continue
-                inner = [_take_same(layer, sentence, path) for layer in further]
-                layers = [gold, *(self._read_gold(each, document, path, tally) for each in inner)]
-                # A span that is in two layers is one.
-                spans = dict.fromkeys(span for each in layers for span in each.spans)
-                yield replace(gold, spans=list(spans))
+                for layer in further:
+                    inner = self._read_gold(_take_same(layer, sentence, path), document, path, tally)
+                    # A span that is in two layers is one.
+                    gold.spans = list(dict.fromkeys([*gold.spans, *inner.spans]))
+                yield gold
 
     def _find_scheme(self) -> TagScheme:
         if self.options.scheme is not None:
             return parse_tag_scheme(self.options.scheme)
         if self.options.kind == "tags":
             return "bio"
-        return guess_scheme(_take_evidence(_read_tags(self._layouts)))
+        return guess_scheme(_read_evidence(self._layouts))
 
     def _read_gold(self, sentence: ColumnSentence, document: int, path: Path, tally: ColumnTally) -> GoldSentence:
         words, tags, where = sentence.words, sentence.tags, (path, sentence.lines[0])
@@ -249,19 +247,12 @@ def join_columns(columns: Mapping[Path, str]) -> str:
     return "; ".join(f"{path}: {found}" for path, found in columns.items())
 
 
-def _read_tags(layouts: Iterable[tuple[Path, Sequence[ColumnLayout]]]) -> Iterator[list[str]]:
-    for path, layers in layouts:
-        for layout in layers:
-            for sentence in read_columns(path, layout):
-                yield sentence.tags
-
-
-def _take_evidence(sequences: Iterable[list[str]]) -> Iterator[list[str]]:
-    """Take sequences of tags until there are ten thousand tags of entities, which tell the scheme of any corpus."""
+def _read_evidence(layouts: Iterable[tuple[Path, Sequence[ColumnLayout]]]) -> Iterator[list[str]]:
+    """Read sequences of tags until there are ten thousand tags of entities, which tell the scheme of any corpus."""
     n_tags = 0
-    for tags in sequences:
-        yield tags
-        n_tags += len(tags) - tags.count("O")
+    for sentence in chain.from_iterable(read_columns(path, each) for path, layers in layouts for each in layers):
+        yield sentence.tags
+        n_tags += len(sentence.tags) - sentence.tags.count("O")
         if n_tags >= _SAMPLE_TAGS:
             return
 
