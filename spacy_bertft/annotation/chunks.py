@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import srsly
-from spacy.tokens import DocBin
 
 from spacy_bertft.annotation.inputs import Source
 from spacy_bertft.annotation.settings import AnnotateSettings
 from spacy_bertft.annotation.storage import open_input
 from spacy_bertft.annotation.values import format_json
-from spacy_bertft.data.arrow import is_on_hub, read_dataset
+from spacy_bertft.data.arrow import is_on_hub, open_table, read_dataset
 from spacy_bertft.data.docs import parse_docs, slice_docs
 from spacy_bertft.data.files import FileFormat, import_pyarrow
 from spacy_bertft.data.records import Record, read_header
@@ -123,9 +122,8 @@ def check_columns(record: Record, settings: AnnotateSettings) -> None:
     record.get("text_column", settings.text_column)
     for name in settings.answers.values():
         if name in record.values:
-            raise record.error(
-                f"there is a column {name!r} already", "Pass --prefix, so that new columns get other names."
-            )
+            advice = "Pass --prefix, so that new columns get other names."
+            raise record.error(f"there is a column {name!r} already", advice)
 
 
 def _cut_rows(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chunk, int]]:
@@ -190,21 +188,14 @@ def _cut_docs(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chun
         yield Chunk(source.name, source.format, problems=[Problem(None, str(error))]), source.n_bytes
         return
     del content
-    start = 0
-    while start < len(whole):
-        end = _find_end(whole, start, settings)
-        table = slice_docs(whole, start, end).to_bytes()
-        chunk = Chunk(source.name, source.format, table=table, first_row=start + 1)
-        yield chunk, source.n_bytes * end // len(whole)
-        start = end
-
-
-def _find_end(whole: DocBin, start: int, settings: AnnotateSettings) -> int:
-    n_bytes, end = 0, start
-    while end < len(whole) and end - start < settings.shard_rows and n_bytes < settings.shard_bytes:
-        n_bytes += _TOKEN_BYTES * len(whole.tokens[end])
-        end += 1
-    return end
+    start, n_bytes = 0, 0
+    for end, tokens in enumerate(whole.tokens, start=1):
+        n_bytes += _TOKEN_BYTES * len(tokens)
+        if end == len(whole) or end - start >= settings.shard_rows or n_bytes >= settings.shard_bytes:
+            table = slice_docs(whole, start, end).to_bytes()
+            chunk = Chunk(source.name, source.format, table=table, first_row=start + 1)
+            yield chunk, source.n_bytes * end // len(whole)
+            start, n_bytes = end, 0
 
 
 def _cut_table(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chunk, int]]:
@@ -213,14 +204,9 @@ def _cut_table(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chu
     n_read, problem = 0, ""
     with open_input(source.url, source.compression) as (file, _):
         try:
-            if source.format == "parquet":
-                table = pyarrow.parquet.ParquetFile(file)
-                names, n_rows, batches = table.schema_arrow.names, table.metadata.num_rows, table.iter_batches
-            else:
-                table = pyarrow.ipc.open_stream(file).read_all()
-                names, n_rows, batches = table.schema.names, table.num_rows, table.to_batches
-            _read_columns(Row(1, names), source, settings)
-            for batch in batches(settings.shard_rows):
+            schema, batches, n_rows = open_table(file, source.format, settings.shard_rows)
+            _read_columns(Row(1, schema.names), source, settings)
+            for batch in batches:
                 for part in _split(batch, settings.shard_bytes):
                     chunk = Chunk(source.name, source.format, table=_format(pyarrow, part), first_row=n_read + 1)
                     n_read += part.num_rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,11 +58,11 @@ def find_inputs(names: Sequence[str]) -> Inputs:
         DataError: Something is not there, or there is no file at all.
         SettingError: A name says nothing about what is in the file, or a file is given twice.
     """
-    sources: list[Source] = []
+    sources: dict[str, Source] = {}
     left_out: list[str] = []
     for name in names:
         if is_on_hub(name):
-            sources.append(Source(len(sources), name, name, "jsonl", None, 0))
+            _add(sources, Source(len(sources), name, name, "jsonl", None, 0))
             continue
         file_system, path = find_file_system(name, "inputs")
         if not file_system.exists(path):
@@ -70,13 +70,20 @@ def find_inputs(names: Sequence[str]) -> Inputs:
         files = _list_files(file_system, path, name) if file_system.isdir(path) else {name: path}
         for file_name, file_path in files.items():
             if source := _find_source(len(sources), file_name, file_system, file_path):
-                sources.append(source)
+                _add(sources, source)
             elif file_name != name:
                 left_out.append(file_name)
             else:
                 raise SettingError("inputs", name, _EXPECTED)
-    _check_sources(names, sources)
-    return Inputs(tuple(sources), tuple(left_out))
+    if not sources:
+        raise DataError(f"{', '.join(names)}: there is no file to annotate. Expected {_EXPECTED}.")
+    return Inputs(tuple(sources.values()), tuple(left_out))
+
+
+def _add(sources: dict[str, Source], source: Source) -> None:
+    if source.url in sources:
+        raise SettingError("inputs", source.name, "each file once")
+    sources[source.url] = source
 
 
 def _list_files(file_system: Any, folder: str, name: str) -> dict[str, str]:
@@ -95,13 +102,3 @@ def _find_source(number: int, name: str, file_system: Any, path: str) -> Source 
     if file_format is None or (compression and file_format in ("parquet", "arrow", "docbin")):
         return None
     return Source(number, name, make_absolute(name), file_format, compression, int(file_system.size(path) or 0))
-
-
-def _check_sources(names: Iterable[str], sources: Sequence[Source]) -> None:
-    if not sources:
-        raise DataError(f"{', '.join(names)}: there is no file to annotate. Expected {_EXPECTED}.")
-    seen: set[str] = set()
-    for source in sources:
-        if source.url in seen:
-            raise SettingError("inputs", source.name, "each file once")
-        seen.add(source.url)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spacy_bertft.data.files import check_is_file, find_files, find_format, import_pyarrow
+from spacy_bertft.data.files import FileFormat, check_is_file, find_files, find_format, import_pyarrow
 from spacy_bertft.errors import BertftError, DataError, MissingExtraError, read_reason
 
 _BATCH_ROWS = 1_000
@@ -76,15 +76,29 @@ def _find_tables(path: Path) -> list[Path]:
 
 def _open_table(path: Path) -> tuple[Any, Iterator[dict[str, Any]]]:
     check_is_file(path)
-    pyarrow = import_pyarrow("Parquet")
-    if find_format(path)[0] == "parquet":
-        table = pyarrow.parquet.ParquetFile(path)
-        schema, batches = table.schema_arrow, table.iter_batches(_BATCH_ROWS)
-    else:
-        batches = pyarrow.ipc.open_stream(pyarrow.memory_map(str(path)))
-        schema = batches.schema
+    file = import_pyarrow("Parquet").memory_map(str(path))
+    schema, batches, _ = open_table(file, find_format(path)[0] or "parquet", _BATCH_ROWS)
     info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     return info.get("info", {}).get("features", {}), (row for batch in batches for row in list_rows(batch))
+
+
+def open_table(file: Any, file_format: FileFormat, batch_rows: int) -> tuple[Any, Iterable[Any], int]:
+    """Open a Parquet file, or an Arrow file, which is read whole.
+
+    Args:
+        file: The open file.
+        file_format: Which of these it is.
+        batch_rows: How many rows a batch may have.
+
+    Returns:
+        Its schema, its batches, and how many rows it has.
+    """
+    pyarrow = import_pyarrow("Parquet")
+    if file_format == "parquet":
+        stored = pyarrow.parquet.ParquetFile(file)
+        return stored.schema_arrow, stored.iter_batches(batch_rows), stored.metadata.num_rows
+    table = pyarrow.ipc.open_stream(file).read_all()
+    return table.schema, table.to_batches(batch_rows), table.num_rows
 
 
 def list_rows(table: Any) -> Iterator[dict[str, Any]]:

@@ -22,11 +22,11 @@ from spacy_bertft.data.columns.convert import ColumnConversion
 from spacy_bertft.data.columns.detection import detect_layout
 from spacy_bertft.data.columns.layout import CONLLU, TAG_NAMES, WORD_NAMES, ColumnOptions, find_column, is_header
 from spacy_bertft.data.columns.tables import find_sentence_column
-from spacy_bertft.data.files import FileFormat, find_files, find_format, open_path
+from spacy_bertft.data.conversion import Conversion, Kind, make_function
+from spacy_bertft.data.files import FileFormat, find_files, find_format, list_paths, open_path
 from spacy_bertft.data.questions import QuestionConversion
 from spacy_bertft.data.reports import ConversionReport
 from spacy_bertft.data.rows import DELIMITERS, READ_ERRORS, Layout, read_rows
-from spacy_bertft.data.settings import Conversion, Kind, list_paths, make_function
 from spacy_bertft.data.texts.convert import SpanConversion, TextConversion
 from spacy_bertft.errors import DataError, SettingError, shorten
 

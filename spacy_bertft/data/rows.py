@@ -10,15 +10,14 @@ from __future__ import annotations
 import csv
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
-from spacy_bertft.data.files import FileFormat, find_format, open_path
-from spacy_bertft.data.settings import Options
+from spacy_bertft.data.files import FileFormat, Options, find_format, open_path
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, format_count, read_reason
 
 # A longer line is not text: the file is binary, or lacks its line ends. Reading it would take memory without end.
@@ -88,12 +87,6 @@ class Tally:
             "counts": dict(self.notes),
             "first": dict(self.first),
         }
-
-
-def format_left_out(counts: Mapping[str, int], first: Mapping[str, str] | None = None) -> str:
-    """Write how many lines or rows were left out, by reason, and where the first of them was, as far as known."""
-    places = {reason: f", the first: {where}" for reason, where in (first or {}).items()}
-    return ", ".join(f"{reason} ({count:,}{places.get(reason, '')})" for reason, count in counts.items()) or "nothing"
 
 
 class Row(NamedTuple):
@@ -274,15 +267,10 @@ def _read_lines(file: IO[bytes], path: Path | str, tally: Tally, n_read: int = 0
     try:
         for number, raw in enumerate(_split_lines(file), start=n_read + 1):
             tally.n_lines += 1
-            if raw is None:
-                problem = f"the line is longer than {MAX_LINE_BYTES:,} bytes"
-                error = ColumnFormatError(path, number, problem, "Expected shorter lines; is this a binary file?")
-                yield Row(number, "", 0, error), ""
-            else:
-                text, found = _decode(raw, path, number)
-                yield Row(number, "", len(raw), found), text.removeprefix(_BOM) if number == 1 else text
-    except READ_ERRORS as error:
-        problem = f"the file cannot be read from here on ({error})"
+            text, error = _decode(raw, path, number)
+            yield Row(number, "", len(raw or b""), error), text.removeprefix(_BOM) if number == 1 else text
+    except READ_ERRORS as damage:
+        problem = f"the file cannot be read from here on ({damage})"
         yield Row(number + 1, "", 0, ColumnFormatError(path, number + 1, problem, "Expected a whole file.")), ""
 
 
@@ -307,7 +295,10 @@ def _split_at_returns(line: bytes) -> Iterator[bytes]:
         yield end
 
 
-def _decode(raw: bytes, path: Path | str, number: int) -> tuple[str, ColumnFormatError | None]:
+def _decode(raw: bytes | None, path: Path | str, number: int) -> tuple[str, ColumnFormatError | None]:
+    if raw is None:
+        problem = f"the line is longer than {MAX_LINE_BYTES:,} bytes"
+        return "", ColumnFormatError(path, number, problem, "Expected shorter lines; is this a binary file?")
     try:
         line = raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -11,11 +11,11 @@ from typing import Any
 from spacy_bertft.data.columns.docs import pack_gold_docs
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader
 from spacy_bertft.data.columns.layout import ColumnOptions
-from spacy_bertft.data.conversion import Stream, write_corpus
+from spacy_bertft.data.conversion import Conversion, Stream, make_function, write_corpus
+from spacy_bertft.data.docs import choose_spans_key, make_blank
 from spacy_bertft.data.packed import PackedDoc
 from spacy_bertft.data.reports import ConversionReport
 from spacy_bertft.data.rows import Tally, read_lines
-from spacy_bertft.data.settings import Conversion, choose_spans_key, make_blank, make_function
 from spacy_bertft.errors import ColumnFormatError, SettingError
 
 _ATTRS: dict[str, list[str]] = {"ents": ["ENT_IOB", "ENT_TYPE"], "tags": ["TAG"], "spans": []}
@@ -84,14 +84,13 @@ def _read_intents(paths: Sequence[Path], tally: Tally, encoding: str | None) -> 
     for path in paths:
         label_path = path.with_name("label")
         if label_path.is_file():
-            number, n_lines = 0, sum(1 for _ in read_lines(path, encoding=encoding))
-            for number, line in read_lines(label_path, encoding=encoding):
-                intents[path, number] = line.strip()
-            if number != n_lines or "" in intents.values():
+            n_lines = sum(1 for _ in read_lines(path, encoding=encoding))
+            found = {number: line.strip() for number, line in read_lines(label_path, encoding=encoding)}
+            if len(found) != n_lines or "" in found.values():
+                problem = "a line is empty, or missing, or one too many"
                 expected = f"Expected an intent for each of the {n_lines:,} lines of {path}."
-                raise ColumnFormatError(
-                    label_path, number or 1, "a line is empty, or missing, or one too many", expected
-                )
+                raise ColumnFormatError(label_path, len(found) or 1, problem, expected)
+            intents |= {(path, number): intent for number, intent in found.items()}
             tally.note("intents of sentences, in doc.cats", f"{label_path}, line 1", n_lines)
     return intents
 

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -197,39 +198,36 @@ class _Finder:
 
     def _counts_rows(self, column: int) -> bool:
         """Return whether a column counts from 0 or 1 in each sentence, in most rows that are no comments or ranges."""
-        n_counted, n_others, sentence = 0, 0, -1
-        expected: tuple[str, ...] = ()
-        for row in self.rows:
-            value = row.columns[column]
-            if row.sentence != sentence:
-                sentence, expected = row.sentence, ("0", "1")
-            n_counted += value in expected
-            n_others += is_no_token(value) or value.startswith("#")
-            # After a comment that looks like a row the count starts, after a range such as `2-3` it continues.
-            if (number := read_number(value)) is not None:
-                expected = (str(number + 1),)
+        n_counted, n_others = 0, 0
+        for _, rows in groupby(self.rows, key=attrgetter("sentence")):
+            expected = {"0", "1"}
+            for value in (row.columns[column] for row in rows):
+                n_counted += value in expected
+                n_others += is_no_token(value) or value.startswith("#")
+                # After a comment that looks like a row the count starts, after a range such as `2-3` it continues.
+                if (number := read_number(value)) is not None:
+                    expected = {str(number + 1)}
         return 2 * n_counted > len(self.rows) - n_others
 
-    def _find_tag_column(self, usable: Sequence[int]) -> tuple[int, list[int]]:
+    def _find_tag_column(self, usable: list[int]) -> tuple[int, list[int]]:
         """Find the column of the tags, and the other columns that hold such tags."""
         if not usable:
             expected = "Expected a column of tags next to the words and the numbers of the rows."
             raise self._error(f"the line has {format_count(self.n_columns, 'column')}, and none for tags", expected)
-        named, first, last = find_column(self.names, TAG_NAMES[self.options.kind]), usable[0], usable[-1]
-        if self.options.kind == "tags":
-            if named is not None and named in usable:
-                return named, []
+        kind, first, last = self.options.kind, usable[0], usable[-1]
+        named = find_column(self.names, TAG_NAMES[kind])
+        if kind == "tags":
             n_first, n_last = (len(set(self._get_cells(column))) for column in (first, last))
-            return (first if n_first < n_last else last), []
+            return named if named in usable else first if n_first < n_last else last, []
         counts = {column: sum(is_tag(cell, "ents") for cell in self._get_cells(column)) for column in usable}
         candidates = [column for column in usable if 2 * counts[column] >= len(self.rows)]
         candidates = candidates or [column for column in usable if self._is_bare(self._get_cells(column))]
         if not candidates:
             found = first if counts[first] > counts[last] else last
-        elif named is not None and named in candidates:
+        elif named in candidates:
             found = named
         else:
-            found = candidates[0] if self.options.kind == "spans" else self._find_outer(candidates)
+            found = candidates[0] if kind == "spans" else self._find_outer(candidates)
         return found, [column for column in candidates if column != found]
 
     def _is_bare(self, tags: Sequence[str]) -> bool:
@@ -239,16 +237,15 @@ class _Finder:
 
     def _find_outer(self, candidates: Sequence[int]) -> int:
         """Find the first column with labels of the last one: nested entities follow outer ones, but not chunks."""
-        labels = [{cell[2:] for cell in self._get_cells(column) if cell != "O"} for column in candidates]
-        return next(
-            (column for column, own in zip(candidates, labels, strict=True) if own & labels[-1]), candidates[-1]
-        )
+        labels = {column: {cell[2:] for cell in self._get_cells(column) if cell != "O"} for column in candidates}
+        last = candidates[-1]
+        return next((column for column in candidates if labels[column] & labels[last]), last)
 
-    def _find_word_column(self, usable: Sequence[int], tag_column: int, number_column: int | None) -> int:
+    def _find_word_column(self, usable: list[int], tag_column: int, number_column: int | None) -> int:
         """Find the column of the words: by its name, or at the end that the tags leave free."""
         named = find_column(self.names, WORD_NAMES)
         free = [column for column in usable if column != tag_column]
-        if named is not None and named in free:
+        if named in free:
             found = named
         elif free:
             found = free[-1] if tag_column == usable[0] else free[0]
@@ -260,7 +257,7 @@ class _Finder:
     def _check_words(self, column: int, number_column: int | None) -> None:
         """Check that a column that was not chosen by the user can be that of the words."""
         words = self._get_cells(column)
-        by_sentence = [list(rows) for _, rows in groupby(self.rows, key=lambda row: row.sentence)]
+        by_sentence = [list(rows) for _, rows in groupby(self.rows, key=attrgetter("sentence"))]
         longer = [{row.columns[column] for row in rows} for rows in by_sentence if len(rows) > 1]
         may_be_others = self.n_columns > 2
         problems = {

@@ -65,7 +65,8 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
     sentence: ColumnSentence | None = None
     is_doc_start = True
     if layout.table:
-        for rows in open_table(path, layout.table, tally).sentences:
+        _, sentences = open_table(path, layout.table, tally)
+        for rows in sentences:
             if not rows:
                 tally.left_out["empty sentences"] += 1
                 continue
@@ -178,7 +179,11 @@ class GoldReader:
             raise DataError("No input file was given. Expected at least one column file.")
         self.options = options
         self._layouts = [(path, _detect_layers(path, options)) for path in paths]
-        self.scheme: TagScheme = self._find_scheme()
+        self.scheme: TagScheme = "bio"
+        if options.scheme is not None:
+            self.scheme = parse_tag_scheme(options.scheme)
+        elif options.kind != "tags":
+            self.scheme = guess_scheme(_read_evidence(self._layouts))
 
     def describe_columns(self) -> str:
         """Say in which columns words and tags are; of each file, where they differ."""
@@ -207,13 +212,6 @@ class GoldReader:
                     # A span that is in two layers is one.
                     gold.spans = list(dict.fromkeys([*gold.spans, *inner.spans]))
                 yield gold
-
-    def _find_scheme(self) -> TagScheme:
-        if self.options.scheme is not None:
-            return parse_tag_scheme(self.options.scheme)
-        if self.options.kind == "tags":
-            return "bio"
-        return guess_scheme(_read_evidence(self._layouts))
 
     def _read_gold(self, sentence: ColumnSentence, document: int, path: Path, tally: ColumnTally) -> GoldSentence:
         words, tags, where = sentence.words, sentence.tags, (path, sentence.lines[0])
@@ -274,12 +272,7 @@ def _detect_layers(path: Path, options: ColumnOptions) -> list[ColumnLayout]:
     """Detect the layout of a file; of nested spans, one for each column of tags, the outer ones first."""
     if options.kind != "spans":
         return [detect_layout(path, options)]
-    if options.tag_column is None:
-        first = detect_layout(path, options)
-        inner = list(first.other_tag_columns)
-    else:
-        columns = str(options.tag_column).split(",")
-        first, *others = (detect_layout(path, replace(options, tag_column=column.strip())) for column in columns)
-        inner = [layout.tag_column for layout in others]
-    first = replace(first, other_tag_columns=tuple(inner))
-    return [first, *(replace(first, tag_column=column) for column in inner)]
+    columns = [None] if options.tag_column is None else [each.strip() for each in str(options.tag_column).split(",")]
+    first, *others = (detect_layout(path, replace(options, tag_column=column)) for column in columns)
+    inner = tuple(layout.tag_column for layout in others) or first.other_tag_columns
+    return [replace(first, tag_column=column, other_tag_columns=inner) for column in (first.tag_column, *inner)]

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from spacy_bertft.data.choices import parse_choice
+from spacy_bertft.data.files import Options
 from spacy_bertft.data.rows import read_label_names
-from spacy_bertft.data.settings import Options
 from spacy_bertft.tags.grammar import SchemeName, parse_tag_scheme
 
 Orphans = Literal["error", "repair"]
@@ -83,9 +83,8 @@ TAG_NAMES = {
 
 def is_header(cells: Sequence[str]) -> bool:
     """Return whether the cells of a line name a column of words and one of tags, as no token does."""
-    return all(
-        find_column(cells, names) is not None for names in (WORD_NAMES, {*TAG_NAMES["ents"], *TAG_NAMES["tags"]})
-    )
+    tags = find_column(cells, {*TAG_NAMES["ents"], *TAG_NAMES["tags"]})
+    return tags is not None and find_column(cells, WORD_NAMES) is not None
 
 
 def find_column(names: Sequence[str], wanted: Collection[str]) -> int | None:

@@ -8,11 +8,11 @@ from functools import partial
 from typing import get_args
 
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.data.conversion import Stream, make_docs_in_zones, write_corpus
+from spacy_bertft.data.conversion import Conversion, Stream, make_docs_in_zones, make_function, write_corpus
+from spacy_bertft.data.docs import choose_spans_key, make_blank
 from spacy_bertft.data.packed import pack_docs
 from spacy_bertft.data.reports import ConversionReport
 from spacy_bertft.data.rows import DELIMITERS, Tally
-from spacy_bertft.data.settings import Conversion, choose_spans_key, make_blank, make_function
 from spacy_bertft.data.split import make_key
 from spacy_bertft.data.texts.docs import AlignmentMode, make_span_doc, make_text_doc
 from spacy_bertft.data.texts.labels import LabelledText, list_present, read_labelled_texts
@@ -48,14 +48,11 @@ class TextConversion(TextOptions, Conversion):
         texts = Stream(partial(read_labelled_texts, formats, self), tally, TextTally)
         labels, ranges = _measure_labels(texts, self)
         list_labels: Callable[[dict[str, float]], list[str]] = list if self.number_columns else list_present
+        make_docs = partial(make_docs_in_zones, nlp, partial(make_text_doc, nlp, labels=labels))
         reports = write_corpus(
             self,
             texts,
-            partial(
-                pack_docs,
-                partial(make_docs_in_zones, nlp, partial(make_text_doc, nlp, labels=labels)),
-                lambda doc: list_labels(doc.cats),
-            ),
+            partial(pack_docs, make_docs, lambda doc: list_labels(doc.cats)),
             get_key=lambda text: text.key,
             get_labels=lambda text: list_labels(dict(text.cats)),
             labels=labels,
@@ -84,9 +81,8 @@ def _measure_labels(
             low, total, high, n = values.get(label, (value, 0.0, value, 0))
             values[label] = min(low, value), total + value, max(high, value), n + 1
     if missing := sorted(conversion.columns.keys() - values):
-        raise DataError(
-            f"{paths}: no row has a value of {', '.join(missing)}. Expected a column or field of that name."
-        )
+        problem = f"no row has a value of {', '.join(missing)}"
+        raise DataError(f"{paths}: {problem}. Expected a column or field of that name.")
     names = list(conversion.names)
     if not has_text or not (values or names):
         raise DataError(f"{paths}: no {'label' if has_text else 'text'}. Expected rows with a text and a label.")
@@ -133,14 +129,11 @@ class SpanConversion(TextFields, Conversion):
         options.file_format = self.file_format
         formats = find_formats(self.sources, options)
         nlp, tally = make_blank(self.lang), Tally()
+        make_docs = partial(make_docs_in_zones, nlp, partial(make_span_doc, nlp, key=key, mode=mode, tally=tally))
         reports = write_corpus(
             self,
             Stream(partial(read_span_texts, formats, options, self.kind), tally, Tally),
-            partial(
-                pack_docs,
-                partial(make_docs_in_zones, nlp, partial(make_span_doc, nlp, key=key, mode=mode, tally=tally)),
-                lambda doc: [span.label_ for span in (doc.spans[key] if key else doc.ents)],
-            ),
+            partial(pack_docs, make_docs, lambda doc: [span.label_ for span in (doc.spans[key] if key else doc.ents)]),
             get_key=lambda text: make_key(text.text),
             attrs=[] if key else ["ENT_IOB", "ENT_TYPE"],
             nothing="no text. Expected texts with their spans",

@@ -83,7 +83,7 @@ def read_position(row: LabelledRow, options: TextOptions) -> dict[str, float]:
     label, n_endings = "" if row.label is None else str(row.label), len(row.endings or ())
     if label in ("", "-1"):  # as test sets have it
         return {}
-    first = options.first_label or 0
+    first = options.first
     expected = f"the number of one of {n_endings} endings, from {first} on; pass --first-label 1 for 1"
     chosen = _read_place(label, n_endings, expected, row, options)
     return {str(position): float(position == chosen) for position in range(n_endings)}
@@ -129,7 +129,7 @@ def _read_name(label: object, row: LabelledRow, options: TextOptions) -> str:
         raise row.error("the label is empty", f"Expected a label{advice}.")
     if not options.names:
         return name
-    first, n_names = options.first_label or 0, len(options.names)
+    first, n_names = options.first, len(options.names)
     advice = "; pass --label-separator where a text has several" * (options.label_separator is None)
     expected = f"a number from {first} to {first + n_names - 1}, counting label names{advice}"
     return options.names[_read_place(name, n_names, expected, row, options)]
@@ -137,10 +137,10 @@ def _read_name(label: object, row: LabelledRow, options: TextOptions) -> str:
 
 def _read_place(label: str, n_places: int, expected: str, row: LabelledRow, options: TextOptions) -> int:
     """Read the number of a name or of an ending as its place, from 0."""
-    first, value = options.first_label or 0, read_number(label)
-    if value is None or not first <= value < first + n_places:
+    value = read_number(label)
+    if value is None or not 0 <= value - options.first < n_places:
         raise row.error(f"the label is {label[:40]!r}", f"Expected {expected}.")
-    return value - first
+    return value - options.first
 
 
 def _read_value(name: str, value: object, row: LabelledRow) -> float:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
@@ -14,22 +15,13 @@ from spacy_bertft.data.arrow import is_dataset
 from spacy_bertft.data.files import FileFormat, check_is_file, find_format
 from spacy_bertft.data.records import Record, read_records
 from spacy_bertft.data.rows import DELIMITERS, Tally
+from spacy_bertft.data.texts.formats import READERS
 from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.standoff import read_brat, read_pubtator, read_webanno
 from spacy_bertft.data.texts.tools import unify
-from spacy_bertft.data.texts.unnamed import read_fasttext, read_folders, read_label_first
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
-_READERS: dict[str, Callable[[Path, TextOptions, Tally], Iterator[Record]]] = {
-    "brat": read_brat,
-    "pubtator": read_pubtator,
-    "webanno": read_webanno,
-    "fasttext": read_fasttext,
-    "label-first": read_label_first,
-    "folders": read_folders,
-}
 _JSON = ("jsonl", "spans", "label-studio", "dataturks", "spacy-json")
-_FORMATS = (*DELIMITERS, "xlsx", *_JSON, *_READERS)
+_FORMATS = (*DELIMITERS, "xlsx", *_JSON, *READERS)
 _BY_SUFFIX = {".json": "jsonl", ".xlsx": "xlsx", ".ann": "brat", ".pubtator": "pubtator"}
 
 
@@ -40,7 +32,7 @@ def read_texts(path: Path, file_format: str, options: TextOptions, tally: Tally)
         DataError: There is no such file.
         ColumnFormatError: Something in it cannot be read.
     """
-    if reader := _READERS.get(file_format):
+    if reader := READERS.get(file_format):
         return reader(path, options, tally)
     if file_format not in _JSON:
         return read_records(path, cast(FileFormat, file_format), tally, layout=options)
@@ -164,10 +156,8 @@ def _read_row(record: Record, options: TextOptions, *, is_table: bool) -> Labell
     if columns:
         setting = "label_columns" if options.label_columns else "number_columns"
         # An object may lack a field; a row of a table that lacks a cell may have its cells in the wrong columns.
-        label = {
-            name: _strip(record.get(setting, column) if is_table else values.get(column))
-            for name, column in columns.items()
-        }
+        get: Callable[[str], object] = partial(record.get, setting) if is_table else values.get
+        label = {name: _strip(get(column)) for name, column in columns.items()}
     elif options.label_column and "," in options.label_column:
         found = [_strip(record.get("label_column", column)) for column in options.label_column.split(",")]
         label = [each for each in found if each not in (None, "")]

@@ -100,9 +100,8 @@ def _read_span(span: Any, text: str, record: Record, tally: Tally) -> Iterator[C
     if not (isinstance(labels, list) and all(isinstance(label, str) and label.strip() for label in labels)):
         raise record.error(f"a span is {json.dumps(span, default=str)[:60]}", _EXPECTED)
     if not (type(start) is type(end) is int and 0 <= start < end):
-        raise record.error(
-            f"the text has no characters {start!r} to {end!r}", "Expected numbers from 0, the end exclusive."
-        )
+        expected = "Expected numbers from 0, the end exclusive."
+        raise record.error(f"the text has no characters {start!r} to {end!r}", expected)
     where = f"{record.path}, line {record.line}"
     if isinstance(quoted, str) and quoted.strip() and text[start:end].split() != quoted.split():
         # JavaScript counts characters beyond U+FFFF twice.
