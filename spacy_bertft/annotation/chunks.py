@@ -22,7 +22,7 @@ from spacy_bertft.annotation.values import format_json
 from spacy_bertft.data.arrow import is_on_hub, open_table, read_dataset
 from spacy_bertft.data.docs import parse_docs, slice_docs
 from spacy_bertft.data.files import FileFormat, import_pyarrow
-from spacy_bertft.data.records import Record, read_header
+from spacy_bertft.data.records import Record
 from spacy_bertft.data.rows import DELIMITERS, Layout, Row, read_rows
 from spacy_bertft.errors import ColumnFormatError, DataError
 
@@ -173,7 +173,11 @@ def _take_header(rows: Iterable[Row], source: Source, settings: AnnotateSettings
 
 
 def _read_columns(row: Row, source: Source, settings: AnnotateSettings) -> list[str]:
-    columns = read_header(source.name, row)
+    if row.error is not None:
+        raise row.error
+    columns = [cell.strip() for cell in row.content]
+    if len(set(columns)) < len(columns):
+        raise ColumnFormatError(source.name, row.line, "the header names a column twice", "Expected each name once.")
     check_columns(Record(source.name, row.line, dict.fromkeys(columns)), settings)
     return columns
 

@@ -101,12 +101,10 @@ def read_questions(path: Path, tally: Tally, encoding: str | None = None) -> Ite
                 tally.n_lines += 1
                 if any(SEPARATOR in each or not each.strip() for each in (question, context)):
                     tally.leave_out(_NO_PAIR, where)
-                    continue
-                answers = _read_answers(entry, context, where, tally)
-                if answers == () and entry.get("answers"):
+                elif (answers := _read_answers(entry, context, where, tally)) == () and entry.get("answers"):
                     tally.leave_out(_NO_ANSWER_LEFT, where)
-                    continue
-                yield Question(where, article_place, question, context, answers)
+                else:
+                    yield Question(where, article_place, question, context, answers)
 
 
 def _read_answers(

@@ -173,20 +173,6 @@ def _read_json(path: Path, tally: Tally, layout: Layout) -> Iterator[Record]:
         line += text.count("\n", start, end)
 
 
-def read_header(path: Path | str, row: Row) -> list[str]:
-    """Read the names of the columns off the first row.
-
-    Raises:
-        ColumnFormatError: The row cannot be read, or a name occurs twice.
-    """
-    if row.error is not None:
-        raise row.error
-    columns = [cell.strip() for cell in row.content]
-    if len(set(columns)) < len(columns):
-        raise ColumnFormatError(path, row.line, "the header names a column twice", "Expected each name once.")
-    return columns
-
-
 def make_record(
     path: Path | str, line: int, content: str | Sequence[str], file_format: FileFormat, columns: Sequence[str]
 ) -> Record:

@@ -352,7 +352,9 @@ class _CellReader:
             except StopIteration:
                 return
             except csv.Error as error:
-                row = self._make_row([], _name_csv_problem(error))
+                problems = (text for part, text in _CSV_PROBLEMS.items() if part in str(error))
+                problem = next(problems, str(error)).format(limit=csv.field_size_limit(), row_limit=MAX_ROW_CHARS)
+                row = self._make_row([], problem)
             yield row
             if row.ends_file:
                 return
@@ -404,9 +406,3 @@ class _CellReader:
             self._taken.append((row, text))
             n_chars += len(text)
             yield text
-
-
-def _name_csv_problem(error: csv.Error) -> str:
-    """Say what an error of the csv module means."""
-    problems = (text for part, text in _CSV_PROBLEMS.items() if part in str(error))
-    return next(problems, str(error)).format(limit=csv.field_size_limit(), row_limit=MAX_ROW_CHARS)

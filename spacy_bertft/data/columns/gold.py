@@ -96,11 +96,9 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
                 tally.left_out["-DOCSTART- lines"] += 1
         elif sentence is None and layout.is_comment(line):
             tally.left_out["comment lines"] += 1
+        elif tuple(columns := layout.split(line)) == layout.header:
+            tally.left_out["header lines"] += 1
         else:
-            columns = layout.split(line)
-            if len(columns) == layout.n_columns and tuple(columns) == layout.header:
-                tally.left_out["header lines"] += 1
-                continue
             word, tag, row_number = _take_token(columns, line, path, number, layout)
             if is_no_token(row_number):
                 tally.left_out["ranges such as 2-3 and empty nodes such as 1.1"] += 1

@@ -146,8 +146,7 @@ class ColumnLayout:
         """Return whether the line separates two documents."""
         if _MARK not in line:
             return False
-        columns = self.split(line)
-        return _DOCUMENT_START.match(line) is not None or columns[self.word_column : self.word_column + 1] == [_MARK]
+        return may_start_document(line) or self.split(line)[self.word_column : self.word_column + 1] == [_MARK]
 
     def is_comment(self, line: str) -> bool:
         """Return whether the line is a comment, given that it opens a sentence."""

@@ -46,7 +46,8 @@ def _read_annotated(path: Path, options: TextOptions, tally: Tally) -> Record:
     text, spans, unknown = read_text(path.with_suffix(".txt"), options.encoding), [], []
     for number, line in read_lines(path, tally, options.encoding):
         if not line.startswith("T"):
-            tally.left_out[_NO_SPANS] += bool(line.strip())
+            if line.strip():
+                tally.left_out[_NO_SPANS] += 1
             continue
         match = re.fullmatch(r"T\S*\t(\S+) (\d{1,9} \d{1,9}(?:;\d{1,9} \d{1,9})*)(?:\t(.*))?", line)
         if match is None:
