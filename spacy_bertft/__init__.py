@@ -36,6 +36,7 @@ _MODULES = {
     "render": "explanation.attribution",
     "report": "evaluation.report",
     "resume": "resuming.run",
+    "serve": "serving.serve",
     "suggest": "active.suggest",
     "train": "resuming.run",
 }

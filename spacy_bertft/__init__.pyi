@@ -26,6 +26,7 @@ from spacy_bertft.recipes import init_config as init_config
 from spacy_bertft.recipes import init_project as init_project
 from spacy_bertft.resuming.run import resume as resume
 from spacy_bertft.resuming.run import train as train
+from spacy_bertft.serving.serve import serve as serve
 from spacy_bertft.training.optimizer import configure_adamw as configure_adamw
 
 __version__: str
