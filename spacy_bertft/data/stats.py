@@ -16,12 +16,12 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.data.columns.convert import make_gold_doc
+from spacy_bertft.data.columns.docs import make_gold_doc
 from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, join_columns
 from spacy_bertft.data.columns.layout import ColumnOptions
-from spacy_bertft.data.docs import read_docs
-from spacy_bertft.data.rows import format_left_out
-from spacy_bertft.data.settings import choose_spans_key, list_paths
+from spacy_bertft.data.docs import choose_spans_key, read_docs
+from spacy_bertft.data.files import list_paths
+from spacy_bertft.data.reports import format_left_out
 from spacy_bertft.data.texts.labels import list_present
 from spacy_bertft.errors import DataError, SettingError, format_count
 
