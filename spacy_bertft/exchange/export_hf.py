@@ -20,11 +20,11 @@ from spacy_bertft.components.pipelines import choose_component, load_pipeline
 from spacy_bertft.components.regressor import BertRegressor
 from spacy_bertft.components.spancat import BertSpancat
 from spacy_bertft.errors import DataError, UnsupportedError
+from spacy_bertft.exchange.graphs import check_runtime
 from spacy_bertft.exchange.onnx import write_onnx
 from spacy_bertft.exchange.scores import list_results, read_scores, select_scores
 from spacy_bertft.models.heads.export import export_checkpoint
 from spacy_bertft.models.heads.token import TokenModel
-from spacy_bertft.models.runtime.devices import check_precision
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.pictures.page import render_template
 
@@ -76,20 +76,20 @@ def export_hf(
         scores_path: The file that evaluate --output wrote about a test set; by default the card shows the scores that
             the pipeline holds.
         onnx: Also write its graph as onnx/model.onnx, for other runtimes; the card shows how to run it. Needs the extra
-            openvino, which checks the graph.
+            onnx, which has OpenVINO to check the graph.
 
     Raises:
         DataError: There is no such pipeline, or the file holds no scores, or none of the component, or those of another
             pipeline.
         SettingError: There is no such component.
         UnsupportedError: No class of transformers computes the same, or ONNX cannot say it.
-        MissingExtraError: The graph is wanted, and OpenVINO is not installed.
+        MissingExtraError: The graph is wanted, and ONNX or OpenVINO is not installed.
         CheckpointError: Something else is at `output_dir`.
     """
     output_dir = Path(output_dir)
     check_replaceable(output_dir)
     if onnx:
-        check_precision("auto", "openvino")
+        check_runtime("onnx")
     nlp = load_pipeline(pipeline)
     performance = None if scores_path is None else read_scores(scores_path, nlp)
     pipe: Any = choose_component(nlp, BertComponent, component, "no component: the pipeline has none")

@@ -71,7 +71,7 @@ class Session:
 
 
 def test_the_script_of_the_card_runs_the_graph(checkpoint, tmp_path, monkeypatch):
-    pytest.importorskip("openvino", reason="needs the extra openvino")
+    pytest.importorskip("onnx", reason="needs the extra onnx")
     train_ner(checkpoint, n_steps=3).to_disk(tmp_path / "pipeline")
     export_hf(tmp_path / "pipeline", tmp_path / "hf", onnx=True)
     scripts = re.findall(r"```python\n(.*?)```", ModelCard.load(tmp_path / "hf" / "README.md").text, re.DOTALL)

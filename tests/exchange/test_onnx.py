@@ -12,7 +12,8 @@ from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.exchange import onnx
 from spacy_bertft.exchange.onnx import write_onnx
 
-pytest.importorskip("openvino", reason="needs the extra openvino")
+for module in ("onnx", "openvino"):
+    pytest.importorskip(module, reason="needs the extra onnx")
 
 
 @pytest.mark.everyday(4)
