@@ -31,7 +31,6 @@ from spacy_bertft.errors import DataError, SettingError, shorten
 from spacy_bertft.output import name_path, replace_all_when_done
 
 Item = TypeVar("Item")
-AnyTally = TypeVar("AnyTally", bound=Tally)
 P = ParamSpec("P")
 Kind = Literal["ents", "tags", "spans", "cats", "numbers", "choices", "qa"]
 _ZONE = 1_000  # documents
@@ -132,22 +131,20 @@ def _check_paths(paths: Mapping[str, Path], sources: Sequence[Path]) -> None:
 
 
 @dataclass
-class Stream(Generic[Item, AnyTally]):
+class Stream(Generic[Item]):
     """Items that are read again each time they are iterated over; only the first time they are counted.
 
     Attributes:
         read: Reads them, and counts lines and what is left out in a tally.
         tally: The tally of the first time.
-        make_tally: Makes one for the other times.
     """
 
-    read: Callable[[AnyTally], Iterator[Item]]
-    tally: AnyTally
-    make_tally: Callable[[], AnyTally]
+    read: Callable[[Tally], Iterator[Item]]
+    tally: Tally
     _is_counted: bool = False
 
     def __iter__(self) -> Iterator[Item]:
-        tally, self._is_counted = (self.make_tally() if self._is_counted else self.tally), True
+        tally, self._is_counted = (Tally() if self._is_counted else self.tally), True
         return iter(tqdm(self.read(tally), desc="Reading", disable=None))
 
 
