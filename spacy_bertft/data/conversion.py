@@ -137,14 +137,16 @@ class Stream(Generic[Item]):
     Attributes:
         read: Reads them, and counts lines and what is left out in a tally.
         tally: The tally of the first time.
+        make_tally: Makes one for the other times.
     """
 
     read: Callable[[Tally], Iterator[Item]]
     tally: Tally
+    make_tally: Callable[[], Tally] = Tally
     _is_counted: bool = False
 
     def __iter__(self) -> Iterator[Item]:
-        tally, self._is_counted = (Tally() if self._is_counted else self.tally), True
+        tally, self._is_counted = (self.make_tally() if self._is_counted else self.tally), True
         return iter(tqdm(self.read(tally), desc="Reading", disable=None))
 
 
