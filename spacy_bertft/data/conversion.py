@@ -31,7 +31,6 @@ from spacy_bertft.errors import DataError, SettingError, shorten
 from spacy_bertft.output import name_path, replace_all_when_done
 
 Item = TypeVar("Item")
-AnyTally = TypeVar("AnyTally", bound=Tally)
 P = ParamSpec("P")
 Kind = Literal["ents", "tags", "spans", "cats", "numbers", "choices", "qa"]
 _ZONE = 1_000  # documents
@@ -132,7 +131,7 @@ def _check_paths(paths: Mapping[str, Path], sources: Sequence[Path]) -> None:
 
 
 @dataclass
-class Stream(Generic[Item, AnyTally]):
+class Stream(Generic[Item]):
     """Items that are read again each time they are iterated over; only the first time they are counted.
 
     Attributes:
@@ -141,9 +140,9 @@ class Stream(Generic[Item, AnyTally]):
         make_tally: Makes one for the other times.
     """
 
-    read: Callable[[AnyTally], Iterator[Item]]
-    tally: AnyTally
-    make_tally: Callable[[], AnyTally]
+    read: Callable[[Tally], Iterator[Item]]
+    tally: Tally
+    make_tally: Callable[[], Tally] = Tally
     _is_counted: bool = False
 
     def __iter__(self) -> Iterator[Item]:

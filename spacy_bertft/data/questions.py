@@ -27,6 +27,8 @@ _NO_ANSWER_LEFT = "questions of which no answer is left"
 _EXPANDED = "answers extended to whole tokens, whose texts are kept for scores"
 _NO_PAIR = "questions that are empty or hold U+001F, or whose context is or does"
 
+CharRanges = tuple[tuple[int, int], ...]
+
 
 @dataclass(frozen=True)
 class Question:
@@ -44,7 +46,7 @@ class Question:
     article: str
     question: str
     context: str
-    answers: tuple[tuple[int, int], ...] | None
+    answers: CharRanges | None
 
 
 @dataclass(kw_only=True)
@@ -107,9 +109,7 @@ def read_questions(path: Path, tally: Tally, encoding: str | None = None) -> Ite
                     yield Question(where, article_place, question, context, answers)
 
 
-def _read_answers(
-    entry: Mapping[str, Any], context: str, where: str, tally: Tally
-) -> tuple[tuple[int, int], ...] | None:
+def _read_answers(entry: Mapping[str, Any], context: str, where: str, tally: Tally) -> CharRanges | None:
     is_impossible = entry.get("is_impossible")
     if entry.get("answers") is None and not is_impossible:
         return None

@@ -59,6 +59,9 @@ class Tally:
         left_out: Lines, rows and annotations that were left out, by reason.
         notes: What else is to be reported, with how often it was seen.
         first: Where each of these was first.
+        n_tags_repaired: Tags that were changed to make their sequences valid.
+        n_tags_missing: Tokens without a tag.
+        answers: Rows by their answer in Prodigy.
     """
 
     n_lines: int = 0
@@ -66,6 +69,9 @@ class Tally:
     left_out: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
+    n_tags_repaired: int = 0
+    n_tags_missing: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
 
     def note(self, what: str, where: str, number: int = 1) -> None:
         """Count something, and remember where it was first."""
@@ -86,6 +92,9 @@ class Tally:
             "n_lines_left_out": dict(+self.left_out),
             "counts": dict(self.notes),
             "first": dict(self.first),
+            "n_tags_repaired": self.n_tags_repaired,
+            "n_tags_missing": self.n_tags_missing,
+            "answer_counts": dict(self.answers),
         }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spacy_bertft.data.columns.docs import pack_gold_docs
-from spacy_bertft.data.columns.gold import ColumnTally, GoldReader
+from spacy_bertft.data.columns.gold import GoldReader
 from spacy_bertft.data.columns.layout import ColumnOptions
 from spacy_bertft.data.conversion import Conversion, Stream, make_function, write_corpus
 from spacy_bertft.data.docs import choose_spans_key, make_blank
@@ -45,14 +45,14 @@ class ColumnConversion(ColumnOptions, Conversion):
         vocab.lex_attr_getters = {}  # what is known of words is not written, and takes longer than all else
         is_pair = self.file_format == "pair"
         sources = [path for path in self.sources if not (is_pair and path.suffix == ".out")]
-        reader, tally = GoldReader(sources, self), ColumnTally()
+        reader, tally = GoldReader(sources, self), Tally()
         intents = _read_intents(sources, tally, self.encoding) if is_pair else {}
         if intents and self.n_sents > 1:
             raise SettingError("n_sents", self.n_sents, "1, since each sentence has an intent in the file `label`")
         pack = partial(pack_gold_docs, vocab, n_sents=self.n_sents, spans_key=spans_key)
         reports = write_corpus(
             self,
-            Stream(reader.read, tally, ColumnTally),
+            Stream(reader.read, tally),
             (lambda sentences, attrs: _add_intents(pack(sentences, attrs), intents)) if intents else pack,
             get_key=lambda sentence: " ".join(sentence.words),
             attrs=[*_ATTRS[self.kind], *(["SENT_START"] if self.n_sents > 1 else [])],
@@ -62,10 +62,8 @@ class ColumnConversion(ColumnOptions, Conversion):
         return ConversionReport(
             kind=self.kind,
             scheme=None if self.kind == "tags" else reader.scheme,
-            n_tags_repaired=tally.n_tags_repaired,
             **tally.list_counts(),
             columns=reader.describe_columns(),
-            n_tags_missing=tally.n_tags_missing,
             spans_key=spans_key,
             **reports,
         )

@@ -47,12 +47,8 @@ class _Row(NamedTuple):
     columns: list[str]
 
 
-class _Sample(NamedTuple):
-    """The first rows of a file, whether tabs separate their columns, and the names that the file declares for these."""
-
-    rows: list[_Row]
-    is_tabbed: bool
-    names: tuple[str, ...]
+# The first rows of a file, whether tabs separate their columns, and the names that the file declares for these.
+_Sample = tuple[list[_Row], bool, tuple[str, ...]]
 
 
 def detect_layout(path: Path, options: ColumnOptions) -> ColumnLayout:
@@ -73,16 +69,13 @@ def detect_layout(path: Path, options: ColumnOptions) -> ColumnLayout:
         ColumnFormatError: The file has one column only, no column of tags or words, or lacks one of the options.
         SettingError: Words and tags are to be in the same column.
     """
-    sample = _read_table(path, options) if options.file_format in TABLES else _read_lines(path, options.encoding)
-    if not sample.rows:
-        raise DataError(f"{path}: the file holds no token. Expected lines of words and tags.")
-    return _Finder(path, sample, options).find_layout()
+    return _Finder(path, options).find_layout()
 
 
 def _read_table(path: Path, options: ColumnOptions) -> _Sample:
     names, sentences = open_table(path, options, Tally())
     rows = (_Row(number, place, cells) for place, sentence in enumerate(sentences) for number, cells in sentence)
-    return _Sample(list(islice(rows, _SAMPLE_SIZE)), False, names)
+    return list(islice(rows, _SAMPLE_SIZE)), False, names
 
 
 def _read_lines(path: Path, encoding: str | None) -> _Sample:
@@ -104,21 +97,24 @@ def _read_lines(path: Path, encoding: str | None) -> _Sample:
     lines = tokens or comments
     is_tabbed = 2 * sum("\t" in line for _, _, line in lines) >= len(lines)
     rows = [_Row(number, place, split_line(line, is_tabbed=is_tabbed)) for number, place, line in lines]
-    return _Sample(rows, is_tabbed, names)
+    return rows, is_tabbed, names
 
 
 class _Finder:
-    """Finds columns in the rows of a sample.
+    """Finds columns in the first rows of a file.
 
     Args:
-        path: The file, for errors.
-        sample: The rows, and what the file says of its columns.
+        path: The file.
         options: Where words and tags are, if that is known.
     """
 
-    def __init__(self, path: Path, sample: _Sample, options: ColumnOptions) -> None:
+    def __init__(self, path: Path, options: ColumnOptions) -> None:
         self.path, self.options = path, options
+        is_table = options.file_format in TABLES
+        sample = _read_table(path, options) if is_table else _read_lines(path, options.encoding)
         self.rows, self.is_tabbed, self.names = sample
+        if not self.rows:
+            raise DataError(f"{path}: the file holds no token. Expected lines of words and tags.")
         first = self.rows[0]
         self.n_columns = _count_columns(self.rows)
         if self.n_columns == 1:

@@ -37,20 +37,7 @@ class ColumnSentence:
     tags: list[str] = field(default_factory=list)
 
 
-@dataclass
-class ColumnTally(Tally):
-    """What was seen while column files were read.
-
-    Attributes:
-        n_tags_repaired: Tags that were changed to make their sequences valid.
-        n_tags_missing: Tokens without a tag.
-    """
-
-    n_tags_repaired: int = 0
-    n_tags_missing: int = 0
-
-
-def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = None) -> Iterator[ColumnSentence]:
+def read_columns(path: Path, layout: ColumnLayout, tally: Tally | None = None) -> Iterator[ColumnSentence]:
     """Read the sentences of a column file.
 
     Args:
@@ -61,7 +48,7 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
     Raises:
         ColumnFormatError: A line lacks a column, or has one too many.
     """
-    tally = ColumnTally() if tally is None else tally
+    tally = Tally() if tally is None else tally
     sentence: ColumnSentence | None = None
     is_doc_start = True
     if layout.table:
@@ -187,7 +174,7 @@ class GoldReader:
         """Say in which columns words and tags are; of each file, where they differ."""
         return join_columns({path: layout.describe() for path, (layout, *_) in self._layouts})
 
-    def read(self, tally: ColumnTally | None = None) -> Iterator[GoldSentence]:
+    def read(self, tally: Tally | None = None) -> Iterator[GoldSentence]:
         """Read all sentences, file after file.
 
         Args:
@@ -196,7 +183,7 @@ class GoldReader:
         Raises:
             ColumnFormatError: A line cannot be read, or its tag is not valid where it is.
         """
-        tally = ColumnTally() if tally is None else tally
+        tally = Tally() if tally is None else tally
         document = -1
         for path, (layout, *others) in self._layouts:
             further = [read_columns(path, each) for each in others]
@@ -211,7 +198,7 @@ class GoldReader:
                     gold.spans = list(dict.fromkeys([*gold.spans, *inner.spans]))
                 yield gold
 
-    def _read_gold(self, sentence: ColumnSentence, document: int, path: Path, tally: ColumnTally) -> GoldSentence:
+    def _read_gold(self, sentence: ColumnSentence, document: int, path: Path, tally: Tally) -> GoldSentence:
         words, tags, where = sentence.words, sentence.tags, (path, sentence.lines[0])
         if self.options.kind == "tags":
             return GoldSentence(words, [], tags, document, where)

@@ -152,7 +152,7 @@ class ColumnLayout:
         """Return whether the line is a comment, given that it opens a sentence."""
         if self.number_column == 0:
             return line.startswith("#")
-        if not may_be_comment(line):
+        if not line.startswith(("# ", "#\t")):
             return False
         columns = self.split(line)
         if len(columns) == self.n_columns:
@@ -193,11 +193,6 @@ def split_line(line: str, *, is_tabbed: bool) -> list[str]:
 def is_tag(text: str, kind: str) -> bool:
     """Return whether a text looks like a tag; any text does where tags are plain."""
     return kind == "tags" or _TAG.fullmatch(text) is not None
-
-
-def may_be_comment(line: str) -> bool:
-    """Return whether a line looks like a comment, whatever the layout."""
-    return line.startswith(("# ", "#\t"))
 
 
 def is_no_token(number: str) -> bool:

@@ -17,7 +17,7 @@ from spacy_bertft.data.split import make_key
 from spacy_bertft.data.texts.docs import AlignmentMode, make_span_doc, make_text_doc
 from spacy_bertft.data.texts.labels import LabelledText, list_present, read_labelled_texts
 from spacy_bertft.data.texts.options import TextFields, TextOptions
-from spacy_bertft.data.texts.rows import TextTally, find_formats
+from spacy_bertft.data.texts.rows import find_formats
 from spacy_bertft.data.texts.spans import SpanKind, read_span_texts
 from spacy_bertft.errors import DataError, SettingError
 
@@ -40,12 +40,12 @@ class TextConversion(TextOptions, Conversion):
     def run(self) -> ConversionReport:
         """Convert the files."""
         nlp = make_blank(self.lang)
-        formats, tally = find_formats(self.sources, self), TextTally()
+        formats, tally = find_formats(self.sources, self), Tally()
         for name in ("header", "quoting", "ragged"):
             value = getattr(self, name)
             if value is not None and not any(file_format in DELIMITERS for _, file_format in formats):
                 raise SettingError(name, value, "no such setting here: it is for CSV and TSV files")
-        texts = Stream(partial(read_labelled_texts, formats, self), tally, TextTally)
+        texts = Stream(partial(read_labelled_texts, formats, self), tally)
         labels, ranges = _measure_labels(texts, self)
         list_labels: Callable[[dict[str, float]], list[str]] = list if self.number_columns else list_present
         make_docs = partial(make_docs_in_zones, nlp, partial(make_text_doc, nlp, labels=labels))
@@ -59,7 +59,6 @@ class TextConversion(TextOptions, Conversion):
         )
         return ConversionReport(
             **tally.list_counts(),
-            answer_counts=dict(tally.answers),
             ranges=ranges if self.number_columns else {},
             **reports,
         )
@@ -132,7 +131,7 @@ class SpanConversion(TextFields, Conversion):
         make_docs = partial(make_docs_in_zones, nlp, partial(make_span_doc, nlp, key=key, mode=mode, tally=tally))
         reports = write_corpus(
             self,
-            Stream(partial(read_span_texts, formats, options, self.kind), tally, Tally),
+            Stream(partial(read_span_texts, formats, options, self.kind), tally),
             partial(pack_docs, make_docs, lambda doc: [span.label_ for span in (doc.spans[key] if key else doc.ents)]),
             get_key=lambda text: make_key(text.text),
             attrs=[] if key else ["ENT_IOB", "ENT_TYPE"],

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spacy_bertft.data.files import find_files
-from spacy_bertft.data.records import Record
+from spacy_bertft.data.records import Record, read_records
 from spacy_bertft.data.rows import Tally, read_lines, read_text
 from spacy_bertft.data.texts.options import TextOptions
 from spacy_bertft.data.texts.tools import UNKNOWN, list_units
@@ -162,18 +162,19 @@ def _unescape(text: str) -> str:
 
 def read_fasttext(path: Path, options: TextOptions, tally: Tally) -> Iterator[Record]:
     """Read lines of a text each, with labels such as `__label__spam` before, in or after it; others teach nothing."""
-    for number, line in _read_full_lines(path, options, tally):
+    for row in read_records(path, "text", tally, layout=options):
+        line = row.get_text("text_column", "text")
         if labels := _FASTTEXT.findall(line):
-            yield _make_record(path, number, options, _FASTTEXT.sub("", line).strip(), labels)
+            yield _make_record(path, row.line, options, _FASTTEXT.sub("", line).strip(), labels)
         else:
-            tally.leave_out("lines without a label", f"{path}, line {number}")
+            tally.leave_out("lines without a label", f"{path}, line {row.line}")
 
 
 def read_label_first(path: Path, options: TextOptions, tally: Tally) -> Iterator[Record]:
     """Read lines of a label, a blank or a tab, and a text, as of TREC and SST."""
-    for number, line in _read_full_lines(path, options, tally):
-        label, *text = line.split(maxsplit=1)
-        yield _make_record(path, number, options, "".join(text), label)
+    for row in read_records(path, "text", tally, layout=options):
+        label, *text = row.get_text("text_column", "text").split(maxsplit=1)
+        yield _make_record(path, row.line, options, "".join(text), label)
 
 
 def read_folders(path: Path, options: TextOptions, tally: Tally) -> Iterator[Record]:
@@ -184,14 +185,6 @@ def read_folders(path: Path, options: TextOptions, tally: Tally) -> Iterator[Rec
             yield _make_record(file, 1, options, read_text(file, options.encoding), file.parent.name)
         else:
             tally.leave_out("texts that are not in a folder of a class", str(file))
-
-
-def _read_full_lines(path: Path, options: TextOptions, tally: Tally) -> Iterator[tuple[int, str]]:
-    for number, line in read_lines(path, tally, options.encoding):
-        if line.strip():
-            yield number, line
-        else:
-            tally.left_out["empty lines"] += 1
 
 
 def _make_record(path: Path, line: int, options: TextOptions, text: str, label: object) -> Record:

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spacy_bertft.data.choices import read_number
+from spacy_bertft.data.rows import Tally
 from spacy_bertft.data.split import make_key
 from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import LabelledRow, TextTally, read_labelled_rows
+from spacy_bertft.data.texts.rows import LabelledRow, read_labelled_rows
 
 # What a cell of a label's own column says, as files spell it.
 _FLAGS: Mapping[str, float | None] = {
@@ -164,7 +165,7 @@ class AnswerReader:
     """
 
     options: TextOptions
-    tally: TextTally
+    tally: Tally
     _seen: dict[bool, LabelledRow] = field(default_factory=dict)
 
     def read(self, row: LabelledRow) -> tuple[dict[str, float], bool] | None:
@@ -243,7 +244,7 @@ class LabelledText:
 
 
 def read_labelled_texts(
-    formats: Iterable[tuple[Path, str]], options: TextOptions, tally: TextTally
+    formats: Iterable[tuple[Path, str]], options: TextOptions, tally: Tally
 ) -> Iterator[LabelledText]:
     """Read texts file after file; a row without text, or without an answer to learn from, is left out.
 

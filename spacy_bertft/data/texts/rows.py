@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -109,19 +108,8 @@ class LabelledRow:
         return self.record.error(problem, expected)
 
 
-@dataclass
-class TextTally(Tally):
-    """What was seen while files of labelled texts were read.
-
-    Attributes:
-        answers: Rows by their answer in Prodigy.
-    """
-
-    answers: Counter[str] = field(default_factory=Counter)
-
-
 def read_labelled_rows(
-    path: Path, file_format: str, options: TextOptions, tally: TextTally | None = None
+    path: Path, file_format: str, options: TextOptions, tally: Tally | None = None
 ) -> Iterator[LabelledRow]:
     """Read the rows of a file, one at a time.
 
@@ -140,7 +128,7 @@ def read_labelled_rows(
     """
     is_table = file_format in (*DELIMITERS, "xlsx")
     located = None if is_table else options
-    for record in read_texts(path, file_format, options, TextTally() if tally is None else tally):
+    for record in read_texts(path, file_format, options, Tally() if tally is None else tally):
         located = located or options.locate(list(record.values))
         yield _read_row(record, located, is_table=is_table)
 
