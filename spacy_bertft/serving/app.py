@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spacy_bertft.annotation.isolation import Failure
 from spacy_bertft.errors import DataError, format_count
@@ -23,10 +24,6 @@ from spacy_bertft.serving.worker import Worker
 PREDICT = "/v1/predict"
 _RETRY = {"Retry-After": "1"}  # seconds
 Location = Sequence[str | int]
-
-_Message = MutableMapping[str, Any]
-_Receive = Callable[[], Awaitable[_Message]]
-_Send = Callable[[_Message], Awaitable[None]]
 
 
 def build_app(settings: ServeSettings) -> FastAPI:
@@ -172,20 +169,18 @@ class RequestMeter:
         max_body_mb: Megabytes of a request; reading a larger one raises, which FastAPI makes a response of.
     """
 
-    def __init__(
-        self, app: Callable[[_Message, _Receive, _Send], Awaitable[None]], metrics: Metrics, max_body_mb: float
-    ) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, max_body_mb: float) -> None:
         self._app = app
         self._metrics = metrics
         self._max_body_mb = max_body_mb
 
-    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and count it if it is for predictions."""
         if scope.get("path") != PREDICT:
             return await self._app(scope, receive, send)
         start, n_bytes = monotonic(), 0
 
-        async def receive_and_count() -> _Message:
+        async def receive_and_count() -> Message:
             nonlocal n_bytes
             message = await receive()
             n_bytes += len(message.get("body", b""))
@@ -193,7 +188,7 @@ class RequestMeter:
                 _refuse(413, ("body",), f"The request has more bytes. Expected {self._max_body_mb:g} MB at most.")
             return message
 
-        async def send_and_count(message: _Message) -> None:
+        async def send_and_count(message: Message) -> None:
             await send(message)
             if message["type"] == "http.response.start":
                 self._metrics.requests.labels(message["status"]).inc()

@@ -25,7 +25,7 @@ from spacy_bertft.models.runtime.devices import use_gpu
 from spacy_bertft.serving.metrics import Metrics
 from spacy_bertft.serving.settings import FAILED_TO_START, ServeSettings
 
-_MOST_NEW_WORDS = 50_000  # that spaCy keeps, some 300 bytes for each
+_ZONE_PIECES = 200_000  # subword tokens after which spaCy forgets new words, and free memory is given back
 _LOGGER = logging.getLogger("uvicorn.error")
 
 
@@ -106,13 +106,12 @@ class Worker(Thread):
         """Load the pipeline, and annotate until the worker is closed; Python calls this in the new thread."""
         try:
             nlp = self._load()
-            is_open = True
-            while is_open:
+            while batch := self._take_batch():
                 # spaCy keeps every new word for good, unless a memory zone ends.
                 with nlp.memory_zone():
-                    most_words = len(nlp.vocab) + _MOST_NEW_WORDS
-                    while is_open and len(nlp.vocab) < most_words:
-                        is_open = self._annotate(self._take_batch())
+                    n_pieces = self._annotate(batch)
+                    while n_pieces < _ZONE_PIECES and (batch := self._take_batch()):
+                        n_pieces += self._annotate(batch)
                 give_back_memory()
         except (BertftError, OSError) as error:
             _LOGGER.error("%s", error)
@@ -162,19 +161,17 @@ class Worker(Thread):
             batch.append(self._counted.popleft())
         return batch
 
-    def _annotate(self, batch: Sequence[WaitingText]) -> bool:
-        """Annotate a batch, and have the event loop set the results; tell whether there was anything in it."""
-        if not batch:
-            return False
-        start = monotonic()
+    def _annotate(self, batch: Sequence[WaitingText]) -> int:
+        """Annotate a batch, and have the event loop set the results; return how many subword tokens it had."""
+        start, n_pieces = monotonic(), sum(each.n_pieces for each in batch)
         done, failed = self._pipeline.run([each.text for each in batch], [range(len(batch))])
         self._batch_seconds.observe(monotonic() - start)
         self._batch_texts.observe(len(batch))
-        self._pieces.inc(sum(each.n_pieces for each in batch))
+        self._pieces.inc(n_pieces)
         self._failed.inc(len(failed))
         self._waiting.set(self.n_waiting)
         self._loop.call_soon_threadsafe(_set_results, batch, done | failed)
-        return True
+        return n_pieces
 
 
 def find_piece_counter(nlp: Language) -> Callable[[Sequence[str]], list[int]]:

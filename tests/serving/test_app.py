@@ -294,7 +294,7 @@ def test_the_description_has_examples_that_hold(served):
 
 
 def test_words_that_nobody_needs_any_more_are_forgotten(served, monkeypatch):
-    monkeypatch.setattr("spacy_bertft.serving.worker._MOST_NEW_WORDS", 20)
+    monkeypatch.setattr("spacy_bertft.serving.worker._ZONE_PIECES", 20)
     texts = [f"a{number} b{number} c{number}" for number in range(40)]
 
     async def ask_all(client):
