@@ -54,7 +54,7 @@ help:
 	@echo "make release                  sdist, wheel and bill of materials of the last commit, and what they promise"
 	@echo "make fuzz                     random bytes for readers, alignment and stored pipelines, SECONDS=$(SECONDS) for each"
 	@echo "                              target; a line of 1 GB"
-	@echo "make concurrency              many threads, processes, and two web servers asked by 200 clients for two minutes"
+	@echo "make concurrency              many threads, processes, and a server asked by 200 clients for two minutes"
 	@echo "make soak                     memory over half an hour of texts, and over saving and loading; 45 minutes in all"
 	@echo "make versions                 all tests with the lowest and the newest of what we need, and in each Python that"
 	@echo "                              is found; pipelines saved by one and loaded by another (20 GB and more);"
@@ -136,8 +136,7 @@ fuzz: $(FUZZ)/ready
 
 concurrency: $(DEFAULT)/ready
 	. $(DEFAULT)/bin/activate && $(PYTEST) tests/concurrency tests/models/runtime
-	env OMP_NUM_THREADS=1 $(DEFAULT)/bin/python reliability/server.py --style def
-	env OMP_NUM_THREADS=1 $(DEFAULT)/bin/python reliability/server.py --style async
+	$(DEFAULT)/bin/python benchmarks/serving.py
 
 soak: $(DEFAULT)/ready
 	$(DEFAULT)/bin/python reliability/soak.py
@@ -156,7 +155,7 @@ endef
 # Before several test processes would compile the same.
 COMPILE := -c "import matplotlib.pyplot, sklearn.metrics, spacy.cli, torch, transformers.models.auto.modeling_auto"
 
-$(DEFAULT)/ready: CONTENT := --editable '.[arrow,datasets,demo,explain,peft,plot,quantize,ray,torch,tracking,xlsx]' --group dev
+$(DEFAULT)/ready: CONTENT := --editable '.[arrow,datasets,demo,explain,onnx,peft,plot,quantize,ray,serve,torch,tracking,xlsx]' --group dev
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(environment)
 	$(DEFAULT)/bin/python -m pip install --quiet --no-deps $(ENCODER)

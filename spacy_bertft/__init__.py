@@ -19,7 +19,7 @@ _MODULES = {
     "convert": "data.formats",
     "convert_columns": "data.columns.convert",
     "convert_questions": "data.questions",
-    "convert_spans": "data.texts.spans",
+    "convert_spans": "data.texts.convert",
     "convert_texts": "data.texts.convert",
     "evaluate": "evaluation.evaluate",
     "explain": "explanation.pipeline",
@@ -37,6 +37,7 @@ _MODULES = {
     "render": "explanation.attribution",
     "report": "evaluation.report",
     "resume": "resuming.run",
+    "serve": "serving.serve",
     "suggest": "active.suggest",
     "train": "resuming.run",
 }

@@ -8,8 +8,8 @@ from spacy_bertft.data.endings import make_choice as make_choice
 from spacy_bertft.data.formats import convert as convert
 from spacy_bertft.data.pairs import make_pair as make_pair
 from spacy_bertft.data.questions import convert_questions as convert_questions
+from spacy_bertft.data.texts.convert import convert_spans as convert_spans
 from spacy_bertft.data.texts.convert import convert_texts as convert_texts
-from spacy_bertft.data.texts.spans import convert_spans as convert_spans
 from spacy_bertft.evaluation.calibrate import calibrate as calibrate
 from spacy_bertft.evaluation.evaluate import evaluate as evaluate
 from spacy_bertft.evaluation.report import report as report
@@ -27,6 +27,7 @@ from spacy_bertft.recipes import init_config as init_config
 from spacy_bertft.recipes import init_project as init_project
 from spacy_bertft.resuming.run import resume as resume
 from spacy_bertft.resuming.run import train as train
+from spacy_bertft.serving.serve import serve as serve
 from spacy_bertft.training.optimizer import configure_adamw as configure_adamw
 
 __version__: str

@@ -11,6 +11,7 @@ from typing import Any
 
 import catalogue
 import pytest
+import spacy
 from hypothesis import HealthCheck, settings
 from planted_words import make_planted_pipeline
 from small_checkpoints import make_checkpoint
@@ -186,4 +187,14 @@ def planted(tmp_path_factory: pytest.TempPathFactory, checkpoint: str) -> Path:
     """Give the folder of a pipeline that has learned which word makes which class; training takes seconds."""
     folder = tmp_path_factory.mktemp("planted") / "model"
     make_planted_pipeline(checkpoint).to_disk(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ruler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of a pipeline that finds the word `film`."""
+    folder = tmp_path_factory.mktemp("ruler") / "model"
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler").add_patterns([{"label": "THING", "pattern": "film"}])
+    nlp.to_disk(folder)
     return folder

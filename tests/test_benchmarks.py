@@ -32,7 +32,7 @@ MOVIE = BENCHMARKS.parent / "assets" / "movie"
 
 
 # They measure what a process imports or holds, and need one of their own.
-OWN_PROCESS = ("annotate.py", "memory.py", "trace.py")
+OWN_PROCESS = ("annotate.py", "memory.py", "serving.py", "trace.py")
 
 
 def run(name: str, *arguments: str) -> str:
@@ -319,3 +319,17 @@ def test_choices_of_both_sides(tmp_path: Path) -> None:
     assert ours == plain != []
     with pytest.raises(SystemExit):
         run("eleven.py", str(tmp_path), "--tasks", "sst2")
+
+
+@pytest.mark.skipif(find_spec("prometheus_client") is None, reason="needs the extra serve")
+@pytest.mark.parametrize("n_texts", [1, 5])
+def test_serving(checkpoint, n_texts):
+    few = ("--seconds", "2", "--clients", "20", "--n-steps", "2", "--texts-per-request", str(n_texts))
+    printed = run("serving.py", "--encoder", checkpoint, *few)
+    assert printed.startswith(f"20 clients, {n_texts} of ")
+    found = re.search(r"^([\d,]+) answers, 0 errors$", printed, re.MULTILINE)
+    assert found
+    assert found[1] != "0"
+    assert re.search(r"^nlp\.pipe [\d,]+ words/s; serve × \d+\.\d\d \(", printed, re.MULTILINE)
+    assert re.search(r"^all of nlp\(text\), scores differ by 0\.0\d+ at most$", printed, re.MULTILINE)
+    assert len(re.findall(r"^quarter \d: memory [\d.]+ MB", printed, re.MULTILINE)) == 4

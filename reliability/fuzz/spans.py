@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
-from spacy_bertft.data.texts.spans import convert_spans
+from spacy_bertft.data.texts.convert import convert_spans
 
 from .blanks import remember_blanks
 from .laws import check, expect_clear_errors

@@ -38,7 +38,7 @@ def fuzz_one(data: bytes) -> None:
         names.write_text("O\nB-PER\nI-PER\n")
         before = sorted(Path(folder).iterdir())
         with expect_clear_errors():
-            check(detect_format([source], {}).name is not None, "without --as, a format has a name")
+            check(detect_format([source], {}).name != "", "without --as, a format has a name")
         with remember_blanks(), expect_clear_errors():
             report = convert(
                 source,

@@ -21,7 +21,8 @@ from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import run_component
 from spacy_bertft.components.text_classifier import TextClassifier
 from spacy_bertft.components.token_component import TokenComponent
-from spacy_bertft.data.rows import Tally, format_left_out
+from spacy_bertft.data.reports import format_left_out
+from spacy_bertft.data.rows import Tally
 from spacy_bertft.data.unlabelled import UnlabelledText, read_unlabelled
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, UnsupportedError, format_count
 from spacy_bertft.models.encoder.states import EncodedDocs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -30,7 +29,7 @@ from spacy_bertft.annotation.settings import (
     WorkerSettings,
 )
 from spacy_bertft.annotation.storage import OutputDir, is_in_memory, make_absolute
-from spacy_bertft.annotation.values import find_kinds, list_answers, list_unwritten
+from spacy_bertft.annotation.values import find_kinds, list_answers, list_entity_groups
 from spacy_bertft.annotation.worker import Annotator, load_on_device
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.errors import DataError, SettingError, format_count
@@ -76,7 +75,7 @@ def annotate(
         output_format: jsonl, parquet or docbin.
         text_column: The column of the texts.
         quoting: Whether double quotes in CSV and TSV may enclose a cell; otherwise they are text.
-        prefix: What the names of the new columns ents, cats and tags start with.
+        prefix: What the names of the new columns ents, cats, spans and tags start with.
         shard_rows: Maximum rows of a shard.
         shard_mb: A shard ends early after this many megabytes of input.
         max_chars: Longer texts are not annotated; by default the limit of the pipeline, 1,000,000.
@@ -167,19 +166,13 @@ def _complete(
     """
     answers = {answer: f"{prefix}{answer}" for answer in list_answers(nlp)}
     if not answers and settings.output_format != "docbin":
-        expected = "one that finds entities, categories, tags or answers; for spans and others pass --format docbin"
+        expected = "one that finds entities, categories, spans, tags or answers; for others pass --format docbin"
         raise SettingError("pipeline", pipeline, expected)
-    if settings.output_format != "docbin" and (unwritten := list_unwritten(nlp)):
-        warnings.warn(
-            f"the spans of {', '.join(unwritten)} are left out of {settings.output_format}. Pass --format docbin to "
-            "keep doc.spans.",
-            stacklevel=3,
-        )
     if settings.text_column in answers.values():
         raise SettingError(
             "text_column", settings.text_column, f"a name other than {', '.join(answers.values())}; see prefix"
         )
-    settings = replace(settings, answers=answers)
+    settings = replace(settings, answers=answers, entity_groups=list_entity_groups(nlp))
     source = next((source for source in inputs.sources if source.format == "jsonl"), None)
     if settings.output_format != "parquet" or source is None:
         return settings

@@ -7,22 +7,22 @@ be read.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import srsly
-from spacy.tokens import DocBin
 
 from spacy_bertft.annotation.inputs import Source
 from spacy_bertft.annotation.settings import AnnotateSettings
 from spacy_bertft.annotation.storage import open_input
 from spacy_bertft.annotation.values import format_json
-from spacy_bertft.data.arrow import is_on_hub, read_dataset
+from spacy_bertft.data.arrow import is_on_hub, open_table, read_dataset
 from spacy_bertft.data.docs import parse_docs, slice_docs
 from spacy_bertft.data.files import FileFormat, import_pyarrow
-from spacy_bertft.data.records import Record, read_header
+from spacy_bertft.data.records import Record
 from spacy_bertft.data.rows import DELIMITERS, Layout, Row, read_rows
 from spacy_bertft.errors import ColumnFormatError, DataError
 
@@ -91,7 +91,6 @@ def cut_source(source: Source, settings: AnnotateSettings) -> Iterator[Chunk]:
         MissingExtraError: A package is missing for it.
     """
     cut = {"parquet": _cut_table, "arrow": _cut_table, "docbin": _cut_docs}.get(source.format, _cut_rows)
-    cut = _cut_dataset if is_on_hub(source.url) else cut
     n_bytes_before = 0
     for number, (chunk, n_bytes) in enumerate(cut(source, settings)):
         chunk.shard = f"part-{source.number:05d}-{number:06d}"
@@ -123,17 +122,15 @@ def check_columns(record: Record, settings: AnnotateSettings) -> None:
     record.get("text_column", settings.text_column)
     for name in settings.answers.values():
         if name in record.values:
-            raise record.error(
-                f"there is a column {name!r} already", "Pass --prefix, so that new columns get other names."
-            )
+            advice = "Pass --prefix, so that new columns get other names."
+            raise record.error(f"there is a column {name!r} already", advice)
 
 
 def _cut_rows(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chunk, int]]:
     """Cut lines or rows of cells; next to each chunk, how many bytes of the file are read by then."""
     columns: list[str] = []
     chunk, n_bytes = Chunk(source.name, source.format, columns=columns), 0
-    with open_input(source.url, source.compression) as (file, tell):
-        rows = read_rows(file, source.name, source.format, Layout(quoting=settings.quoting))
+    with _open_rows(source, settings) as (rows, tell):
         for row in _take_header(rows, source, settings, columns) if source.format in DELIMITERS else rows:
             if row.error is not None:
                 rest = " The rest of the file is left out." * row.ends_file
@@ -151,17 +148,15 @@ def _cut_rows(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chun
         yield chunk, source.n_bytes
 
 
-def _cut_dataset(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chunk, int]]:
-    """Cut a data set of the hub, a stream of rows, which become JSON objects. How large it is, is not known."""
-    chunk, n_chars = Chunk(source.name, source.format), 0
-    for number, values in enumerate(read_dataset(Path(source.url)), start=1):
-        chunk.rows.append((number, line := format_json(values)))
-        n_chars += len(line)
-        if len(chunk.rows) >= settings.shard_rows or n_chars >= settings.shard_bytes:
-            yield chunk, 0
-            chunk, n_chars = Chunk(source.name, source.format), 0
-    if chunk.rows:
-        yield chunk, 0
+@contextmanager
+def _open_rows(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Iterable[Row], Callable[[], int]]]:
+    """Open rows, next to what tells how far they are read; those of a data set of the hub become JSON objects."""
+    if is_on_hub(source.url):  # how large it is, is not known
+        lines = map(format_json, read_dataset(Path(source.url)))
+        yield (Row(number, line, len(line)) for number, line in enumerate(lines, start=1)), lambda: 0
+    else:
+        with open_input(source.url, source.compression) as (file, tell):
+            yield read_rows(file, source.name, source.format, Layout(quoting=settings.quoting)), tell
 
 
 def _take_header(rows: Iterable[Row], source: Source, settings: AnnotateSettings, columns: list[str]) -> Iterator[Row]:
@@ -170,19 +165,19 @@ def _take_header(rows: Iterable[Row], source: Source, settings: AnnotateSettings
         if columns or row.is_empty:
             yield row
             continue
-        error = row.error
-        if error is None:
-            try:
-                columns.extend(_read_columns(row, source, settings))
-            except ColumnFormatError as found:
-                error = found
-        if error is not None:
+        try:
+            columns.extend(_read_columns(row, source, settings))
+        except ColumnFormatError as error:
             yield row._replace(error=error, ends_file=True)
             return
 
 
 def _read_columns(row: Row, source: Source, settings: AnnotateSettings) -> list[str]:
-    columns = read_header(source.name, row)
+    if row.error is not None:
+        raise row.error
+    columns = [cell.strip() for cell in row.content]
+    if len(set(columns)) < len(columns):
+        raise ColumnFormatError(source.name, row.line, "the header names a column twice", "Expected each name once.")
     check_columns(Record(source.name, row.line, dict.fromkeys(columns)), settings)
     return columns
 
@@ -197,21 +192,14 @@ def _cut_docs(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chun
         yield Chunk(source.name, source.format, problems=[Problem(None, str(error))]), source.n_bytes
         return
     del content
-    start = 0
-    while start < len(whole):
-        end = _find_end(whole, start, settings)
-        table = slice_docs(whole, start, end).to_bytes()
-        chunk = Chunk(source.name, source.format, table=table, first_row=start + 1)
-        yield chunk, source.n_bytes * end // len(whole)
-        start = end
-
-
-def _find_end(whole: DocBin, start: int, settings: AnnotateSettings) -> int:
-    n_bytes, end = 0, start
-    while end < len(whole) and end - start < settings.shard_rows and n_bytes < settings.shard_bytes:
-        n_bytes += _TOKEN_BYTES * len(whole.tokens[end])
-        end += 1
-    return end
+    start, n_bytes = 0, 0
+    for end, tokens in enumerate(whole.tokens, start=1):
+        n_bytes += _TOKEN_BYTES * len(tokens)
+        if end == len(whole) or end - start >= settings.shard_rows or n_bytes >= settings.shard_bytes:
+            table = slice_docs(whole, start, end).to_bytes()
+            chunk = Chunk(source.name, source.format, table=table, first_row=start + 1)
+            yield chunk, source.n_bytes * end // len(whole)
+            start, n_bytes = end, 0
 
 
 def _cut_table(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chunk, int]]:
@@ -220,14 +208,9 @@ def _cut_table(source: Source, settings: AnnotateSettings) -> Iterator[tuple[Chu
     n_read, problem = 0, ""
     with open_input(source.url, source.compression) as (file, _):
         try:
-            if source.format == "parquet":
-                table = pyarrow.parquet.ParquetFile(file)
-                names, n_rows, batches = table.schema_arrow.names, table.metadata.num_rows, table.iter_batches
-            else:
-                table = pyarrow.ipc.open_stream(file).read_all()
-                names, n_rows, batches = table.schema.names, table.num_rows, table.to_batches
-            _read_columns(Row(1, names), source, settings)
-            for batch in batches(settings.shard_rows):
+            schema, batches, n_rows = open_table(file, source.format, settings.shard_rows)
+            _read_columns(Row(1, schema.names), source, settings)
+            for batch in batches:
                 for part in _split(batch, settings.shard_bytes):
                     chunk = Chunk(source.name, source.format, table=_format(pyarrow, part), first_row=n_read + 1)
                     n_read += part.num_rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,57 +58,47 @@ def find_inputs(names: Sequence[str]) -> Inputs:
         DataError: Something is not there, or there is no file at all.
         SettingError: A name says nothing about what is in the file, or a file is given twice.
     """
-    sources: list[Source] = []
+    sources: dict[str, Source] = {}
     left_out: list[str] = []
     for name in names:
         if is_on_hub(name):
-            sources.append(Source(len(sources), name, name, "jsonl", None, 0))
+            _add(sources, Source(len(sources), name, name, "jsonl", None, 0))
             continue
         file_system, path = find_file_system(name, "inputs")
-        if file_system.isdir(path):
-            for file_path in sorted(file_system.find(path)):
-                inner = file_path.removeprefix(path).lstrip("/")
-                if _is_hidden(inner):
-                    continue
-                file_name = f"{name.rstrip('/')}/{inner}"
-                if _find_format(file_name) is None:
-                    left_out.append(file_name)
-                else:
-                    sources.append(_describe(len(sources), file_name, file_system, file_path))
-        elif file_system.exists(path):
-            sources.append(_describe(len(sources), name, file_system, path))
-        else:
+        if not file_system.exists(path):
             raise DataError(f"{name}: no such file or directory. Expected texts to annotate.")
-    _check_sources(names, sources)
-    return Inputs(tuple(sources), tuple(left_out))
+        files = _list_files(file_system, path, name) if file_system.isdir(path) else {name: path}
+        for file_name, file_path in files.items():
+            if source := _find_source(len(sources), file_name, file_system, file_path):
+                _add(sources, source)
+            elif file_name != name:
+                left_out.append(file_name)
+            else:
+                raise SettingError("inputs", name, _EXPECTED)
+    if not sources:
+        raise DataError(f"{', '.join(names)}: there is no file to annotate. Expected {_EXPECTED}.")
+    return Inputs(tuple(sources.values()), tuple(left_out))
 
 
-def _describe(number: int, name: str, file_system: Any, path: str) -> Source:
-    found = _find_format(name)
-    if found is None:
-        raise SettingError("inputs", name, _EXPECTED)
-    file_format, compression = found
-    return Source(number, name, make_absolute(name), file_format, compression, int(file_system.size(path) or 0))
+def _add(sources: dict[str, Source], source: Source) -> None:
+    if source.url in sources:
+        raise SettingError("inputs", source.name, "each file once")
+    sources[source.url] = source
 
 
-def _find_format(name: str) -> tuple[FileFormat, Compression | None] | None:
-    """Find what a name says: a format that can be read, and perhaps how the file is compressed."""
+def _list_files(file_system: Any, folder: str, name: str) -> dict[str, str]:
+    """List the files in a directory by name, without those of other programs, such as `_SUCCESS` or `.part.crc`."""
+    inner = {path.removeprefix(folder).lstrip("/"): path for path in sorted(file_system.find(folder))}
+    return {
+        f"{name.rstrip('/')}/{each}": path
+        for each, path in inner.items()
+        if not any(part.startswith((".", "_")) for part in each.split("/"))
+    }
+
+
+def _find_source(number: int, name: str, file_system: Any, path: str) -> Source | None:
+    """Find what the name of a file says of it, if that is a format that can be read."""
     file_format, compression = find_format(name)
     if file_format is None or (compression and file_format in ("parquet", "arrow", "docbin")):
         return None
-    return file_format, compression
-
-
-def _is_hidden(inner: str) -> bool:
-    """Return whether a file was left next to the data by other programs, such as `_SUCCESS` or `.part.crc`."""
-    return any(part.startswith((".", "_")) for part in inner.split("/"))
-
-
-def _check_sources(names: Iterable[str], sources: Sequence[Source]) -> None:
-    if not sources:
-        raise DataError(f"{', '.join(names)}: there is no file to annotate. Expected {_EXPECTED}.")
-    seen: set[str] = set()
-    for source in sources:
-        if source.url in seen:
-            raise SettingError("inputs", source.name, "each file once")
-        seen.add(source.url)
+    return Source(number, name, make_absolute(name), file_format, compression, int(file_system.size(path) or 0))

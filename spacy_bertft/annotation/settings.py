@@ -29,7 +29,8 @@ class AnnotateSettings:
         shard_rows: A shard has at most so many rows,
         shard_mb: and so many megabytes of input, but for one row that is larger.
         max_chars: Longer texts are problems; None for the limit of the pipeline.
-        answers: What the pipeline finds, of `ents`, `cats`, `tags`, `answers`, and the name of the column for it.
+        answers: What the pipeline finds, of `ents`, `cats`, `spans`, `tags`, `answers`, and the name of the column.
+        entity_groups: Groups in `doc.spans` that hold entities, and are not among the spans.
         kinds: What is known of the columns of JSONL, where the output has a schema.
     """
 
@@ -40,6 +41,7 @@ class AnnotateSettings:
     shard_mb: float = 4.0
     max_chars: int | None = None
     answers: Mapping[str, str] = field(default_factory=dict)
+    entity_groups: tuple[str, ...] = ()
     kinds: Mapping[str, Kind] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -5,57 +5,75 @@ from __future__ import annotations
 import json
 import math
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from spacy.language import Language
-from spacy.tokens import Doc
+from spacy.tokens import Doc, Span
 
 from spacy_bertft.annotation.settings import Kind
 from spacy_bertft.components.entity_scores import find_score
+from spacy_bertft.data.pairs import SEGMENTS
 
 _DIGITS = 6  # of a probability
 
 
 def list_answers(nlp: Language) -> tuple[str, ...]:
-    """List what a pipeline predicts: `ents`, `cats`, `tags`, `answers`, by what its components say that they assign."""
+    """List what a pipeline predicts: `ents`, `cats`, `spans`, `tags`, `answers`, by what its components say."""
     metas = [nlp.get_pipe_meta(name) for name in nlp.pipe_names]
-    assigned = {attribute for meta in metas for attribute in (*meta.assigns, meta.factory)}
-    return tuple(answer for answer, (attribute, _) in _ANSWERS.items() if attribute in assigned)
+    assigned = [{*meta.assigns, meta.factory} for meta in metas]
+    found = {attribute for each in assigned for attribute in each - {"doc.spans"}}
+    if any("doc.spans" in each and each.isdisjoint(("doc.ents", "bert_qa", SEGMENTS)) for each in assigned):
+        found.add("doc.spans")
+    return tuple(answer for answer, (attribute, _) in _ANSWERS.items() if attribute in found)
 
 
-def list_unwritten(nlp: Language) -> list[str]:
-    """List the components whose predictions are groups of spans, for which there is no column."""
-    written = {*(attribute for attribute, _ in _ANSWERS.values()), "text_pair"}
-    metas = {name: nlp.get_pipe_meta(name) for name in nlp.pipe_names}
-    return [
-        name
-        for name, meta in metas.items()
-        if "doc.spans" in meta.assigns and written.isdisjoint((*meta.assigns, meta.factory))
-    ]
+def list_entity_groups(nlp: Language) -> tuple[str, ...]:
+    """List the groups in `doc.spans` that hold the entities of `doc.ents`: they have the names of components."""
+    return tuple(name for name in nlp.pipe_names if "doc.ents" in nlp.get_pipe_meta(name).assigns)
 
 
-def read_answers(doc: Doc, answers: Mapping[str, str]) -> dict[str, Any]:
+def read_answers(doc: Doc, answers: Mapping[str, str], entity_groups: Collection[str] = ()) -> dict[str, Any]:
     """Read the predictions of a document.
 
     Args:
         doc: The document.
-        answers: The column of each of `ents`, `cats`, `tags`, `answers` that is wanted.
+        answers: The column of each of `ents`, `cats`, `spans`, `tags`, `answers` that is wanted.
+        entity_groups: Groups in `doc.spans` that hold entities, and are not among the spans.
 
     Returns:
-        By column: entities, tags and answers with their half-open range of characters; categories with their
-        probabilities. An entity that no component of ours has predicted has the score None. A document that is no pair
-        of texts has None for answers.
+        By column: entities, tags and answers with their half-open range of characters; spans likewise, by group;
+        categories with their probabilities. An entity or a span that has no score has the score None. A document that
+        is no pair of texts has None for answers.
     """
-    return {column: _ANSWERS[answer][1](doc) for answer, column in answers.items()}
+    found = {column: _ANSWERS[answer][1](doc) for answer, column in answers.items()}
+    if "spans" in answers:
+        spans = found[answers["spans"]]
+        found[answers["spans"]] = {key: group for key, group in spans.items() if key not in entity_groups}
+    return found
 
 
 def _read_ents(doc: Doc) -> list[dict[str, Any]]:
-    scored = [(ent, find_score(ent)) for ent in doc.ents]
-    return [
-        {"start": ent.start_char, "end": ent.end_char, "label": ent.label_, "score": score and round(score, _DIGITS)}
-        for ent, score in scored
-    ]
+    return [_describe_span(ent, find_score(ent)) for ent in doc.ents]
+
+
+def _describe_span(span: Span, score: float | None) -> dict[str, Any]:
+    return {
+        "start": span.start_char,
+        "end": span.end_char,
+        "label": span.label_,
+        "text": span.text,
+        "score": None if score is None else round(float(score), _DIGITS),
+    }
+
+
+def _read_spans(doc: Doc) -> dict[str, list[dict[str, Any]]]:
+    groups = {key: group for key, group in doc.spans.items() if key != SEGMENTS and "no_answer" not in group.attrs}
+    return {
+        key: [_describe_span(span, score) for span, score in zip_longest(group, group.attrs.get("scores", ()))]
+        for key, group in groups.items()
+    }
 
 
 def _read_cats(doc: Doc) -> dict[str, float]:
@@ -87,6 +105,7 @@ def _read_answers(doc: Doc) -> list[dict[str, Any]] | None:
 _ANSWERS: dict[str, tuple[str, Callable[[Doc], Any]]] = {
     "ents": ("doc.ents", _read_ents),
     "cats": ("doc.cats", _read_cats),
+    "spans": ("doc.spans", _read_spans),
     "tags": ("token.tag", _read_tags),
     "answers": ("bert_qa", _read_answers),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 from typing import Any
 
 from spacy.language import Language
@@ -11,6 +10,7 @@ from spacy.tokens import Doc
 from spacy.training.batchers import minibatch_by_words
 
 from spacy_bertft.annotation.chunks import Chunk, Problem
+from spacy_bertft.annotation.isolation import IsolatingPipeline
 from spacy_bertft.annotation.ledger import ShardReport
 from spacy_bertft.annotation.memory import give_back_memory, keep_large_blocks_apart
 from spacy_bertft.annotation.rows import TextRow, parse_rows
@@ -18,7 +18,6 @@ from spacy_bertft.annotation.settings import AnnotateSettings, WorkerSettings
 from spacy_bertft.annotation.storage import OutputDir
 from spacy_bertft.annotation.writers import make_writer
 from spacy_bertft.components.pipelines import load_pipeline
-from spacy_bertft.errors import shorten
 from spacy_bertft.models.runtime.devices import use_gpu
 
 _BATCH_CHARS = 100_000  # some twenty passes of a BERT
@@ -44,12 +43,9 @@ class Annotator:
         self.settings = settings
         self.worker = worker
         self.nlp = load_on_device(worker) if nlp is None else nlp
-        handler: Any = self._note_failure  # its type says that a handler never returns; spaCy's own `warn` does
-        self.nlp.set_error_handler(handler)
         self._max_chars = settings.max_chars or self.nlp.max_length
         self.nlp.max_length = max(self.nlp.max_length, self._max_chars)
         keep_large_blocks_apart()
-        self._failure = ""
         self._writer = make_writer(settings)
         self._output = OutputDir(worker.output_url)
 
@@ -88,49 +84,21 @@ class Annotator:
         parsed = list(parse_rows(chunk, self.settings, self.nlp.vocab, self._max_chars))
         rows = [row for row in parsed if isinstance(row, TextRow)]
         problems = [row for row in parsed if isinstance(row, Problem)]
-        written: dict[int, object] = {}
-        for batch in self._make_batches(rows):
-            self._run(batch, written)
-        # spaCy leaves out a whole batch, perhaps because of one document in it.
-        for row in rows:
-            if row.line not in written:
-                self._failure = ""
-                self._run([row], written)
-                if row.line not in written:
-                    problems.append(Problem(row.line, self._failure))
-        return written, problems
 
-    def _make_batches(self, rows: Sequence[TextRow]) -> Iterable[Sequence[TextRow]]:
+        def read(index: int, doc: Doc) -> object:
+            return self._writer.format_row(rows[index], doc)
+
+        pipeline = IsolatingPipeline(self.nlp, read, self.settings.output_format)
+        written, failed = pipeline.run([row.text for row in rows], self._make_batches(rows))
+        problems += [Problem(rows[index].line, str(failure)) for index, failure in failed.items()]
+        return {rows[index].line: each for index, each in written.items()}, problems
+
+    def _make_batches(self, rows: Sequence[TextRow]) -> Iterable[Sequence[int]]:
         """Split rows into batches of about the same size, so that both short and long ones fill the passes of BERT."""
+        indices = range(len(rows))
         if (n_rows := self.worker.batch_size) is not None:
-            return (rows[start : start + n_rows] for start in range(0, len(rows), n_rows))
-        return minibatch_by_words(rows, _BATCH_CHARS, tolerance=0, get_length=attrgetter("n_chars"))
-
-    def _run(self, rows: Sequence[TextRow], written: dict[int, object]) -> None:
-        docs = (doc for row in rows if (doc := self._make_doc(row)) is not None)
-        for doc in self.nlp.pipe(docs, batch_size=len(rows)):
-            if doc is None:  # spaCy's rules return None for a document on which they have failed
-                continue
-            row, doc._context = doc._context, None
-            try:
-                written[row.line] = self._writer.format_row(row, doc)
-            except (TypeError, ValueError, OverflowError, RecursionError) as error:
-                self._note_failure(self.settings.output_format, None, (), error)
-
-    def _make_doc(self, row: TextRow) -> Doc | None:
-        try:
-            doc = row.text if isinstance(row.text, Doc) else self.nlp.make_doc(row.text)
-        except ValueError as error:
-            self._note_failure("tokenizer", None, (), error)
-            return None
-        doc._context = row  # as `nlp.pipe` itself does with tuples
-        return doc
-
-    def _note_failure(self, name: str, component: object, docs: Sequence[Doc], error: Exception) -> None:
-        """Record why documents could not be annotated; spaCy's own handler would raise."""
-        # What comes after the first one may have come of it.
-        reason = shorten(" ".join(str(error).split()))
-        self._failure = self._failure or f"{name!r} failed: {type(error).__name__}: {reason}"
+            return (indices[start : start + n_rows] for start in range(0, len(rows), n_rows))
+        return minibatch_by_words(indices, _BATCH_CHARS, tolerance=0, get_length=lambda index: rows[index].n_chars)
 
 
 def load_on_device(worker: WorkerSettings) -> Language:

@@ -26,11 +26,11 @@ class JsonlWriter:
     suffix = ".jsonl"
 
     def __init__(self, settings: AnnotateSettings) -> None:
-        self._answers = settings.answers
+        self._settings = settings
 
     def format_row(self, row: TextRow, doc: Doc) -> str:
         """Format a line."""
-        return format_json({**row.columns, **read_answers(doc, self._answers)})
+        return format_json({**row.columns, **_read_answers(doc, self._settings)})
 
     def format_shard(self, rows: Sequence[object], lines: Sequence[int], chunk: Chunk) -> bytes:
         """Join the lines."""
@@ -95,7 +95,7 @@ class ParquetWriter:
 
     def format_row(self, row: TextRow, doc: Doc) -> tuple[Mapping[str, object], dict[str, Any]]:
         """Take the columns of a row, and the answers."""
-        return row.columns, read_answers(doc, self._settings.answers)
+        return row.columns, _read_answers(doc, self._settings)
 
     def format_shard(self, rows: Sequence[Any], lines: Sequence[int], chunk: Chunk) -> bytes:
         """Format the columns one by one."""
@@ -126,6 +126,10 @@ class ParquetWriter:
         return arrays
 
 
+def _read_answers(doc: Doc, settings: AnnotateSettings) -> dict[str, Any]:
+    return read_answers(doc, settings.answers, settings.entity_groups)
+
+
 def _format_extra(row: Mapping[str, object], kinds: Mapping[str, str]) -> str | None:
     extra = {name: value for name, value in row.items() if name not in kinds or not fits(value, kinds[name])}
     return format_json(extra) if extra else None
@@ -133,17 +137,17 @@ def _format_extra(row: Mapping[str, object], kinds: Mapping[str, str]) -> str | 
 
 def _list_types(pyarrow: Any) -> dict[str, Any]:
     start_end = [("start", pyarrow.int32()), ("end", pyarrow.int32())]
-    entity = pyarrow.struct([*start_end, ("label", pyarrow.string()), ("score", pyarrow.float64())])
+    answer = [("text", pyarrow.string()), ("score", pyarrow.float64())]
+    entities = pyarrow.list_(pyarrow.struct([*start_end, ("label", pyarrow.string()), *answer]))
     return {
         "string": pyarrow.string(),
         "int64": pyarrow.int64(),
         "double": pyarrow.float64(),
         "bool": pyarrow.bool_(),
-        "ents": pyarrow.list_(entity),
+        "ents": entities,
         "cats": pyarrow.map_(pyarrow.string(), pyarrow.float64()),
-        "answers": pyarrow.list_(
-            pyarrow.struct([*start_end, ("text", pyarrow.string()), ("score", pyarrow.float64())])
-        ),
+        "spans": pyarrow.map_(pyarrow.string(), entities),
+        "answers": pyarrow.list_(pyarrow.struct([*start_end, *answer])),
         "tags": pyarrow.list_(pyarrow.struct([*start_end, ("tag", pyarrow.string())])),
     }
 

@@ -97,6 +97,7 @@ COMMANDS = (
     Command("explain", "Evaluate", "explanation.pipeline:explain", show=terminal.show_explanations),
     Command("demo", "Evaluate", "demo.server:open_demo", show=terminal.wait_for_demo),
     Command("annotate", "Deploy", "annotation.annotate:annotate", prepare=_choose_device),
+    Command("serve", "Deploy", "serving.serve:serve", show=lambda *_: None),
     Command("migrate", "Deploy", "exchange.migrate:migrate", uses_gpu=False),
     Command("quantize", "Deploy", "exchange.graphs:quantize", uses_gpu=False),
     Command("package", "Deploy", "exchange.package:package", uses_gpu=False),

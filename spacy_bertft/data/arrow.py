@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spacy_bertft.data.files import check_is_file, find_files, find_format, import_pyarrow
+from spacy_bertft.data.files import FileFormat, check_is_file, find_files, find_format, import_pyarrow
 from spacy_bertft.errors import BertftError, DataError, MissingExtraError, read_reason
 
 _BATCH_ROWS = 1_000
@@ -24,7 +24,7 @@ def is_on_hub(name: str) -> bool:
 
 def is_dataset(path: Path) -> bool:
     """Return whether this is the name of a data set of the hub, a Parquet or Arrow file, or a directory of these."""
-    return str(path).startswith("hf:") or find_format(path)[0] in ("parquet", "arrow") or bool(_find_tables(path))
+    return str(path).startswith("hf:") or bool(_find_tables(path))
 
 
 def read_dataset(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -43,12 +43,9 @@ def read_dataset(path: Path) -> Iterator[Mapping[str, Any]]:
         MissingExtraError: A package for it is not installed.
     """
     try:
-        if str(path).startswith("hf:"):
-            features, rows = _stream(*re.sub("^hf:/*", "", str(path)).split(":"))
-            yield from (_name_classes(row, {"feature": features}) for row in rows)
-            return
-        for table in [path] if find_format(path)[0] in ("parquet", "arrow") else _find_tables(path):
-            features, rows = _open_table(table)
+        hub_name = re.sub("^hf:/*", "", str(path))
+        is_stored = hub_name == str(path)
+        for features, rows in map(_open_table, _find_tables(path)) if is_stored else [_stream(*hub_name.split(":"))]:
             yield from (_name_classes(row, {"feature": features}) for row in rows)
     except BertftError:
         raise
@@ -66,7 +63,9 @@ def _stream(name: str, config: str = "", split: str = "train") -> tuple[Any, Ite
 
 
 def _find_tables(path: Path) -> list[Path]:
-    """Find the files of a directory that holds one split."""
+    """Find the files of a directory that holds one split, or one of these files."""
+    if find_format(path)[0] in ("parquet", "arrow"):
+        return [path]
     files = [*find_files(path, ".parquet"), *find_files(path, ".arrow")] if path.is_dir() else []
     files = [file for file in files if not file.name.startswith("cache-")]
     splits = {f"{file.parent}/{re.split('-[0-9]', file.stem)[0]}" for file in files}
@@ -77,15 +76,29 @@ def _find_tables(path: Path) -> list[Path]:
 
 def _open_table(path: Path) -> tuple[Any, Iterator[dict[str, Any]]]:
     check_is_file(path)
-    pyarrow = import_pyarrow("Parquet")
-    if find_format(path)[0] == "parquet":
-        table = pyarrow.parquet.ParquetFile(path)
-        schema, batches = table.schema_arrow, table.iter_batches(_BATCH_ROWS)
-    else:
-        batches = pyarrow.ipc.open_stream(pyarrow.memory_map(str(path)))
-        schema = batches.schema
+    file = import_pyarrow("Parquet").memory_map(str(path))
+    schema, batches, _ = open_table(file, find_format(path)[0] or "parquet", _BATCH_ROWS)
     info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     return info.get("info", {}).get("features", {}), (row for batch in batches for row in list_rows(batch))
+
+
+def open_table(file: Any, file_format: FileFormat, batch_rows: int) -> tuple[Any, Iterable[Any], int]:
+    """Open a Parquet file, or an Arrow file, which is read whole.
+
+    Args:
+        file: The open file.
+        file_format: Which of these it is.
+        batch_rows: How many rows a batch may have.
+
+    Returns:
+        Its schema, its batches, and how many rows it has.
+    """
+    pyarrow = import_pyarrow("Parquet")
+    if file_format == "parquet":
+        stored = pyarrow.parquet.ParquetFile(file)
+        return stored.schema_arrow, stored.iter_batches(batch_rows), stored.metadata.num_rows
+    table = pyarrow.ipc.open_stream(file).read_all()
+    return table.schema, table.to_batches(batch_rows), table.num_rows
 
 
 def list_rows(table: Any) -> Iterator[dict[str, Any]]:

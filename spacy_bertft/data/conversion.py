@@ -1,39 +1,137 @@
 """What all conversions share: items are split into parts, packed as Docs, written, and reported.
 
-Items may be read several times: they are a list, or a `Stream` of what is too large to be kept in memory.
+The settings of a conversion are the fields of a dataclass, the arguments of a function and the options of a command in
+one. Items may be read several times: they are a list, or a `Stream` of what is too large to be kept in memory.
 """
 
 from __future__ import annotations
 
+import inspect
 from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import wraps
 from itertools import compress, count, islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from spacy.language import Language
 from spacy.tokens import Doc
 from tqdm import tqdm
 
+from spacy_bertft.data.files import Options, list_paths
 from spacy_bertft.data.hygiene import Hygiene
 from spacy_bertft.data.packed import DocWriter, PackedDoc
-from spacy_bertft.data.reports import PartReport
+from spacy_bertft.data.reports import ConversionReport, PartReport
 from spacy_bertft.data.rows import Tally
-from spacy_bertft.data.settings import Conversion
 from spacy_bertft.data.split import split_at_random, stratify
-from spacy_bertft.errors import DataError, shorten
+from spacy_bertft.errors import DataError, SettingError, shorten
 from spacy_bertft.output import name_path, replace_all_when_done
 
 Item = TypeVar("Item")
-AnyTally = TypeVar("AnyTally", bound=Tally)
+P = ParamSpec("P")
+Kind = Literal["ents", "tags", "spans", "cats", "numbers", "choices", "qa"]
 _ZONE = 1_000  # documents
 
 
+@dataclass(kw_only=True)
+class Conversion(Options):
+    """What is converted, and where the parts of the corpus go.
+
+    Either everything is written or nothing: an error leaves existing outputs as they are.
+
+    Args:
+        input_paths: Files to read as one corpus.
+        output_path: The .spacy file to write.
+        lang: Language code, such as en or de, for the tokenizer; xx for any language.
+        dev: Share to split off for development, such as 0.1. Copies of a text or a sentence stay together, and so do
+            all questions about an article; every category keeps its share. With n_sents, sentences are split before
+            they are joined to documents.
+        dev_path: Where to write it; by default a-dev.spacy next to a.spacy.
+        test: Share to split off for testing, such as 0.2.
+        test_path: Where to write it; by default a-test.spacy next to a.spacy.
+        seed: Seed of the split; the same one gives the same parts.
+        dry_run: Write nothing; show what the input is read as, and its first document.
+        problems_path: Where to list, as JSONL, what may be wrong: texts that are there twice or with other labels,
+            entities that begin or end with punctuation, labels that may be misspelled.
+
+    Attributes:
+        sources: The files that are read.
+        paths: The files that are written, by part: `output`, then what is split off.
+        shares: The shares of the whole that are split off, by part and in that order.
+        given: Those of the settings that were passed to a function.
+
+    Raises:
+        SettingError: A path without a share was given, or a file is not to be written there.
+    """
+
+    input_paths: Path | str | Iterable[Path | str] = field(kw_only=False)
+    output_path: Path | str = field(kw_only=False)
+    lang: str = "en"
+    dev: float = 0.0
+    dev_path: Path | str | None = None
+    test: float = 0.0
+    test_path: Path | str | None = None
+    seed: int = 0
+    dry_run: bool = False
+    problems_path: Path | str | None = None
+
+    given: Mapping[str, Any] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Plan where the parts go."""
+        super().__post_init__()
+        output_path = Path(self.output_path)
+        self.sources = list_paths(self.input_paths)
+        self.paths = {"output": output_path}
+        self.shares: dict[str, float] = {}
+        for part, share, path in (("test", self.test, self.test_path), ("dev", self.dev, self.dev_path)):
+            if share:
+                self.paths[part] = Path(path or output_path.with_name(f"{output_path.stem}-{part}.spacy"))
+                self.shares[part] = share
+            elif path:
+                raise SettingError(f"{part}_path", str(path), f"a share of the corpus for it, such as {part} = 0.1")
+        _check_paths(self.paths, self.sources)
+
+    def run(self) -> ConversionReport:
+        """Convert the files."""
+        raise NotImplementedError
+
+
+def make_function(settings: Callable[P, Conversion]) -> Callable[P, ConversionReport]:
+    """Make the function that converts, whose arguments are some settings."""
+    signature = inspect.signature(settings)
+
+    @wraps(settings, updated=())
+    def convert(*arguments: P.args, **options: P.kwargs) -> ConversionReport:
+        conversion = settings(*arguments, **options)
+        passed = signature.bind(*arguments, **options).arguments
+        conversion.given = {name: value for name, value in passed.items() if value is not None}
+        return conversion.run()
+
+    convert.__signature__ = signature.replace(return_annotation="ConversionReport")  # type: ignore[attr-defined]
+    return convert
+
+
+def _check_paths(paths: Mapping[str, Path], sources: Sequence[Path]) -> None:
+    parts: dict[Path, str] = {}
+    for part, path in paths.items():
+        setting = "output" if part == "output" else f"{part}_path"
+        if path.suffix != ".spacy":
+            # spaCy's own corpus reader passes over files of any other name.
+            raise SettingError(setting, str(path), "a name that ends in .spacy")
+        if path.is_dir():
+            raise SettingError(setting, str(path), "the path of a file; it is a directory")
+        if path.resolve() in {source.resolve() for source in sources}:
+            raise SettingError(setting, str(path), "a file that is not among the inputs")
+        if parts.setdefault(path.resolve(), part) != part:
+            raise SettingError(setting, str(path), "a file of its own")
+
+
 @dataclass
-class Stream(Generic[Item, AnyTally]):
+class Stream(Generic[Item]):
     """Items that are read again each time they are iterated over; only the first time they are counted.
 
     Attributes:
@@ -42,9 +140,9 @@ class Stream(Generic[Item, AnyTally]):
         make_tally: Makes one for the other times.
     """
 
-    read: Callable[[AnyTally], Iterator[Item]]
-    tally: AnyTally
-    make_tally: Callable[[], AnyTally]
+    read: Callable[[Tally], Iterator[Item]]
+    tally: Tally
+    make_tally: Callable[[], Tally] = Tally
     _is_counted: bool = False
 
     def __iter__(self) -> Iterator[Item]:

@@ -1,18 +1,33 @@
-"""`.spacy` files → Docs, and texts → Docs with exactly that text."""
+"""`.spacy` files → Docs, and texts → Docs with exactly that text, by the tokenizer of a language."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.vocab import Vocab
 
 from spacy_bertft.data.files import check_is_file
-from spacy_bertft.errors import DataError, shorten
+from spacy_bertft.errors import DataError, SettingError, shorten
 
 _BY_DOC = ("tokens", "spaces", "cats", "span_groups", "flags", "user_data")  # what a DocBin lists by document
+
+
+def make_blank(lang: str) -> Language:
+    """Make the tokenizer and the vocabulary of a language.
+
+    Raises:
+        SettingError: spaCy does not know the language, or lacks a package for it.
+    """
+    try:
+        return spacy.blank(lang)
+    except (ImportError, AttributeError) as error:
+        # spaCy imports whatever module of its own has the name; and some languages need packages of their own.
+        reason = shorten(" ".join(str(error).split()))
+        raise SettingError("lang", lang, f"a language code that spaCy can use, such as en or xx ({reason})") from error
 
 
 def make_exact_doc(nlp: Language, text: str) -> Doc:
@@ -27,6 +42,17 @@ def make_exact_doc(nlp: Language, text: str) -> Doc:
     if doc.text != text:
         raise DataError(f"the tokenizer of {nlp.lang!r} changes the text. Pass --lang with another language.")
     return doc
+
+
+def choose_spans_key(kind: str, spans_key: str | None) -> str | None:
+    """Return the group in `doc.spans` that spans go to; None for what is no span.
+
+    Raises:
+        SettingError: There is a key and no spans.
+    """
+    if kind != "spans" and spans_key is not None:
+        raise SettingError("spans_key", spans_key, f"none with --as {kind}: it is for --as spans")
+    return (spans_key or "sc") if kind == "spans" else None
 
 
 def read_docs(path: Path, vocab: Vocab) -> Iterator[Doc]:

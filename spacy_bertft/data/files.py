@@ -1,12 +1,13 @@
-"""Files to read: what the name of one says about its content, and its bytes, decompressed."""
+"""Files to read: what the name of one says about its content, and its bytes, decompressed and recoded."""
 
 from __future__ import annotations
 
 import gzip
 import io
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
@@ -27,6 +28,27 @@ FORMATS: dict[str, FileFormat] = {
 }
 _COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 _READ_AHEAD = 1 << 12  # bytes; where a file is damaged, so much before the damage is lost
+
+
+@dataclass(kw_only=True)
+class Options:
+    """How files of any format are read.
+
+    Args:
+        file_format: The format of the files; by default found in the content of the first one.
+        encoding: How the files are encoded, such as cp1252; by default UTF-8, or UTF-16 with its mark.
+    """
+
+    file_format: str | None = None
+    encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings, after those of the other classes that a conversion is made of."""
+
+
+def list_paths(paths: Path | str | Iterable[Path | str]) -> list[Path]:
+    """List one path or several."""
+    return [Path(paths)] if isinstance(paths, (str, Path)) else [Path(path) for path in paths]
 
 
 def find_format(name: Path | str) -> tuple[FileFormat | None, Compression | None]:

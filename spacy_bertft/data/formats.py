@@ -9,36 +9,25 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from spacy_bertft.data.arrow import is_dataset, read_dataset
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.columns.convert import ColumnConversion
 from spacy_bertft.data.columns.detection import detect_layout
-from spacy_bertft.data.columns.layout import (
-    CONLLU,
-    TAG_NAMES,
-    WORD_NAMES,
-    ColumnKind,
-    ColumnLayout,
-    ColumnOptions,
-    find_column,
-    is_header,
-)
+from spacy_bertft.data.columns.layout import CONLLU, TAG_NAMES, WORD_NAMES, ColumnOptions, find_column, is_header
 from spacy_bertft.data.columns.tables import find_sentence_column
-from spacy_bertft.data.files import FileFormat, find_files, find_format, open_path
+from spacy_bertft.data.conversion import Conversion, Kind, make_function
+from spacy_bertft.data.files import FileFormat, find_files, find_format, list_paths, open_path
 from spacy_bertft.data.questions import QuestionConversion
 from spacy_bertft.data.reports import ConversionReport
 from spacy_bertft.data.rows import DELIMITERS, READ_ERRORS, Layout, read_rows
-from spacy_bertft.data.settings import Conversion, Kind, list_paths, make_function
-from spacy_bertft.data.texts.convert import TextConversion
-from spacy_bertft.data.texts.spans import SpanConversion
+from spacy_bertft.data.texts.convert import SpanConversion, TextConversion
 from spacy_bertft.errors import DataError, SettingError, shorten
 
 _SAMPLE_BYTES = 1 << 20
@@ -91,8 +80,7 @@ class Sample:
 
     def has_cells(self, file_format: str) -> bool:
         """Return whether this is a file of labelled rows: its header, or an option, names a column of texts."""
-        texts = self.options.get("text_column", "text")
-        return self.delimited == file_format and (texts in self.header or "text_column" in self.options)
+        return self.delimited == file_format and ("text" in self.header or "text_column" in self.options)
 
     @property
     def delimited(self) -> FileFormat:
@@ -106,27 +94,20 @@ class Sample:
         """Return whether this is a table of words, tags and the sentences that they are in."""
         return is_header(self.header) and find_sentence_column(self.header) is not None
 
-    def find_layout(self, kind: ColumnKind) -> ColumnLayout | None:
-        """Find the layout of a column file of a kind, if this is one."""
+    def find_names(self, kind: Literal["ents", "tags"]) -> tuple[str, ...] | None:
+        """Find the names of the columns, if this is a column file of a kind; there may be none."""
         names = ("tag_column", "word_column", "scheme", "encoding")
         given: dict[str, Any] = {name: self.options.get(name) for name in names}
         with suppress(DataError, SettingError):
-            return detect_layout(self.path, ColumnOptions(kind=kind, **given))
+            return detect_layout(self.path, ColumnOptions(kind=kind, **given)).names
         return None
-
-    def is_conllu(self) -> bool:
-        """Return whether this is CoNLL-U, whose columns need no names."""
-        layout = self.find_layout("tags")
-        return layout is not None and layout.names == CONLLU
 
     def has_lists(self) -> bool:
         """Return whether this is JSON with a list of words and one of tags."""
         lists = [name for name, value in self.record.items() if isinstance(value, list)]
-        words, tags = self.options.get("word_column"), self.options.get("tag_column")
-        return all(
-            find_column(lists, [str(name), *names]) is not None
-            for name, names in ((words, WORD_NAMES), (tags, (*TAG_NAMES["ents"], *TAG_NAMES["tags"])))
-        )
+        words = [str(self.options.get("word_column")), *WORD_NAMES]
+        tags = [str(self.options.get("tag_column")), *TAG_NAMES["ents"], *TAG_NAMES["tags"]]
+        return find_column(lists, words) is not None and find_column(lists, tags) is not None
 
     def is_inline(self) -> bool:
         """Return whether tags follow their words, as in `word|TAG`."""
@@ -138,6 +119,10 @@ class Sample:
         lines = [line.split(maxsplit=2) for line in self.text.splitlines()[:1000]]
         n_long, labels = sum(len(line) > 2 for line in lines), {line[0] for line in lines if len(line) > 1}
         return all(len(line) > 1 for line in lines) and 2 * n_long > len(lines) >= 3 * len(labels)
+
+    def find_format(self, formats: Iterable[Format]) -> Format | None:
+        """Find the first of some formats that recognizes the file."""
+        return next((each for each in formats if each.matches(self)), None)
 
     def describe(self) -> str:
         """Describe what a file of no known format looks like."""
@@ -161,13 +146,13 @@ class Format(NamedTuple):
     """A format of files.
 
     Attributes:
-        name: What `--format` calls it; None if it is only assumed.
+        name: What `--format` calls it; empty if it is only assumed.
         kinds: What it can be converted to, which `--as` chooses from; the first one is the default.
         conversion: Converts it.
         matches: Recognizes a file by its start.
     """
 
-    name: str | None
+    name: str
     kinds: tuple[str, ...]
     conversion: type[Conversion]
     matches: Callable[[Sample], bool]
@@ -225,8 +210,8 @@ FORMATS: tuple[Format, ...] = (
     Format("csv", _CATS, TextConversion, lambda sample: sample.has_cells("csv")),
     Format("tsv", _CATS, TextConversion, lambda sample: sample.has_cells("tsv")),
     Format("inline", _TAGS, ColumnConversion, Sample.is_inline),
-    Format("columns", _TAGS, ColumnConversion, lambda sample: sample.find_layout("ents") is not None),
-    Format("conllu", ("tags",), ColumnConversion, Sample.is_conllu),
+    Format("columns", _TAGS, ColumnConversion, lambda sample: sample.find_names("ents") is not None),
+    Format("conllu", ("tags",), ColumnConversion, lambda sample: sample.find_names("tags") == CONLLU),
     Format("label-first", ("cats",), TextConversion, Sample.has_labels_first),
 )
 
@@ -258,33 +243,30 @@ def detect_format(paths: Sequence[Path], options: Mapping[str, Any]) -> Format:
             raise SettingError(setting, options[setting], f"no such option with --as {kind}")
     found = [each for each in FORMATS if kind is None or kind in each.kinds]
     if name is not None:
-        parse_choice("file_format", name, [each.name or "" for each in FORMATS])
-        matching = [each for each in found if each.name == name]
-        if not matching:
-            raise SettingError(
-                "file_format", name, f"one of {', '.join(each.name or '' for each in found)} with --as {kind}"
-            )
-    else:
-        sample = Sample(paths[0], options)
-        matching = list(islice((each for each in found if each.matches(sample)), 1))
-        if not matching and kind is None:
-            names = ", ".join(dict.fromkeys(each.name or "" for each in FORMATS))
-            raise DataError(
-                f"{paths[0]}: no labelled data of a known format; it looks like {shorten(sample.describe())}. Pass "
-                f"--format with one of {names}."
-            )
-    # With --as, the conversion itself says best what is wrong with a file that no format matches.
-    first = matching[0] if matching else found[0]._replace(name=None)
+        parse_choice("file_format", name, [each.name for each in FORMATS])
+        named = [each for each in found if each.name == name]
+        if not named:
+            raise SettingError("file_format", name, f"one of {', '.join(each.name for each in found)} with --as {kind}")
+        return named[0]._replace(kinds=(kind or named[0].kinds[0],))
+    sample = Sample(paths[0], options)
+    first = sample.find_format(found)
+    if first is None and kind is not None:
+        # The conversion itself says best what is wrong with a file that no format matches.
+        return found[0]._replace(kinds=(kind,), name="")
+    if first is None:
+        shown = " ".join(sample.describe().splitlines())  # names of columns may hold line ends
+        problem = f"no labelled data of a known format; it looks like {shorten(shown)}"
+        names = ", ".join(dict.fromkeys(each.name for each in FORMATS))
+        raise DataError(f"{paths[0]}: {problem}. Pass --format with one of {names}.")
     names_of_all = {first.name}
     # The files next to that of words, of a pair, hold tags alone.
-    for path in paths[1:] if name is None and first.name not in (None, "pair") else ():
-        sample = Sample(path, options)
-        other = next((each for each in found if each.matches(sample)), first)
+    for path in paths[1:] if first.name != "pair" else ():
+        other = Sample(path, options).find_format(found) or first
         if other.conversion != first.conversion:
             raise DataError(f"{paths[0]} is {first.name}, but {path} is {other.name}. Expected files of one kind.")
         names_of_all.add(other.name)
     # Of several formats, each file is read in that of its own name.
-    return first._replace(kinds=(kind or first.kinds[0],), name=first.name if len(names_of_all) == 1 else None)
+    return first._replace(kinds=(kind or first.kinds[0],), name=first.name if len(names_of_all) == 1 else "")
 
 
 @dataclass(kw_only=True)
@@ -323,9 +305,9 @@ class AnyConversion(SpanConversion, TextConversion, ColumnConversion, QuestionCo
         known = {each.name for each in fields(found.conversion)}
         for name in self.given.keys() - known - {"kind"}:
             raise SettingError(name, self.given[name], f"no such option with --as {kind}")
-        given = {**self.given, "input_paths": paths, "file_format": found.name, "kind": kind}
+        given = {**self.given, "input_paths": paths, "file_format": found.name or None, "kind": kind}
         report = found.conversion(**{name: value for name, value in given.items() if name in known}).run()
-        return replace(report, kind=kind, file_format=found.name)
+        return replace(report, kind=kind, file_format=found.name or None)
 
 
 convert = make_function(AnyConversion)

@@ -13,12 +13,12 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from spacy_bertft.data.answers import ANSWERS, write_answers
-from spacy_bertft.data.conversion import write_corpus
+from spacy_bertft.data.conversion import Conversion, make_function, write_corpus
+from spacy_bertft.data.docs import make_blank
 from spacy_bertft.data.packed import WHERE, pack_docs
 from spacy_bertft.data.pairs import SEPARATOR, make_pair
 from spacy_bertft.data.reports import ConversionReport
 from spacy_bertft.data.rows import Tally, read_text
-from spacy_bertft.data.settings import Conversion, make_blank, make_function
 from spacy_bertft.errors import DataError, read_reason
 
 _EXPECTED = "Expected the JSON format of SQuAD: data, paragraphs with a context, qas with a question and its answers."
@@ -26,6 +26,8 @@ _MISPLACED = "answers that are not in the context where answer_start says"
 _NO_ANSWER_LEFT = "questions of which no answer is left"
 _EXPANDED = "answers extended to whole tokens, whose texts are kept for scores"
 _NO_PAIR = "questions that are empty or hold U+001F, or whose context is or does"
+
+CharRanges = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Question:
     article: str
     question: str
     context: str
-    answers: tuple[tuple[int, int], ...] | None
+    answers: CharRanges | None
 
 
 @dataclass(kw_only=True)
@@ -101,26 +103,20 @@ def read_questions(path: Path, tally: Tally, encoding: str | None = None) -> Ite
                 tally.n_lines += 1
                 if any(SEPARATOR in each or not each.strip() for each in (question, context)):
                     tally.leave_out(_NO_PAIR, where)
-                    continue
-                answers = _read_answers(entry, context, where, tally)
-                if answers == () and entry.get("answers"):
+                elif (answers := _read_answers(entry, context, where, tally)) == () and entry.get("answers"):
                     tally.leave_out(_NO_ANSWER_LEFT, where)
-                    continue
-                yield Question(where, article_place, question, context, answers)
+                else:
+                    yield Question(where, article_place, question, context, answers)
 
 
-def _read_answers(
-    entry: Mapping[str, Any], context: str, where: str, tally: Tally
-) -> tuple[tuple[int, int], ...] | None:
+def _read_answers(entry: Mapping[str, Any], context: str, where: str, tally: Tally) -> CharRanges | None:
     is_impossible = entry.get("is_impossible")
     if entry.get("answers") is None and not is_impossible:
         return None
     answers = _get(entry, "answers", list, where) if entry.get("answers") is not None else []
     if is_impossible is not None and bool(is_impossible) == bool(answers):
-        raise DataError(
-            f"{where}: is_impossible is {str(is_impossible).lower()}, but the question has {len(answers)} answers. "
-            "Expected answers, or is_impossible: true."
-        )
+        problem = f"is_impossible is {str(is_impossible).lower()}, but the question has {len(answers)} answers"
+        raise DataError(f"{where}: {problem}. Expected answers, or is_impossible: true.")
     ranges = []
     for at_answer, answer in _list({"answers": answers}, "answers", f"{where}."):
         text, start = _get(answer, "text", str, at_answer), _get(answer, "answer_start", int, at_answer)

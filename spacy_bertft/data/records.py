@@ -22,7 +22,7 @@ from spacy_bertft.data.rows import (
     read_rows,
     read_text,
 )
-from spacy_bertft.errors import BertftError, ColumnFormatError, DataError, MissingExtraError, read_reason, shorten
+from spacy_bertft.errors import ColumnFormatError, DataError, MissingExtraError, read_reason, shorten
 
 _EXPECTED = "Expected one JSON object per line."
 # Opens an array of objects, or of texts with annotations, or an object over several lines, rather than lines of these.
@@ -103,7 +103,7 @@ def read_records(
             tally.n_lines += 1
             yield Record(path, number, values)
     elif file_format == "xlsx":
-        yield from _name_cells(path, _read_sheet(path, tally), layout, tally)
+        yield from _name_cells(path, raise_errors(_read_sheet(path, tally), tally), layout, tally)
     elif file_format == "json" and _is_whole(path, layout):
         yield from _read_json(path, tally, layout)
     else:
@@ -111,32 +111,30 @@ def read_records(
         with open_path(path, layout.encoding) as file:
             rows = raise_errors(read_rows(file, path, row_format, layout, tally), tally)
             if row_format in DELIMITERS:
-                yield from _name_cells(path, ((row.line, row.content) for row in rows), layout, tally)
+                yield from _name_cells(path, rows, layout, tally)
             else:
                 for row in rows:
                     yield make_record(path, row.line, row.content, row_format, [text_column])
 
 
-def _name_cells(
-    path: Path, rows: Iterable[tuple[int, Sequence[str]]], layout: Layout, tally: Tally
-) -> Iterator[Record]:
+def _name_cells(path: Path, rows: Iterable[Row], layout: Layout, tally: Tally) -> Iterator[Record]:
     """Name cells by the first row, or by their number."""
     header: Sequence[str] = []
     has_header = layout.header is not False
-    for line, cells in rows:
+    for row in rows:
         if has_header and not header:
-            header = cells
-            columns = [cell.strip() for cell in cells]
+            header = row.content
+            columns = [cell.strip() for cell in header]
             names = [name if columns.count(name) == 1 and name else str(n) for n, name in enumerate(columns, 1)]
-        elif has_header and cells == header:
+        elif has_header and row.content == header:
             tally.left_out["repeated header rows"] += 1
         else:
-            found = names if has_header else map(str, range(1, len(cells) + 1))
-            yield Record(path, line, dict(zip(found, cells, strict=False)))
+            found = names if has_header else map(str, range(1, len(row.content) + 1))
+            yield Record(path, row.line, dict(zip(found, row.content, strict=False)))
 
 
-def _read_sheet(path: Path, tally: Tally) -> Iterator[tuple[int, list[str]]]:
-    """Read the cells of an Excel file that are not empty rows, as text."""
+def _read_sheet(path: Path, tally: Tally) -> Iterator[Row]:
+    """Read the rows of an Excel file, their cells as text."""
     check_is_file(path)
     try:
         from openpyxl import load_workbook
@@ -148,13 +146,8 @@ def _read_sheet(path: Path, tally: Tally) -> Iterator[tuple[int, list[str]]]:
         for number, values in enumerate(book.worksheets[0].iter_rows(values_only=True), start=1):
             tally.n_lines += 1
             cells = ["" if value is None else str(value) for value in values]
-            if any(cells):
-                yield number, cells
-            else:
-                tally.left_out["empty lines"] += 1
+            yield Row(number, cells if any(cells) else [])
     except Exception as error:  # of zipfile, of XML, and its own
-        if isinstance(error, BertftError):
-            raise
         raise DataError(f"{path} cannot be read: {read_reason(error)}. Expected an Excel file, .xlsx.") from error
 
 
@@ -178,18 +171,6 @@ def _read_json(path: Path, tally: Tally, layout: Layout) -> Iterator[Record]:
             value, end = decoder.raw_decode(text, start)
             yield _make_object(path, line, text[start:end], value)
         line += text.count("\n", start, end)
-
-
-def read_header(path: Path | str, row: Row) -> list[str]:
-    """Read the names of the columns off the first row.
-
-    Raises:
-        ColumnFormatError: A name occurs twice.
-    """
-    columns = [cell.strip() for cell in row.content]
-    if len(set(columns)) < len(columns):
-        raise ColumnFormatError(path, row.line, "the header names a column twice", "Expected each name once.")
-    return columns
 
 
 def make_record(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spacy_bertft.data.rows import format_left_out
 from spacy_bertft.errors import format_count
 from spacy_bertft.tags.grammar import TagScheme
 
@@ -155,3 +154,9 @@ class ConversionReport:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
         return "\n".join([*lines, self.format_notes()]).lstrip("\n")
+
+
+def format_left_out(counts: Mapping[str, int], first: Mapping[str, str] | None = None) -> str:
+    """Write how many lines or rows were left out, by reason, and where the first of them was, as far as known."""
+    places = {reason: f", the first: {where}" for reason, where in (first or {}).items()}
+    return ", ".join(f"{reason} ({count:,}{places.get(reason, '')})" for reason, count in counts.items()) or "nothing"

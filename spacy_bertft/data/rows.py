@@ -10,15 +10,14 @@ from __future__ import annotations
 import csv
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
-from spacy_bertft.data.files import FileFormat, find_format, open_path
-from spacy_bertft.data.settings import Options
+from spacy_bertft.data.files import FileFormat, Options, find_format, open_path
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError, format_count, read_reason
 
 # A longer line is not text: the file is binary, or lacks its line ends. Reading it would take memory without end.
@@ -44,6 +43,7 @@ _CSV_PROBLEMS = {
 _MERGED = (
     "warning: rows with line ends and separators in quoted cells; if quotes are text, rows were merged: --no-quoting"
 )
+_EXPECTED_TEXT = "Expected a text in UTF-8; pass --encoding, such as cp1252, for another one."
 _CSV_ADVICE = (
     "Is a quote left open, or is it text? Pass --no-quoting where quotes are text; longer cells can be read from JSONL."
 )
@@ -59,6 +59,9 @@ class Tally:
         left_out: Lines, rows and annotations that were left out, by reason.
         notes: What else is to be reported, with how often it was seen.
         first: Where each of these was first.
+        n_tags_repaired: Tags that were changed to make their sequences valid.
+        n_tags_missing: Tokens without a tag.
+        answers: Rows by their answer in Prodigy.
     """
 
     n_lines: int = 0
@@ -66,6 +69,9 @@ class Tally:
     left_out: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
+    n_tags_repaired: int = 0
+    n_tags_missing: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
 
     def note(self, what: str, where: str, number: int = 1) -> None:
         """Count something, and remember where it was first."""
@@ -86,13 +92,10 @@ class Tally:
             "n_lines_left_out": dict(+self.left_out),
             "counts": dict(self.notes),
             "first": dict(self.first),
+            "n_tags_repaired": self.n_tags_repaired,
+            "n_tags_missing": self.n_tags_missing,
+            "answer_counts": dict(self.answers),
         }
-
-
-def format_left_out(counts: Mapping[str, int], first: Mapping[str, str] | None = None) -> str:
-    """Write how many lines or rows were left out, by reason, and where the first of them was, as far as known."""
-    places = {reason: f", the first: {where}" for reason, where in (first or {}).items()}
-    return ", ".join(f"{reason} ({count:,}{places.get(reason, '')})" for reason, count in counts.items()) or "nothing"
 
 
 class Row(NamedTuple):
@@ -218,11 +221,7 @@ def read_lines(path: Path, tally: Tally | None = None, encoding: str | None = No
             yield row.line, _remove_marks(text.rstrip("\r\n"), tally, before_blanks=False)
 
 
-def read_text(
-    path: Path,
-    encoding: str | None = None,
-    expected: str = "Expected a text in UTF-8; pass --encoding, such as cp1252, for another one.",
-) -> str:
+def read_text(path: Path, encoding: str | None = None, expected: str = _EXPECTED_TEXT) -> str:
     """Read a file that is one text, exactly.
 
     Raises:
@@ -277,15 +276,10 @@ def _read_lines(file: IO[bytes], path: Path | str, tally: Tally, n_read: int = 0
     try:
         for number, raw in enumerate(_split_lines(file), start=n_read + 1):
             tally.n_lines += 1
-            if raw is None:
-                problem = f"the line is longer than {MAX_LINE_BYTES:,} bytes"
-                error = ColumnFormatError(path, number, problem, "Expected shorter lines; is this a binary file?")
-                yield Row(number, "", 0, error), ""
-            else:
-                text, found = _decode(raw, path, number)
-                yield Row(number, "", len(raw), found), text.removeprefix(_BOM) if number == 1 else text
-    except READ_ERRORS as error:
-        problem = f"the file cannot be read from here on ({error})"
+            text, error = _decode(raw, path, number)
+            yield Row(number, "", len(raw or b""), error), text.removeprefix(_BOM) if number == 1 else text
+    except READ_ERRORS as damage:
+        problem = f"the file cannot be read from here on ({damage})"
         yield Row(number + 1, "", 0, ColumnFormatError(path, number + 1, problem, "Expected a whole file.")), ""
 
 
@@ -310,7 +304,10 @@ def _split_at_returns(line: bytes) -> Iterator[bytes]:
         yield end
 
 
-def _decode(raw: bytes, path: Path | str, number: int) -> tuple[str, ColumnFormatError | None]:
+def _decode(raw: bytes | None, path: Path | str, number: int) -> tuple[str, ColumnFormatError | None]:
+    if raw is None:
+        problem = f"the line is longer than {MAX_LINE_BYTES:,} bytes"
+        return "", ColumnFormatError(path, number, problem, "Expected shorter lines; is this a binary file?")
     try:
         line = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -364,7 +361,9 @@ class _CellReader:
             except StopIteration:
                 return
             except csv.Error as error:
-                row = self._make_row([], _name_csv_problem(error))
+                problems = (text for part, text in _CSV_PROBLEMS.items() if part in str(error))
+                problem = next(problems, str(error)).format(limit=csv.field_size_limit(), row_limit=MAX_ROW_CHARS)
+                row = self._make_row([], problem)
             yield row
             if row.ends_file:
                 return
@@ -416,9 +415,3 @@ class _CellReader:
             self._taken.append((row, text))
             n_chars += len(text)
             yield text
-
-
-def _name_csv_problem(error: csv.Error) -> str:
-    """Say what an error of the csv module means."""
-    problems = (text for part, text in _CSV_PROBLEMS.items() if part in str(error))
-    return next(problems, str(error)).format(limit=csv.field_size_limit(), row_limit=MAX_ROW_CHARS)

@@ -16,12 +16,13 @@ from spacy.vocab import Vocab
 from tqdm import tqdm
 
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.data.columns.convert import make_gold_doc
-from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, join_columns
+from spacy_bertft.data.columns.docs import make_gold_doc
+from spacy_bertft.data.columns.gold import GoldReader, join_columns
 from spacy_bertft.data.columns.layout import ColumnOptions
-from spacy_bertft.data.docs import read_docs
-from spacy_bertft.data.rows import format_left_out
-from spacy_bertft.data.settings import choose_spans_key, list_paths
+from spacy_bertft.data.docs import choose_spans_key, read_docs
+from spacy_bertft.data.files import list_paths
+from spacy_bertft.data.reports import format_left_out
+from spacy_bertft.data.rows import Tally
 from spacy_bertft.data.texts.labels import list_present
 from spacy_bertft.errors import DataError, SettingError, format_count
 
@@ -172,7 +173,7 @@ def measure_corpus(
     if window <= _N_SPECIAL:
         raise SettingError("window", window, f"more than {_N_SPECIAL} subword tokens")
     sources = list_paths(paths)
-    counted, tally = parse_choice("kind", kind, _KINDS), ColumnTally()
+    counted, tally = parse_choice("kind", kind, _KINDS), Tally()
     columns: dict[Path, str] = {}
     of_columns: Any = "ents" if counted in _OF_TEXTS else counted
     options = ColumnOptions(kind=of_columns, tag_column=tag_column, word_column=word_column, orphans="repair")
@@ -212,7 +213,7 @@ def summarize_lengths(lengths: NDArray[np.int64]) -> Lengths:
 
 
 def _read_texts(
-    paths: Sequence[Path], kind: StatsKind, tally: ColumnTally, options: ColumnOptions, columns: dict[Path, str]
+    paths: Sequence[Path], kind: StatsKind, tally: Tally, options: ColumnOptions, columns: dict[Path, str]
 ) -> Iterator[_Text]:
     vocab = Vocab()
     for path in paths:

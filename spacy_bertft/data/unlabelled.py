@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from spacy_bertft.data.docs import read_docs
 from spacy_bertft.data.files import FileFormat, check_is_file, find_format
-from spacy_bertft.data.records import read_records
+from spacy_bertft.data.records import Record, read_records
 from spacy_bertft.data.rows import Tally
 from spacy_bertft.data.split import select_parts, stratify
 from spacy_bertft.errors import DataError, SettingError
@@ -65,7 +65,7 @@ def read_unlabelled(path: Path, text_column: str = "text", tally: Tally | None =
     """Read the texts of a file; those that are empty or nothing but whitespace are left out.
 
     Args:
-        path: A file of JSON objects, of rows under a header, or of one text per line, as its name says.
+        path: A file of JSON objects, of rows under a header, of one text per line, or `.spacy`, as its name says.
         text_column: The column of the texts.
         tally: Counts lines and what was left out on the way.
 
@@ -73,8 +73,12 @@ def read_unlabelled(path: Path, text_column: str = "text", tally: Tally | None =
         DataError: There is no such file.
         ColumnFormatError: A row cannot be read, or has no text.
     """
-    tally = Tally() if tally is None else tally
-    for record in read_records(path, find_format(path)[0] or "text", tally, text_column=text_column):
+    tally, file_format = Tally() if tally is None else tally, find_format(path)[0] or "text"
+    records = read_records(path, file_format, tally, text_column=text_column)
+    if file_format == "docbin":
+        docs = enumerate(read_docs(path, Vocab()), start=1)
+        records = (Record(path, number, {text_column: doc.text}) for number, doc in docs)
+    for record in records:
         text = record.get_text("text_column", text_column)
         if text.strip():
             others = {name: value for name, value in record.values.items() if name != text_column}
@@ -104,17 +108,8 @@ def read_plain_texts(path: Path, column: str = "text", dev: float = 0.0, seed: i
     if file_format not in (*_FORMATS, "docbin"):
         raise SettingError("text_path", str(path), "a file that ends in one of .jsonl, .csv, .tsv, .txt, .spacy")
     tally = Tally()
-    found = (
-        (doc.text for doc in read_docs(path, Vocab()))
-        if file_format == "docbin"
-        else (text.text for text in read_unlabelled(path, column, tally))
-    )
-    texts = []
-    for text in tqdm(found, desc="Reading", unit=" texts", disable=None):
-        if text.strip():
-            texts.append(text)
-        else:
-            tally.left_out["rows without text"] += 1
+    found = tqdm(read_unlabelled(path, column, tally), desc="Reading", unit=" texts", disable=None)
+    texts = [each.text for each in found]
     if not texts:
         raise DataError(f"{path}: there is no text. Expected at least one.")
     parts = [0] * len(texts)

@@ -20,6 +20,8 @@ from spacy_bertft.components.pipelines import choose_component, load_pipeline
 from spacy_bertft.components.regressor import BertRegressor
 from spacy_bertft.components.spancat import BertSpancat
 from spacy_bertft.errors import DataError, UnsupportedError
+from spacy_bertft.exchange.graphs import check_runtime
+from spacy_bertft.exchange.onnx import write_onnx
 from spacy_bertft.exchange.scores import list_results, read_scores, select_scores
 from spacy_bertft.models.heads.export import export_checkpoint
 from spacy_bertft.models.heads.token import TokenModel
@@ -59,6 +61,7 @@ def export_hf(
     base_model: str | None = None,
     license: str | None = None,
     scores_path: Path | str | None = None,
+    onnx: bool = False,
 ) -> ExportReport:
     """Write a component as a Hugging Face checkpoint, with its tokenizer and a model card.
 
@@ -72,16 +75,21 @@ def export_hf(
         license: Licence of the checkpoint, such as MIT; by default that of the pipeline.
         scores_path: The file that evaluate --output wrote about a test set; by default the card shows the scores that
             the pipeline holds.
+        onnx: Also write its graph as onnx/model.onnx, for other runtimes; the card shows how to run it. Needs the extra
+            onnx, which has OpenVINO to check the graph.
 
     Raises:
         DataError: There is no such pipeline, or the file holds no scores, or none of the component, or those of another
             pipeline.
         SettingError: There is no such component.
-        UnsupportedError: No class of transformers computes the same.
+        UnsupportedError: No class of transformers computes the same, or ONNX cannot say it.
+        MissingExtraError: The graph is wanted, and ONNX or OpenVINO is not installed.
         CheckpointError: Something else is at `output_dir`.
     """
     output_dir = Path(output_dir)
     check_replaceable(output_dir)
+    if onnx:
+        check_runtime("onnx")
     nlp = load_pipeline(pipeline)
     performance = None if scores_path is None else read_scores(scores_path, nlp)
     pipe: Any = choose_component(nlp, BertComponent, component, "no component: the pipeline has none")
@@ -96,9 +104,11 @@ def export_hf(
     checkpoint = Checkpoint(name, checkpoint.config | fields, checkpoint.tokenizer, checkpoint.weights)
     notes = _list_notes(nlp, name, pipe)
     base_model = base_model or find_hub_id(pipe.model.find_source().settings.name)
-    shown = {"outputs": outputs, "notes": notes, "import_hf": _write_import(nlp, name, pipe)}
+    shown = {"outputs": outputs, "notes": notes, "import_hf": _write_import(nlp, name, pipe), "onnx": onnx}
     with replace_folder_when_done(output_dir) as temporary_dir:
         write_checkpoint(checkpoint, temporary_dir)
+        if onnx:
+            write_onnx(temporary_dir, pipe.task)
         _write_card(temporary_dir, nlp, name, base_model, license, performance, **shown)
     return ExportReport(name, output_dir, tuple(outputs), tuple(notes), base_model)
 

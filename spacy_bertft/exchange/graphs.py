@@ -9,7 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import spacy
@@ -37,7 +37,6 @@ from spacy_bertft.models.encoder.inference import make_graph_encoder, trace
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.heads.head import HeadModel, find_own_encoder
 from spacy_bertft.models.heads.layers import HeadLayers
-from spacy_bertft.models.runtime.devices import check_precision
 from spacy_bertft.models.runtime.openvino import quantize_graph
 from spacy_bertft.models.store.graph import GraphModule
 from spacy_bertft.output import replace_folder_when_done
@@ -93,7 +92,7 @@ def quantize(
         MissingExtraError: NNCF or OpenVINO is not installed.
     """
     path, output_dir = Path(texts_path), Path(output_dir)
-    check_runtime("quantize", "nncf")
+    check_runtime("quantize")
     if path.suffix != ".spacy":
         check_unlabelled(path)
     nlp = load_pipeline(pipeline)
@@ -110,14 +109,17 @@ def quantize(
     return QuantizationReport(str(pipeline), output_dir, components, len(sample), before, after)
 
 
-def check_runtime(extra: str, module: str) -> None:
-    """Raise unless a library is installed.
+# The modules of an extra.
+_MODULES = {"openvino": ("openvino",), "quantize": ("openvino", "nncf"), "onnx": ("openvino", "onnx")}
+
+
+def check_runtime(extra: Literal["openvino", "quantize", "onnx"]) -> None:
+    """Raise unless the modules of an extra are installed.
 
     Raises:
-        MissingExtraError: It is not.
+        MissingExtraError: One is not.
     """
-    check_precision("auto", "openvino")
-    if find_spec(module) is None:
+    if not all(map(find_spec, _MODULES[extra])):
         raise MissingExtraError(extra, extra)
 
 

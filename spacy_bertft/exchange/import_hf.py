@@ -12,7 +12,7 @@ from spacy_bertft.checkpoints.checkpoint import read_config
 from spacy_bertft.checkpoints.heads import NEVER, TASKS, find_task
 from spacy_bertft.components.pipelines import check_replaceable_pipeline
 from spacy_bertft.components.text_component import FACTORIES, TextFactory
-from spacy_bertft.data.settings import make_blank
+from spacy_bertft.data.docs import make_blank
 from spacy_bertft.errors import CheckpointError, SettingError, TagError, format_count
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.tags.grammar import SchemeName, normalize_tags, parse_tag_scheme

@@ -104,7 +104,7 @@ def package(
     parse_choice("runtime", runtime, get_args(Runtime))
     if runtime != "torch":
         check_setting("precision", precision, precision == "fp32", "fp32, with another runtime than torch")
-        check_runtime("runtime = openvino", "openvino")
+        check_runtime("openvino")
     builds = [parse_choice("build", each.strip(), BUILDS) for each in build.split(",")]
     check_setting("name", name, name is None or name.isidentifier(), "what can be imported, such as movie_ner")
     output_dir = Path(output_dir)

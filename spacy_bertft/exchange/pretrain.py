@@ -16,7 +16,7 @@ from spacy_bertft.checkpoints import Checkpoint, find_checkpoint_dir, read_check
 from spacy_bertft.checkpoints.checkpoint import find_window_size
 from spacy_bertft.checkpoints.source import check_replaceable, find_hub_id
 from spacy_bertft.data.choices import parse_choice
-from spacy_bertft.data.rows import format_left_out
+from spacy_bertft.data.reports import format_left_out
 from spacy_bertft.data.unlabelled import PlainTexts, read_plain_texts
 from spacy_bertft.errors import CheckpointError, DataError, SettingError, check_setting, format_count
 from spacy_bertft.exchange.export_hf import write_model_card

@@ -1,22 +1,11 @@
-"""Pipelines on a disk: one that is quick, and one with heads of ours."""
+"""A pipeline on a disk with heads of ours."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-import spacy
 from taught_pipelines import make_taught_pipeline
-
-
-@pytest.fixture(scope="session")
-def ruler(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a pipeline that finds the word `film`."""
-    folder = tmp_path_factory.mktemp("ruler") / "model"
-    nlp = spacy.blank("en")
-    nlp.add_pipe("entity_ruler").add_patterns([{"label": "THING", "pattern": "film"}])
-    nlp.to_disk(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

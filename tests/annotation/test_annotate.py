@@ -154,22 +154,24 @@ def test_a_pipeline_that_finds_nothing_that_could_be_written(tmp_path):
     with pytest.raises(SettingError) as caught:
         annotate(tmp_path / "model", [tmp_path / "a.txt"], tmp_path / "out")
     assert (caught.value.name, caught.value.value) == ("pipeline", str(tmp_path / "model"))
-    assert "finds entities, categories, tags or answers; for spans and others pass --format docbin" in str(caught.value)
+    assert "finds entities, categories, spans, tags or answers; for others pass --format docbin" in str(caught.value)
     assert not (tmp_path / "out").exists()
     annotate(tmp_path / "model", [tmp_path / "a.txt"], tmp_path / "out", output_format="docbin")
     [doc] = DocBin().from_disk(tmp_path / "out" / "part-00000-000000.spacy").get_docs(nlp.vocab)
     assert [sent.text for sent in doc.sents] == ["A film.", "Two."]
 
 
-def test_groups_of_spans_that_are_left_out_are_named(ruler, tmp_path):
+def test_groups_of_spans(ruler, tmp_path):
     nlp = spacy.load(ruler)
     nlp.add_pipe("span_ruler", "nested").add_patterns([{"label": "WHAT", "pattern": "film"}])
     nlp.to_disk(tmp_path / "pipeline")
     texts = write_rows(tmp_path / "a.jsonl", [{"text": "a film"}])
-    with pytest.warns(UserWarning, match="the spans of nested are left out of jsonl"):
-        annotate(tmp_path / "pipeline", [texts], tmp_path / "rows")
-    annotate(tmp_path / "pipeline", [texts], tmp_path / "docs", output_format="docbin")
-    [doc] = DocBin().from_disk(tmp_path / "docs" / "part-00000-000000.spacy").get_docs(nlp.vocab)
+    for output_format in ("jsonl", "docbin"):
+        annotate(tmp_path / "pipeline", [texts], tmp_path / output_format, output_format=output_format)
+    [row] = read_shards(tmp_path / "jsonl")
+    [ent] = row["ents"]
+    assert row["spans"] == {"ruler": [{**ent, "label": "WHAT"}]}
+    [doc] = DocBin().from_disk(tmp_path / "docbin" / "part-00000-000000.spacy").get_docs(nlp.vocab)
     assert [span.label_ for span in doc.spans["ruler"]] == ["WHAT"]
 
 

@@ -43,6 +43,7 @@ CHOICES = {
     ("import-hf", "--scheme"): f"{SCHEMES} bare",
     ("init-config",): "ner tagger textcat textcat-multilabel regressor shared few qa spancat multiple-choice",
     ("package", "--precision"): "fp32 bf16 fp16",
+    ("package", "--runtime"): "torch openvino",
     ("pretrain", "--precision"): "auto fp32 bf16",
     ("stats", "--as"): "ents tags spans cats numbers",
     ("suggest", "--format"): "prodigy label-studio doccano",

@@ -26,6 +26,7 @@ ARGUMENTS = {
     "annotate": ["{pipeline}", "{texts}", "{out}"],
     "explain": ["model", "a text"],
     "demo": ["model", "--no-browser"],
+    "serve": ["model"],
 }
 # They read files and write files; no pipeline runs.
 WITHOUT = {
@@ -38,6 +39,7 @@ WITHOUT = {
     "import-hf",
     "export-hf",
     "migrate",
+    "quantize",
     "package",
 }
 

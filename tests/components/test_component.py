@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import spacy
+import torch
 from small_checkpoints import TEXTS, make_checkpoint
 from spacy.training import Example
 from thinc.api import fix_random_seed
@@ -148,3 +149,38 @@ def test_a_failing_initialize_of_a_shared_encoder_changes_nothing(change, folder
     with pytest.raises(BertftError):
         nlp.initialize(lambda: make_examples(nlp))
     check_unchanged(nlp, "bert_encoder", expected, content, tmp_path)
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("factory", HEADS)
+def test_a_stream_is_what_its_texts_are_alone(folder, factory, two_threads):
+    nlp = make_trained(factory, folder)
+    texts = [f"{text} {number}" for number in range(9) for text in TEXTS]
+    for doc, text in zip(nlp.pipe(texts, batch_size=7), texts, strict=True):
+        alone = nlp(text)
+        assert (doc.text, doc.cats) == (text, pytest.approx(alone.cats, abs=1e-5))
+        assert [(each.ent_type_, each.tag_) for each in doc] == [(each.ent_type_, each.tag_) for each in alone]
+
+
+def test_a_batch_that_fails_is_handled_alone(folder, two_threads, monkeypatch):
+    nlp = make_trained("bert_ner", folder)
+    pipe, failed = nlp.get_pipe("bert_ner"), []
+    predict = pipe.predict
+
+    def fail_on_one(docs):
+        if any("fail" in doc.text for doc in docs):
+            raise ValueError("wrong")
+        return predict(docs)
+
+    monkeypatch.setattr(pipe, "predict", fail_on_one)
+    nlp.set_error_handler(lambda name, _, docs, error: failed.append((name, [doc.text for doc in docs], str(error))))
+    texts = ["a", "b", "c", "fail", "e", "f", "g"]
+    assert [doc.text for doc in nlp.pipe(texts, batch_size=2)] == ["a", "b", "e", "f", "g"]
+    assert failed == [("bert_ner", ["c", "fail"], "wrong")]

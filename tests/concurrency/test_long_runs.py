@@ -48,18 +48,6 @@ def run(name: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(find_spec("fastapi") is None, reason="needs the group server")
-@pytest.mark.parametrize("style", ["def", "async"])
-def test_a_server_answers_many_clients(checkpoint, style):
-    few = ("--seconds", "4", "--clients", "20", "--texts", "40", "--rounds", "2")
-    output = run("server.py", "--style", style, "--encoder", checkpoint, *few)
-    assert f"{style}: 20 clients, 80 right answers before the clock starts\n" in output
-    found = re.search(r"^([\d,]+) right answers in 4 s; 0 wrong, 0 errors$", output, re.MULTILINE)
-    assert found
-    assert found[1] != "0"
-    assert len(re.findall(r"^quarter +\d +mean +[\d.]+ MB", output, re.MULTILINE)) == 4
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at memory as Linux tells it")
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_stream_and_cycles_of_saving_and_loading(checkpoint, backend):

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from spacy.tokens import DocBin
 
-from spacy_bertft.data.conversion import Stream, format_example, write_corpus
+from spacy_bertft.data.conversion import Conversion, Stream, format_example, write_corpus
+from spacy_bertft.data.docs import make_blank
+from spacy_bertft.data.files import list_paths
 from spacy_bertft.data.packed import PackedDoc, pack_docs
 from spacy_bertft.data.reports import PartReport
 from spacy_bertft.data.rows import Tally
-from spacy_bertft.data.settings import Conversion, list_paths, make_blank
 from spacy_bertft.errors import DataError, SettingError
 
 

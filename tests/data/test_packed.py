@@ -12,7 +12,7 @@ from spacy.vocab import Vocab
 from srsly.msgpack import msgpack_encoders
 
 from spacy_bertft.data import packed
-from spacy_bertft.data.columns.convert import make_gold_docs, pack_gold_docs
+from spacy_bertft.data.columns.docs import make_gold_docs, pack_gold_docs
 from spacy_bertft.data.columns.gold import GoldSentence
 from spacy_bertft.data.packed import DocWriter, PackedDoc, pack_docs
 from spacy_bertft.errors import DataError

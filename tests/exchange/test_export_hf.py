@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from spacy_bertft.cli import app
 from spacy_bertft.errors import CheckpointError, DataError, SettingError, UnsupportedError
 from spacy_bertft.exchange.export_hf import export_hf
 from spacy_bertft.exchange.import_hf import import_hf
+from spacy_bertft.models.runtime.openvino import import_openvino
 from spacy_bertft.training.optimizer import configure_adamw
 
 LORA = {"@misc": "spacy-bertft.LoRA.v1", "rank": 2}
@@ -52,6 +55,37 @@ def test_a_trained_head_answers_the_same_in_transformers(checkpoint, tmp_path):
         expected = [(ent.start_char, ent.end_char, ent.label_) for ent in nlp(text).ents]
         assert expected
         assert [(found["start"], found["end"], found["entity_group"]) for found in recognize(text)] == expected
+
+
+class Session:
+    """What ONNX Runtime's class does, done by OpenVINO."""
+
+    def __init__(self, path: str) -> None:
+        self.compiled = import_openvino().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def get_inputs(self):
+        return [SimpleNamespace(name=each.any_name) for each in self.compiled.inputs]
+
+    def run(self, _, inputs):
+        return list(self.compiled({name: np.array(value) for name, value in inputs.items()}).values())
+
+
+def test_the_script_of_the_card_runs_the_graph(checkpoint, tmp_path, monkeypatch):
+    pytest.importorskip("onnx", reason="needs the extra onnx")
+    train_ner(checkpoint, n_steps=3).to_disk(tmp_path / "pipeline")
+    export_hf(tmp_path / "pipeline", tmp_path / "hf", onnx=True)
+    scripts = re.findall(r"```python\n(.*?)```", ModelCard.load(tmp_path / "hf" / "README.md").text, re.DOTALL)
+    [script] = [each for each in scripts if "onnxruntime" in each]
+    monkeypatch.chdir(tmp_path / "hf")
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=Session))
+    printed = []
+    exec(script.replace("a text", TEXTS[0]), {"print": lambda *values: printed.append(values)})
+    [(tokens, [logits])] = printed
+    encoded = AutoTokenizer.from_pretrained(".")(TEXTS[0], return_tensors="pt")
+    assert len(tokens) == logits.shape[1] == encoded["input_ids"].shape[1]
+    with torch.inference_mode():
+        expected = AutoModelForTokenClassification.from_pretrained(".")(**encoded).logits
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("factory", ["bert_textcat", "bert_textcat_multilabel"])

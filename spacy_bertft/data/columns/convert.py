@@ -2,148 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, groupby, islice
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from spacy.tokens import Doc, Span
-from spacy.vocab import Vocab
-
-from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, GoldSentence
+from spacy_bertft.data.columns.docs import pack_gold_docs
+from spacy_bertft.data.columns.gold import GoldReader
 from spacy_bertft.data.columns.layout import ColumnOptions
-from spacy_bertft.data.conversion import Stream, write_corpus
-from spacy_bertft.data.packed import WHERE, PackedDoc, pack_token
+from spacy_bertft.data.conversion import Conversion, Stream, make_function, write_corpus
+from spacy_bertft.data.docs import choose_spans_key, make_blank
+from spacy_bertft.data.packed import PackedDoc
 from spacy_bertft.data.reports import ConversionReport
 from spacy_bertft.data.rows import Tally, read_lines
-from spacy_bertft.data.settings import Conversion, choose_spans_key, make_blank, make_function
 from spacy_bertft.errors import ColumnFormatError, SettingError
-from spacy_bertft.tags.schemes import TagSpan
-
-# What spaCy stores of a token: where it is in an entity, and whether it starts a sentence.
-_INSIDE, _OUTSIDE, _BEGINS = 1, 2, 3
-_STARTS, _CONTINUES = 1, 2**64 - 1
-
-
-def make_gold_docs(
-    vocab: Vocab, sentences: Iterable[GoldSentence], n_sents: int = 1, spans_key: str | None = None
-) -> Iterator[Doc]:
-    """Make Docs of up to `n_sents` sentences, all from one document.
-
-    Args:
-        vocab: The vocabulary of the Docs.
-        sentences: The sentences, in order.
-        n_sents: How many go into a Doc. From two on, the Docs know where their sentences start.
-        spans_key: The group in `doc.spans` for spans; by default they are entities.
-
-    Raises:
-        SettingError: `n_sents` is below one.
-    """
-    for group in _group_sentences(sentences, n_sents):
-        yield make_gold_doc(vocab, group, mark_sentences=n_sents > 1, spans_key=spans_key)
-
-
-def pack_gold_docs(
-    vocab: Vocab,
-    sentences: Iterable[GoldSentence],
-    attrs: Sequence[int],
-    n_sents: int = 1,
-    spans_key: str | None = None,
-) -> Iterator[PackedDoc]:
-    """Pack the Docs that `make_gold_docs` makes, most of them without making them.
-
-    Args:
-        vocab: The vocabulary of the Docs that are made.
-        sentences: The sentences, in order.
-        attrs: What is kept of a token, its word first.
-        n_sents: How many go into a Doc, at most.
-        spans_key: The group in `doc.spans` for spans; by default they are entities.
-    """
-    for group in _group_sentences(sentences, n_sents):
-        words, tags, spans = _join(group)
-        columns: list[list[str] | list[int]] = []
-        if tags:
-            columns.append(tags)
-        elif spans_key is None:
-            columns += _write_ents(spans, len(words))
-        if n_sents > 1:
-            columns.append(
-                [_STARTS if token == 0 else _CONTINUES for each in group for token in range(len(each.words))]
-            )
-        # Only spaCy knows the bytes of its groups.
-        doc = None if spans_key is None else make_gold_doc(vocab, group, spans_key=spans_key)
-        yield PackedDoc(
-            words,
-            b"".join(map(pack_token, words, *columns)),
-            spans,
-            labels=[tag for tag in tags if tag] or [span.label for span in spans],
-            tags=tags,
-            groups=doc.spans.to_bytes() if doc else b"",
-            where=group[0].where,
-        )
-
-
-def _group_sentences(sentences: Iterable[GoldSentence], n_sents: int) -> Iterator[list[GoldSentence]]:
-    if n_sents < 1:
-        raise SettingError("n_sents", n_sents, "a number from 1 on")
-    for _, document in groupby(sentences, key=attrgetter("document")):
-        while group := list(islice(document, min(n_sents, sys.maxsize))):
-            yield group
-
-
-def _write_ents(spans: Sequence[TagSpan], n_tokens: int) -> tuple[list[int], list[str]]:
-    """Write entities as spaCy's codes, whether a token begins, continues or is outside of one, and labels."""
-    codes, labels = [_OUTSIDE] * n_tokens, [""] * n_tokens
-    for start, end, label in spans:
-        codes[start:end] = [_BEGINS, *[_INSIDE] * (end - start - 1)]
-        labels[start:end] = [label] * (end - start)
-    return codes, labels
-
-
-def make_gold_doc(
-    vocab: Vocab, sentences: Sequence[GoldSentence], *, mark_sentences: bool = False, spans_key: str | None = None
-) -> Doc:
-    """Make one Doc of some sentences, each word followed by a blank.
-
-    Args:
-        vocab: The vocabulary of the Doc.
-        sentences: At least one sentence, all of entities or all of plain tags.
-        mark_sentences: Whether the Doc is to know where its sentences start.
-        spans_key: The group in `doc.spans` for spans, also where there is none; by default they are entities.
-    """
-    words, tags, gold = _join(sentences)
-    starts: list[bool | int | None] | None = None
-    if mark_sentences:
-        starts = [token == 0 for sentence in sentences for token in range(len(sentence.words))]
-    doc = Doc(vocab, words=words, spaces=[True] * len(words), tags=tags or None, sent_starts=starts)
-    doc.user_data[WHERE] = sentences[0].where
-    spans = [Span(doc, start, end, label=label) for start, end, label in gold]
-    if spans_key is not None:
-        doc.spans[spans_key] = spans
-    elif not tags:
-        # Also where there is no entity: tokens that are known to be outside are not missing values.
-        doc.set_ents(spans)
-    return doc
-
-
-def _join(sentences: Sequence[GoldSentence]) -> tuple[list[str], list[str], list[TagSpan]]:
-    """Join the words, the tags and the spans of sentences."""
-    if len(sentences) == 1:
-        return sentences[0].words, sentences[0].tags, sentences[0].spans
-    words = [word for sentence in sentences for word in sentence.words]
-    tags = [tag for sentence in sentences for tag in sentence.tags]
-    starts = accumulate((len(sentence.words) for sentence in sentences), initial=0)
-    spans = [
-        TagSpan(offset + start, offset + end, label)
-        for offset, sentence in zip(starts, sentences, strict=False)
-        for start, end, label in sentence.spans
-    ]
-    return words, tags, spans
-
 
 _ATTRS: dict[str, list[str]] = {"ents": ["ENT_IOB", "ENT_TYPE"], "tags": ["TAG"], "spans": []}
 
@@ -172,14 +45,14 @@ class ColumnConversion(ColumnOptions, Conversion):
         vocab.lex_attr_getters = {}  # what is known of words is not written, and takes longer than all else
         is_pair = self.file_format == "pair"
         sources = [path for path in self.sources if not (is_pair and path.suffix == ".out")]
-        reader, tally = GoldReader(sources, self), ColumnTally()
+        reader, tally = GoldReader(sources, self), Tally()
         intents = _read_intents(sources, tally, self.encoding) if is_pair else {}
         if intents and self.n_sents > 1:
             raise SettingError("n_sents", self.n_sents, "1, since each sentence has an intent in the file `label`")
         pack = partial(pack_gold_docs, vocab, n_sents=self.n_sents, spans_key=spans_key)
         reports = write_corpus(
             self,
-            Stream(reader.read, tally, ColumnTally),
+            Stream(reader.read, tally),
             (lambda sentences, attrs: _add_intents(pack(sentences, attrs), intents)) if intents else pack,
             get_key=lambda sentence: " ".join(sentence.words),
             attrs=[*_ATTRS[self.kind], *(["SENT_START"] if self.n_sents > 1 else [])],
@@ -189,10 +62,8 @@ class ColumnConversion(ColumnOptions, Conversion):
         return ConversionReport(
             kind=self.kind,
             scheme=None if self.kind == "tags" else reader.scheme,
-            n_tags_repaired=tally.n_tags_repaired,
             **tally.list_counts(),
             columns=reader.describe_columns(),
-            n_tags_missing=tally.n_tags_missing,
             spans_key=spans_key,
             **reports,
         )
@@ -211,14 +82,13 @@ def _read_intents(paths: Sequence[Path], tally: Tally, encoding: str | None) -> 
     for path in paths:
         label_path = path.with_name("label")
         if label_path.is_file():
-            number, n_lines = 0, sum(1 for _ in read_lines(path, encoding=encoding))
-            for number, line in read_lines(label_path, encoding=encoding):
-                intents[path, number] = line.strip()
-            if number != n_lines or "" in intents.values():
+            n_lines = sum(1 for _ in read_lines(path, encoding=encoding))
+            found = {number: line.strip() for number, line in read_lines(label_path, encoding=encoding)}
+            if len(found) != n_lines or "" in found.values():
+                problem = "a line is empty, or missing, or one too many"
                 expected = f"Expected an intent for each of the {n_lines:,} lines of {path}."
-                raise ColumnFormatError(
-                    label_path, number or 1, "a line is empty, or missing, or one too many", expected
-                )
+                raise ColumnFormatError(label_path, len(found) or 1, problem, expected)
+            intents |= {(path, number): intent for number, intent in found.items()}
             tally.note("intents of sentences, in doc.cats", f"{label_path}, line 1", n_lines)
     return intents
 

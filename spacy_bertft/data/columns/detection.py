@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import groupby, islice
+from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from spacy_bertft.data.choices import read_number
 from spacy_bertft.data.columns.layout import (
@@ -18,13 +19,10 @@ from spacy_bertft.data.columns.layout import (
     ColumnLayout,
     ColumnOptions,
     find_column,
-    is_conllu,
     is_header,
     is_no_token,
     is_tag,
-    may_be_comment,
     may_start_document,
-    read_declared_names,
     split_line,
 )
 from spacy_bertft.data.columns.tables import TABLES, open_table
@@ -37,16 +35,20 @@ _ADVICE_ON_TEXTS = "labelled texts in CSV, TSV or JSONL are converted with --as 
 _ENDS = ("first", "last")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]+)*:(?=.)")
 _NUMBER = re.compile(r"[0-9]+(?:[-.:_/][0-9]+)*")
+_CONLLU_PLUS = re.compile(r"# *global\.columns *= *(.*\S)")
+_HEAD = re.compile(r"[0-9]+|_")
 
 
-@dataclass
-class _SampleRow:
+class _Row(NamedTuple):
     """A line that is likely to be a token: its number, from 1, that of its sentence, and its columns."""
 
     number: int
-    line: str
     sentence: int
-    columns: list[str] = field(default_factory=list)
+    columns: list[str]
+
+
+# The first rows of a file, whether tabs separate their columns, and the names that the file declares for these.
+_Sample = tuple[list[_Row], bool, tuple[str, ...]]
 
 
 def detect_layout(path: Path, options: ColumnOptions) -> ColumnLayout:
@@ -67,90 +69,78 @@ def detect_layout(path: Path, options: ColumnOptions) -> ColumnLayout:
         ColumnFormatError: The file has one column only, no column of tags or words, or lacks one of the options.
         SettingError: Words and tags are to be in the same column.
     """
-    declared: list[str] = []
-    is_table = options.file_format in TABLES
-    read = _read_table(path, options, declared) if is_table else _read_rows(path, declared, options.encoding)
-    rows = list(islice(read, _SAMPLE_SIZE))
-    if not rows:
-        raise DataError(f"{path}: the file holds no token. Expected lines of words and tags.")
-    # A file of nothing but lines with `# ` holds the word `#`.
-    rows = rows if is_table else _drop_comments(rows) or rows
-    is_tabbed = 2 * sum("\t" in row.line for row in rows) >= len(rows)
-    for row in () if is_table else rows:
-        row.columns = split_line(row.line, is_tabbed=is_tabbed)
-    return _Finder(path, rows, tuple(declared), options).find_layout(is_tabbed=is_tabbed)
+    return _Finder(path, options).find_layout()
 
 
-def _read_rows(path: Path, declared: list[str], encoding: str | None) -> Iterator[_SampleRow]:
-    """Read the lines that may be tokens, and the names that a comment declares for the columns."""
-    sentence = 0
+def _read_table(path: Path, options: ColumnOptions) -> _Sample:
+    names, sentences = open_table(path, options, Tally())
+    rows = (_Row(number, place, cells) for place, sentence in enumerate(sentences) for number, cells in sentence)
+    return list(islice(rows, _SAMPLE_SIZE)), False, names
+
+
+def _read_lines(path: Path, encoding: str | None) -> _Sample:
+    """Read the lines that may be tokens, without those that start a sentence and may be comments."""
+    tokens: list[tuple[int, int, str]] = []
+    comments: list[tuple[int, int, str]] = []
+    sentence, names = 0, ()
     for number, line in read_lines(path, encoding=encoding):
         if may_start_document(line) or not line.strip(BLANKS):
             sentence += 1
-        else:
-            if line.startswith("#") and not declared:
-                declared.extend(read_declared_names(line))
-            yield _SampleRow(number, line, sentence)
-
-
-def _read_table(path: Path, options: ColumnOptions, declared: list[str]) -> Iterator[_SampleRow]:
-    names, sentences = open_table(path, options, Tally())
-    declared.extend(names)
-    for sentence, rows in enumerate(sentences):
-        for number, cells in rows:
-            yield _SampleRow(number, "", sentence, cells)
-
-
-def _drop_comments(rows: Sequence[_SampleRow]) -> list[_SampleRow]:
-    """Drop the lines that start a sentence and may be comments."""
-    kept: list[_SampleRow] = []
-    for row in rows:
-        starts = not kept or kept[-1].sentence != row.sentence
-        if not (starts and may_be_comment(row.line) and not row.line.startswith("#\t")):
-            kept.append(row)
-    return kept
+            continue
+        if not names and (declared := _CONLLU_PLUS.fullmatch(line)):
+            names = tuple(declared[1].split())
+        is_comment = line.startswith("# ") and (not tokens or tokens[-1][1] != sentence)
+        (comments if is_comment else tokens).append((number, sentence, line))
+        if len(tokens) + len(comments) == _SAMPLE_SIZE:
+            break
+    # A file of nothing but lines with `# ` holds the word `#`.
+    lines = tokens or comments
+    is_tabbed = 2 * sum("\t" in line for _, _, line in lines) >= len(lines)
+    rows = [_Row(number, place, split_line(line, is_tabbed=is_tabbed)) for number, place, line in lines]
+    return rows, is_tabbed, names
 
 
 class _Finder:
-    """Finds columns in the rows of a sample.
+    """Finds columns in the first rows of a file.
 
     Args:
-        path: The file, for errors.
-        rows: The rows.
-        declared: Names that the file declares for its columns.
+        path: The file.
         options: Where words and tags are, if that is known.
     """
 
-    def __init__(
-        self, path: Path, rows: Sequence[_SampleRow], declared: tuple[str, ...], options: ColumnOptions
-    ) -> None:
+    def __init__(self, path: Path, options: ColumnOptions) -> None:
         self.path, self.options = path, options
-        self.n_columns = _count_columns(rows)
+        is_table = options.file_format in TABLES
+        sample = _read_table(path, options) if is_table else _read_lines(path, options.encoding)
+        self.rows, self.is_tabbed, self.names = sample
+        if not self.rows:
+            raise DataError(f"{path}: the file holds no token. Expected lines of words and tags.")
+        first = self.rows[0]
+        self.n_columns = _count_columns(self.rows)
         if self.n_columns == 1:
             expected = f"Expected a word and a tag, separated by a tab or by blanks; {_ADVICE_ON_TEXTS}."
-            raise self._error(rows[0], f"the line has one column, {rows[0].columns[0]!r}", expected)
+            raise self._error(f"the line has one column, {first.columns[0]!r}", expected)
         # Malformed lines are reported when they are read.
-        self.rows = [row for row in rows if _fits(row.columns, self.n_columns)]
-        self.names = declared
-        if not declared and self._counts_rows(0) and is_conllu([row.columns for row in self.rows]):
+        self.rows = [row for row in self.rows if _fits(row.columns, self.n_columns)]
+        if not self.names and self._counts_rows(0) and self._has_heads():
             self.names = CONLLU
         self.header: tuple[str, ...] = ()
-        if not self.names and self._is_header(rows[0].columns):
-            self.names = self.header = tuple(rows[0].columns[: self.n_columns])
+        if not self.names and self._is_header(first.columns):
+            self.names = self.header = tuple(first.columns[: self.n_columns])
             self.rows = [row for row in self.rows if tuple(row.columns[: self.n_columns]) != self.header]
         if not self.rows:
-            raise self._error(rows[0], "the line names columns, and no token follows", "Expected words and tags.")
+            raise self._error("the line names columns, and no token follows", "Expected words and tags.", first)
         if self.names and len(self.names) != self.n_columns:
             problem = f"the line has {format_count(self.n_columns, 'column')}, but {len(self.names)} names are declared"
-            raise self._error(self.rows[0], problem, f"Expected {' '.join(self.names)}.")
+            raise self._error(problem, f"Expected {' '.join(self.names)}.")
 
-    def find_layout(self, *, is_tabbed: bool) -> ColumnLayout:
+    def find_layout(self) -> ColumnLayout:
         """Find the columns that are not given, and check all of them."""
-        tag_column = self._find_given("tag_column")
-        word_column = self._find_given("word_column")
+        tag_column, word_column = self._find_given("tag_column"), self._find_given("word_column")
         if word_column is not None and word_column == tag_column:
             raise SettingError("word_column", self.options.word_column, "another column than tag_column")
-        number_column = self._find_number_column({word_column, tag_column})
+        ends = [column for column in (0, self.n_columns - 1) if column not in (word_column, tag_column)]
+        number_column = next(filter(self._counts_rows, ends), None)
         if number_column is not None:
             # The others are comments, ranges and empty nodes.
             self.rows = [row for row in self.rows if read_number(row.columns[number_column]) is not None]
@@ -162,7 +152,7 @@ class _Finder:
             word_column = self._find_word_column(usable, tag_column, number_column)
         tags = self._get_cells(tag_column)
         layout = ColumnLayout(
-            is_tabbed=is_tabbed,
+            is_tabbed=self.is_tabbed,
             n_columns=self.n_columns,
             word_column=word_column,
             tag_column=tag_column,
@@ -178,6 +168,11 @@ class _Finder:
         )
         self._check_tags(layout, tags)
         return layout
+
+    def _has_heads(self) -> bool:
+        """Return whether numbered rows are those of CoNLL-U: ten columns, and the seventh is the number of the head."""
+        rows = [row.columns for row in self.rows]
+        return 2 * sum(len(row) == len(CONLLU) and _HEAD.fullmatch(row[6]) is not None for row in rows) > len(rows)
 
     def _is_header(self, cells: Sequence[str]) -> bool:
         """Return whether the first line names the columns: as headers do, or as the options do."""
@@ -195,51 +190,40 @@ class _Finder:
             return places.get(str(given))
         expected = f"Expected --{setting.replace('_', '-')} with a name, or a number from 1 to {self.n_columns}."
         found = ", ".join(repr(name[:40]) for name in self.names or self.rows[0].columns[: self.n_columns])
-        raise self._error(self.rows[0], f"there is no column {str(given)!r} among {found}", expected)
-
-    def _find_number_column(self, taken: set[int | None]) -> int | None:
-        ends = (0, self.n_columns - 1)
-        return next((column for column in ends if column not in taken and self._counts_rows(column)), None)
+        raise self._error(f"there is no column {str(given)!r} among {found}", expected)
 
     def _counts_rows(self, column: int) -> bool:
         """Return whether a column counts from 0 or 1 in each sentence, in most rows that are no comments or ranges."""
-        n_counted, n_others, sentence = 0, 0, -1
-        expected: tuple[str, ...] = ()
-        for row in self.rows:
-            value = row.columns[column]
-            if row.sentence != sentence:
-                sentence, expected = row.sentence, ("0", "1")
-            n_counted += value in expected
-            n_others += is_no_token(value) or value.startswith("#")
-            # After a comment that looks like a row the count starts, after a range such as `2-3` it continues.
-            if (number := read_number(value)) is not None:
-                expected = (str(number + 1),)
+        n_counted, n_others = 0, 0
+        for _, rows in groupby(self.rows, key=attrgetter("sentence")):
+            expected = {"0", "1"}
+            for value in (row.columns[column] for row in rows):
+                n_counted += value in expected
+                n_others += is_no_token(value) or value.startswith("#")
+                # After a comment that looks like a row the count starts, after a range such as `2-3` it continues.
+                if (number := read_number(value)) is not None:
+                    expected = {str(number + 1)}
         return 2 * n_counted > len(self.rows) - n_others
 
-    def _find_tag_column(self, usable: Sequence[int]) -> tuple[int, list[int]]:
+    def _find_tag_column(self, usable: list[int]) -> tuple[int, list[int]]:
         """Find the column of the tags, and the other columns that hold such tags."""
         if not usable:
             expected = "Expected a column of tags next to the words and the numbers of the rows."
-            raise self._error(
-                self.rows[0], f"the line has {format_count(self.n_columns, 'column')}, and none for tags", expected
-            )
-        named, first, last = find_column(self.names, TAG_NAMES[self.options.kind]), usable[0], usable[-1]
-        if self.options.kind == "tags":
-            if named is not None and named in usable:
-                return named, []
+            raise self._error(f"the line has {format_count(self.n_columns, 'column')}, and none for tags", expected)
+        kind, first, last = self.options.kind, usable[0], usable[-1]
+        named = find_column(self.names, TAG_NAMES[kind])
+        if kind == "tags":
             n_first, n_last = (len(set(self._get_cells(column))) for column in (first, last))
-            return (first if n_first < n_last else last), []
+            return named if named in usable else first if n_first < n_last else last, []
         counts = {column: sum(is_tag(cell, "ents") for cell in self._get_cells(column)) for column in usable}
         candidates = [column for column in usable if 2 * counts[column] >= len(self.rows)]
         candidates = candidates or [column for column in usable if self._is_bare(self._get_cells(column))]
-        if named is not None and named in candidates:
+        if not candidates:
+            found = first if counts[first] > counts[last] else last
+        elif named in candidates:
             found = named
-        elif counts[first] > counts[last] and candidates in ([], [first]):
-            found = first
-        elif candidates:
-            found = candidates[0] if self.options.kind == "spans" else self._find_outer(candidates)
         else:
-            found = last
+            found = candidates[0] if kind == "spans" else self._find_outer(candidates)
         return found, [column for column in candidates if column != found]
 
     def _is_bare(self, tags: Sequence[str]) -> bool:
@@ -249,18 +233,15 @@ class _Finder:
 
     def _find_outer(self, candidates: Sequence[int]) -> int:
         """Find the first column with labels of the last one: nested entities follow outer ones, but not chunks."""
-        labels = [{cell[2:] for cell in self._get_cells(column) if cell != "O"} for column in candidates]
-        return next(
-            column
-            for column, own in zip(candidates, labels, strict=True)
-            if column == candidates[-1] or own & labels[-1]
-        )
+        labels = {column: {cell[2:] for cell in self._get_cells(column) if cell != "O"} for column in candidates}
+        last = candidates[-1]
+        return next((column for column in candidates if labels[column] & labels[last]), last)
 
-    def _find_word_column(self, usable: Sequence[int], tag_column: int, number_column: int | None) -> int:
+    def _find_word_column(self, usable: list[int], tag_column: int, number_column: int | None) -> int:
         """Find the column of the words: by its name, or at the end that the tags leave free."""
         named = find_column(self.names, WORD_NAMES)
         free = [column for column in usable if column != tag_column]
-        if named is not None and named in free:
+        if named in free:
             found = named
         elif free:
             found = free[-1] if tag_column == usable[0] else free[0]
@@ -272,7 +253,7 @@ class _Finder:
     def _check_words(self, column: int, number_column: int | None) -> None:
         """Check that a column that was not chosen by the user can be that of the words."""
         words = self._get_cells(column)
-        by_sentence = [list(rows) for _, rows in groupby(self.rows, key=lambda row: row.sentence)]
+        by_sentence = [list(rows) for _, rows in groupby(self.rows, key=attrgetter("sentence"))]
         longer = [{row.columns[column] for row in rows} for rows in by_sentence if len(rows) > 1]
         may_be_others = self.n_columns > 2
         problems = {
@@ -283,24 +264,24 @@ class _Finder:
         }
         if found := [problem for problem, is_there in problems.items() if is_there]:
             advice = f"pass --word-column with the column that has them, or {column + 1} for this one."
-            raise self._error(self.rows[0], f"column {column + 1} {found[0]}", f"Expected words; {advice}")
+            raise self._error(f"column {column + 1} {found[0]}", f"Expected words; {advice}")
 
     def _check_tags(self, layout: ColumnLayout, tags: Sequence[str]) -> None:
         column = layout.tag_column + 1
         wrong = [(row, tag) for row, tag in zip(self.rows, tags, strict=True) if not is_tag(tag, layout.kind)]
         if set(tags) == {"_"} and layout.kind == "tags":
             expected = "Expected tags; pass --tag-column with the column that has them."
-            raise self._error(self.rows[0], f"column {column} holds '_' only", expected)
+            raise self._error(f"column {column} holds '_' only", expected)
         if 2 * len(wrong) > len(tags) and not self._is_bare(tags):
             expected = f"Expected O or a tag such as B-PER in column {column}; pass --tag-column with another one, or"
             expected += f" --as tags for a file of plain tags; {_ADVICE_ON_TEXTS}."
-            raise self._error(wrong[0][0], f"{wrong[0][1]!r} is not an entity tag", expected)
+            raise self._error(f"{wrong[0][1]!r} is not an entity tag", expected, wrong[0][0])
 
     def _get_cells(self, column: int) -> list[str]:
         return [row.columns[column] for row in self.rows]
 
-    def _error(self, row: _SampleRow, problem: str, expected: str) -> ColumnFormatError:
-        return ColumnFormatError(self.path, row.number, problem, expected)
+    def _error(self, problem: str, expected: str, row: _Row | None = None) -> ColumnFormatError:
+        return ColumnFormatError(self.path, (row or self.rows[0]).number, problem, expected)
 
 
 def _find_language(words: Sequence[str]) -> str:
@@ -309,7 +290,7 @@ def _find_language(words: Sequence[str]) -> str:
     return found[0] if found and len(words) > 1 and all(each.startswith(found[0]) for each in words) else ""
 
 
-def _count_columns(rows: Sequence[_SampleRow]) -> int:
+def _count_columns(rows: Sequence[_Row]) -> int:
     """Count the columns of most rows. Where all of them end with a tab, no column follows it."""
     n_columns = Counter(len(row.columns) for row in rows).most_common(1)[0][0]
     columns = [row.columns for row in rows if len(row.columns) == n_columns]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from spacy_bertft.data.columns.detection import detect_layout
@@ -36,20 +37,7 @@ class ColumnSentence:
     tags: list[str] = field(default_factory=list)
 
 
-@dataclass
-class ColumnTally(Tally):
-    """What was seen while column files were read.
-
-    Attributes:
-        n_tags_repaired: Tags that were changed to make their sequences valid.
-        n_tags_missing: Tokens without a tag.
-    """
-
-    n_tags_repaired: int = 0
-    n_tags_missing: int = 0
-
-
-def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = None) -> Iterator[ColumnSentence]:
+def read_columns(path: Path, layout: ColumnLayout, tally: Tally | None = None) -> Iterator[ColumnSentence]:
     """Read the sentences of a column file.
 
     Args:
@@ -60,11 +48,12 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
     Raises:
         ColumnFormatError: A line lacks a column, or has one too many.
     """
-    tally = ColumnTally() if tally is None else tally
+    tally = Tally() if tally is None else tally
     sentence: ColumnSentence | None = None
     is_doc_start = True
     if layout.table:
-        for rows in open_table(path, layout.table, tally).sentences:
+        _, sentences = open_table(path, layout.table, tally)
+        for rows in sentences:
             if not rows:
                 tally.left_out["empty sentences"] += 1
                 continue
@@ -94,11 +83,9 @@ def read_columns(path: Path, layout: ColumnLayout, tally: ColumnTally | None = N
                 tally.left_out["-DOCSTART- lines"] += 1
         elif sentence is None and layout.is_comment(line):
             tally.left_out["comment lines"] += 1
+        elif tuple(columns := layout.split(line)) == layout.header:
+            tally.left_out["header lines"] += 1
         else:
-            columns = layout.split(line)
-            if len(columns) == layout.n_columns and tuple(columns) == layout.header:
-                tally.left_out["header lines"] += 1
-                continue
             word, tag, row_number = _take_token(columns, line, path, number, layout)
             if is_no_token(row_number):
                 tally.left_out["ranges such as 2-3 and empty nodes such as 1.1"] += 1
@@ -177,13 +164,17 @@ class GoldReader:
             raise DataError("No input file was given. Expected at least one column file.")
         self.options = options
         self._layouts = [(path, _detect_layers(path, options)) for path in paths]
-        self.scheme: TagScheme = self._find_scheme()
+        self.scheme: TagScheme = "bio"
+        if options.scheme is not None:
+            self.scheme = parse_tag_scheme(options.scheme)
+        elif options.kind != "tags":
+            self.scheme = guess_scheme(_read_evidence(self._layouts))
 
     def describe_columns(self) -> str:
         """Say in which columns words and tags are; of each file, where they differ."""
         return join_columns({path: layout.describe() for path, (layout, *_) in self._layouts})
 
-    def read(self, tally: ColumnTally | None = None) -> Iterator[GoldSentence]:
+    def read(self, tally: Tally | None = None) -> Iterator[GoldSentence]:
         """Read all sentences, file after file.
 
         Args:
@@ -192,7 +183,7 @@ class GoldReader:
         Raises:
             ColumnFormatError: A line cannot be read, or its tag is not valid where it is.
         """
-        tally = ColumnTally() if tally is None else tally
+        tally = Tally() if tally is None else tally
         document = -1
         for path, (layout, *others) in self._layouts:
             further = [read_columns(path, each) for each in others]
@@ -201,23 +192,13 @@ class GoldReader:
                 if layout.word_prefix and self.options.fix:
                     sentence.words = [word.removeprefix(layout.word_prefix) or word for word in sentence.words]
                 gold = self._read_gold(sentence, document, path, tally)
-                if not further:
-                    yield gold
-                    continue
-                inner = [_take_same(layer, sentence, path) for layer in further]
-                layers = [gold, *(self._read_gold(each, document, path, tally) for each in inner)]
-                # A span that is in two layers is one.
-                spans = dict.fromkeys(span for each in layers for span in each.spans)
-                yield replace(gold, spans=list(spans))
+                for layer in further:
+                    inner = self._read_gold(_take_same(layer, sentence, path), document, path, tally)
+                    # A span that is in two layers is one.
+                    gold.spans = list(dict.fromkeys([*gold.spans, *inner.spans]))
+                yield gold
 
-    def _find_scheme(self) -> TagScheme:
-        if self.options.scheme is not None:
-            return parse_tag_scheme(self.options.scheme)
-        if self.options.kind == "tags":
-            return "bio"
-        return guess_scheme(_take_evidence(_read_tags(self._layouts)))
-
-    def _read_gold(self, sentence: ColumnSentence, document: int, path: Path, tally: ColumnTally) -> GoldSentence:
+    def _read_gold(self, sentence: ColumnSentence, document: int, path: Path, tally: Tally) -> GoldSentence:
         words, tags, where = sentence.words, sentence.tags, (path, sentence.lines[0])
         if self.options.kind == "tags":
             return GoldSentence(words, [], tags, document, where)
@@ -249,19 +230,12 @@ def join_columns(columns: Mapping[Path, str]) -> str:
     return "; ".join(f"{path}: {found}" for path, found in columns.items())
 
 
-def _read_tags(layouts: Iterable[tuple[Path, Sequence[ColumnLayout]]]) -> Iterator[list[str]]:
-    for path, layers in layouts:
-        for layout in layers:
-            for sentence in read_columns(path, layout):
-                yield sentence.tags
-
-
-def _take_evidence(sequences: Iterable[list[str]]) -> Iterator[list[str]]:
-    """Take sequences of tags until there are ten thousand tags of entities, which tell the scheme of any corpus."""
+def _read_evidence(layouts: Iterable[tuple[Path, Sequence[ColumnLayout]]]) -> Iterator[list[str]]:
+    """Read sequences of tags until there are ten thousand tags of entities, which tell the scheme of any corpus."""
     n_tags = 0
-    for tags in sequences:
-        yield tags
-        n_tags += len(tags) - tags.count("O")
+    for sentence in chain.from_iterable(read_columns(path, each) for path, layers in layouts for each in layers):
+        yield sentence.tags
+        n_tags += len(sentence.tags) - sentence.tags.count("O")
         if n_tags >= _SAMPLE_TAGS:
             return
 
@@ -283,12 +257,7 @@ def _detect_layers(path: Path, options: ColumnOptions) -> list[ColumnLayout]:
     """Detect the layout of a file; of nested spans, one for each column of tags, the outer ones first."""
     if options.kind != "spans":
         return [detect_layout(path, options)]
-    if options.tag_column is None:
-        first = detect_layout(path, options)
-        inner = list(first.other_tag_columns)
-    else:
-        columns = str(options.tag_column).split(",")
-        first, *others = (detect_layout(path, replace(options, tag_column=column.strip())) for column in columns)
-        inner = [layout.tag_column for layout in others]
-    first = replace(first, other_tag_columns=tuple(inner))
-    return [first, *(replace(first, tag_column=column) for column in inner)]
+    columns = [None] if options.tag_column is None else [each.strip() for each in str(options.tag_column).split(",")]
+    first, *others = (detect_layout(path, replace(options, tag_column=column)) for column in columns)
+    inner = tuple(layout.tag_column for layout in others) or first.other_tag_columns
+    return [replace(first, tag_column=column, other_tag_columns=inner) for column in (first.tag_column, *inner)]

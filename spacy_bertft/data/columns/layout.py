@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from spacy_bertft.data.choices import parse_choice
+from spacy_bertft.data.files import Options
 from spacy_bertft.data.rows import read_label_names
-from spacy_bertft.data.settings import Options
 from spacy_bertft.tags.grammar import SchemeName, parse_tag_scheme
 
 Orphans = Literal["error", "repair"]
@@ -71,8 +71,6 @@ class ColumnOptions(Options):
 
 
 CONLLU = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
-_CONLLU_PLUS = re.compile(r"# *global\.columns *= *(.*\S)")
-_HEAD = re.compile(r"[0-9]+|_")
 
 # Of several names that a file has, the first one counts. UPOS precedes XPOS, which many treebanks leave empty.
 WORD_NAMES = ("form", "word", "words", "token", "tokens")
@@ -83,23 +81,10 @@ TAG_NAMES = {
 }
 
 
-def read_declared_names(line: str) -> tuple[str, ...]:
-    """Read the names that a comment of CoNLL-U Plus declares; empty where it declares none."""
-    declared = _CONLLU_PLUS.fullmatch(line)
-    return tuple(declared[1].split()) if declared else ()
-
-
-def is_conllu(rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether numbered rows are those of CoNLL-U: ten columns, and the seventh is the number of the head."""
-    n_heads = sum(len(row) == len(CONLLU) and _HEAD.fullmatch(row[6]) is not None for row in rows)
-    return 2 * n_heads > len(rows)
-
-
 def is_header(cells: Sequence[str]) -> bool:
     """Return whether the cells of a line name a column of words and one of tags, as no token does."""
-    return all(
-        find_column(cells, names) is not None for names in (WORD_NAMES, {*TAG_NAMES["ents"], *TAG_NAMES["tags"]})
-    )
+    tags = find_column(cells, {*TAG_NAMES["ents"], *TAG_NAMES["tags"]})
+    return tags is not None and find_column(cells, WORD_NAMES) is not None
 
 
 def find_column(names: Sequence[str], wanted: Collection[str]) -> int | None:
@@ -161,19 +146,20 @@ class ColumnLayout:
         """Return whether the line separates two documents."""
         if _MARK not in line:
             return False
-        columns = self.split(line)
-        return _DOCUMENT_START.match(line) is not None or columns[self.word_column : self.word_column + 1] == [_MARK]
+        return may_start_document(line) or self.split(line)[self.word_column : self.word_column + 1] == [_MARK]
 
     def is_comment(self, line: str) -> bool:
         """Return whether the line is a comment, given that it opens a sentence."""
         if self.number_column == 0:
             return line.startswith("#")
-        if not may_be_comment(line):
+        if not line.startswith(("# ", "#\t")):
             return False
         columns = self.split(line)
         if len(columns) == self.n_columns:
             word, tag = columns[self.word_column], columns[self.tag_column]
-            if self._is_known_tag(tag) or (self.is_tabbed and word == "#"):
+            # Treebanks tag the word `#` with itself.
+            is_known = tag in {*self.known_tags, "#"} if self.known_tags else is_tag(tag, self.kind)
+            if is_known or (self.is_tabbed and word == "#"):
                 return False
         return not any(is_tag(cell.strip(" "), "ents") for cell in line.split("\t")[1:])
 
@@ -192,12 +178,6 @@ class ColumnLayout:
     def _name(self, column: int) -> str:
         return f"column {column + 1}" + (f" ({self.names[column]})" if self.names else "")
 
-    def _is_known_tag(self, tag: str) -> bool:
-        if not self.known_tags:
-            return is_tag(tag, self.kind)
-        # Treebanks tag this word with itself.
-        return tag in self.known_tags or tag == "#"
-
 
 def split_line(line: str, *, is_tabbed: bool) -> list[str]:
     """Split a line into columns.
@@ -213,11 +193,6 @@ def split_line(line: str, *, is_tabbed: bool) -> list[str]:
 def is_tag(text: str, kind: str) -> bool:
     """Return whether a text looks like a tag; any text does where tags are plain."""
     return kind == "tags" or _TAG.fullmatch(text) is not None
-
-
-def may_be_comment(line: str) -> bool:
-    """Return whether a line looks like a comment, whatever the layout."""
-    return line.startswith(("# ", "#\t"))
 
 
 def is_no_token(number: str) -> bool:

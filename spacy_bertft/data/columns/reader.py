@@ -11,10 +11,10 @@ from typing import Any
 from spacy.language import Language
 from spacy.training import Example
 
-from spacy_bertft.data.columns.convert import make_gold_docs
+from spacy_bertft.data.columns.docs import make_gold_docs
 from spacy_bertft.data.columns.gold import GoldReader
 from spacy_bertft.data.columns.layout import ColumnOptions
-from spacy_bertft.data.settings import choose_spans_key
+from spacy_bertft.data.docs import choose_spans_key
 from spacy_bertft.errors import SettingError
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice, zip_longest
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 from spacy_bertft.data.columns.layout import TAG_NAMES, WORD_NAMES, ColumnOptions, find_column, split_line
 from spacy_bertft.data.files import FileFormat, find_format
@@ -15,20 +15,9 @@ from spacy_bertft.data.records import Record, read_records
 from spacy_bertft.data.rows import Layout, Tally, read_lines
 from spacy_bertft.errors import ColumnFormatError, DataError, format_count
 
-Rows = list[tuple[int, list[str]]]
+Rows = list[tuple[int, list[str]]]  # line and cells of each row of a sentence
+Table = tuple[tuple[str, ...], Iterable[Rows]]  # the names of the cells, which may be none, and the sentences
 _SAMPLE_LINES = 100
-
-
-class Table(NamedTuple):
-    """A file of words and tags.
-
-    Attributes:
-        names: The names of the cells; empty where they have none.
-        sentences: Line and cells of each row, by sentence.
-    """
-
-    names: tuple[str, ...]
-    sentences: Iterable[Rows]
 
 
 def find_sentence_column(names: Iterable[str]) -> str | None:
@@ -53,12 +42,12 @@ def _open_inline(path: Path, options: ColumnOptions, tally: Tally) -> Table:
     [(n_tags, _)] = counts.most_common(1) or [(1, 0)]
     lines = ((number, split_line(line, is_tabbed=False)) for number, line in read_lines(path, tally, options.encoding))
     # A word may hold the separator itself.
-    return Table((), ([(number, each.rsplit("|", n_tags)) for each in tokens if each] for number, tokens in lines))
+    return (), ([(number, each.rsplit("|", n_tags)) for each in tokens if each] for number, tokens in lines)
 
 
 def _open_pair(path: Path, options: ColumnOptions, tally: Tally) -> Table:
     """Open lines of words, whose tags are in the same lines of the file that ends in `.out`, as of SNIPS and ATIS."""
-    return Table((), _read_pair(path, path.with_suffix(".out"), tally, options.encoding))
+    return (), _read_pair(path, path.with_suffix(".out"), tally, options.encoding)
 
 
 def _read_pair(path: Path, tag_path: Path, tally: Tally, encoding: str | None) -> Iterator[Rows]:
@@ -80,7 +69,7 @@ def _open_cells(path: Path, options: ColumnOptions, tally: Tally) -> Table:
         raise first.error("no column names the sentences", "Expected one such as 'Sentence #' or 'sentence_id'.")
     by_sentence = groupby(_mark_sentences(records, column), key=itemgetter(0))
     sentences = ([(each.line, list(map(str, each.values.values()))) for _, each in rows] for _, rows in by_sentence)
-    return Table(tuple(first.values), sentences)
+    return tuple(first.values), sentences
 
 
 def _mark_sentences(records: Iterator[Record], column: str) -> Iterator[tuple[str, Record]]:
@@ -101,7 +90,7 @@ def _open_lists(path: Path, options: ColumnOptions, tally: Tally) -> Table:
     wanted = [*given, *TAG_NAMES[options.kind], *TAG_NAMES["ents"], *TAG_NAMES["tags"]]
     # Others, such as labels of the text, may have as many elements by chance.
     names = tuple(name for name in lists if name == lists[place] or name.casefold() in wanted or name in given)
-    return Table(names, (_read_lists(each, names, find_column(names, wanted), options.names) for each in records))
+    return names, (_read_lists(each, names, find_column(names, wanted), options.names) for each in records)
 
 
 def _read_lists(record: Record, names: Sequence[str], tag_column: int | None, labels: Sequence[str]) -> Rows:

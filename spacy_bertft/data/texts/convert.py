@@ -1,54 +1,25 @@
-"""Labelled texts → Docs with `doc.cats` → `.spacy` files, with a report."""
+"""Labelled texts, and texts with spans → Docs → `.spacy` files, with a report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import get_args
 
-from spacy.language import Language
-from spacy.tokens import Doc
-
-from spacy_bertft.data.conversion import Stream, make_docs_in_zones, write_corpus
-from spacy_bertft.data.docs import make_exact_doc
-from spacy_bertft.data.endings import make_choice
-from spacy_bertft.data.packed import WHERE, pack_docs
-from spacy_bertft.data.pairs import make_pair
+from spacy_bertft.data.choices import parse_choice
+from spacy_bertft.data.conversion import Conversion, Stream, make_docs_in_zones, make_function, write_corpus
+from spacy_bertft.data.docs import choose_spans_key, make_blank
+from spacy_bertft.data.packed import pack_docs
 from spacy_bertft.data.reports import ConversionReport
-from spacy_bertft.data.rows import DELIMITERS
-from spacy_bertft.data.settings import Conversion, make_blank, make_function
+from spacy_bertft.data.rows import DELIMITERS, Tally
+from spacy_bertft.data.split import make_key
+from spacy_bertft.data.texts.docs import AlignmentMode, make_span_doc, make_text_doc
 from spacy_bertft.data.texts.labels import LabelledText, list_present, read_labelled_texts
-from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import TextTally, find_formats
+from spacy_bertft.data.texts.options import TextFields, TextOptions
+from spacy_bertft.data.texts.rows import find_formats
+from spacy_bertft.data.texts.spans import SpanKind, read_span_texts
 from spacy_bertft.errors import DataError, SettingError
-
-
-def make_text_doc(nlp: Language, text: LabelledText, labels: Iterable[str]) -> Doc:
-    """Make the Doc of a text, of a pair or of a choice.
-
-    Args:
-        nlp: Its tokenizer is used.
-        text: The text.
-        labels: All labels of the corpus: `doc.cats` holds every one, 0 where the text does not name it, unless nothing
-            is known of it.
-
-    Raises:
-        ColumnFormatError: The text is longer than spaCy takes, its tokenizer would change it, or it cannot be one
-            of a pair or of a choice.
-    """
-    row = text.row
-    first, *others = row.parts
-    kind = "a choice" if row.endings is not None else "a pair" if others else "a document"
-    try:
-        if row.endings is not None:
-            doc = make_choice(nlp, first, others)
-        else:
-            doc = make_pair(nlp, first, *others) if others else make_exact_doc(nlp, first)
-    except DataError as error:
-        raise row.error(f"the row is not {kind}", str(error)) from error
-    doc.user_data[WHERE] = (row.record.path, row.record.line)
-    doc.cats = {label: text.cats.get(label, 0.0) for label in labels if text.is_complete or label in text.cats}
-    return doc
 
 
 @dataclass(kw_only=True)
@@ -69,29 +40,25 @@ class TextConversion(TextOptions, Conversion):
     def run(self) -> ConversionReport:
         """Convert the files."""
         nlp = make_blank(self.lang)
-        formats, tally = find_formats(self.sources, self), TextTally()
+        formats, tally = find_formats(self.sources, self), Tally()
         for name in ("header", "quoting", "ragged"):
             value = getattr(self, name)
             if value is not None and not any(file_format in DELIMITERS for _, file_format in formats):
                 raise SettingError(name, value, "no such setting here: it is for CSV and TSV files")
-        texts = Stream(partial(read_labelled_texts, formats, self), tally, TextTally)
+        texts = Stream(partial(read_labelled_texts, formats, self), tally)
         labels, ranges = _measure_labels(texts, self)
         list_labels: Callable[[dict[str, float]], list[str]] = list if self.number_columns else list_present
+        make_docs = partial(make_docs_in_zones, nlp, partial(make_text_doc, nlp, labels=labels))
         reports = write_corpus(
             self,
             texts,
-            partial(
-                pack_docs,
-                partial(make_docs_in_zones, nlp, partial(make_text_doc, nlp, labels=labels)),
-                lambda doc: list_labels(doc.cats),
-            ),
+            partial(pack_docs, make_docs, lambda doc: list_labels(doc.cats)),
             get_key=lambda text: text.key,
             get_labels=lambda text: list_labels(dict(text.cats)),
             labels=labels,
         )
         return ConversionReport(
             **tally.list_counts(),
-            answer_counts=dict(tally.answers),
             ranges=ranges if self.number_columns else {},
             **reports,
         )
@@ -113,9 +80,8 @@ def _measure_labels(
             low, total, high, n = values.get(label, (value, 0.0, value, 0))
             values[label] = min(low, value), total + value, max(high, value), n + 1
     if missing := sorted(conversion.columns.keys() - values):
-        raise DataError(
-            f"{paths}: no row has a value of {', '.join(missing)}. Expected a column or field of that name."
-        )
+        problem = f"no row has a value of {', '.join(missing)}"
+        raise DataError(f"{paths}: {problem}. Expected a column or field of that name.")
     names = list(conversion.names)
     if not has_text or not (values or names):
         raise DataError(f"{paths}: no {'label' if has_text else 'text'}. Expected rows with a text and a label.")
@@ -125,3 +91,53 @@ def _measure_labels(
             "Expected numbers from 0; pass --first-label 1 if they start at 1, --first-label 0 if none of them is 0."
         )
     return names or sorted(values), {label: (low, total / n, high) for label, (low, total, high, n) in values.items()}
+
+
+@dataclass(kw_only=True)
+class SpanConversion(TextFields, Conversion):
+    """Convert texts with spans by their characters, as annotation tools export them, to spaCy's binary format.
+
+    What Prodigy, doccano, Label Studio, Dataturks, brat, PubTator, INCEpTION, spaCy, and `suggest` and `annotate` of
+    this package write is read. Texts that were rejected, ignored or cancelled are left out and counted. A question of
+    Prodigy about single entities says nothing about the rest of the text, which is a missing value then; rejected ones
+    are in `doc.spans["rejected"]`.
+
+    Args:
+        kind: `ents` for `doc.ents`, where the longest of overlapping spans is kept and the others are counted; `spans`
+            for `doc.spans`.
+        spans_key: The group in `doc.spans` that they are written to; by default `sc`.
+        alignment_mode: What becomes of a span that begins or ends within a token: expand it to whole tokens, contract
+            it to them, or leave it out if alignment is strict. All are counted. Of entities, what is left out is a
+            missing value.
+
+    Raises:
+        DataError: An input does not exist, holds no text, or too few texts to split.
+        ColumnFormatError: A line cannot be read.
+        SettingError: A setting is out of range, or the outputs are not to be written there.
+    """
+
+    kind: SpanKind = "spans"
+    spans_key: str | None = None
+    alignment_mode: AlignmentMode = "expand"
+
+    def run(self) -> ConversionReport:
+        """Convert the files."""
+        key = choose_spans_key(self.kind, self.spans_key)
+        mode = parse_choice("alignment_mode", self.alignment_mode, get_args(AlignmentMode))
+        options = TextOptions(text_column=self.text_column, label_column=self.label_column, encoding=self.encoding)
+        options.file_format = self.file_format
+        formats = find_formats(self.sources, options)
+        nlp, tally = make_blank(self.lang), Tally()
+        make_docs = partial(make_docs_in_zones, nlp, partial(make_span_doc, nlp, key=key, mode=mode, tally=tally))
+        reports = write_corpus(
+            self,
+            Stream(partial(read_span_texts, formats, options, self.kind), tally),
+            partial(pack_docs, make_docs, lambda doc: [span.label_ for span in (doc.spans[key] if key else doc.ents)]),
+            get_key=lambda text: make_key(text.text),
+            attrs=[] if key else ["ENT_IOB", "ENT_TYPE"],
+            nothing="no text. Expected texts with their spans",
+        )
+        return ConversionReport(kind=self.kind, **tally.list_counts(), spans_key=key, **reports)
+
+
+convert_spans = make_function(SpanConversion)

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spacy_bertft.data.choices import read_number
+from spacy_bertft.data.rows import Tally
 from spacy_bertft.data.split import make_key
 from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import LabelledRow, TextTally, read_labelled_rows
+from spacy_bertft.data.texts.rows import LabelledRow, read_labelled_rows
 
 # What a cell of a label's own column says, as files spell it.
 _FLAGS: Mapping[str, float | None] = {
@@ -47,12 +48,9 @@ def read_cats(row: LabelledRow, options: TextOptions) -> dict[str, float]:
     label = row.label
     if isinstance(label, dict):
         return {_read_name(name, row, options): _read_value(name, value, row) for name, value in label.items()}
-    if isinstance(label, list):
-        return _read_names(label, row, options)
     if isinstance(label, str) and options.label_separator is not None:
-        parts = [part.strip() for part in label.split(options.label_separator)]
-        return _read_names(parts if label.strip() else [], row, options)
-    return _read_names([label], row, options)
+        label = [part.strip() for part in label.split(options.label_separator)] if label.strip() else []
+    return {_read_name(each, row, options): 1.0 for each in (label if isinstance(label, list) else [label])}
 
 
 def read_numbers(row: LabelledRow) -> dict[str, float]:
@@ -86,7 +84,7 @@ def read_position(row: LabelledRow, options: TextOptions) -> dict[str, float]:
     label, n_endings = "" if row.label is None else str(row.label), len(row.endings or ())
     if label in ("", "-1"):  # as test sets have it
         return {}
-    first = options.first_label or 0
+    first = options.first
     expected = f"the number of one of {n_endings} endings, from {first} on; pass --first-label 1 for 1"
     chosen = _read_place(label, n_endings, expected, row, options)
     return {str(position): float(position == chosen) for position in range(n_endings)}
@@ -111,7 +109,7 @@ def read_choice(row: LabelledRow, options: TextOptions) -> dict[str, float]:
         ColumnFormatError: A label is none, or one that was not offered was selected.
     """
     selected = read_cats(row, options)
-    offered = _read_names(row.options or (), row, options)
+    offered = [_read_name(label, row, options) for label in row.options or ()]
     for label in selected:
         if label not in offered:
             raise row.error(f"the choice {label!r} is not among the options", f"Expected one of {', '.join(offered)}.")
@@ -123,10 +121,6 @@ def list_present(cats: Mapping[str, float]) -> list[str]:
     return [label for label, value in cats.items() if value >= PRESENT]
 
 
-def _read_names(labels: Iterable[object], row: LabelledRow, options: TextOptions) -> dict[str, float]:
-    return {_read_name(label, row, options): 1.0 for label in labels}
-
-
 def _read_name(label: object, row: LabelledRow, options: TextOptions) -> str:
     if not isinstance(label, (str, int, float)):
         raise row.error(f"the label is {json.dumps(label)[:40]}", "Expected a string, or a list or an object of them.")
@@ -134,22 +128,20 @@ def _read_name(label: object, row: LabelledRow, options: TextOptions) -> str:
     if not name.strip():
         advice = "; pass --label-separator where texts may have none, or several" * (options.label_separator is None)
         raise row.error("the label is empty", f"Expected a label{advice}.")
-    return _look_up(name, row, options) if options.names else name
-
-
-def _look_up(number: str, row: LabelledRow, options: TextOptions) -> str:
-    first, n_names = options.first_label or 0, len(options.names)
+    if not options.names:
+        return name
+    first, n_names = options.first, len(options.names)
     advice = "; pass --label-separator where a text has several" * (options.label_separator is None)
     expected = f"a number from {first} to {first + n_names - 1}, counting label names{advice}"
-    return options.names[_read_place(number, n_names, expected, row, options)]
+    return options.names[_read_place(name, n_names, expected, row, options)]
 
 
 def _read_place(label: str, n_places: int, expected: str, row: LabelledRow, options: TextOptions) -> int:
     """Read the number of a name or of an ending as its place, from 0."""
-    first, value = options.first_label or 0, read_number(label)
-    if value is None or not first <= value < first + n_places:
+    value = read_number(label)
+    if value is None or not 0 <= value - options.first < n_places:
         raise row.error(f"the label is {label[:40]!r}", f"Expected {expected}.")
-    return value - first
+    return value - options.first
 
 
 def _read_value(name: str, value: object, row: LabelledRow) -> float:
@@ -173,7 +165,7 @@ class AnswerReader:
     """
 
     options: TextOptions
-    tally: TextTally
+    tally: Tally
     _seen: dict[bool, LabelledRow] = field(default_factory=dict)
 
     def read(self, row: LabelledRow) -> tuple[dict[str, float], bool] | None:
@@ -185,42 +177,39 @@ class AnswerReader:
         Raises:
             ColumnFormatError: The labels cannot be read, or some answers of the file are Prodigy's and others are not.
         """
-        answer = self._read_answer(row)
+        found = self._read(row, self._read_answer(row))
+        if isinstance(found, str):
+            self.tally.left_out[found] += 1
+            return None
+        return found
+
+    def _read(self, row: LabelledRow, answer: str | None) -> tuple[dict[str, float], bool] | str:
+        """Read the same, or why the row is to be left out."""
+        options, answers = self.options, self.tally.answers
         if answer == "ignore":
-            self.tally.left_out["rows answered with ignore"] += 1
-            return None
-        if self.options.number_columns:
-            return self._read_numbers(row, answer)
-        if self.options.label_columns:
+            return "rows answered with ignore"
+        if options.number_columns and answer == "reject":
+            return "rejected rows"
+        if options.number_columns:
+            numbers = read_numbers(row)
+            return (numbers, False) if numbers else "rows without a number"
+        if options.label_columns:
             return read_flags(row), False
-        if self.options.endings:
-            return read_position(row, self.options), False
-        cats = read_cats(row, self.options) if row.options is None else read_choice(row, self.options)
+        if options.endings:
+            return read_position(row, options), False
+        cats = read_cats(row, options) if row.options is None else read_choice(row, options)
         if answer == "reject":
-            return self._reject(cats)
+            if not (rejected := dict.fromkeys(list_present(cats), 0.0)):
+                return "rejected rows without a label"
+            answers["rejected (their labels are 0)"] += 1
+            return rejected, False
         if answer == "accept":
-            self.tally.answers["accepted"] += 1
+            answers["accepted"] += 1
         elif row.options is not None:
-            self.tally.answers["choices without an answer, taken as accepted"] += 1
+            answers["choices without an answer, taken as accepted"] += 1
         # A question about one label says nothing about the others, unlike a whole annotation (a list or an object).
-        is_question = (
-            answer == "accept" and not isinstance(row.label, (list, dict)) and not self.options.label_separator
-        )
+        is_question = answer == "accept" and not isinstance(row.label, (list, dict)) and not options.label_separator
         return cats, row.options is None and not is_question
-
-    def _read_numbers(self, row: LabelledRow, answer: str | None) -> tuple[dict[str, float], bool] | None:
-        numbers = {} if answer == "reject" else read_numbers(row)
-        if not numbers:
-            self.tally.left_out["rejected rows" if answer == "reject" else "rows without a number"] += 1
-        return (numbers, False) if numbers else None
-
-    def _reject(self, cats: dict[str, float]) -> tuple[dict[str, float], bool] | None:
-        rejected = dict.fromkeys(list_present(cats), 0.0)
-        if not rejected:
-            self.tally.left_out["rejected rows without a label"] += 1
-            return None
-        self.tally.answers["rejected (their labels are 0)"] += 1
-        return rejected, False
 
     def _read_answer(self, row: LabelledRow) -> str | None:
         if row.answer is None:
@@ -255,7 +244,7 @@ class LabelledText:
 
 
 def read_labelled_texts(
-    formats: Iterable[tuple[Path, str]], options: TextOptions, tally: TextTally
+    formats: Iterable[tuple[Path, str]], options: TextOptions, tally: Tally
 ) -> Iterator[LabelledText]:
     """Read texts file after file; a row without text, or without an answer to learn from, is left out.
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spacy_bertft.data.choices import read_number
+from spacy_bertft.data.files import Options
 from spacy_bertft.data.rows import Layout, read_label_names
-from spacy_bertft.data.settings import Options
 from spacy_bertft.errors import SettingError
 
 # What texts with labels are stored under: as one class, as in `doc.cats`, or as a list.
@@ -64,6 +64,7 @@ class TextOptions(TextFields, Layout):
         columns: Columns by the name of the label or number that they hold, if these have columns each.
         endings: The columns of endings.
         names: The names of labels that are numbers.
+        first: The number of the first of these, or of the first ending.
 
     Raises:
         SettingError: A value is not among the choices, two columns are one, there is a first label without names, or a
@@ -91,6 +92,7 @@ class TextOptions(TextFields, Layout):
         endings = self.choice_columns or ()
         self.endings = tuple(endings.split(",") if isinstance(endings, str) else endings)
         self.names = read_label_names(self.label_names)
+        self.first = self.first_label or 0
         if self.label_separator is not None and not self.label_separator.strip(" "):
             raise SettingError("label_separator", self.label_separator, "what separates labels, such as a comma")
         if self.first_label not in (None, 0, 1):

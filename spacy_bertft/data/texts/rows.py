@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from spacy_bertft.data.arrow import is_dataset
 from spacy_bertft.data.files import FileFormat, check_is_file, find_format
 from spacy_bertft.data.records import Record, read_records
 from spacy_bertft.data.rows import DELIMITERS, Tally
+from spacy_bertft.data.texts.formats import READERS
 from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.standoff import read_brat, read_pubtator, read_webanno
 from spacy_bertft.data.texts.tools import unify
-from spacy_bertft.data.texts.unnamed import read_fasttext, read_folders, read_label_first
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
-_READERS: dict[str, Callable[[Path, TextOptions, Tally], Iterator[Record]]] = {
-    "brat": read_brat,
-    "pubtator": read_pubtator,
-    "webanno": read_webanno,
-    "fasttext": read_fasttext,
-    "label-first": read_label_first,
-    "folders": read_folders,
-}
 _JSON = ("jsonl", "spans", "label-studio", "dataturks", "spacy-json")
-_FORMATS = (*DELIMITERS, "xlsx", *_JSON, *_READERS)
+_FORMATS = (*DELIMITERS, "xlsx", *_JSON, *READERS)
 _BY_SUFFIX = {".json": "jsonl", ".xlsx": "xlsx", ".ann": "brat", ".pubtator": "pubtator"}
 
 
@@ -39,14 +31,12 @@ def read_texts(path: Path, file_format: str, options: TextOptions, tally: Tally)
         DataError: There is no such file.
         ColumnFormatError: Something in it cannot be read.
     """
-    if reader := _READERS.get(file_format):
-        yield from reader(path, options, tally)
-        return
-    if file_format in _JSON:
-        for record in read_records(path, "json", tally, layout=options):
-            yield from unify(record, tally)
-    else:
-        yield from read_records(path, cast(FileFormat, file_format), tally, layout=options)
+    if reader := READERS.get(file_format):
+        return reader(path, options, tally)
+    if file_format not in _JSON:
+        return read_records(path, cast(FileFormat, file_format), tally, layout=options)
+    records = read_records(path, "json", tally, layout=options)
+    return chain.from_iterable(unify(record, tally) for record in records)
 
 
 def find_text_format(path: Path, options: TextOptions) -> str:
@@ -118,19 +108,8 @@ class LabelledRow:
         return self.record.error(problem, expected)
 
 
-@dataclass
-class TextTally(Tally):
-    """What was seen while files of labelled texts were read.
-
-    Attributes:
-        answers: Rows by their answer in Prodigy.
-    """
-
-    answers: Counter[str] = field(default_factory=Counter)
-
-
 def read_labelled_rows(
-    path: Path, file_format: str, options: TextOptions, tally: TextTally | None = None
+    path: Path, file_format: str, options: TextOptions, tally: Tally | None = None
 ) -> Iterator[LabelledRow]:
     """Read the rows of a file, one at a time.
 
@@ -149,43 +128,33 @@ def read_labelled_rows(
     """
     is_table = file_format in (*DELIMITERS, "xlsx")
     located = None if is_table else options
-    for record in read_texts(path, file_format, options, TextTally() if tally is None else tally):
+    for record in read_texts(path, file_format, options, Tally() if tally is None else tally):
         located = located or options.locate(list(record.values))
         yield _read_row(record, located, is_table=is_table)
 
 
 def _read_row(record: Record, options: TextOptions, *, is_table: bool) -> LabelledRow:
-    values, second = record.values, options.second_text_column
-    columns = options.columns
+    values, columns = record.values, options.columns
     used = (options.label_column, *columns.values(), *options.endings)
     # An answer that is null was not given, unlike one that is not there.
     answer = _strip(values[_ANSWER] or "null") if _ANSWER in values and _ANSWER not in used else None
     text = record.get_text("text_column", options.text_column)
-    choice = None if any(used) else _find_choice(values)
-    label: object = None
+    offered, selected = (None if any(used) else _find_choice(values)) or (None, None)
+    label: object = selected
     if columns:
         setting = "label_columns" if options.label_columns else "number_columns"
         # An object may lack a field; a row of a table that lacks a cell may have its cells in the wrong columns.
-        label = {
-            name: _strip(record.get(setting, column) if is_table else values.get(column))
-            for name, column in columns.items()
-        }
-    elif choice is not None:
-        label = choice.selected
+        get: Callable[[str], object] = partial(record.get, setting) if is_table else values.get
+        label = {name: _strip(get(column)) for name, column in columns.items()}
     elif options.label_column and "," in options.label_column:
         found = [_strip(record.get("label_column", column)) for column in options.label_column.split(",")]
         label = [each for each in found if each not in (None, "")]
-    elif answer != "ignore":
+    elif offered is None and answer != "ignore":
         label = _strip(record.get("label_column", *options.label_fields))
-    return LabelledRow(
-        record,
-        text,
-        second=None if second is None else record.get_text("second_text_column", second),
-        label=label,
-        answer=answer,
-        options=None if choice is None else choice.offered,
-        endings=_read_endings(record, options) if options.endings else None,
-    )
+    column = options.second_text_column
+    second = None if column is None else record.get_text("second_text_column", column)
+    endings = _read_endings(record, options) if options.endings else None
+    return LabelledRow(record, text, second, label, answer, offered, endings)
 
 
 def _read_endings(record: Record, options: TextOptions) -> tuple[str, ...]:
@@ -205,12 +174,7 @@ def _strip(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
-class _Choice(NamedTuple):
-    offered: list[object]
-    selected: list[object]
-
-
-def _find_choice(values: Mapping[str, object]) -> _Choice | None:
+def _find_choice(values: Mapping[str, object]) -> tuple[list[object], list[object]] | None:
     """Find what Prodigy's choice interface offered, and what was selected there.
 
     It takes precedence over other labels, which were there before, such as those that a pipeline predicted.
@@ -220,4 +184,4 @@ def _find_choice(values: Mapping[str, object]) -> _Choice | None:
         return None
     if not all(isinstance(option, dict) and "id" in option for option in offered):
         return None
-    return _Choice([option["id"] for option in offered], selected)
+    return [option["id"] for option in offered], selected

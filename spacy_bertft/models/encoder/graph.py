@@ -19,7 +19,7 @@ from spacy_bertft.tokens.alignment import Ints
 from spacy_bertft.tokens.windows import PaddedWindows
 
 Floats = NDArray[np.float32]
-# What is known of an encoder in addition to its graph; see `BertModule`.
+# What is known of an encoder without its weights; see `BertModule`.
 FACTS = ("pad_id", "width", "feature_width", "n_layers", "may_pad", "least_pieces")
 
 
@@ -33,6 +33,7 @@ class GraphEncoder(GraphModule):
         **facts: Those of `FACTS`.
     """
 
+    is_on_cpu = True
     learns = False
     pooler = None
 

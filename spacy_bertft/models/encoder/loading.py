@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -93,18 +94,25 @@ def _convert_stored(bert: Any, weights: Weights) -> Weights:
         return weights
     if not get_model_conversion_mapping(bert, add_legacy=False):
         return weights
+    kind: Any = type(bert)
+    with quiet_transformers():  # what is missing, we report
+        made, report = kind.from_pretrained(None, config=bert.config, state_dict=weights, output_loading_info=True)
+    return {name: tensor for name, tensor in made.state_dict().items() if name not in report["missing_keys"]}
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Let transformers print neither warnings nor progress while the context is open."""
     logging: Any = import_module("transformers.utils.logging")
     level, has_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # what is missing, we report
+    logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        kind: Any = type(bert)
-        made, report = kind.from_pretrained(None, config=bert.config, state_dict=weights, output_loading_info=True)
+        yield
     finally:
         logging.set_verbosity(level)
         if has_bar:
             logging.enable_progress_bar()
-    return {name: tensor for name, tensor in made.state_dict().items() if name not in report["missing_keys"]}
 
 
 def convert_to_stored(model: Any, weights: Weights) -> Weights:

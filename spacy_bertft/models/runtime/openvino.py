@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from contextlib import nullcontext, redirect_stdout
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import local
@@ -103,5 +106,8 @@ def quantize_graph(graph: Graph, inputs: list[dict[str, NDArray[Any]]]) -> Graph
     model = graph.to_model()
     names = [each.any_name for each in model.inputs]
     data = nncf.Dataset(inputs, lambda each: {name: each[name] for name in names})
-    quantized = nncf.quantize(model, data, subset_size=len(inputs), model_type=nncf.ModelType.TRANSFORMER)
+    nncf.set_log_level(logging.ERROR)
+    kind = nncf.ModelType.TRANSFORMER
+    with nullcontext() if sys.stdout.isatty() else redirect_stdout(StringIO()):  # its progress bars
+        quantized = nncf.quantize(model, data, subset_size=len(inputs), model_type=kind)
     return Graph.from_model(quantized, graph.precision)

@@ -4,11 +4,12 @@ import math
 
 import pytest
 import spacy
+from all_heads import make_all_heads
 from small_checkpoints import TEXTS
 from spacy.tokens import Doc, DocBin, Span
 from spacy.training import Example
 
-from spacy_bertft.annotation.values import format_json, list_answers, read_answers
+from spacy_bertft.annotation.values import format_json, list_answers, list_entity_groups, read_answers
 from spacy_bertft.data import convert_spans, convert_texts
 
 
@@ -53,10 +54,27 @@ def test_entities_of_a_rule_beside_those_of_a_head(pipeline):
     assert all(0 < score <= 1 for score in scores.values())
 
 
+def test_spans_of_every_group_but_those_of_entities(checkpoint):
+    nlp = make_all_heads(checkpoint)
+    nlp.add_pipe("span_ruler").add_patterns([{"label": "VERB", "pattern": "directed"}])
+    assert list_answers(nlp) == ("ents", "cats", "spans", "tags")
+    assert list_entity_groups(nlp) == ("bert_ner",)
+    doc = nlp(TEXTS[1])
+    found = read_answers(doc, {"spans": "x"}, list_entity_groups(nlp))["x"]
+    assert found["ruler"] == [{"start": 4, "end": 12, "label": "VERB", "text": "directed", "score": None}]
+    assert [(each["start"], each["end"], each["label"], each["text"], each["score"]) for each in found["sc"]] == [
+        (span.start_char, span.end_char, span.label_, span.text, round(span._.bertft_score, 6))
+        for span in doc.spans["sc"]
+    ]
+    assert found.keys() == {"sc", "ruler"}
+    assert found["sc"]
+
+
 def test_characters_and_not_bytes_or_tokens():
     doc = Doc(spacy.blank("en").vocab, words=["naïve", "😀", "café"], spaces=[True, False, False])
     doc.ents = [Span(doc, 2, 3, "PLACE")]
-    assert read_answers(doc, {"ents": "ents"}) == {"ents": [{"start": 7, "end": 11, "label": "PLACE", "score": None}]}
+    expected = {"start": 7, "end": 11, "label": "PLACE", "text": "café", "score": None}
+    assert read_answers(doc, {"ents": "ents"}) == {"ents": [expected]}
 
 
 def test_tags_of_words(checkpoint):

@@ -138,7 +138,8 @@ def test_lines_of_text_and_documents(ruler, tmp_path):
     inputs = [tmp_path / "a.txt", tmp_path / "b.spacy"]
     annotate(ruler, inputs, tmp_path / "out", output_format="parquet", text_column="body")
     assert read(tmp_path / "out").to_pylist() == [
-        {"body": f"{letter} film", "ents": [{"start": 2, "end": 6, "label": "THING", "score": None}]} for letter in "ab"
+        {"body": f"{letter} film", "ents": [{"start": 2, "end": 6, "label": "THING", "text": "film", "score": None}]}
+        for letter in "ab"
     ]
 
 
@@ -149,6 +150,17 @@ def test_categories_and_tags_have_types_of_their_own(pipeline, tmp_path):
     assert found.column_names == ["text", "found_ents", "found_cats"]
     assert found.schema.field("found_cats").type == pyarrow.map_(pyarrow.string(), pyarrow.float64())
     assert dict(found["found_cats"][0].as_py()).keys() == {"film", "other", "me", "the"}
+
+
+def test_spans_have_a_column(ruler, tmp_path):
+    nlp = spacy.load(ruler)
+    nlp.add_pipe("span_ruler").add_patterns([{"label": "WHAT", "pattern": "film"}])
+    nlp.to_disk(tmp_path / "pipeline")
+    write_rows(tmp_path / "a.txt", [{"text": "a film"}, {"text": "b"}])
+    annotate(tmp_path / "pipeline", [tmp_path / "a.txt"], tmp_path / "out", output_format="parquet")
+    found = [dict(each) for each in read(tmp_path / "out")["spans"].to_pylist()]
+    expected = {"start": 2, "end": 6, "label": "WHAT", "text": "film", "score": None}
+    assert found == [{"ruler": [expected]}, {"ruler": []}]
 
 
 def test_convert_reads_shards(pipeline, tmp_path):

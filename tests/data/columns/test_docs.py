@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from spacy.vocab import Vocab
 
-from spacy_bertft.data.columns.convert import make_gold_doc, make_gold_docs
+from spacy_bertft.data.columns.docs import make_gold_doc, make_gold_docs
 from spacy_bertft.data.columns.gold import GoldSentence
 from spacy_bertft.errors import SettingError
 from spacy_bertft.tags.schemes import TagSpan

@@ -8,8 +8,9 @@ from column_files import Sentence, Style, sentences, styles
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spacy_bertft.data.columns.gold import ColumnTally, GoldReader, GoldSentence
+from spacy_bertft.data.columns.gold import GoldReader, GoldSentence
 from spacy_bertft.data.columns.layout import ColumnOptions
+from spacy_bertft.data.rows import Tally as ColumnTally
 from spacy_bertft.errors import ColumnFormatError, DataError
 from spacy_bertft.tags.grammar import SCHEMES, Scheme
 from spacy_bertft.tags.schemes import TagSpan

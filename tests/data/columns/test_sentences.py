@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from spacy_bertft.data.columns.gold import ColumnSentence, ColumnTally, read_columns
+from spacy_bertft.data.columns.gold import ColumnSentence, read_columns
 from spacy_bertft.data.columns.layout import ColumnLayout
+from spacy_bertft.data.rows import Tally as ColumnTally
 from spacy_bertft.errors import ColumnFormatError
 
 TABBED = ColumnLayout(True, 2, 0, 1)

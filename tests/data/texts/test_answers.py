@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from spacy_bertft.data.records import Record
+from spacy_bertft.data.rows import Tally as TextTally
 from spacy_bertft.data.texts.labels import AnswerReader
 from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import LabelledRow, TextTally
+from spacy_bertft.data.texts.rows import LabelledRow
 from spacy_bertft.errors import ColumnFormatError
 
 AB = ["a", "b"]

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spacy_bertft.data import rows as reader
+from spacy_bertft.data.rows import Tally as TextTally
 from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import LabelledRow, TextTally, read_labelled_rows
+from spacy_bertft.data.texts.rows import LabelledRow, read_labelled_rows
 from spacy_bertft.errors import ColumnFormatError, SettingError
 
 NUMBERED = TextOptions(text_column="1", label_column="2", header=False)

@@ -10,7 +10,7 @@ from spacy.tokens import Doc, DocBin
 
 from spacy_bertft.data.pairs import SEGMENTS
 from spacy_bertft.data.records import Record
-from spacy_bertft.data.texts.convert import make_text_doc
+from spacy_bertft.data.texts.docs import make_text_doc
 from spacy_bertft.data.texts.labels import LabelledText
 from spacy_bertft.data.texts.rows import LabelledRow
 from spacy_bertft.errors import ColumnFormatError

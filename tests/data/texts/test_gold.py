@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from spacy_bertft.data.records import Record
+from spacy_bertft.data.rows import Tally as TextTally
 from spacy_bertft.data.texts.labels import LabelledText, read_labelled_texts
 from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import LabelledRow, TextTally, find_formats
+from spacy_bertft.data.texts.rows import LabelledRow, find_formats
 from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
 

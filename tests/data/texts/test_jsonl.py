@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from spacy_bertft.data.rows import Tally as TextTally
 from spacy_bertft.data.texts.options import TextOptions
-from spacy_bertft.data.texts.rows import LabelledRow, TextTally, read_labelled_rows
+from spacy_bertft.data.texts.rows import LabelledRow, read_labelled_rows
 from spacy_bertft.errors import ColumnFormatError
 
 

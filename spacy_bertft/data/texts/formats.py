@@ -1,22 +1,27 @@
-"""brat, PubTator and WebAnno: files in which annotations are next to their text → records with `text` and `spans`."""
+"""Formats whose files name no fields → records: annotations next to a text, and labels without a column.
+
+brat, PubTator and WebAnno give records with `text` and `spans`; fastText, lines that begin with a label, and a folder
+for each class give a text and a label.
+"""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from spacy_bertft.data.files import find_files
-from spacy_bertft.data.records import Record
+from spacy_bertft.data.records import Record, read_records
 from spacy_bertft.data.rows import Tally, read_lines, read_text
 from spacy_bertft.data.texts.options import TextOptions
 from spacy_bertft.data.texts.tools import UNKNOWN, list_units
 from spacy_bertft.errors import ColumnFormatError, DataError
 
 _LONGEST_GAP = 100_000  # between sentences
+_FASTTEXT = re.compile(r"__label__(\S+)\s*")
 _NO_SPANS = "relations, events, attributes and notes"
 
 
@@ -46,9 +51,8 @@ def _read_annotated(path: Path, options: TextOptions, tally: Tally) -> Record:
             continue
         match = re.fullmatch(r"T\S*\t(\S+) (\d{1,9} \d{1,9}(?:;\d{1,9} \d{1,9})*)(?:\t(.*))?", line)
         if match is None:
-            raise ColumnFormatError(
-                path, number, f"an entity is {line[:60]!r}", "Expected T1, tab, PER 0 5, tab, text."
-            )
+            problem = f"an entity is {line[:60]!r}"
+            raise ColumnFormatError(path, number, problem, "Expected T1, tab, PER 0 5, tab, text.")
         label, *parts = match[1], *[list(map(int, part.split())) for part in match[2].split(";")]
         if not all(start < end <= len(text) for start, end in parts):
             problem = f"the text has no characters {match[2]}"
@@ -116,9 +120,8 @@ def read_webanno(path: Path, options: TextOptions, tally: Tally) -> Iterator[Rec
             cells = line.split("\t")
             if len(cells) < width or not (match := re.fullmatch(r"(\d{1,9})-(\d{1,9})", cells[1])):
                 problem = f"the line has {len(cells)} cells: {line[:40]!r}"
-                raise ColumnFormatError(
-                    path, number, problem, f"Expected {width}: 1-1, tab, 0-4, tab, a token, and layers."
-                )
+                expected = f"Expected {width}: 1-1, tab, 0-4, tab, a token, and layers."
+                raise ColumnFormatError(path, number, problem, expected)
             start, end = int(match[1]), int(match[2])
             if sentence and start - n_units < _LONGEST_GAP:
                 text += " " * (start - n_units) + sentence
@@ -130,10 +133,8 @@ def read_webanno(path: Path, options: TextOptions, tally: Tally) -> Iterator[Rec
                 if label == "*":
                     tally.left_out["spans without a label"] += 1
                 elif label != "_":
-                    span = spans.setdefault(
-                        key or object(), {"start": start, "label": _unescape(label), "line": number}
-                    )
-                    span["end"] = end
+                    new = {"start": start, "label": _unescape(label), "line": number}
+                    spans.setdefault(key or object(), new)["end"] = end
     places = list_units(text)
     for number, start, end, token in tokens:
         found = text[bisect_left(places, start) : bisect_left(places, end)]
@@ -157,3 +158,44 @@ def _find_layer(path: Path, layers: list[tuple[str, str, int]], wanted: str | No
 
 def _unescape(text: str) -> str:
     return re.sub(r"\\(.)", lambda match: {"n": "\n", "r": "\r", "t": "\t"}.get(match[1], match[1]), text)
+
+
+def read_fasttext(path: Path, options: TextOptions, tally: Tally) -> Iterator[Record]:
+    """Read lines of a text each, with labels such as `__label__spam` before, in or after it; others teach nothing."""
+    for row in read_records(path, "text", tally, layout=options):
+        line = row.get_text("text_column", "text")
+        if labels := _FASTTEXT.findall(line):
+            yield _make_record(path, row.line, options, _FASTTEXT.sub("", line).strip(), labels)
+        else:
+            tally.leave_out("lines without a label", f"{path}, line {row.line}")
+
+
+def read_label_first(path: Path, options: TextOptions, tally: Tally) -> Iterator[Record]:
+    """Read lines of a label, a blank or a tab, and a text, as of TREC and SST."""
+    for row in read_records(path, "text", tally, layout=options):
+        label, *text = row.get_text("text_column", "text").split(maxsplit=1)
+        yield _make_record(path, row.line, options, "".join(text), label)
+
+
+def read_folders(path: Path, options: TextOptions, tally: Tally) -> Iterator[Record]:
+    """Read the texts `.txt` of a directory that has one for each class, as of IMDb."""
+    for file in find_files(path, ".txt"):
+        if file.parent.parent == path:
+            tally.n_lines += 1
+            yield _make_record(file, 1, options, read_text(file, options.encoding), file.parent.name)
+        else:
+            tally.leave_out("texts that are not in a folder of a class", str(file))
+
+
+def _make_record(path: Path, line: int, options: TextOptions, text: str, label: object) -> Record:
+    return Record(path, line, {options.text_column: text, options.label_column or "label": label})
+
+
+READERS: dict[str, Callable[[Path, TextOptions, Tally], Iterator[Record]]] = {
+    "brat": read_brat,
+    "pubtator": read_pubtator,
+    "webanno": read_webanno,
+    "fasttext": read_fasttext,
+    "label-first": read_label_first,
+    "folders": read_folders,
+}

@@ -1,0 +1,72 @@
+"""A checkpoint of transformers → its graph in ONNX, for other runtimes, at the place that the hub knows."""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import srsly
+import torch
+
+from spacy_bertft.checkpoints import Task
+from spacy_bertft.checkpoints.heads import find_class
+from spacy_bertft.errors import UnsupportedError
+from spacy_bertft.models.encoder.loading import quiet_transformers
+from spacy_bertft.models.runtime.openvino import import_openvino
+
+_PATH = "onnx/model.onnx"
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_OPSET = 17
+_TOLERANCE = 1e-3
+
+
+def write_onnx(folder: Path, task: Task) -> None:
+    """Write the graph of a checkpoint into its folder, and check that OpenVINO computes the same with it.
+
+    Args:
+        folder: The checkpoint.
+        task: What its head is for.
+
+    Raises:
+        UnsupportedError: The graph computes something else.
+    """
+    config: dict[str, Any] = srsly.read_json(folder / "config.json")
+    kind: Any = getattr(import_module("transformers"), str(find_class(config, task)))
+    with quiet_transformers():
+        model = kind.from_pretrained(folder).eval()
+    model.config.return_dict = False
+    names = [name for name in signature(model.forward).parameters if name in _INPUTS]
+    outputs = ["start_logits", "end_logits"] if task == "span" else ["logits"]
+    axes = {0: "texts", 1: "choices", 2: "tokens"} if task == "choice" else {0: "texts", 1: "tokens"}
+    path = folder / _PATH
+    path.parent.mkdir()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # a trace warns of every branch it takes; the result is compared
+        torch.onnx.export(
+            model,
+            (_make_example(config, names, [2, 3, 7][-len(axes) :]),),
+            path,
+            input_names=names,
+            output_names=outputs,
+            dynamic_axes=dict.fromkeys(names, axes) | {name: {0: "texts"} for name in outputs},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+        example = _make_example(config, names, [1, 2, 12][-len(axes) :])
+        expected = [each.numpy() for each in model(**example)]
+    graph = import_openvino().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found = graph({name: each.numpy() for name, each in example.items()})
+    if not all(np.allclose(found[index], each, atol=_TOLERANCE) for index, each in enumerate(expected)):
+        raise UnsupportedError(f"ONNX cannot say what a head of the family '{config['model_type']}' does.")
+
+
+def _make_example(config: dict[str, Any], names: list[str], shape: list[int]) -> dict[str, torch.Tensor]:
+    """Make texts of which all but the first are padded."""
+    ids = torch.arange(int(np.prod(shape))).reshape(shape) % int(config["vocab_size"])
+    mask = (torch.arange(shape[-1]) < shape[-1] - torch.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1))).long()
+    made = {"input_ids": ids, "attention_mask": mask.expand(shape).clone(), "token_type_ids": torch.zeros_like(ids)}
+    return {name: made[name] for name in names}
