@@ -183,7 +183,9 @@ def folder(shown, tmp_path, monkeypatch) -> Path:
 def run_page(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run all blocks of a page in order."""
     load = spacy.load  # an installed package stands for the pipeline in `training`
-    monkeypatch.setattr(spacy, "load", lambda name, **kw: load(re.sub(r"^en_\w+$", "training/model-best", name), **kw))
+    monkeypatch.setattr(
+        spacy, "load", lambda name, **kw: load(re.sub(r"^en_\w+$", "training/model-best", str(name)), **kw)
+    )
     names: dict[str, Any] = {"__name__": "example"}
     for language, block in read_blocks(page):
         if language == "bash":

@@ -164,7 +164,9 @@ def write_graphs(nlp: Language, folder: Path, texts: Iterable[str] = ()) -> tupl
         with _record([encoder.module for encoder in encoders.values()]) as recorded:
             for _ in nlp.pipe(texts):
                 pass
-        for encoder, inputs in zip(encoders.values(), recorded, strict=True):
+        for (name, encoder), inputs in zip(encoders.items(), recorded, strict=True):
+            if not inputs:
+                raise UnsupportedError(f"{name} was given no text: no component uses its encoder. Remove it.")
             encoder.module.graph = quantize_graph(encoder.module.graph, inputs)
     _write(nlp, folder, pipes)
     return tuple(encoders)

@@ -347,6 +347,15 @@ def test_quantized_by_texts_alone(made, tmp_path, kind):
     )
 
 
+@needs_nncf
+def test_an_encoder_that_no_component_uses(checkpoint, tmp_path):
+    make_taught_pipeline(checkpoint, {"bert_ner": GOLD["bert_ner"]}, n_steps=1).to_disk(tmp_path / "pipeline")
+    (tmp_path / "texts.txt").write_text(TEXTS[0], encoding="utf-8")
+    with pytest.raises(UnsupportedError, match="bert_encoder was given no text"):
+        quantize(tmp_path / "pipeline", tmp_path / "texts.txt", tmp_path / "quantized")
+    assert not (tmp_path / "quantized").exists()
+
+
 def test_without_the_extras(made, annotated, tmp_path, monkeypatch):
     pipeline, _ = made("bert_ner-crf")
     monkeypatch.setattr(graphs, "find_spec", lambda name: None)
