@@ -1,6 +1,7 @@
 """The architectures; the module of each is imported when a config names it."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from spacy_bertft.entry_points.requirements import find_unmet
@@ -32,6 +33,8 @@ def __getattr__(attribute: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
     module, name = _ARCHITECTURES[attribute]
     try:
+        if find_spec("torch"):  # thinc passes over one that is broken, as over none; only graphs predict with none
+            import_module("torch")
         return getattr(import_module(f"spacy_bertft.{module}"), attribute)
     except Exception as error:
         raise RequirementError(f"The architecture {name}", find_unmet(), error) from error
