@@ -323,9 +323,9 @@ def test_choices_of_both_sides(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(find_spec("prometheus_client") is None, reason="needs the extra serve")
 @pytest.mark.parametrize("n_texts", [1, 5])
-def test_serving(checkpoint, n_texts):
-    few = ("--seconds", "2", "--clients", "20", "--n-steps", "2", "--texts-per-request", str(n_texts))
-    printed = run("serving.py", "--encoder", checkpoint, *few)
+def test_serving(planted, n_texts):
+    few = ("--seconds", "2", "--clients", "20", "--texts-per-request", str(n_texts))
+    printed = run("serving.py", "--pipeline", str(planted), *few)
     assert printed.startswith(f"20 clients, {n_texts} of ")
     found = re.search(r"^([\d,]+) answers, 0 errors$", printed, re.MULTILINE)
     assert found
