@@ -32,14 +32,14 @@ def test_ratios_of_speed_are_those_of_the_benchmark(heading, column):
     section = RESULTS.split(f"### {heading}")[1].split("<sub>")[0]
     measured = {f"{ratio} ({spread})" for ratio, spread in re.findall(r"\| ([\d.]+) \| ([\d.–]+) \|", section)}
     rows = re.findall(r"\| ([\d.]+ \([\d.–]+\)) \| ([\d.]+ \([\d.–]+\)) \|", README)
-    assert len(rows) == 6
+    assert len(rows) == 7
     assert {row[column] for row in rows} <= measured
 
 
 def test_words_per_second_are_those_of_the_benchmark():
     table = README.split("## Why")[1].split("Words per second")[0]
     figures = re.findall(r"\b\d+,\d{3}\b", table)
-    assert len(figures) == 6
+    assert len(figures) == 9
     assert all(f"| {figure} |" in RESULTS for figure in figures)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import srsly
 from spacy import util
 from spacy.pipeline import TrainablePipe
-from spacy.tokens import Doc
 from spacy.vocab import Vocab
 
 from spacy_bertft.errors import CheckpointError, SettingError, check_file, name_source, parse_message
@@ -21,7 +20,6 @@ from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.encoder.trainable import keep_adapter_apart, read_adapter, write_adapter
 from spacy_bertft.models.heads.head import HeadModel, find_own_encoder
-from spacy_bertft.models.runtime.processes import count_threads, run_ahead
 from spacy_bertft.models.store.serialization import keep_on_error, read_model
 from spacy_bertft.output import update_folder_when_done
 
@@ -69,24 +67,6 @@ class BertPipe(TrainablePipe):  # type: ignore[misc]
             self.encoder.prepare_link(name)
 
     name = property(TrainablePipe.name.__get__, _set_name, doc="The name of the component in the pipeline.")
-
-    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
-        """Annotate a stream of documents: on several cores, while the next batch is tokenized and the last one written.
-
-        One batch more than with `predict` is read ahead. Where the encoder is shared, on a GPU, and with one thread,
-        batches are predicted one after the other.
-        """
-        own = find_own_encoder(self.model) if isinstance(self.model, HeadModel) else None
-        if own is None or not own.is_initialized or not own.module.is_on_cpu or count_threads() == 1:
-            yield from super().pipe(stream, batch_size=batch_size)
-            return
-        handle_error = self.get_error_handler()
-        for docs, scores in run_ahead(self.predict, util.minibatch(stream, batch_size)):  # type: ignore[no-untyped-call]
-            try:
-                self.set_annotations(docs, scores.result())
-                yield from docs
-            except Exception as error:  # noqa: BLE001 (as spaCy does)
-                handle_error(self.name, self, docs, error)
 
     # Storage: what belongs to the weights. Settings stay in the config, so that an override in spacy.load() holds.
 

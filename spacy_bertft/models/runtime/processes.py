@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from collections.abc import Callable, Hashable, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Barrier, RLock, local
 from typing import Any, TypeVar
@@ -105,7 +103,6 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_N_AHEAD = 2
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _counted = local()  # `.n_threads`, and `.has_number` once a thread has taken its number of threads of torch
 
@@ -154,29 +151,6 @@ def run_side_by_side(run: Callable[[Item], Result], items: Sequence[Item], n_wor
     # The threads of another process would not be there any more.
     pool = make_once(_pools, (os.getpid(), n_workers), partial(_start_pool, n_workers))
     return list(pool.map(run_in_mode, items))
-
-
-def run_ahead(run: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Future[Result]]]:
-    """Run a function on every item in the background, on one while the next is made, and give the items in order.
-
-    Args:
-        run: Predicts. It may call `run_side_by_side`.
-        items: What it is called with.
-
-    Yields:
-        An item, and what its result can be waited for; the item after it runs already.
-    """
-    pool = make_once(_pools, (os.getpid(), -_N_AHEAD), partial(ThreadPoolExecutor, _N_AHEAD, "spacy-bertft-ahead"))
-    running: deque[tuple[Item, Future[Result]]] = deque()
-    try:
-        for item in items:
-            running.append((item, pool.submit(copy_context().run, run, item)))
-            if len(running) == _N_AHEAD:
-                yield running.popleft()
-        while running:
-            yield running.popleft()
-    finally:  # nothing may use the items any more once the caller goes on
-        wait([future for _, future in running if not future.cancel()])
 
 
 def _start_pool(n_workers: int) -> ThreadPoolExecutor:

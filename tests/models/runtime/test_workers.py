@@ -10,7 +10,7 @@ from waiting import PATIENCE
 
 from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.runtime import processes as workers
-from spacy_bertft.models.runtime.processes import count_threads, run_ahead, run_side_by_side
+from spacy_bertft.models.runtime.processes import count_threads, run_side_by_side
 
 
 def count_workers(device: str) -> int:
@@ -83,45 +83,6 @@ def test_threads_are_started_once_for_callers_that_come_at_once(two_threads, mon
 
     assert run_at_once(call) == [([2, 4, 6], 2)] * N_THREADS
     assert len(workers._pools) == 1
-
-
-def test_what_is_ahead_runs_while_the_next_item_is_made(two_threads):
-    has_started, seen = threading.Event(), []
-
-    def make_items():
-        yield 1
-        seen.append(has_started.wait(PATIENCE))  # the first one is being predicted by now
-        yield 2
-        yield 3
-
-    def run(item: int) -> int:
-        has_started.set()
-        return 10 * item
-
-    assert [(item, future.result()) for item, future in run_ahead(run, make_items())] == [(1, 10), (2, 20), (3, 30)]
-    assert seen == [True]
-
-
-def test_what_is_ahead_may_run_side_by_side(two_threads):
-    def run(item: int) -> list[int]:
-        return run_side_by_side(lambda each: each * item, range(4), 2)
-
-    assert [future.result() for _, future in run_ahead(run, [1, 2, 3])] == [[0, n, 2 * n, 3 * n] for n in (1, 2, 3)]
-
-
-def test_nothing_runs_any_more_when_a_stream_is_left():
-    running = set()
-
-    def run(item: int) -> int:
-        running.add(item)
-        sleep(0.05)
-        running.discard(item)
-        return item
-
-    for _, future in run_ahead(run, range(9)):
-        assert future.result() == 0
-        break
-    assert not running
 
 
 def multiply(queue) -> None:
