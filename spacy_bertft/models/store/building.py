@@ -6,16 +6,14 @@ A description may be damaged or hostile: the model built from it is no larger th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 from spacy_bertft.checkpoints import Weights
 from spacy_bertft.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from spacy_bertft.models.store.shim import Spec
+from spacy_bertft.models.store.graph import Spec
 
 
 class EmptyWeights(TorchFunctionMode):

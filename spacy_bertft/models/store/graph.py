@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 from spacy_bertft.errors import UnsupportedError
 from spacy_bertft.models.runtime.openvino import Graph
 
+Spec = dict[str, Any]  # the description of a module, from which it is built
+
 
 class GraphModule:
     """A graph in place of a torch module.

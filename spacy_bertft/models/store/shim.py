@@ -19,10 +19,9 @@ from spacy_bertft.checkpoints.weights import load_weights, weights_from_bytes, w
 from spacy_bertft.errors import CheckpointError, NotInitializedError, parse_message, wrap_errors
 from spacy_bertft.models.runtime.openvino import Graph
 from spacy_bertft.models.runtime.processes import adapt_to_spawn, make_once
-from spacy_bertft.models.store.graph import GraphModule
+from spacy_bertft.models.store.graph import GraphModule, Spec
 from spacy_bertft.training.optimizer import AdamW, ScaledParameter, grow_moments, put_at_start
 
-Spec = dict[str, Any]
 Export = Callable[[Any, Spec], tuple[Spec, Weights]]
 FindLrScale = Callable[["torch.nn.Module", str], float]
 BuildGraph = Callable[[Spec, Graph, dict[str, Any]], GraphModule]
