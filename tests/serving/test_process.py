@@ -24,14 +24,16 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="needs signals"),
 ]
 
-# A component that takes its time, so that requests wait when a signal comes.
-SLOW = """
-import time
+# A component that holds questions back until a file is there, so that requests wait when a signal comes.
+HELD = """
+import os, time
+from pathlib import Path
 from spacy.language import Language
 
-@Language.component("takes_time")
-def take_time(doc):
-    time.sleep(0.05)
+@Language.component("hold")
+def hold(doc):
+    while "?" in doc.text and not Path(os.environ["GATE"]).exists():
+        time.sleep(0.01)
     return doc
 """
 
@@ -87,21 +89,24 @@ def test_health_from_start_to_end(served):
         assert server.process.wait() == -signal.SIGTERM
 
 
-def test_sigterm_loses_no_accepted_request(served, tmp_path):
+def test_sigterm_loses_no_accepted_request(served, tmp_path, monkeypatch):
+    monkeypatch.setenv("GATE", str(tmp_path / "gate"))
     nlp = spacy.load(served)
-    exec(SLOW)
-    nlp.add_pipe("takes_time")
-    nlp.to_disk(tmp_path / "slow")
+    exec(HELD)
+    nlp.add_pipe("hold")
+    nlp.to_disk(tmp_path / "held")
     n_clients = 20
     with (
-        run_server(tmp_path / "slow", "--max-pieces", 10, code=SLOW) as server,
+        run_server(tmp_path / "held", "--max-pieces", 10, code=HELD) as server,
         ThreadPoolExecutor(n_clients) as pool,
     ):
         wait_until(server.is_ready)
-        answers = [pool.submit(server.predict, f"show me films {number}") for number in range(n_clients)]
-        waiting = re.compile(r'^bertft_waiting_texts{pipeline="slow"} (.+)$', re.MULTILINE)
-        wait_until(lambda: float(waiting.search(server.get("/metrics").text)[1]) >= n_clients - 2)
+        answers = [pool.submit(server.predict, f"show me films {number}?") for number in range(n_clients)]
+        waiting = re.compile(r'^bertft_waiting_texts{pipeline="held"} (.+)$', re.MULTILINE)
+        # The others are in the batch that is held back.
+        wait_until(lambda: float(waiting.search(server.get("/metrics").text)[1]) >= n_clients - 3)
         server.process.send_signal(signal.SIGTERM)
+        (tmp_path / "gate").touch()
         assert [each.result().status_code for each in answers] == [200] * n_clients
         assert server.process.wait() == -signal.SIGTERM
         with pytest.raises(httpx.ConnectError):
