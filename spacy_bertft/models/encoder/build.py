@@ -201,7 +201,7 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
 
     def prepare_for_forks(self) -> None:
         """Make what predicts, so that forked processes share its memory."""
-        if self.is_initialized and not isinstance(self.module, GraphEncoder) and self.module.is_on_cpu:
+        if self.is_initialized and not isinstance(self.module, GraphEncoder) and self.module.device.type == "cpu":
             self.shim.derive("inference copy", self._make_inference_copy)
 
 

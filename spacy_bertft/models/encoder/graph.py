@@ -33,7 +33,6 @@ class GraphEncoder(GraphModule):
         **facts: Those of `FACTS`.
     """
 
-    is_on_cpu = True
     learns = False
     pooler = None
 

@@ -144,11 +144,6 @@ class BertModule(torch.nn.Module):
         return next(self.parameters()).device
 
     @property
-    def is_on_cpu(self) -> bool:
-        """Whether they are on a CPU."""
-        return self.device.type == "cpu"
-
-    @property
     def pooler(self) -> torch.nn.Linear | None:
         """The dense layer over the first piece that came with the checkpoint, if there is one."""
         pooler = getattr(self.bert, "pooler", None)
@@ -185,7 +180,7 @@ class BertModule(torch.nn.Module):
     @property
     def n_workers(self) -> int:
         """How many passes may run side by side: one for each thread, on a CPU, where nothing is learned."""
-        return 1 if not self.is_on_cpu or torch.is_grad_enabled() else count_threads()
+        return 1 if self.device.type != "cpu" or torch.is_grad_enabled() else count_threads()
 
     def run(self, padded: PaddedWindows) -> torch.Tensor:
         """Run the encoder, `(W, P)` → `(W, P, F)`."""

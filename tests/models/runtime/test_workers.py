@@ -14,7 +14,7 @@ from spacy_bertft.models.runtime.processes import count_threads, run_side_by_sid
 
 
 def count_workers(device: str) -> int:
-    return BertModule.n_workers.fget(SimpleNamespace(is_on_cpu=device == "cpu"))
+    return BertModule.n_workers.fget(SimpleNamespace(device=torch.device(device)))
 
 
 @pytest.fixture
