@@ -254,7 +254,8 @@ def detect_format(paths: Sequence[Path], options: Mapping[str, Any]) -> Format:
         # The conversion itself says best what is wrong with a file that no format matches.
         return found[0]._replace(kinds=(kind,), name="")
     if first is None:
-        shown = " ".join(sample.describe().splitlines())  # names of columns may hold line ends
+        shown = " ".join(sample.describe().splitlines())  # names of columns may hold line ends, and half characters
+        shown = shown.encode("utf-8", "backslashreplace").decode("utf-8")
         problem = f"no labelled data of a known format; it looks like {shorten(shown)}"
         names = ", ".join(dict.fromkeys(each.name for each in FORMATS))
         raise DataError(f"{paths[0]}: {problem}. Pass --format with one of {names}.")
