@@ -236,6 +236,7 @@ def test_the_format_is_found_in_the_content(
         (b" \n", "an empty file"),
         (b"<xml/>", "XML or HTML"),
         (b'{"a": 1, "b": 2}', "JSON objects with the fields a, b"),
+        (rb'{"a": 1, "\ud800": 2}', r"JSON objects with the fields a, \ud800"),
         (b"a,b\n1,2\n", "rows with the cells a, b"),
         (b'"a\nb",c\n1,2\n', "rows with the cells a b, c"),
         (b"Hello there\n", "text without columns, which begins with 'Hello there'"),
