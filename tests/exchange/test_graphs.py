@@ -42,6 +42,9 @@ from spacy_bertft.models.runtime import devices
 from spacy_bertft.training.optimizer import configure_adamw
 
 pytest.importorskip("openvino", reason="needs the extra openvino")
+needs_no_stock = pytest.mark.skipif(
+    find_spec("spacy_transformers") is not None, reason="spacy-transformers imports torch for every pipeline"
+)
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of spaCy's own `package`
 needs_nncf = pytest.mark.skipif(find_spec("nncf") is None, reason="needs the extra quantize")
 
@@ -141,6 +144,7 @@ def test_the_package_predicts_as_the_pipeline_does(made, kind):
     assert len({str(each) for each in expected}) > 1
 
 
+@needs_no_stock
 @pytest.mark.process
 def test_without_torch_it_predicts_the_same(made):
     folders = {kind: made(kind) for kind in MAKERS}
@@ -158,6 +162,7 @@ def test_without_torch_it_predicts_the_same(made):
         check_equal(srsly.read_json(data / "predicted.json"), predict(pipeline, MAKERS[kind][1]), TOLERANCE)
 
 
+@needs_no_stock
 @pytest.mark.process
 def test_without_torch_a_pipeline_that_needs_it_names_the_extra(made):
     pipeline, _ = made("bert_tagger")
