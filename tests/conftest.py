@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import catalogue
 import pytest
 import spacy
+import torch
 from hypothesis import HealthCheck, settings
 from planted_words import make_planted_pipeline
 from small_checkpoints import make_checkpoint
@@ -161,6 +162,15 @@ def pytest_fixture_setup() -> None:
 def pytest_runtest_call() -> None:
     """Let every test begin with the same random numbers, whatever ran before it."""
     fix_random_seed(0)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Let torch have two threads, so that passes run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

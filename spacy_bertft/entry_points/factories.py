@@ -340,11 +340,11 @@ def _make(nlp: Language, name: str, model: Model[Any, Any], target: str, **setti
     module, _, component = target.partition(":")
     pipe = getattr(import_module(f"spacy_bertft.components.{module}"), component)(nlp.vocab, model, name, **settings)
     encoder = getattr(pipe.encoder, "settings", None)  # a layer that listens to another component's encoder has none
-    needed = {"torch": False}
+    needed = {}
     if encoder:
-        has_graph = encoder.backend == "graph"
-        needed = {"torch": not has_graph, "openvino": encoder.backend != "torch", "peft": encoder.adapter is not None}
-    if needed["torch"] and find_spec("torch") is None:
+        needed = {"torch": encoder.backend != "graph", "openvino": encoder.backend != "torch"}
+        needed["peft"] = encoder.adapter is not None
+    if needed.get("torch") and find_spec("torch") is None:
         raise MissingExtraError(name, "torch")
     for extra in (extra for extra, is_needed in needed.items() if is_needed):
         requirement = import_module("spacy_bertft.components.pipelines").format_requirement(extra)

@@ -15,6 +15,7 @@ import torch
 from spacy_bertft.checkpoints import Task
 from spacy_bertft.checkpoints.heads import find_class
 from spacy_bertft.errors import UnsupportedError
+from spacy_bertft.models.encoder.inference import make_example
 from spacy_bertft.models.encoder.loading import quiet_transformers
 from spacy_bertft.models.runtime.openvino import import_openvino
 
@@ -48,7 +49,7 @@ def write_onnx(folder: Path, task: Task) -> None:
         warnings.simplefilter("ignore")  # a trace warns of every branch it takes; the result is compared
         torch.onnx.export(
             model,
-            (_make_example(config, names, [2, 3, 7][-len(axes) :]),),
+            (_make_example(config, names, *(3, 2, 7) if task == "choice" else (3, 7)),),
             path,
             input_names=names,
             output_names=outputs,
@@ -56,7 +57,7 @@ def write_onnx(folder: Path, task: Task) -> None:
             opset_version=_OPSET,
             dynamo=False,
         )
-        example = _make_example(config, names, [1, 2, 12][-len(axes) :])
+        example = _make_example(config, names, *(2, 3, 12) if task == "choice" else (2, 12))
         expected = [each.numpy() for each in model(**example)]
     graph = import_openvino().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     found = graph({name: each.numpy() for name, each in example.items()})
@@ -64,9 +65,7 @@ def write_onnx(folder: Path, task: Task) -> None:
         raise UnsupportedError(f"ONNX cannot say what a head of the family '{config['model_type']}' does.")
 
 
-def _make_example(config: dict[str, Any], names: list[str], shape: list[int]) -> dict[str, torch.Tensor]:
-    """Make texts of which all but the first are padded."""
-    ids = torch.arange(int(np.prod(shape))).reshape(shape) % int(config["vocab_size"])
-    mask = (torch.arange(shape[-1]) < shape[-1] - torch.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1))).long()
-    made = {"input_ids": ids, "attention_mask": mask.expand(shape).clone(), "token_type_ids": torch.zeros_like(ids)}
-    return {name: made[name] for name in names}
+def _make_example(config: dict[str, Any], names: list[str], *shape: int) -> dict[str, torch.Tensor]:
+    made = make_example(config["vocab_size"], shape, config.get("pad_token_id") or 0)
+    inputs = dict(zip(_INPUTS, made, strict=True))
+    return {name: inputs[name] for name in names}

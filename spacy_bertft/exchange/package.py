@@ -40,7 +40,7 @@ class PackageReport:
         path: The folder of the package.
         files: The archives that were built of it.
         components: The components with an encoder.
-        precision: In which format its weights were written.
+        precision: In which format its weights were written; "graphs" where it has no weights.
         bytes_before: Size of the models of these components in the pipeline.
         bytes_after: Their size in the package.
     """
@@ -49,7 +49,7 @@ class PackageReport:
     path: Path
     files: tuple[Path, ...]
     components: tuple[str, ...]
-    precision: StoredPrecision
+    precision: StoredPrecision | Literal["graphs"]
     bytes_before: int
     bytes_after: int
 
@@ -133,7 +133,8 @@ def package(
         after = _count_bytes(copied, components)
     files = tuple(sorted((target / "dist").glob("*")))
     before = _count_bytes(folder, components)
-    return PackageReport(str(pipeline), target, files, components, precision, before, after)
+    stored = "graphs" if has_graphs(nlp) else precision
+    return PackageReport(str(pipeline), target, files, components, stored, before, after)
 
 
 def _write_encoders(nlp: Language, folder: Path, precision: StoredPrecision) -> tuple[str, ...]:

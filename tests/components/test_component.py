@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 import spacy
-import torch
 from small_checkpoints import TEXTS, make_checkpoint
 from spacy.training import Example
 from thinc.api import fix_random_seed
@@ -149,14 +148,6 @@ def test_a_failing_initialize_of_a_shared_encoder_changes_nothing(change, folder
     with pytest.raises(BertftError):
         nlp.initialize(lambda: make_examples(nlp))
     check_unchanged(nlp, "bert_encoder", expected, content, tmp_path)
-
-
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("factory", HEADS)

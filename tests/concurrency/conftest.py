@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from all_heads import MIXED, load_all_heads, make_all_heads
 
 from spacy_bertft.exchange.graphs import quantize
@@ -28,12 +26,3 @@ def quantized(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (new / "texts.txt").write_text("\n".join(filter(str.strip, MIXED)), encoding="utf-8")
     quantize(new / "whole", new / "texts.txt", new / "pipeline")
     return new / "pipeline"
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    """Let torch have two threads, so that passes run side by side."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)

@@ -137,18 +137,21 @@ def test_what_is_refused_says_where_and_why(served, body, location, message):
     assert problem["msg"].startswith(message)
 
 
+@pytest.mark.parametrize("max_body_mb", [1, 0.5])
 @pytest.mark.parametrize("is_streamed", [False, True])
-def test_a_request_of_too_many_bytes(served, is_streamed):
+def test_a_request_of_too_many_bytes(served, is_streamed, max_body_mb):
     async def stream():
-        for _ in range(2000):
-            yield b"x" * 1000
+        for _ in range(1100):
+            yield b"x" * int(1000 * max_body_mb)
 
     async def post(client):
-        return await client.post("/v1/predict", content=stream() if is_streamed else b"x" * 2_000_000)
+        return await client.post(
+            "/v1/predict", content=stream() if is_streamed else b"x" * int(1_100_000 * max_body_mb)
+        )
 
-    refused = ask({"every-head": served}, post)
+    refused = ask({"every-head": served}, post, max_body_mb=max_body_mb)
     assert refused.status_code == 413
-    expected = "The request has more bytes. Expected 1 MB at most."
+    expected = f"The request has more bytes. Expected {max_body_mb} MB at most."
     assert refused.json() == {"detail": [{"loc": ["body"], "msg": expected}]}
 
 

@@ -70,7 +70,8 @@ def make_graph_encoder(module: BertModule, precision: Precision) -> GraphEncoder
         UnsupportedError: The graph gives other states than the encoder.
     """
     copied = copy_bert(module, torch.float32)
-    graph = trace(copied, dict(zip(("ids", "mask", "types"), _make_example(copied, 3, 7), strict=True)))
+    example = make_example(copied.bert.config.vocab_size, (3, 7), copied.pad_id)
+    graph = trace(copied, dict(zip(("ids", "mask", "types"), example, strict=True)))
     _compare(copied, graph)
     graph.precision = precision
     return GraphEncoder(graph, module.tokenizer, module.window, **{name: getattr(module, name) for name in FACTS})
@@ -94,7 +95,7 @@ def trace(module: torch.nn.Module, example: dict[str, torch.Tensor]) -> Graph:
 
 def _compare(module: BertModule, graph: Graph) -> None:
     """Raise unless a graph does what the encoder does, for another shape than the one that was traced."""
-    ids, mask, types = _make_example(module, 2, 12)
+    ids, mask, types = make_example(module.bert.config.vocab_size, (2, 12), module.pad_id)
     with torch.inference_mode():
         states = module(ids, mask, types)
     traced = torch.from_numpy(graph(ids=ids.numpy(), mask=mask.numpy(), types=types.numpy()))
@@ -105,9 +106,9 @@ def _compare(module: BertModule, graph: Graph) -> None:
         )
 
 
-def _make_example(module: BertModule, n_windows: int, n_pieces: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Make windows of which all but the first are padded."""
-    n_ids = int(module.bert.config.vocab_size)
-    ids = torch.arange(n_windows * n_pieces).reshape(n_windows, n_pieces) % n_ids
-    mask = (torch.arange(n_pieces) < n_pieces - torch.arange(n_windows)[:, None]).long()
-    return ids.where(mask == 1, module.pad_id), mask, torch.zeros_like(ids)
+def make_example(n_ids: int, shape: tuple[int, ...], pad_id: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Make ids, mask and segment ids of windows of which all but the first are padded, of a shape `(W, …, P)`."""
+    row = torch.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1))
+    mask = (torch.arange(shape[-1]) < shape[-1] - row).long().expand(shape).contiguous()
+    ids = torch.arange(mask.numel()).reshape(shape) % n_ids
+    return ids.where(mask == 1, pad_id), mask, torch.zeros_like(ids)

@@ -31,10 +31,10 @@ def import_openvino() -> Any:
 
 
 class _Requests(local):
-    """What a thread keeps for its next pass, by process and number of threads."""
+    """What a thread keeps for its next pass, by process and number of threads: a request, and the names of inputs."""
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[int, int], Any] = {}
+        self.kept: dict[tuple[int, int], tuple[Any, list[str]]] = {}
 
 
 class Graph:
@@ -70,11 +70,11 @@ class Graph:
         """Run a pass; inputs that the graph has no use for are left out."""
         # A child process has none of the threads that its parent has started.
         key = os.getpid(), count_threads()
-        request = self._requests.kept.get(key)
-        if request is None:
+        if key not in self._requests.kept:
             compiled = make_once(self._compiled, key, partial(self._compile, n_threads=key[1]))
-            request = self._requests.kept[key] = compiled.create_infer_request()
-        names = [each.any_name for each in request.get_compiled_model().inputs]
+            names = [each.any_name for each in compiled.inputs]
+            self._requests.kept[key] = compiled.create_infer_request(), names
+        request, names = self._requests.kept[key]
         request.infer({name: inputs[name] for name in names}, share_inputs=True)
         return request.get_output_tensor().data.copy()
 

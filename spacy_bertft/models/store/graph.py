@@ -1,4 +1,4 @@
-"""What stands in for a torch module in a pipeline that only predicts, and needs no torch."""
+"""What takes the place of a torch module in a pipeline that only predicts, and needs no torch."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ class TorchShim(Shim):
         find_lr_scale: Gives the factor on the learning rate of a parameter, by the module and its name.
         export: Makes description and weights to be written of those that there are; by default they are written as
             they are.
-        build_graph: Makes what stands in for the module, from the description, a graph, and what else is known of it;
-            by default a `GraphModule`.
+        build_graph: Makes what takes the place of the module, by its description, a graph, and what else is known of
+            it; by default a `GraphModule`.
 
     Attributes:
         spec: The description, empty before the module is built.

@@ -17,14 +17,6 @@ def count_workers(device: str) -> int:
     return BertModule.n_workers.fget(SimpleNamespace(device=torch.device(device)))
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_results_come_in_order_from_threads_with_one_thread_of_torch_each(two_threads):
     def run(item: int) -> tuple[int, int, bool, str]:
         return item, torch.get_num_threads(), torch.is_inference_mode_enabled(), threading.current_thread().name
