@@ -134,7 +134,7 @@ def predict(folder: Path, texts: list[str]) -> list[dict]:
     return [read_all(doc) for doc in spacy.load(folder).pipe(texts)]
 
 
-@pytest.mark.everyday(4)
+@pytest.mark.everyday(2)
 @pytest.mark.parametrize("kind", MAKERS)
 def test_the_package_predicts_as_the_pipeline_does(made, kind):
     pipeline, data = made(kind)
@@ -337,6 +337,7 @@ def read_gold(path: Path) -> list[Example]:
 
 
 @needs_nncf
+@pytest.mark.everyday(1)
 @pytest.mark.parametrize("kind", ["bert_ner-viterbi", "bert_textcat-mean-max", "bert_qa", "shared"])
 def test_quantized_by_texts_alone(made, tmp_path, kind):
     pipeline, _ = made(kind)
@@ -353,6 +354,7 @@ def test_quantized_by_texts_alone(made, tmp_path, kind):
 
 
 @needs_nncf
+@pytest.mark.slow
 def test_an_encoder_that_no_component_uses(checkpoint, tmp_path):
     make_taught_pipeline(checkpoint, {"bert_ner": GOLD["bert_ner"]}, n_steps=1).to_disk(tmp_path / "pipeline")
     (tmp_path / "texts.txt").write_text(TEXTS[0], encoding="utf-8")

@@ -42,6 +42,7 @@ def compare(encoder, module, n_pieces: int) -> float:
     return float(abs(encoder.graph(ids=ids, mask=mask, types=types) - states)[mask == 1].max())
 
 
+@pytest.mark.everyday(3)
 def test_the_states_are_those_of_torch(module):
     encoder = make_inference_copy(module, "fp32", "openvino")
     assert isinstance(encoder, GraphEncoder)
@@ -49,6 +50,7 @@ def test_the_states_are_those_of_torch(module):
         assert compare(encoder, module, n_pieces) < 1e-4
 
 
+@pytest.mark.everyday(1)
 def test_a_graph_that_does_something_else_is_not_used(module, monkeypatch):
     def trace_another(wrong, example):
         next(wrong.bert.parameters()).neg_()
