@@ -1,9 +1,11 @@
-"""Train with changed settings, and write down how well the result does on development data.
+"""Train with changed settings, and write down how well the result does on data that it was not trained on.
 
-    python benchmarks/accuracy/experiment.py TRAIN.spacy DEV.spacy --name swap --seeds 0 1 2 --save FILE.jsonl \
+    python benchmarks/accuracy/experiment.py TRAIN.spacy --folds 5 --name swap --seeds 0 1 2 --save FILE.jsonl \
         --set training.batcher.augmenter.@augmenters=spacy-bertft.swap_entities.v1 training.batcher.augmenter.level=0.3
 
-starts from `configs/ner.cfg` (or `--config`) and changes what is on the command line.
+starts from `configs/ner.cfg` (or `--config`), changes what is on the command line, and trains once for each seed and
+fold, to the last step; `summarize.py --against NAME` then compares recipes fold by fold. With `--dev DEV.spacy` instead
+of `--folds`, the step that is best there is kept.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import json
 import random
 import tempfile
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +24,11 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Corpus
-from spacy.training.initialize import init_nlp
-from spacy.training.loop import train
 from spacy.util import load_config
 from thinc.api import Config
+
+from spacy_bertft.crossval.folds import hold_out
+from spacy_bertft.resuming import train
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +36,9 @@ ROOT = Path(__file__).parents[2]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", type=Path)
-    parser.add_argument("dev", type=Path)
+    parser.add_argument("--dev", type=Path, help="Choose the step on this.")
+    parser.add_argument("--folds", type=int, default=0, help="Cross-validate with so many folds of TRAIN.")
+    parser.add_argument("--only", type=int, nargs="+", help="Only these folds, from 0.")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="section.key=value, the value in JSON or as it is"
     )
@@ -46,10 +53,11 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="Append a line of JSON for each run.")
     arguments = parser.parse_args()
     settings = parse_settings(arguments.set)
-    for seed in arguments.seeds:
+    folds: list[int | None] = arguments.only or list(range(arguments.folds)) or [None]
+    for seed, fold in product(arguments.seeds, folds):
         result = {"name": arguments.name, "corpus": arguments.train.stem, "seed": seed, "limit": arguments.limit}
-        result["settings"] = settings
-        result |= run(arguments, settings, seed)
+        result |= {"settings": settings, "fold": fold, "n_folds": arguments.folds}
+        result |= run(arguments, settings, seed, fold)
         print(json.dumps({key: value for key, value in result.items() if key != "settings"}), flush=True)
         if arguments.save:
             with arguments.save.open("a", encoding="utf-8") as file:
@@ -67,23 +75,29 @@ def parse_settings(lines: list[str]) -> dict[str, Any]:
     return settings
 
 
-def run(arguments: argparse.Namespace, settings: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Train once; return the scores, in percent, of the step that was best on development data."""
+def run(arguments: argparse.Namespace, settings: dict[str, Any], seed: int, fold: int | None) -> dict[str, Any]:
+    """Train once; return the scores, in percent, of the last step on a fold or of the best one on development data."""
     with tempfile.TemporaryDirectory() as folder:
         corpus, log_path = Path(folder) / "corpus", Path(folder) / "log"
         corpus.mkdir()
         others = draw(arguments.train, arguments.limit, seed, corpus / "given.spacy")
-        given = {"paths.train": str(corpus), "paths.dev": str(arguments.dev), "paths.encoder": arguments.encoder}
+        given = {
+            "paths.train": str(corpus),
+            "paths.dev": str(arguments.dev or corpus),
+            "paths.encoder": arguments.encoder,
+        }
         given |= {"system.seed": seed, "training.logger.progress_bar": False}
-        config = change(load_config(arguments.config), {**given, **settings}).interpolate()
+        config = change(load_config(arguments.config), {**given, **settings})
+        if fold is not None:
+            config = hold_out(config, fold, arguments.folds)
         output = (arguments.keep / f"{arguments.name}-{seed}") if arguments.keep else Path(folder)
         output.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        best = train_once(config, output, log_path)
+        best = train_once(config, output, log_path, fold)
         if arguments.teach:
             answers = best.pipe(copy_words(best, doc) for doc in others)
             DocBin(docs=answers).to_disk(corpus / "silver.spacy")
-            best = train_once(config, output, log_path)
+            best = train_once(config, output, log_path, fold)
         seconds = time.perf_counter() - start
         result = {"dev": percent(best.meta["performance"]["ents_f"])}
         result |= {"dev_token": percent(best.meta["performance"]["ents_token_f"]), "seconds": round(seconds)}
@@ -94,11 +108,11 @@ def run(arguments: argparse.Namespace, settings: dict[str, Any], seed: int) -> d
     return result
 
 
-def train_once(config: Config, output: Path, log_path: Path) -> Language:
-    """Train, and load what was best on development data."""
-    with log_path.open("w", encoding="utf-8") as log:
-        train(init_nlp(config), output, stdout=log, stderr=log)
-    return spacy.load(output / "model-best")
+def train_once(config: Config, output: Path, log_path: Path, fold: int | None) -> Language:
+    """Train, and load what was best on development data, or what a fold gave in the end."""
+    with log_path.open("w", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
+        last = train(config, output, overwrite=True)
+    return spacy.load(output / "model-best" if fold is None else last)
 
 
 def change(config: Config, settings: dict[str, Any]) -> Config:

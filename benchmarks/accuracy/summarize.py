@@ -1,19 +1,24 @@
 """Tables of what `experiment.py` has written down, and the learning curve among it.
 
-    python benchmarks/accuracy/summarize.py [FILE.jsonl …] [--curve FILE.svg]
+    python benchmarks/accuracy/summarize.py [FILE.jsonl …] [--against NAME] [--curve FILE.svg]
 
-A curve is drawn of the runs whose training data were limited: test F1 over sentences, a line for each name.
+With `--against`, recipes are compared with one of them by the folds and seeds that both were measured on: the mean
+difference, and its interval of 95 % by Student's t. A curve is drawn of the runs whose training data were limited: test
+F1 over sentences, a line for each name.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
+
+from scipy.stats import t
 
 from spacy_bertft.output import replace_when_done
 from spacy_bertft.pictures.colors import COLORS
@@ -30,6 +35,7 @@ Run = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="*", help="by default all in the folder of this script")
+    parser.add_argument("--against", metavar="NAME", help="compare the others with this one, fold by fold")
     parser.add_argument("--curve", type=Path, help="an .svg or .png file")
     arguments = parser.parse_args()
     paths = arguments.files or sorted(FOLDER.glob("*.jsonl"))
@@ -39,6 +45,8 @@ def main() -> None:
         by_corpus[run["corpus"]].append(run)
     for corpus, of_corpus in by_corpus.items():
         print(f"\n### {corpus}\n\n{format_table(of_corpus)}")
+        if arguments.against:
+            print(f"\n{format_differences(of_corpus, arguments.against)}")
     if arguments.curve:
         check_plot(arguments.curve)
         limited = [run for run in runs if run.get("limit") and "test" in run]
@@ -64,6 +72,25 @@ def format_table(runs: Sequence[Run]) -> str:
         seconds = f"{mean(run['seconds'] for run in each):,.0f}"
         lines.append(f"| {name} | {limit or 'all'} | {len(each)} | {' | '.join(cells)} | {seconds} |")
     return "\n".join(lines)
+
+
+def format_differences(runs: Sequence[Run], name: str) -> str:
+    """Lay out how much better each recipe is than one of them, in the mean over the folds and seeds of both."""
+    by_name = group([run for run in runs if run.get("fold") is not None], "name")
+    base = {(run["seed"], run["fold"], run["n_folds"]): run for run in by_name.get((name,), [])}
+    lines = [f"| against {name} | pairs | F1 | token F1 |", "|---|---:|---:|---:|"]
+    for (other,), each in by_name.items():
+        pairs = [(run, base[key]) for run in each if (key := (run["seed"], run["fold"], run["n_folds"])) in base]
+        if other != name and len(pairs) > 1:
+            cells = [format_interval([run[kind] - old[kind] for run, old in pairs]) for kind in ("dev", "dev_token")]
+            lines.append(f"| {other} | {len(pairs)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def format_interval(differences: Sequence[float]) -> str:
+    n = len(differences)
+    half = t.ppf(0.975, n - 1) * stdev(differences) / math.sqrt(n)
+    return f"{mean(differences):+.2f} ({mean(differences) - half:+.2f} to {mean(differences) + half:+.2f})"
 
 
 def format_mean(values: Sequence[float]) -> str:

@@ -90,6 +90,8 @@ COMMANDS = (
     Command("pretrain", "Train", "exchange.pretrain:pretrain"),
     Command("train", "Train", "cli.functions:train", show=lambda *_: None),
     Command("resume", "Train", "cli.functions:resume", show=lambda *_: None),
+    Command("crossval", "Train", "cli.functions:crossval"),
+    Command("distill", "Train", "cli.functions:distill", show=lambda *_: None),
     Command("extend", "Train", "exchange.extend:extend"),
     Command("evaluate", "Evaluate", "evaluation.evaluate:evaluate", show=terminal.show_evaluation),
     Command("report", "Evaluate", "evaluation.report:report"),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from thinc.api import Config
+
+    from spacy_bertft.crossval import CrossvalReport
     from spacy_bertft.data.stats import CorpusStats, StatsKind
 
 
@@ -31,21 +35,88 @@ def train(
         gpu_id: Number of the GPU, -1 for the CPU.
         overrides: Names of settings and their values.
     """
-    from spacy.cli._util import import_code, parse_config_overrides, show_validation_error
-    from spacy.util import load_config
-
-    from spacy_bertft.errors import DataError
-    from spacy_bertft.models.runtime.devices import use_gpu
     from spacy_bertft.resuming import run
 
-    if not config_path.is_file():
-        raise DataError(f"{config_path}: no such file. Expected a config of spaCy, such as configs/ner.cfg.")
-    settings = parse_config_overrides(list(overrides))
-    import_code(code)
-    use_gpu(gpu_id)
-    with show_validation_error(config_path):
-        config = load_config(config_path, overrides=settings, interpolate=False)
+    with _read_config(config_path, code, gpu_id, overrides) as config:
         run.train(config, output, gpu_id=gpu_id, overwrite=overwrite)
+
+
+def crossval(
+    config_path: Path,
+    *,
+    output: Path,
+    code: Path | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    final: bool = False,
+    gpu_id: int = -1,
+    overrides: Sequence[str] = (),
+) -> CrossvalReport:
+    """Cross-validate a config: train a pipeline for each fold of the training data and let it predict that fold.
+
+    Settings are overridden as for train. After an interruption, the same command goes on where it was.
+
+    Args:
+        config_path: A config of spaCy.
+        output: Directory of the results: the pipelines, and the predictions for all documents.
+        code: A Python file with registered functions, imported first.
+        folds: Into how many parts the training data are divided.
+        seed: Another one divides them in another way.
+        final: In the end, train on training and development data, for the number of steps that was best.
+        gpu_id: Number of the GPU, -1 for the CPU.
+        overrides: Names of settings and their values.
+    """
+    from spacy_bertft.crossval import crossval
+
+    with _read_config(config_path, code, gpu_id, overrides) as config:
+        return crossval(config, output, n_folds=folds, seed=seed, final=final, gpu_id=gpu_id)
+
+
+def distill(
+    config_path: Path,
+    teachers: Sequence[Path],
+    *,
+    output: Path,
+    texts: Path | None = None,
+    swapped: int = 0,
+    weight: float = 1.0,
+    temperature: float = 1.0,
+    code: Path | None = None,
+    overwrite: bool = False,
+    gpu_id: int = -1,
+    overrides: Sequence[str] = (),
+) -> None:
+    """Train one pipeline that also learns from the predictions of one or several others (knowledge distillation).
+
+    Settings are overridden as for train.
+
+    Args:
+        config_path: A config of spaCy for the student.
+        teachers: Pipelines with the same components and labels.
+        output: Directory of the results.
+        texts: A file of texts without labels, to learn what the teachers predict for them.
+        swapped: How many copies of each labelled text to learn from too, with other entities of the same label.
+        weight: Weight of the teachers; gold annotation has 1.
+        temperature: What the scores of teachers and student are divided by.
+        code: A Python file with registered functions, imported first.
+        overwrite: Start again where other training was interrupted.
+        gpu_id: Number of the GPU, -1 for the CPU.
+        overrides: Names of settings and their values.
+    """
+    from spacy_bertft.distillation import distill
+
+    with _read_config(config_path, code, gpu_id, overrides) as config:
+        distill(
+            config,
+            teachers,
+            output,
+            texts_path=texts,
+            n_swapped=swapped,
+            weight=weight,
+            temperature=temperature,
+            gpu_id=gpu_id,
+            overwrite=overwrite,
+        )
 
 
 def resume(output_dir: Path, *, code: Path | None = None, gpu_id: int = -1) -> None:
@@ -132,3 +203,21 @@ def stats(
     if plot is not None:
         draw_lengths(measured, plot)
     return measured
+
+
+@contextmanager
+def _read_config(config_path: Path, code: Path | None, gpu_id: int, overrides: Sequence[str]) -> Iterator[Config]:
+    """Read a config that is trained with, and show what is wrong with it, now or later, as spaCy's commands do."""
+    from spacy.cli._util import import_code, parse_config_overrides, show_validation_error
+    from spacy.util import load_config
+
+    from spacy_bertft.errors import DataError
+    from spacy_bertft.models.runtime.devices import use_gpu
+
+    if not config_path.is_file():
+        raise DataError(f"{config_path}: no such file. Expected a config of spaCy, such as configs/ner.cfg.")
+    settings = parse_config_overrides(list(overrides))
+    import_code(code)
+    use_gpu(gpu_id)
+    with show_validation_error(config_path):
+        yield load_config(config_path, overrides=settings, interpolate=False)

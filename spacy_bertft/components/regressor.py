@@ -42,6 +42,10 @@ class BertRegressor(TextComponent):
         n_labels = scores.shape[1]  # of an earlier model, fewer
         return scores * np.array(self.cfg["deviations"])[:n_labels] + np.array(self.cfg["means"])[:n_labels]
 
+    def soften(self, values: Floats, temperature: float) -> Floats:
+        """Return the values: numbers have no temperature."""
+        return values
+
     def _invert_values(self, values: NDArray[np.floating]) -> Floats:
         return (values - np.array(self.cfg["means"])) / np.array(self.cfg["deviations"])
 

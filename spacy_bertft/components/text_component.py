@@ -97,6 +97,10 @@ class TextComponent(BertComponent):
         """
         raise NotImplementedError
 
+    def soften(self, values: Floats, temperature: float) -> Floats:
+        """Compute values, `(B, L)`, of scores that are divided by a temperature."""
+        return self._compute_values((self._invert_values(values) / temperature).astype(np.float32))
+
     # spaCy's methods, in spaCy's order.
 
     def predict(self, docs: Iterable[Doc]) -> Floats:

@@ -11,7 +11,8 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.components.component import BertComponent
-from spacy_bertft.errors import SettingError
+from spacy_bertft.components.soft_targets import read_soft_tags
+from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.token import TokenModel, TokenScores
 from spacy_bertft.tags.grammar import TagScheme, list_tags
@@ -79,11 +80,24 @@ class TokenComponent(BertComponent):
         """Compute the loss of a batch, per token, and its gradient.
 
         Raises:
-            DataError: The examples hold a label that the component does not have.
+            DataError: The examples hold a label that the component does not have, or soft targets of other tags.
             UnsupportedError: `scores` is what `predict` returns, which is decoded already.
         """
         examples = self._take_batch(examples, scores, TokenScores)
-        return scores.compute_loss(*self._read_gold(examples, scores))
+        loss, gradient = scores.compute_loss(*self._read_gold(examples, scores))
+        teaching, targets = read_soft_tags(examples, self.name)
+        if teaching is None:
+            return loss, gradient
+        if set(teaching.tags) != set(self.model.tags):
+            raise DataError(
+                f"{self.name}: the teachers have the tags {', '.join(teaching.tags)}, and this component has "
+                f"{', '.join(self.model.tags)}. Expected the same; train the student on examples of all their labels."
+            )
+        columns = [teaching.tags.index(tag) for tag in self.model.tags]
+        chain, weight = teaching.chain.reorder(columns), teaching.weight
+        targets = np.tile(targets[:, columns], (len(scores.lengths) // len(examples), 1))  # for each pass
+        soft_loss, soft_gradient = scores.compute_soft_loss(targets, chain, teaching.temperature)
+        return loss + weight * soft_loss, gradient.add(soft_gradient, weight)
 
     def _read_gold(self, examples: list[Example], scores: TokenScores) -> tuple[NDArray[np.bool_], list[TagSpan]]:
         """Read which tags the gold annotation allows each row of one pass, `(A, L)`, and which spans are wrong."""

@@ -212,6 +212,14 @@ class _Run:
                 copy_pipeline_dir(last, new)
 
 
+def find_section(config: Config, name: str) -> dict[str, Any]:
+    """Return a section of a config by its name with dots, such as that of the training corpus."""
+    section: Any = config
+    for part in name.split("."):
+        section = section[part]
+    return section  # type: ignore[no-any-return]
+
+
 def _remove_log(settings: Config) -> None:
     """Remove the log, which is written again from the start: spaCy's loggers never append."""
     path = settings["training"]["logger"].get("output_file")

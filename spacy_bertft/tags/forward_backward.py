@@ -11,6 +11,7 @@ as the only one: these rare batches are summed in log space, exactly.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +46,10 @@ class LinearChain(NamedTuple):
     def scale_by_temperature(self, temperature: float) -> LinearChain:
         """Divide everything by a temperature above 0; what is forbidden stays so."""
         return LinearChain(*(each / temperature for each in self))
+
+    def reorder(self, tags: Sequence[int]) -> LinearChain:
+        """Put the tags in another order: at each place, which of them it is."""
+        return LinearChain(self.start[tags], self.transitions[np.ix_(tags, tags)], self.end[tags])
 
 
 class Steps(NamedTuple):

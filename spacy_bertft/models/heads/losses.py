@@ -33,6 +33,11 @@ class TokenGradient(NamedTuple):
     scores: Floats
     chain: LinearChain
 
+    def add(self, other: TokenGradient, weight: float) -> TokenGradient:
+        """Add another gradient, times a weight."""
+        chain = LinearChain(*(own + weight * new for own, new in zip(self.chain, other.chain, strict=True)))
+        return TokenGradient(self.scores + weight * other.scores, chain)
+
 
 @dataclass(frozen=True)
 class TokenLoss:

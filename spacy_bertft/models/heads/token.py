@@ -91,6 +91,39 @@ class TokenScores:
         n_rows = max(1, len(scores))
         return loss / n_rows, TokenGradient(by_score / n_rows, LinearChain(*(each / n_rows for each in by_chain)))
 
+    def compute_soft_loss(
+        self, targets: NDArray[np.floating], chain: LinearChain, temperature: float
+    ) -> tuple[float, TokenGradient]:
+        """Compute how far the probabilities of paths are from those that teachers give, per row, and the gradient.
+
+        It is multiplied by the square of the temperature, so that its gradient does not shrink with it.
+
+        Args:
+            targets: `(T, L)` their scores of all tokens of the batch; NaN where there are none.
+            chain: Their chain; what this one forbids, it forbids too.
+            temperature: What the scores of both are divided by.
+
+        Source: Hinton, Vinyals & Dean (2015), section 2; Wang et al. (2020), section 3.1.
+        """
+        target = targets[self.token_index].astype(np.float64)  # (A, L)
+        has_target = ~np.isnan(target[:, 0])
+        ends = np.cumsum(self.lengths)
+        n_before = np.append(0, np.cumsum(has_target))
+        is_taught = n_before[ends] > n_before[ends - self.lengths]  # (B,)
+        rows = np.repeat(is_taught, self.lengths)  # of these sequences
+        own_chain = self.training_chain.scale_by_temperature(temperature)
+        chain = pad_chain(chain.scale_by_temperature(temperature), own_chain)
+        # Of a token that no subword token of the teachers begins at, they say nothing.
+        target = np.where(has_target[:, None], target, 0.0)[rows] / temperature
+        loss, by_score, by_chain = chain_divergence(
+            self.scores[rows] / temperature, own_chain, target, chain, self.lengths[is_taught]
+        )
+        n_rows = max(1, int(rows.sum()))
+        gradient = np.zeros(self.scores.shape)
+        gradient[rows] = by_score * (temperature / n_rows)
+        by_chain = LinearChain(*(each * (temperature / n_rows) for each in by_chain))
+        return loss * temperature**2 / n_rows, TokenGradient(gradient, by_chain)
+
     def scale_by_temperature(self, temperature: float) -> "TokenScores":
         """Divide the scores that predict by a temperature above 0; the best path stays the best."""
         if temperature == 1:

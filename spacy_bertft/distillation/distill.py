@@ -1,0 +1,175 @@
+"""A config, teachers and texts → a student that learns from gold annotation and from what the teachers say."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from spacy.language import Language
+from spacy.tokens import Doc, DocBin
+from spacy.training import Corpus, Example
+from spacy.util import copy_config, load_model_from_config, registry
+from thinc.api import Config
+
+from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.pipelines import find_pipeline_path, load_pipeline, run_component
+from spacy_bertft.components.text_component import TextComponent
+from spacy_bertft.components.token_component import TokenComponent
+from spacy_bertft.data.unlabelled import read_plain_texts
+from spacy_bertft.distillation.teachers import TagTargets, average, copy_words, score_tags
+from spacy_bertft.errors import SettingError, check_setting
+from spacy_bertft.output import replace_when_done
+from spacy_bertft.resuming.run import find_section, train
+from spacy_bertft.training.swap_entities import SwapEntities
+
+FOLDER = "distillation"  # in the output directory
+
+
+def distill(
+    config: Config,
+    teachers: Sequence[Path | str],
+    output_dir: Path,
+    *,
+    texts_path: Path | None = None,
+    n_swapped: int = 0,
+    weight: float = 1.0,
+    temperature: float = 1.0,
+    gpu_id: int = -1,
+    overwrite: bool = False,
+) -> Path:
+    """Train a student.
+
+    Args:
+        config: The config of the student, not interpolated. Its training corpus is the labelled one.
+        teachers: Pipelines with components of the same names as those of the student, and the same labels.
+        output_dir: Directory of the results; what the teachers say is kept in its folder `distillation`.
+        texts_path: Texts without labels, to learn what the teachers say of them.
+        n_swapped: How many copies of each labelled text to learn from too, with other entities in it.
+        weight: Weight of the teachers; gold annotation has 1.
+        temperature: What the scores of teachers and student are divided by.
+        gpu_id: Number of the GPU, -1 for the CPU; thinc must already use it.
+        overwrite: Start again where other training was interrupted.
+
+    Returns:
+        The folder of the student after the last step.
+
+    Raises:
+        SettingError: A setting is outside what is allowed, or a teacher lacks a component.
+        DataError: A teacher is no pipeline, or has other labels; or the texts cannot be read.
+    """
+    check_setting("n_swapped", n_swapped, n_swapped >= 0, "a number of copies")
+    paths = [find_pipeline_path(teacher) for teacher in teachers]
+    folder = output_dir / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = config.interpolate()
+    student = load_model_from_config(settings, auto_fill=True)
+    docs = list(_collect_docs(settings, student, texts_path, n_swapped))
+    ours = {name: pipe for name, pipe in student.pipeline if isinstance(pipe, (TokenComponent, TextComponent))}
+    if not ours:
+        raise SettingError(
+            "components", ", ".join(student.pipe_names), "one that predicts entities, tags or categories"
+        )
+    asked = [copy_words(student.vocab, doc) for doc in docs]
+    _teach_values(docs, asked, paths, [n for n, p in ours.items() if isinstance(p, TextComponent)], weight, temperature)
+    corpus_path = folder / "corpus.spacy"
+    with replace_when_done(corpus_path) as path:
+        DocBin(docs=docs).to_disk(path)
+    examples = list(Corpus(corpus_path)(student))
+    files = {
+        name: str(_score_all(paths, name, [example.predicted for example in examples], folder))
+        for name, pipe in ours.items()
+        if isinstance(pipe, TokenComponent)
+    }
+    config = teach_config(config, corpus_path, files, weight, temperature)
+    return train(config, output_dir, gpu_id=gpu_id, overwrite=overwrite)
+
+
+def teach_config(config: Config, corpus_path: Path, files: dict[str, str], weight: float, temperature: float) -> Config:
+    """Make a config that trains on a corpus with soft targets in files, by name of the component."""
+    config = copy_config(config)
+    section = find_section(config, config["training"]["train_corpus"])
+    section.clear()
+    section |= {"@readers": "spacy-bertft.DistillationCorpus.v1", "soft_targets": files}
+    section |= {"weight": weight, "temperature": temperature}
+    section["corpus"] = {"@readers": "spacy.Corpus.v1", "path": str(corpus_path)}
+    section["corpus"] |= {"gold_preproc": False, "max_length": 0, "limit": 0, "augmenter": None}
+    return config
+
+
+def _collect_docs(settings: Config, nlp: Language, texts_path: Path | None, n_swapped: int) -> Iterator[Doc]:
+    """Give the labelled documents, copies of them with other entities, and documents of which nothing is known."""
+    section = find_section(settings, settings["training"]["train_corpus"])
+    examples: list[Example] = list(registry.resolve({"corpus": section})["corpus"](nlp))
+    yield from (example.reference for example in examples)
+    random.seed(settings["training"]["seed"] or 0)
+    swap = SwapEntities(level=1.0)
+    for turn in range(n_swapped + 1 if n_swapped else 0):
+        for example in examples:
+            new = next(swap(None, example))
+            if turn and new is not example:  # the first turn has only shown which entities there are
+                yield new.reference
+    if texts_path is not None:
+        yield from nlp.tokenizer.pipe(read_plain_texts(texts_path).texts)
+
+
+def _score_all(paths: Sequence[Path], name: str, docs: Sequence[Doc], folder: Path) -> Path:
+    """Let all teachers score the tags of documents, unless that is kept already, and keep the average."""
+    told = sha256()
+    for doc in docs:
+        told.update(repr([(token.text, token.whitespace_) for token in doc]).encode())
+    kept = [folder / f"{name}-{_hash_folder(path, told.hexdigest())[:16]}.npz" for path in paths]
+    for number, (path, file) in enumerate(zip(paths, kept, strict=True), 1):
+        if not file.exists():
+            nlp = load_pipeline(path)
+            teacher = _find(nlp, name, path, TokenComponent)
+            score_tags(nlp, teacher, docs, f"Teacher {number} of {len(paths)}").write(file)
+    output_path = folder / f"{name}.npz"
+    average([TagTargets.read(file) for file in kept]).write(output_path)
+    return output_path
+
+
+def _teach_values(
+    docs: Sequence[Doc],
+    asked: list[Doc],
+    paths: Sequence[Path],
+    names: Sequence[str],
+    weight: float,
+    temperature: float,
+) -> None:
+    """Move the values in `doc.cats` towards what the teachers say."""
+    for name in names:
+        values = []
+        for path in paths:
+            nlp = load_pipeline(path)
+            teacher = _find(nlp, name, path, TextComponent)
+            batch = [copy_words(nlp.vocab, doc) for doc in asked]
+            for pipe_name, pipe in nlp.pipeline:
+                if pipe_name == name:
+                    break
+                batch = run_component(pipe, batch)
+            values.append(np.concatenate([teacher.predict(batch[i : i + 256]) for i in range(0, len(batch), 256)]))
+        soft = teacher.soften(np.mean(values, axis=0), temperature)  # (B, L)
+        for doc, row in zip(docs, soft.tolist(), strict=True):
+            for label, value in zip(teacher.labels, row, strict=True):
+                gold = doc.cats.get(label)
+                doc.cats[label] = value if gold is None else (gold + weight * value) / (1 + weight)
+
+
+def _find(nlp: Language, name: str, path: Path, kind: type[Any]) -> Any:
+    pipe = nlp.get_pipe(name) if name in nlp.pipe_names else None
+    if not isinstance(pipe, kind):
+        raise SettingError("teachers", str(path), f"a pipeline with a component '{name}' like that of the student")
+    assert isinstance(pipe, BertComponent)
+    return pipe
+
+
+def _hash_folder(folder: Path, start: str) -> str:
+    told = sha256(start.encode())
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        told.update(str(path.relative_to(folder)).encode())
+        told.update(path.read_bytes())
+    return told.hexdigest()

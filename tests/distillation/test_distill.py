@@ -1,0 +1,119 @@
+"""A student learns what its teachers predict, also of texts without labels."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import spacy
+import srsly
+from planted_words import make_example, plant
+from resumed_runs import make_config, make_data
+from spacy.tokens import DocBin
+from thinc.api import Config
+
+from spacy_bertft.distillation import distill
+from spacy_bertft.distillation.teachers import TagTargets
+from spacy_bertft.errors import DataError, SettingError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("distill"))
+
+
+@pytest.fixture(scope="module")
+def teacher(planted, tmp_path_factory):
+    """Give a pipeline with a `ner` and a `textcat` that find keywords."""
+    nlp = spacy.load(planted)
+    nlp.rename_pipe("bert_ner", "ner")
+    nlp.rename_pipe("bert_textcat", "textcat")
+    path = tmp_path_factory.mktemp("teacher") / "model"
+    nlp.to_disk(path)
+    return path
+
+
+@pytest.fixture
+def data(folder, tmp_path):
+    """Write a few labelled texts and many without labels."""
+    nlp = spacy.blank("en")
+    labelled = [make_example(nlp, *each).reference for each in plant(12, seed=2)]
+    for name in ("train.spacy", "dev.spacy"):
+        DocBin(docs=labelled).to_disk(tmp_path / name)
+    texts = [{"text": text} for text, _ in plant(80, seed=3)]
+    srsly.write_jsonl(tmp_path / "texts.jsonl", texts)
+    shutil.copytree(folder / "encoder", tmp_path / "encoder")
+    return tmp_path
+
+
+def make_student(data, **changes) -> Config:
+    settings = {
+        "training.before_to_disk": None,
+        "training.optimizer.learn_rate.total_steps": 60,
+        "training.batcher.join_level": 0.5,
+        "components.ner.model.encoder.precision": "fp32",
+    }
+    return make_config(data, settings | changes)
+
+
+def test_a_student_learns_from_texts_without_labels(data, teacher):
+    out = data / "out"
+    last = distill(make_student(data), [teacher, teacher], out, texts_path=data / "texts.jsonl", n_swapped=1, weight=2)
+    student, own = spacy.load(last), spacy.load(teacher)
+    texts = [text for text, _ in plant(40, seed=9)]
+    same = [
+        {(e.text, e.label_) for e in one.ents} == {(e.text, e.label_) for e in other.ents}
+        for one, other in zip(student.pipe(texts), own.pipe(texts), strict=True)
+    ]
+    assert np.mean(same) > 0.8
+    corpus = list(DocBin().from_disk(out / "distillation" / "corpus.spacy").get_docs(student.vocab))
+    assert len(corpus) == 12 + 12 + 80
+    assert not corpus[-1].has_annotation("ENT_IOB")
+    assert TagTargets.read(out / "distillation" / "ner.npz").n_tokens.tolist() == [len(doc) for doc in corpus]
+    kept = {path: path.stat().st_mtime_ns for path in (out / "distillation").glob("ner-*.npz")}
+    assert len(kept) == 1  # both teachers are the same
+    distill(make_student(data), [teacher], out, texts_path=data / "texts.jsonl", n_swapped=1)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept  # what a teacher said is not computed again
+
+
+def test_categories_are_between_gold_and_teacher(data, teacher):
+    model = {"@architectures": "spacy-bertft.TextClassifier.v1"}
+    model["encoder"] = {"@architectures": "spacy-bertft.BertEncoder.v1", "name": "${paths.encoder}"}
+    changes = {
+        "nlp.pipeline": ["textcat"],
+        "components": {"textcat": {"factory": "bert_textcat", "model": model}},
+        "training.score_weights": {"cats_score": 1.0},
+        "training.optimizer.learn_rate.total_steps": 2,
+    }
+    distill(make_student(data, **changes), [teacher], data / "out", texts_path=data / "texts.jsonl", weight=3)
+    nlp = spacy.load(teacher)
+    for index, doc in enumerate(DocBin().from_disk(data / "out/distillation/corpus.spacy").get_docs(nlp.vocab)):
+        predicted, gold = nlp(doc.text).cats, {label: float(label == "x") for label in doc.cats}
+        if index < 12:
+            (ent,) = doc.ents
+            gold[ent.label_] = 1.0
+            expected = {label: (gold[label] + 3 * predicted[label]) / 4 for label in gold}
+        else:
+            expected = predicted
+        assert doc.cats == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_teacher_without_the_component(data, planted):
+    with pytest.raises(SettingError, match="component 'ner'"):
+        distill(make_student(data), [planted], data / "out")
+
+
+def test_a_teacher_with_other_labels(data, teacher):
+    nlp = spacy.load(teacher)
+    nlp.get_pipe("ner").add_label("OTHER")
+    nlp.to_disk(data / "other")
+    with pytest.raises(DataError, match="do not have the same tags"):
+        distill(make_student(data), [teacher, data / "other"], data / "out")
+
+
+@pytest.mark.parametrize("changes", [{"n_swapped": -1}, {"weight": -1.0}, {"temperature": 0.0}])
+def test_settings_out_of_range(data, teacher, changes):
+    with pytest.raises(SettingError, match=next(iter(changes))):
+        distill(make_student(data), [teacher], data / "out", **changes)
+    assert not (data / "out" / "model-last").exists()
