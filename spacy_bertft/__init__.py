@@ -21,6 +21,8 @@ _MODULES = {
     "convert_questions": "data.questions",
     "convert_spans": "data.texts.convert",
     "convert_texts": "data.texts.convert",
+    "crossval": "cross_validation.crossval",
+    "distill": "distillation.distill",
     "evaluate": "evaluation.evaluate",
     "explain": "explanation.pipeline",
     "export_hf": "exchange.export_hf",

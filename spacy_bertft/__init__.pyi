@@ -3,6 +3,7 @@
 from spacy_bertft.active.suggest import suggest as suggest
 from spacy_bertft.annotation.annotate import annotate as annotate
 from spacy_bertft.components.question_answering import ask as ask
+from spacy_bertft.cross_validation.crossval import crossval as crossval
 from spacy_bertft.data.columns.convert import convert_columns as convert_columns
 from spacy_bertft.data.endings import make_choice as make_choice
 from spacy_bertft.data.formats import convert as convert
@@ -10,6 +11,7 @@ from spacy_bertft.data.pairs import make_pair as make_pair
 from spacy_bertft.data.questions import convert_questions as convert_questions
 from spacy_bertft.data.texts.convert import convert_spans as convert_spans
 from spacy_bertft.data.texts.convert import convert_texts as convert_texts
+from spacy_bertft.distillation.distill import distill as distill
 from spacy_bertft.evaluation.calibrate import calibrate as calibrate
 from spacy_bertft.evaluation.evaluate import evaluate as evaluate
 from spacy_bertft.evaluation.report import report as report

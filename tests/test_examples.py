@@ -80,6 +80,7 @@ EXTRAS = {
 # Smaller than shown: a training of two steps, fewer processes; a wheel needs what a package index has.
 SMALLER = {
     r"((?:python -m spacy|spacy-bertft) train .*)": r"\1 --training.max_steps 2 --training.eval_frequency 2",
+    r"(spacy-bertft (?:crossval|distill) .*)": r"\1 --training.optimizer.learn_rate.total_steps 2",
     r"--n-process 8": "--n-process 2",
     r"--epochs 15": "--epochs 1",
     r"--build wheel": "--build none",

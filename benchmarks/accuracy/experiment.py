@@ -27,7 +27,7 @@ from spacy.training import Corpus
 from spacy.util import load_config
 from thinc.api import Config
 
-from spacy_bertft.crossval.folds import hold_out
+from spacy_bertft.cross_validation.folds import hold_out
 from spacy_bertft.resuming import train
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from thinc.api import Config
 
-    from spacy_bertft.crossval import CrossvalReport
+    from spacy_bertft.cross_validation import CrossvalReport
     from spacy_bertft.data.stats import CorpusStats, StatsKind
 
 
@@ -20,6 +20,7 @@ def train(
     output: Path,
     code: Path | None = None,
     overwrite: bool = False,
+    all_data: bool = False,
     gpu_id: int = -1,
     overrides: Sequence[str] = (),
 ) -> None:
@@ -32,12 +33,15 @@ def train(
         output: Directory of the results.
         code: A Python file with registered functions, imported first.
         overwrite: Start again where other training was interrupted.
+        all_data: Train on the development data too, to the last step: model-last is then what counts.
         gpu_id: Number of the GPU, -1 for the CPU.
         overrides: Names of settings and their values.
     """
+    from spacy_bertft.cross_validation.folds import train_on_all
     from spacy_bertft.resuming import run
 
     with _read_config(config_path, code, gpu_id, overrides) as config:
+        config = train_on_all(config) if all_data else config
         run.train(config, output, gpu_id=gpu_id, overwrite=overwrite)
 
 
@@ -66,7 +70,7 @@ def crossval(
         gpu_id: Number of the GPU, -1 for the CPU.
         overrides: Names of settings and their values.
     """
-    from spacy_bertft.crossval import crossval
+    from spacy_bertft.cross_validation import crossval
 
     with _read_config(config_path, code, gpu_id, overrides) as config:
         return crossval(config, output, n_folds=folds, seed=seed, final=final, gpu_id=gpu_id)

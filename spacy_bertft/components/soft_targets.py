@@ -6,7 +6,7 @@ They are values of `span._`, so they survive `Doc.from_docs`, which joins traini
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,8 @@ class SoftTags(NamedTuple):
 
 def attach_soft_tags(reference: Doc, soft_tags: Sequence[SoftTags]) -> None:
     """Keep what teachers say of the tokens of a text with its gold annotation, for each component."""
-    reference.user_data["._.", _NAME, 0, len(reference.text)] = tuple(soft_tags)
+    user_data: dict[Any, Any] = reference.user_data
+    user_data["._.", _NAME, 0, len(reference.text)] = tuple(soft_tags)
 
 
 def read_soft_tags(examples: Sequence[Example], component: str) -> tuple[TagTeaching | None, Floats]:

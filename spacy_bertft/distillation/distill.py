@@ -113,7 +113,7 @@ def _collect_docs(settings: Config, nlp: Language, texts_path: Path | None, n_sw
             if turn and new is not example:  # the first turn has only shown which entities there are
                 yield new.reference
     if texts_path is not None:
-        yield from nlp.tokenizer.pipe(read_plain_texts(texts_path).texts)
+        yield from map(nlp.make_doc, read_plain_texts(texts_path).texts)
 
 
 def _score_all(paths: Sequence[Path], name: str, docs: Sequence[Doc], folder: Path) -> Path:

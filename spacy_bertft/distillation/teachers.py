@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -59,7 +60,7 @@ class TagTargets:
 
     def write(self, path: Path) -> None:
         """Write everything to an `.npz` file."""
-        arrays = {"tags": np.array(self.tags), "scores": self.scores, "n_tokens": self.n_tokens}
+        arrays: dict[str, Any] = {"tags": np.array(self.tags), "scores": self.scores, "n_tokens": self.n_tokens}
         with replace_when_done(path) as new, new.open("wb") as file:
             np.savez(file, **arrays, **self.chain._asdict())
 

@@ -217,7 +217,7 @@ def find_section(config: Config, name: str) -> dict[str, Any]:
     section: Any = config
     for part in name.split("."):
         section = section[part]
-    return section  # type: ignore[no-any-return]
+    return section
 
 
 def _remove_log(settings: Config) -> None:

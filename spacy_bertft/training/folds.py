@@ -4,10 +4,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from hashlib import sha256
 from itertools import chain
 
 import numpy as np
-from murmurhash import hash_unicode
 from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.training import Example
@@ -64,7 +64,7 @@ def assign_folds(texts: Sequence[str], n_folds: int, seed: int = 0) -> NDArray[n
     Raises:
         DataError: There are fewer different texts than folds.
     """
-    ordered = sorted(set(texts), key=lambda text: (hash_unicode(text, seed), text))
+    ordered = sorted(set(texts), key=lambda text: sha256(f"{seed} {text}".encode(errors="surrogatepass")).digest())
     if len(ordered) < n_folds:
         raise DataError(f"There are {len(ordered)} different texts. Expected at least {n_folds}, one for each fold.")
     fold_by_text = {text: index % n_folds for index, text in enumerate(ordered)}

@@ -9,7 +9,7 @@ import srsly
 from resumed_runs import N_STEPS, make_config, make_data
 from spacy.tokens import DocBin
 
-from spacy_bertft.crossval import crossval
+from spacy_bertft.cross_validation import crossval
 from spacy_bertft.distillation.teachers import TagTargets
 from spacy_bertft.errors import DataError, SettingError
 

@@ -5,6 +5,6 @@ documents, by which `audit` finds errors in their labels; scores with their spre
 no architecture.
 """
 
-from spacy_bertft.crossval.crossval import CrossvalReport, crossval
+from spacy_bertft.cross_validation.crossval import CrossvalReport, crossval
 
 __all__ = ["CrossvalReport", "crossval"]

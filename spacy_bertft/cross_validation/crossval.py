@@ -22,7 +22,7 @@ from wasabi import msg
 from spacy_bertft.components.calibration import calibrate, find_calibrated
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.token_component import TokenComponent
-from spacy_bertft.crossval.folds import hold_out, train_on_all
+from spacy_bertft.cross_validation.folds import hold_out, train_on_all
 from spacy_bertft.distillation.teachers import TagTargets, copy_words, score_tags
 from spacy_bertft.errors import DataError, check_setting, format_count
 from spacy_bertft.evaluation.tables import Rows
