@@ -83,7 +83,7 @@ def score_tags(nlp: Language, component: TokenComponent, docs: Sequence[Doc], ti
     """Score the tags of documents.
 
     Args:
-        nlp: The pipeline of the component; what stands before it runs too, since it may share its encoder.
+        nlp: The pipeline of the component; those before it run too, since it may share its encoder.
         component: The teacher.
         docs: `B` documents, which are not changed.
         title: What the progress bar says.
