@@ -14,6 +14,7 @@
     │   └── MissingEncoderError           a component shares an encoder that is not in the pipeline
     ├── DivergedError (ArithmeticError)   training gave weights that are no numbers
     ├── WorkerError (RuntimeError)        a worker process failed
+    ├── DocumentError (RuntimeError)      a document could not be annotated
     ├── UnsupportedError (NotImplementedError)
     ├── MissingExtraError (ImportError)   an optional dependency is not installed
     └── RequirementError (ImportError)    a required package is missing, too old or broken
@@ -210,6 +211,19 @@ class WorkerError(BertftError, RuntimeError):
     def __init__(self, reason: str) -> None:
         message = f"A worker process failed: {reason}. Finished shards are kept; run the same command again to resume."
         super().__init__(message, reason=reason)
+
+
+class DocumentError(BertftError, RuntimeError):
+    """A document could not be annotated, so that it is not known what it holds.
+
+    Args:
+        index: Its position among the texts, from 0.
+        reason: Why.
+    """
+
+    def __init__(self, index: int, reason: str) -> None:
+        message = f"Document {index}, counted from 0, could not be annotated: {reason}. It has no results."
+        super().__init__(message, index=index, reason=reason)
 
 
 class UnsupportedError(BertftError, NotImplementedError):

@@ -334,3 +334,13 @@ def test_serving(planted, n_texts):
     assert re.search(r"^nlp\.pipe [\d,]+ words/s; serve × \d+\.\d\d \(", printed, re.MULTILINE)
     assert re.search(r"^all of nlp\(text\), scores differ by 0\.0\d+ at most$", printed, re.MULTILINE)
     assert len(re.findall(r"^quarter \d: memory [\d.]+ MB", printed, re.MULTILINE)) == 4
+
+
+@pytest.mark.skipif(find_spec("presidio_analyzer") is None, reason="needs the extra presidio")
+def test_deidentification(tmp_path):
+    few, encoder = write_few(tmp_path), make_checkpoint(tmp_path / "encoder", max_position_embeddings=128)
+    arguments = [str(few), str(few), "--encoder", str(encoder), "--steps", "2", "--rounds", "1"]
+    output = run("deidentification.py", *arguments)
+    assert len(re.findall(r"^.*NlpEngine.*: \d+ entities, F1 [\d.]+, \d+ scores$", output, re.MULTILINE)) >= 3
+    assert len(re.findall(r"^  torch fails: DocumentError: Document 0", output, re.MULTILINE)) == 2
+    assert len(re.findall(r"^.*NlpEngine.* words/s +× [\d.]+", output, re.MULTILINE)) >= 3

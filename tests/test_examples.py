@@ -74,6 +74,7 @@ EXTRAS = {
     r" --plot ": "matplotlib",
     r"spacy-bertft report |print\(report\(": "matplotlib",
     r"from fastapi": "fastapi",
+    r"presidio_analyzer": "presidio_analyzer",
     r'"openvino"|--runtime openvino': "openvino",
     r"spacy-bertft quantize |import quantize": "nncf",
 }
