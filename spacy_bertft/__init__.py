@@ -27,6 +27,7 @@ _MODULES = {
     "explain": "explanation.pipeline",
     "export_hf": "exchange.export_hf",
     "extend": "exchange.extend",
+    "guarantee": "evaluation.guarantee",
     "import_hf": "exchange.import_hf",
     "init_config": "recipes",
     "init_project": "recipes",

@@ -14,6 +14,7 @@ from spacy_bertft.data.texts.convert import convert_texts as convert_texts
 from spacy_bertft.distillation.distill import distill as distill
 from spacy_bertft.evaluation.calibrate import calibrate as calibrate
 from spacy_bertft.evaluation.evaluate import evaluate as evaluate
+from spacy_bertft.evaluation.guarantee import guarantee as guarantee
 from spacy_bertft.evaluation.report import report as report
 from spacy_bertft.exchange.export_hf import export_hf as export_hf
 from spacy_bertft.exchange.extend import extend as extend

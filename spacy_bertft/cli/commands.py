@@ -96,6 +96,7 @@ COMMANDS = (
     Command("evaluate", "Evaluate", "evaluation.evaluate:evaluate", show=terminal.show_evaluation),
     Command("report", "Evaluate", "evaluation.report:report"),
     Command("calibrate", "Evaluate", "evaluation.calibrate:calibrate"),
+    Command("guarantee", "Evaluate", "evaluation.guarantee:guarantee"),
     Command("explain", "Evaluate", "explanation.pipeline:explain", show=terminal.show_explanations),
     Command("demo", "Evaluate", "demo.server:open_demo", show=terminal.wait_for_demo),
     Command("annotate", "Deploy", "annotation.annotate:annotate", prepare=_choose_device),

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from spacy.language import Language
 from spacy.training import Corpus, Example
-from spacy.util import minibatch
 
 from spacy_bertft.components.component import BertComponent
-from spacy_bertft.components.pipelines import run_component
+from spacy_bertft.components.guarantee import GuaranteedComponent
+from spacy_bertft.components.pipelines import collect_by_component
 from spacy_bertft.errors import SettingError, check_setting
 from spacy_bertft.training.calibration import (
     CalibrationData,
@@ -35,22 +35,15 @@ def collect_calibration_data(nlp: Language, examples: Iterable[Example]) -> dict
         examples: With gold annotation. Their predicted documents are annotated.
     """
     pipes = find_calibrated(nlp)
-    parts: dict[str, list[CalibrationData]] = {name: [] for name in pipes}
-    last = list(pipes)[-1] if pipes else None
-    for batch in minibatch(examples, nlp.batch_size):  # type: ignore[no-untyped-call]
-        for name, pipe in nlp.pipeline:
-            if name in pipes:
-                parts[name].append(pipes[name].collect_calibration_data(batch))
-            if name == last:
-                break
-            run_component(pipe, [example.predicted for example in batch])
+    parts = collect_by_component(nlp, examples, pipes, lambda pipe, batch: pipe.collect_calibration_data(batch))
     return {name: join_calibration_data(answers) for name, answers in parts.items()}
 
 
 def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, CalibrationData]:
     """Fit the temperature of every component with probabilities, on documents that it was not trained on.
 
-    Where some questions have an answer and some have none, the threshold of `bert_qa` is fitted too.
+    Where some questions have an answer and some have none, the threshold of `bert_qa` is fitted too. A recall that was
+    promised is not any more: its threshold belongs to the earlier probabilities.
 
     Args:
         nlp: A trained pipeline.
@@ -65,6 +58,8 @@ def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, Calibrati
         threshold = fit_no_answer_threshold(collected[name], pipe.cfg["temperature"])
         if threshold is not None:
             pipe.cfg["threshold"] = threshold
+        if isinstance(pipe, GuaranteedComponent):
+            pipe.drop_guarantee()
     return collected
 
 

@@ -22,6 +22,8 @@ from spacy_bertft.components.predictions import Prediction, list_categories, lis
 from spacy_bertft.data.endings import list_positions
 from spacy_bertft.errors import DataError, shorten
 
+CANDIDATES = "bertft_candidates"
+
 
 class UnknownLabelsWarning(UserWarning):
     """Texts that are scored have gold labels that no component of the pipeline has."""
@@ -175,6 +177,11 @@ def find_choice(doc: Doc) -> int | None:
 def register_choice() -> None:
     """Register `doc._.choice`: the position of the best ending of a document."""
     register(Doc, "choice", "the value from doc.cats", find_choice)
+
+
+def register_candidates() -> None:
+    """Register `doc._.bertft_candidates`: by component, the categories whose recall is promised; None without any."""
+    Doc.set_extension(CANDIDATES, default=None, force=True)
 
 
 def list_judged_categories(

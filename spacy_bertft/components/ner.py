@@ -4,7 +4,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,35 +14,43 @@ from spacy.training import Example
 from spacy_bertft.checkpoints import CheckpointHead
 from spacy_bertft.components.component import check_known
 from spacy_bertft.components.entity_scores import read_entities, write_entities
-from spacy_bertft.components.predictions import Prediction, judge_spans, list_entities, read_gold_entities
+from spacy_bertft.components.guarantee import GuaranteedComponent
+from spacy_bertft.components.predictions import Kind, Prediction, judge_spans, list_entities, read_gold_entities
 from spacy_bertft.components.token_component import TokenComponent, TokenRows
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.models.heads.token import TokenScores
-from spacy_bertft.tags.chain import SpanBatch
 from spacy_bertft.tags.grammar import TagScheme, build_grammar, guess_tag_scheme, list_tags, normalize_tags
 from spacy_bertft.tags.schemes import TagSpan, write_tags
+from spacy_bertft.tags.spans import SpanBatch
 from spacy_bertft.training.calibration import CalibrationData
+from spacy_bertft.training.risk_control import GoldProbs
 
 
-class BertNer(TokenComponent):
+class BertNer(GuaranteedComponent, TokenComponent):
     """Recognize entities with a token classifier; what it predicts is always a valid sequence."""
 
-    stored = (*TokenComponent.stored, "temperature")
+    stored = (*TokenComponent.stored, "temperature", "guarantee")
     factory = "bert_ner"
     score_prefix = "ents"
     scheme = "bio"
+    guarantee_of = "entities"
+    candidates_in = "doc.spans['{}_candidates']"
     n_misaligned = 0  # gold entities that do not fit the tokens
 
     # spaCy's methods, in spaCy's order.
 
     def set_annotations(self, docs: Iterable[Doc], batch: list[list[Prediction]]) -> None:
-        """Write entities to `doc.ents` and `doc.spans[name]`, and their scores to `span._.bertft_score`."""
+        """Write entities to `doc.ents` and `doc.spans[name]`, and their scores to `span._.bertft_score`.
+
+        Where a recall is promised, all candidates are written to `doc.spans[name_candidates]` as well.
+        """
         for doc, predictions in zip(docs, batch, strict=True):
-            kept = [
-                (Span(doc, cast(int, each.start), cast(int, each.end), each.label), prob)
-                for each in predictions
-                if (prob := each.prob or 0.0) >= self.cfg["min_score"]
-            ]
+            by_kind: dict[str, list[tuple[Span, float]]] = {"entity": [], "span": []}
+            for each in predictions:
+                by_kind[each.kind].append((Span(doc, *each.span[:2], each.label), each.prob or 0.0))
+            if self.candidate_threshold is not None:
+                write_entities(doc, f"{self.name}_candidates", by_kind["span"])
+            kept = [(span, prob) for span, prob in by_kind["entity"] if prob >= self.cfg["min_score"]]
             found = [span for span, _ in kept]
             if self.cfg["overwrite"] or not (is_used := self._find_taken(doc)).any():
                 doc.set_ents(found, default="outside")
@@ -71,12 +78,43 @@ class BertNer(TokenComponent):
             found, golds, lambda temperature: scores.scale_by_temperature(temperature).find_spans(path).probs
         )
 
-    def _decode(self, docs: list[Doc], scores: TokenScores) -> list[list[Prediction]]:
-        """Find the entities of every document; positions count all its tokens."""
-        scores = self._keep_preset(docs, scores)
-        return self._split(docs, scores, scores.find_spans(scores.find_best_paths()))
+    def collect_gold_probs(self, examples: list[Example]) -> GoldProbs:
+        """Predict, and read the probabilities of the gold entities; see `GuaranteedComponent`.
 
-    def _split(self, docs: list[Doc], scores: TokenScores, spans: SpanBatch) -> list[list[Prediction]]:
+        Those that are on a document already, and are kept, are not looked for.
+        """
+        docs = [example.predicted for example in examples]
+        scores = self._keep_preset(docs, self.score_tokens(docs))
+        rows, first_token = TokenRows(scores.token_index, scores.token_end), np.cumsum([0, *map(len, docs)])
+        spans: list[TagSpan] = []  # in rows; those that do not fit them have none
+        owner: list[int] = []
+        for index, (doc, example) in enumerate(zip(docs, examples, strict=True)):
+            gold = read_gold_entities(example)
+            kept = set() if self.cfg["overwrite"] else {(ent.start, ent.end, ent.label_) for ent in doc.ents}
+            for start, end, label in (each for each in gold.spans if each not in kept and self._is_known(each.label)):
+                here, fits = _find_rows(rows, first_token[index] + start, first_token[index] + end)
+                spans.append(TagSpan(here.start, here.stop if fits else here.start, label))
+            spans += [TagSpan(0, 0, "")] * len(gold.misaligned)
+            owner += [index] * (len(spans) - len(owner))
+        return GoldProbs(
+            scores.compute_span_probs(spans),
+            np.array(owner, dtype=np.intp),
+            len(docs),
+            lambda threshold: len(scores.find_candidates(threshold)),
+        )
+
+    def _decode(self, docs: list[Doc], scores: TokenScores) -> list[list[Prediction]]:
+        """Find the entities of every document, then its candidates; positions count all its tokens."""
+        scores = self._keep_preset(docs, scores)
+        found = self._split(docs, scores, scores.find_spans(scores.find_best_paths()))
+        if self.candidate_threshold is None:
+            return found
+        candidates = self._split(docs, scores, scores.find_candidates(self.candidate_threshold), "span")
+        return [[*entities, *spans] for entities, spans in zip(found, candidates, strict=True)]
+
+    def _split(
+        self, docs: list[Doc], scores: TokenScores, spans: SpanBatch, kind: Kind = "entity"
+    ) -> list[list[Prediction]]:
         """Give each document its spans, whose positions in rows of its sequence become tokens of the document."""
         first_row = (np.cumsum(scores.lengths) - scores.lengths)[spans.sequence]
         start = scores.token_index[first_row + spans.token_start]  # counted through the whole batch
@@ -87,7 +125,7 @@ class BertNer(TokenComponent):
         found: list[list[Prediction]] = [[] for _ in docs]
         columns = (owner, start - offset, end - offset, spans.tag, spans.probs)
         for row, token_start, token_end, tag, prob in zip(*(column.tolist() for column in columns), strict=True):
-            found[row].append(Prediction(self.name, "entity", labels[tag], token_start, token_end, prob))
+            found[row].append(Prediction(self.name, kind, labels[tag], token_start, token_end, prob))
         return found
 
     def _keep_preset(self, docs: list[Doc], scores: TokenScores) -> TokenScores:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -16,11 +16,13 @@ import srsly
 from spacy.language import FactoryMeta, Language
 from spacy.tokens import Doc
 from spacy.training import Corpus, Example
-from spacy.util import get_minor_version_range, get_model_meta, get_package_path, is_package
+from spacy.util import get_minor_version_range, get_model_meta, get_package_path, is_package, minibatch
 
 from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.output import link_or_copy, replace_folder_when_done
 
 Component = TypeVar("Component")
+Collected = TypeVar("Collected")
 
 _NO_PIPELINE = "{} is no pipeline. Expected a folder such as training/model-best, or the name of an installed pipeline."
 _EXPECTED_DATA = "Expected a .spacy file, as `spacy-bertft convert` writes it."
@@ -138,6 +140,42 @@ def check_replaceable_pipeline(output_dir: Path) -> None:
         raise DataError(f"{output_dir} is no pipeline, and would be lost. Expected a new folder.")
 
 
+def choose_target(pipeline: Path | str, output_dir: Path | str | None) -> Path:
+    """Return the folder of a changed pipeline: another one, or its own.
+
+    Args:
+        pipeline: A folder, or the name of an installed pipeline.
+        output_dir: The other folder.
+
+    Raises:
+        DataError: It holds something else than a pipeline.
+        SettingError: There is none, and an installed pipeline is not to be changed.
+    """
+    if output_dir is not None:
+        check_replaceable_pipeline(Path(output_dir))
+        return Path(output_dir)
+    if not Path(pipeline).is_dir():
+        raise SettingError("output", None, f"a folder to write to, since {pipeline} is an installed pipeline")
+    return Path(pipeline)
+
+
+def write_stored(source: Path, target: Path, stored: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write a pipeline with other values next to its weights; in place, unchanged files are linked instead of copied.
+
+    Args:
+        source: Its folder.
+        target: The folder to write to, perhaps the same.
+        stored: By component, what `list_stored` gives.
+    """
+    is_same = source.resolve() == target.resolve()
+    with replace_folder_when_done(target) as folder:
+        copy_pipeline_dir(source, folder, link_or_copy if is_same else shutil.copy2)
+        for name, values in stored.items():
+            path = folder / name / "cfg"
+            path.unlink()  # it may be a link to the earlier one
+            srsly.write_json(path, values)
+
+
 def choose_component(nlp: Language, kind: type[Component], name: str | None, otherwise: str) -> Component:
     """Return the component of a kind that is meant: the one of that name, or the only one.
 
@@ -160,6 +198,32 @@ def choose_component(nlp: Language, kind: type[Component], name: str | None, oth
 def run_component(component: Callable[[Doc], Doc], docs: list[Doc]) -> list[Doc]:
     """Run a component over documents, as `nlp.pipe` does: a plain function too, which has no `pipe` of its own."""
     return list(component.pipe(docs)) if hasattr(component, "pipe") else [component(doc) for doc in docs]
+
+
+def collect_by_component(
+    nlp: Language,
+    examples: Iterable[Example],
+    pipes: Mapping[str, Component],
+    collect: Callable[[Component, list[Example]], Collected],
+) -> dict[str, list[Collected]]:
+    """Collect something from components, batch by batch, each before it annotates the documents.
+
+    Args:
+        nlp: A trained pipeline.
+        examples: With gold annotation. Their predicted documents are annotated.
+        pipes: Some of its components, by name.
+        collect: What is collected from a batch.
+    """
+    parts: dict[str, list[Collected]] = {name: [] for name in pipes}
+    last = list(pipes)[-1] if pipes else None
+    for batch in minibatch(examples, nlp.batch_size):  # type: ignore[no-untyped-call]
+        for name, pipe in nlp.pipeline:
+            if name in pipes:
+                parts[name].append(collect(pipes[name], batch))
+            if name == last:
+                break
+            run_component(pipe, [example.predicted for example in batch])
+    return parts
 
 
 def read_inputs(pipeline: Path | str, data_path: Path | str) -> tuple[Language, list[Example]]:

@@ -15,7 +15,13 @@ from spacy.pipeline.textcat import textcat_score
 from spacy.tokens import Doc
 from spacy.training import Example
 
-from spacy_bertft.components.category_scores import UnknownLabelsWarning, count_unknown_labels, format_unknown_labels
+from spacy_bertft.components.category_scores import (
+    CANDIDATES,
+    UnknownLabelsWarning,
+    count_unknown_labels,
+    format_unknown_labels,
+)
+from spacy_bertft.components.guarantee import GuaranteedComponent
 from spacy_bertft.components.predictions import Prediction, list_categories, list_gold_labels
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.errors import CheckpointError, DataError, SettingError, UnsupportedError
@@ -27,13 +33,28 @@ from spacy_bertft.models.heads.losses import (
 )
 from spacy_bertft.models.heads.text import sigmoid, softmax
 from spacy_bertft.training.calibration import CalibrationData
+from spacy_bertft.training.risk_control import GoldProbs
 
 
-class TextClassifier(TextComponent):
+class TextClassifier(GuaranteedComponent, TextComponent):
     """A component that gives every label of a document a probability."""
 
-    stored: tuple[str, ...] = (*TextComponent.stored, "label_weights", "temperature")
+    stored: tuple[str, ...] = (*TextComponent.stored, "label_weights", "temperature", "guarantee")
     score_prefix = "cats"
+    guarantee_of = "categories"
+    candidates_in = "doc._.bertft_candidates['{}']"
+
+    def set_annotations(self, docs: Iterable[Doc], scores: Floats) -> None:
+        """Write probabilities to `doc.cats` and, where a recall is promised, candidates to `doc._.bertft_candidates`.
+
+        By component these are the labels that are likely enough, the most likely one first; there may be none.
+        """
+        docs = list(docs)
+        super().set_annotations(docs, scores)
+        if (threshold := self.candidate_threshold) is not None:
+            for doc, row in zip(docs, scores, strict=True):
+                labels = [self.labels[column] for column in np.argsort(-row, kind="stable") if row[column] >= threshold]
+                doc._.set(CANDIDATES, {**(doc._.get(CANDIDATES) or {}), self.name: labels})
 
     def score(self, examples: Iterable[Example], **kwargs: Any) -> dict[str, Any]:
         """Score annotated examples: what the scorer gives, and `cats_calibration_error`.
@@ -66,14 +87,27 @@ class TextClassifier(TextComponent):
         if self.exclusive:  # the best label of each document whose class is known
             is_best = np.arange(len(self.labels)) == scores.argmax(axis=1)[:, None]
             is_judged = is_best & (targets.sum(axis=1, keepdims=True) > 0)
-        held = [list_gold_labels(each.reference.cats, self.labels, exclusive=self.exclusive) for each in examples]
-        truth = [[label in labels for label in self.labels] for labels in held]
-        holds = np.array(truth, dtype=np.bool_).reshape(targets.shape)
+        holds = self._read_held(examples)
         return CalibrationData(
             compute_probs=lambda temperature: self._compute_values(scores / np.float32(temperature))[is_judged],
             is_correct=holds[is_judged],
             n_gold=int(holds.sum()),
         )
+
+    def collect_gold_probs(self, examples: list[Example]) -> GoldProbs:
+        """Predict, and read the probabilities of the gold categories; see `GuaranteedComponent`."""
+        self._check_pairs(examples)
+        self._read_targets(examples)  # which checks them
+        values, holds = self.predict([example.predicted for example in examples]), self._read_held(examples)
+        return GoldProbs(
+            values[holds], np.nonzero(holds)[0], len(examples), lambda threshold: int((values >= threshold).sum())
+        )
+
+    def _read_held(self, examples: list[Example]) -> NDArray[np.bool_]:
+        """Read which labels hold, `(B, L)`."""
+        held = [list_gold_labels(each.reference.cats, self.labels, exclusive=self.exclusive) for each in examples]
+        holds = [[label in labels for label in self.labels] for labels in held]
+        return np.array(holds, dtype=np.bool_).reshape(len(held), len(self.labels))
 
     # Scores and probabilities, and the loss.
 

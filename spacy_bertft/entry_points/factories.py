@@ -90,7 +90,7 @@ def make_bert_ner(
     _check_share("min_score", min_score)
     import_module("spacy_bertft.components.entity_scores").register_score()
     settings = {"overwrite": overwrite, "min_score": min_score, "incorrect_spans_key": incorrect_spans_key}
-    return _make(nlp, name, model, "ner:BertNer", scorer=scorer, temperature=1.0, **settings)
+    return _make(nlp, name, model, "ner:BertNer", scorer=scorer, temperature=1.0, guarantee=None, **settings)
 
 
 @_register("bert_tagger", ["token.tag", "token.pos"], TAG_MODEL, "spacy.tagger_scorer.v1", {"tag_acc": 1.0})
@@ -200,8 +200,9 @@ def _register_text_factory(factory: str, component: str, *more: str, threshold: 
         """
         _check_share("threshold", threshold)
         check_setting("label_smoothing", label_smoothing, 0 <= label_smoothing < 1, "a share from 0 up to, but not 1")
+        import_module("spacy_bertft.components.category_scores").register_candidates()
         settings = {"threshold": threshold, "class_weights": class_weights, "label_smoothing": label_smoothing}
-        by_weights = {"label_weights": [], "temperature": 1.0} | dict.fromkeys(more)
+        by_weights = {"label_weights": [], "temperature": 1.0, "guarantee": None} | dict.fromkeys(more)
         return _make(nlp, name, model, f"text_classifier:{component}", scorer=scorer, **settings, **by_weights)
 
     make.__name__ = make.__qualname__ = f"make_{factory}"  # as tracebacks and the documentation name it

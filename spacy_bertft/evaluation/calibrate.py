@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import srsly
 
 from spacy_bertft.components.calibration import calibrate as fit
 from spacy_bertft.components.calibration import collect_calibration_data, find_calibrated
-from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import (
     check_data,
-    check_replaceable_pipeline,
-    copy_pipeline_dir,
+    choose_target,
     find_pipeline_dir,
     read_examples,
     read_inputs,
+    write_stored,
 )
 from spacy_bertft.components.question_answering import BertQa
 from spacy_bertft.errors import SettingError
 from spacy_bertft.evaluation.charts import draw_calibration
 from spacy_bertft.evaluation.reliability import Confidence, measure_confidence
 from spacy_bertft.evaluation.tables import Rows
-from spacy_bertft.output import link_or_copy, replace_folder_when_done
 from spacy_bertft.pictures.page import Page, Table
 from spacy_bertft.pictures.plot import check_plot, write_plot
 from spacy_bertft.training.calibration import may_fit
@@ -99,11 +95,7 @@ def calibrate(
         check_plot(plot_path)
     if test_path is not None:
         check_data(test_path)
-    if output_dir is not None:
-        check_replaceable_pipeline(Path(output_dir))
-    target = Path(pipeline if output_dir is None else output_dir)
-    if output_dir is None and not target.is_dir():
-        raise SettingError("output", None, f"a folder to write to, since {pipeline} is an installed pipeline")
+    target = choose_target(pipeline, output_dir)
     nlp, examples = read_inputs(pipeline, dev_path)
     pipes = find_calibrated(nlp)
     if not pipes:
@@ -121,7 +113,7 @@ def calibrate(
         for name, answers in by_name.items()
         if len(answers.is_correct)
     )
-    _write(find_pipeline_dir(nlp), target, pipes)
+    write_stored(find_pipeline_dir(nlp), target, {name: pipe.list_stored() for name, pipe in pipes.items()})
     not_fitted = tuple(name for name, answers in by_path[Path(dev_path)].items() if not may_fit(answers))
     thresholds = {
         name: pipe.cfg["threshold"]
@@ -135,17 +127,6 @@ def calibrate(
         page = Page(f"Calibration of {target.name}", str(report), shown, tables, is_wide=True)
         write_plot(partial(draw_calibration, figures), plot_path, page)
     return report
-
-
-def _write(source: Path, target: Path, pipes: Mapping[str, BertComponent]) -> None:
-    """Write what components store next to their weights; unchanged files are linked instead of copied."""
-    is_same = source.resolve() == target.resolve()
-    with replace_folder_when_done(target) as folder:
-        copy_pipeline_dir(source, folder, link_or_copy if is_same else shutil.copy2)
-        for name, pipe in pipes.items():
-            path = folder / name / "cfg"
-            path.unlink()  # it may be a link to the earlier one
-            srsly.write_json(path, pipe.list_stored())
 
 
 def _format_row(one: Confidence) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from spacy.training import Example
 from thinc.api import Model
 
 from spacy_bertft.components.encoder import BertEncoderPipe
+from spacy_bertft.components.guarantee import GuaranteedComponent
 from spacy_bertft.components.pipelines import (
     copy_pipeline_dir,
     find_pipeline_dir,
@@ -106,6 +107,10 @@ def quantize(
     before = _score(nlp, examples)
     with replace_folder_when_done(output_dir) as folder:
         copy_pipeline_dir(find_pipeline_dir(nlp), folder)
+        for name, pipe in nlp.components:
+            if isinstance(pipe, GuaranteedComponent):  # what it promises is of other probabilities
+                pipe.drop_guarantee()
+                srsly.write_json(folder / name / "cfg", pipe.list_stored())
         components = write_graphs(nlp, folder, sample)
         after = _score(spacy.load(folder), examples)
     return QuantizationReport(str(pipeline), output_dir, components, len(sample), before, after)

@@ -96,6 +96,7 @@ def test_options_of_one_kind_of_files_have_a_panel_of_their_own():
     ("command", "options"),
     [
         ("calibrate", ["--output", "--test", "--plot", "--gpu-id"]),
+        ("guarantee", ["--output", "--recall", "--component", "--test", "--gpu-id"]),
         ("convert", ["--dev", "--dev-path", "--test-path", "--format", "--no-header", "--second-text-column"]),
         ("explain", ["--html", "--limit", "--steps", "--component"]),
         ("export-hf", ["--component"]),

@@ -22,6 +22,7 @@ ARGUMENTS = {
     "evaluate": ["model", "dev.spacy"],
     "report": ["model", "dev.spacy", "out.html"],
     "calibrate": ["model", "dev.spacy"],
+    "guarantee": ["model", "dev.spacy"],
     "suggest": ["model", "texts.txt"],
     "annotate": ["{pipeline}", "{texts}", "{out}"],
     "explain": ["model", "a text"],

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from seqeval.metrics.sequence_labeling import get_entities
 
-from spacy_bertft.tags.chain import SpanBatch, best_paths, find_spans, tag_probs
+from spacy_bertft.tags.chain import best_paths, tag_probs
 from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain, run_forward_backward
 from spacy_bertft.tags.grammar import Scheme, TagGrammar, build_grammar
 from spacy_bertft.tags.schemes import TagSpan, read_spans
+from spacy_bertft.tags.spans import SpanBatch, find_spans
 
 TAGS: dict[Scheme, list[str]] = {
     "bio": ["O", "B-X", "I-X", "B-Y", "I-Y"],

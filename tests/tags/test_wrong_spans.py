@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spacy_bertft.errors import TagError
-from spacy_bertft.tags.chain import find_spans, path_log_probs
+from spacy_bertft.tags.chain import path_log_probs
 from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain
 from spacy_bertft.tags.grammar import TagGrammar, build_grammar
 from spacy_bertft.tags.schemes import TagSpan
+from spacy_bertft.tags.spans import find_spans
 from spacy_bertft.tags.wrong_spans import compute_wrong_span_loss
 
 GRAMMARS = (

@@ -15,11 +15,13 @@ from spacy_bertft.models.encoder.build import Encoder
 from spacy_bertft.models.encoder.listener import SharedEncoder
 from spacy_bertft.models.heads.head import HeadModel, make_stored, read_layers
 from spacy_bertft.models.heads.losses import TokenGradient, TokenLoss
-from spacy_bertft.tags.chain import SpanBatch, best_paths, find_spans
+from spacy_bertft.tags.candidates import compute_span_probs, find_candidates
+from spacy_bertft.tags.chain import best_paths
 from spacy_bertft.tags.divergence import chain_divergence, pad_chain
 from spacy_bertft.tags.forward_backward import LinearChain, build_chain, build_free_chain
 from spacy_bertft.tags.grammar import TagGrammar, TagScheme, build_grammar
 from spacy_bertft.tags.schemes import TagSpan
+from spacy_bertft.tags.spans import SpanBatch, find_spans
 
 Decoder = Literal["crf", "viterbi", "greedy"]
 
@@ -56,6 +58,14 @@ class TokenScores:
     def find_spans(self, path: NDArray[np.intp]) -> SpanBatch:
         """Find the spans that paths spell, each with its probability."""
         return find_spans(path, self.scores, self.lengths, self.grammar, self.chain)
+
+    def find_candidates(self, threshold: float) -> SpanBatch:
+        """Find all spans whose probability is at least a threshold, which may overlap."""
+        return find_candidates(self.scores, self.lengths, self.grammar, self.chain, threshold)
+
+    def compute_span_probs(self, spans: Sequence[TagSpan]) -> NDArray[np.float64]:
+        """Compute the probability of spans of rows, `(S,)`: 0 for one without rows, or of several sequences."""
+        return compute_span_probs(spans, self.scores, self.lengths, self.grammar, self.chain)
 
     def compute_loss(self, allowed: NDArray[np.bool_], wrong: Sequence[TagSpan] = ()) -> tuple[float, TokenGradient]:
         """Compute the loss of the batch, per token, and its gradient.
