@@ -35,6 +35,7 @@ def find_candidates(
     Returns:
         The spans by their first token, then by their last one. `tag` is the first one of the label.
     """
+    own: Floats = np.asarray(scores, dtype=np.float64)
     sums = run_forward_backward(scores, lengths, chain)
     labels = np.array(sorted({*grammar.labels} - {""}))  # (K,)
     is_of = np.array(grammar.labels)[:, None] == labels  # (L, K)
@@ -45,7 +46,7 @@ def find_candidates(
     ending, reaching = leaving - log_partition, sums.beta - log_partition  # (T, L)
     inside = np.where(grammar.continues, chain.transitions, -np.inf)
     is_last = np.isin(token + 1, np.cumsum(lengths))
-    logs = scores + np.where(is_of.any(axis=1), entering, -np.inf)  # (n, L), of the spans that are not dropped
+    logs = own + np.where(is_of.any(axis=1), entering, -np.inf)  # (n, L), of the spans that are not dropped
     found = [(token[:0], token[:0], token[:0], np.zeros(0))]
     while len(token):
         probs = matmul(np.exp(logs + ending[token]), columns)  # (n, K)
@@ -54,7 +55,7 @@ def find_candidates(
         reach = matmul(np.exp(logs + reaching[token]), columns)
         goes_on = (reach >= threshold).any(axis=1) & ~is_last[token]
         start, token = start[goes_on], token[goes_on] + 1
-        logs = log_matmul(logs[goes_on], inside) + scores[token]
+        logs = log_matmul(logs[goes_on], inside) + own[token]
     starts, ends, label, found_probs = (np.concatenate(column) for column in zip(*found, strict=True))
     order = np.lexsort((label, ends, starts))
     starts, ends, label = starts[order], ends[order], label[order]
