@@ -293,6 +293,13 @@ def test_sharing_f1(tmp_path):
     assert len(re.findall(r"^\w+: .*F1.* [\d.]+$", output, flags=re.MULTILINE)) == 3
 
 
+def test_guarantee(tmp_path):
+    pipeline, data = write_movie_pipeline(tmp_path)
+    output = run("guarantee.py", str(pipeline), str(data), "--recalls", "0.5", "0.6", "--rounds", "3")
+    assert re.search(r"^[\d,]+ documents, [\d,]+ entities; doc\.ents has [\d.]+ %$", output, flags=re.MULTILINE)
+    assert len(re.findall(r"^ +[56]0\.0 % +[\d.]+ +[\d.]+ +[\d.]+ +[\d.e-]+ +[\d.]+$", output, flags=re.MULTILINE)) == 2
+
+
 def test_agreement(tmp_path):
     """A random head hardly ever spells legal tags; every difference has to be explained by that all the same."""
     labels = ["O", "B-X", "I-X", "B-Y", "I-Y"]

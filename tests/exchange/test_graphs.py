@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -329,6 +330,17 @@ def test_quantized_by_annotated_texts(made, annotated, tmp_path):
     assert b"FakeQuantize" in graph.layout or b'element_type="i8"' in graph.layout
     assert {path: path.read_bytes() for path in pipeline.rglob("*") if path.is_file()} == before
     assert srsly.read_json(report.path / "meta.json")["requirements"] == [format_requirement("openvino")]
+
+
+@needs_nncf
+def test_a_recall_that_was_promised_is_not_after_quantizing(made, annotated, tmp_path):
+    pipeline = shutil.copytree(made("bert_ner-crf")[0], tmp_path / "pipeline")
+    promised = {"log_threshold": -1.0, "n_docs": 4, "recall": 0.5}
+    stored = srsly.read_json(pipeline / "bert_ner" / "cfg")
+    srsly.write_json(pipeline / "bert_ner" / "cfg", {**stored, "guarantee": promised})
+    quantize(pipeline, annotated, tmp_path / "quantized")
+    assert srsly.read_json(tmp_path / "quantized" / "bert_ner" / "cfg") == stored
+    assert srsly.read_json(pipeline / "bert_ner" / "cfg")["guarantee"] == promised
 
 
 def read_gold(path: Path) -> list[Example]:

@@ -49,6 +49,7 @@ def enumerate_spans(
     return found
 
 
+@pytest.mark.everyday(4)
 @pytest.mark.parametrize("is_free", [False, True])
 @pytest.mark.parametrize("grammar", GRAMMARS)
 @given(seed=st.integers(0, 2**32 - 1), spread=st.sampled_from([0.5, 3.0]))
