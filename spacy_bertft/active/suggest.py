@@ -88,7 +88,7 @@ def suggest(
         json.dumps(format_suggestion(each, layout), ensure_ascii=False) for each in _annotate(nlp, measured, chosen)
     )
     if output is not None:
-        _write(lines, output)
+        write_lines(lines, output)
     return Suggestions(lines, survey.report(chosen))
 
 
@@ -119,7 +119,8 @@ def _check_output(output: Path | None, source: Path) -> None:
         raise SettingError("output", str(output), "another file than the input")
 
 
-def _write(lines: Sequence[str], output: Path) -> None:
+def write_lines(lines: Sequence[str], output: Path) -> None:
+    """Write JSON objects, one per line, or as one array if the name ends in `.json`."""
     is_array = output.suffix.lower() == ".json"
     content = "[\n" + ",\n".join(lines) + "\n]\n" if is_array else "".join(f"{line}\n" for line in lines)
     with replace_when_done(output) as path:

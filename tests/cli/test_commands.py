@@ -33,6 +33,7 @@ CHOICES = {
     ("migrate", "--precision"): "auto fp32 bf16 fp16",
     ("annotate", "--engine"): "local ray",
     ("annotate", "--format"): "jsonl parquet docbin",
+    ("audit", "--format"): "prodigy label-studio doccano",
     ("convert", "--as"): "ents tags spans cats numbers choices qa",
     ("convert", "--alignment-mode"): "expand contract strict",
     ("convert", "--orphans"): "error repair",
@@ -95,6 +96,7 @@ def test_options_of_one_kind_of_files_have_a_panel_of_their_own():
 @pytest.mark.parametrize(
     ("command", "options"),
     [
+        ("audit", ["--output", "--jsonl", "--format", "--component", "--limit"]),
         ("calibrate", ["--output", "--test", "--plot", "--gpu-id"]),
         ("guarantee", ["--output", "--recall", "--component", "--test", "--gpu-id"]),
         ("convert", ["--dev", "--dev-path", "--test-path", "--format", "--no-header", "--second-text-column"]),

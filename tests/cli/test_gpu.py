@@ -33,6 +33,7 @@ ARGUMENTS = {
 WITHOUT = {
     "init-config",
     "init-project",
+    "audit",
     "convert",
     "debug-data",
     "stats",
