@@ -22,8 +22,8 @@ from spacy.tokens import Doc, DocBin, Span
 from spacy.util import load_config
 from spacy_bertft.distillation.teachers import TagTargets
 
-from spacy_bertft.crossval import crossval, problems
-from spacy_bertft.crossval.audit import AuditReport, audit
+from spacy_bertft.cross_validation import crossval, problems
+from spacy_bertft.cross_validation.audit import AuditReport, audit
 from spacy_bertft.tags.schemes import TagSpan, write_tags
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,7 @@ _MODULES = {
     "annotate": "annotation.annotate",
     "ask": "components.question_answering",
     "attribute": "explanation.explain",
-    "audit": "crossval.audit",
+    "audit": "cross_validation.audit",
     "calibrate": "evaluation.calibrate",
     "configure_adamw": "training.optimizer",
     "convert": "data.formats",

@@ -86,7 +86,7 @@ COMMANDS = (
     Command("stats", "Data", "cli.functions:stats", uses_gpu=False),
     Command("debug-data", "Data", "cli.functions:debug_data", uses_gpu=False, show=lambda *_: None),
     Command("suggest", "Data", "active.suggest:suggest", show=terminal.show_suggestions),
-    Command("audit", "Data", "crossval.audit:audit", uses_gpu=False),
+    Command("audit", "Data", "cross_validation.audit:audit", uses_gpu=False),
     Command("fetch", "Train", "checkpoints.source:copy_checkpoint", uses_gpu=False, show=terminal.show_files),
     Command("pretrain", "Train", "exchange.pretrain:pretrain"),
     Command("train", "Train", "cli.functions:train", show=lambda *_: None),

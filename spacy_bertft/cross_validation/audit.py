@@ -18,7 +18,8 @@ from spacy_bertft.distillation.teachers import TagTargets
 
 from spacy_bertft.active.formats import FORMATS, Format, Suggestion, format_suggestion
 from spacy_bertft.active.suggest import write_lines
-from spacy_bertft.crossval.problems import (
+from spacy_bertft.components.predictions import read_gold_entities
+from spacy_bertft.cross_validation.problems import (
     KINDS,
     Problem,
     find_category_problems,
@@ -50,11 +51,13 @@ class AuditReport:
         problems: All problems, the most improbable annotation first.
         limit: How many of them are reported.
         n_docs: Documents.
+        n_misaligned: Annotated entities that do not fit the tokens of the pipelines, of which nothing is said.
     """
 
     problems: tuple[Problem, ...]
     limit: int
     n_docs: int
+    n_misaligned: int = 0
 
     @property
     def reported(self) -> tuple[Problem, ...]:
@@ -73,10 +76,11 @@ class AuditReport:
     def format_notes(self) -> str:
         """Say how many problems there are."""
         n_confident = sum(each.is_confident for each in self.problems)
+        misaligned = f"; entities that do not fit the tokens: {self.n_misaligned:,}" * bool(self.n_misaligned)
         return (
             f"{format_count(self.n_docs, 'document')}; annotation and prediction differ in "
             f"{format_count(len(self.problems), 'place')}, of which by confident learning {n_confident:,} are probable "
-            f"label errors; {len(self.reported):,} reported, the most improbable annotation first."
+            f"label errors; {len(self.reported):,} reported, the most improbable annotation first{misaligned}."
         )
 
 
@@ -115,13 +119,14 @@ def audit(
     components = _read_components(folder, component)
     found = [each for name, facts in components.items() for each in _find_problems(folder, name, facts, examples)]
     found.sort(key=lambda each: (-each.score, each.doc, each.gold, each.predicted))
+    factories = {facts["factory"] for facts in components.values()}
     n_confident = sum(each.is_confident for each in found)
-    report = AuditReport(tuple(found), n_confident if limit is None else limit, len(examples))
+    n_misaligned = sum(len(read_gold_entities(each).misaligned) for each in examples if "bert_ner" in factories)
+    report = AuditReport(tuple(found), n_confident if limit is None else limit, len(examples), n_misaligned)
     if output_path is not None:
         with replace_when_done(Path(output_path)) as path:
             path.write_text(_render(report, examples, folder.name), encoding="utf-8", newline="\n")
     if jsonl_path is not None:
-        factories = {facts["factory"] for facts in components.values()}
         lines = [json.dumps(each, ensure_ascii=False) for each in _list_tasks(report, examples, factories, layout)]
         write_lines(lines, Path(jsonl_path))
     return report
@@ -183,7 +188,9 @@ def _render(report: AuditReport, examples: Sequence[Example], name: str) -> str:
         for each in report.reported
     ]
     title = f"Label errors in {name}"
-    return render_template("crossval/audit.html.jinja", title=title, is_wide=True, report=report, problems=problems)
+    return render_template(
+        "cross_validation/audit.html.jinja", title=title, is_wide=True, report=report, problems=problems
+    )
 
 
 def _draw(doc: Doc, problem: Problem, side: str) -> Excerpt:

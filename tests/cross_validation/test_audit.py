@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from spacy_bertft.cli import app
 from spacy_bertft.components.entity_scores import write_entities
-from spacy_bertft.crossval.audit import audit
-from spacy_bertft.crossval.problems import Problem, compute_score, score_problems
+from spacy_bertft.cross_validation.audit import audit
+from spacy_bertft.cross_validation.problems import Problem, compute_score, score_problems
 from spacy_bertft.data import convert
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.tags.forward_backward import build_free_chain
@@ -135,6 +135,16 @@ def test_confident_predictions_are_those_of_the_definition(seed):
 def test_missing_annotation_is_no_problem(tmp_path):
     report = audit(write_entity_folder(tmp_path / "cv", [[], [X]], [[X], [X, (4, 5, "Y")]], default="missing"))
     assert report.problems == ()
+
+
+def test_entities_that_do_not_fit_the_tokens_are_counted(tmp_path):
+    predicted, whole = (Doc(VOCAB, words=["a b", "c", "d"]) for _ in range(2))
+    parts = Doc(VOCAB, words=["a", "b", "c", "d"])
+    for doc in (whole, parts):
+        doc.set_ents([Span(doc, 0, 1, "X")])
+    report = audit(write(tmp_path / "cv", [whole, parts], [predicted] * 2, spread([0] * 6, 5, 0.9)), limit=9)
+    assert [(each.doc, each.kind, each.gold[0]) for each in report.problems] == [(0, "spurious", (0, 1, "X"))]
+    assert report.format_notes().endswith("; entities that do not fit the tokens: 1.")
 
 
 def test_whitespace_without_probabilities(tmp_path):
