@@ -18,24 +18,26 @@ from time import process_time
 
 import numpy as np
 import spacy
+from numpy.typing import NDArray
 from spacy.tokens import Doc, DocBin, Span
 from spacy.util import load_config
-from spacy_bertft.distillation.teachers import TagTargets
 
 from spacy_bertft.cross_validation import crossval, problems
-from spacy_bertft.cross_validation.audit import AuditReport, audit
+from spacy_bertft.cross_validation.audit import audit
+from spacy_bertft.distillation.teachers import TagTargets
 from spacy_bertft.tags.schemes import TagSpan, write_tags
 
 ROOT = Path(__file__).parents[1]
-RANKINGS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+Floats = NDArray[np.float64]
+# From the probabilities of what is annotated and of what is predicted to how bad a problem is; the first one is chosen.
+RANKINGS: dict[str, Callable[[Floats, Floats], float]] = {
+    "min margin": lambda gold, predicted: (predicted - gold).min(),
+    "mean margin": lambda gold, predicted: (predicted - gold).mean(),
     "1 − mean p(gold)": lambda gold, predicted: 1 - gold.mean(),
-    "1 − min p(gold), as cleanlab's tokens": lambda gold, predicted: 1 - gold.min(),
+    "1 − min p(gold)": lambda gold, predicted: 1 - gold.min(),
     "1 − max p(gold)": lambda gold, predicted: 1 - gold.max(),
     "mean log odds": lambda gold, predicted: np.log(predicted / gold).mean(),
     "sum of log odds": lambda gold, predicted: np.log(predicted / gold).sum(),
-    "max log odds": lambda gold, predicted: np.log(predicted / gold).max(),
-    "mean margin": lambda gold, predicted: (predicted - gold).mean(),
-    "min margin": lambda gold, predicted: (predicted - gold).min(),
     "min p(predicted)": lambda gold, predicted: predicted.min(),
 }
 Planted = dict[tuple[int, int], str]  # document and token → what was done there
@@ -61,14 +63,21 @@ def main() -> None:
     crossval(config, folder / "crossval", n_folds=3)
     print(f"cross-validated in {process_time() - start:.0f} CPU seconds")
     planted = {(doc, token): kind for doc, kind, tokens in places for token in tokens}
-    reports = {}
-    for name, ranking in RANKINGS.items():
-        problems.compute_score = ranking
-        reports[name] = audit(folder / "crossval")
-        print(f"{name:40} precision at {len(places)}: {measure(reports[name], planted, len(places)):.3f}")
+    pairs: list[tuple[Floats, Floats]] = []
+
+    def note(*pair: Floats) -> float:
+        pairs.append(pair)
+        return len(pairs) - 1  # where it is, as the score
+
+    problems.compute_score = note
+    found, n = audit(folder / "crossval").problems, len(places)
+    ranked = {name: sorted(found, key=lambda each: -by(*pairs[int(each.score)])) for name, by in RANKINGS.items()}
+    for name, each in ranked.items():
+        first = [measure(each, planted, m) for m in (n, n // 2)]
+        print(f"{name:18} precision at {n}: {first[0]:.3f}, at half: {first[1]:.3f}")
     if find_spec("cleanlab"):
-        print(f"{'cleanlab':40} precision at {len(places)}: {ask_cleanlab(folder, docs, planted, len(places)):.3f}")
-    show(reports[next(iter(RANKINGS))], docs, places, planted)
+        ask_cleanlab(folder, docs, planted, n)
+    show(next(iter(ranked.values())), docs, places, planted)
 
 
 def corrupt(docs: Sequence[Doc], share: float, rng: random.Random) -> list[tuple[int, str, range]]:
@@ -126,12 +135,12 @@ def find_planted(problem: problems.Problem, planted: Planted) -> str | None:
     return next((planted[problem.doc, token] for token in tokens if (problem.doc, token) in planted), None)
 
 
-def measure(report: AuditReport, planted: Planted, n: int) -> float:
+def measure(ranked: Sequence[problems.Problem], planted: Planted, n: int) -> float:
     """Return the share of what was planted, at most one place in a document, that is among the first n problems."""
-    return len({each.doc for each in report.problems[:n] if find_planted(each, planted)}) / n
+    return len({each.doc for each in ranked[:n] if find_planted(each, planted)}) / n
 
 
-def ask_cleanlab(folder: Path, docs: Sequence[Doc], planted: Planted, n: int) -> float:
+def ask_cleanlab(folder: Path, docs: Sequence[Doc], planted: Planted, n: int) -> None:
     """Let cleanlab rank tokens; each run of adjacent ones is a problem, ranked by its worst token."""
     from cleanlab.token_classification.filter import find_label_issues
 
@@ -142,27 +151,34 @@ def ask_cleanlab(folder: Path, docs: Sequence[Doc], planted: Planted, n: int) ->
     probs = [np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True) for scores in targets.split()]
     issues = find_label_issues(labels, probs, return_indices_ranked_by="self_confidence", n_jobs=1)
     seen: set[tuple[int, int]] = set()
-    is_planted = []
+    is_planted: list[bool] = []
     for doc, token in issues:
         if not {(doc, token - 1), (doc, token + 1)} & seen:
             is_planted.append((doc, token) in planted)
         seen.add((doc, token))
-    print(f"cleanlab finds {len(issues)} tokens in {len(is_planted)} places, of which {sum(is_planted)} planted")
-    return sum(is_planted[:n]) / n
+    print(f"cleanlab finds {len(issues)} tokens in {len(is_planted)} places, of which {sum(is_planted)} planted;")
+    print(
+        f"{'':9} precision at {n}: {sum(is_planted[:n]) / n:.3f}, at half: {sum(is_planted[: n // 2]) / (n // 2):.3f}"
+    )
 
 
-def show(report: AuditReport, docs: Sequence[Doc], places: Sequence[tuple[int, str, range]], planted: Planted) -> None:
+def show(
+    ranked: Sequence[problems.Problem],
+    docs: Sequence[Doc],
+    places: Sequence[tuple[int, str, range]],
+    planted: Planted,
+) -> None:
     """Print what is found of each kind, and what was not planted."""
     n = len(places)
-    everywhere = [(find_planted(each, planted), each) for each in report.problems]
+    everywhere = [(find_planted(each, planted), each) for each in ranked]
     found = Counter((kind, each.kind) for kind, each in everywhere[:n] if kind)
     for kind in sorted({kind for _, kind, _ in places}):
         total, reached = sum(k == kind for _, k, _ in places), sum(k == kind for k, _ in everywhere)
         first = sum(count for (own, _), count in found.items() if own == kind)
         print(f"{kind:9} {first} of {total} among the first {n}, {found[kind, kind]} as that; {reached} anywhere")
-    n_reported = len(report.reported)
-    own = sum(kind is not None for kind, _ in everywhere[:n_reported])
-    print(f"{n_reported} reported as probable errors, of which {own} planted; {len(everywhere)} differences in all")
+    n_confident = sum(each.is_confident for each in ranked)
+    own = sum(kind is not None for kind, _ in everywhere[:n_confident])
+    print(f"{n_confident} probable errors, of which {own} planted; {len(everywhere)} differences in all")
     print("The first that were not planted:")
     for each in [each for kind, each in everywhere if not kind][:20]:
         doc = docs[each.doc]
@@ -170,7 +186,7 @@ def show(report: AuditReport, docs: Sequence[Doc], places: Sequence[tuple[int, s
             ", ".join(f"{label} “{doc[start:end]}”" for start, end, label in spans) or "nothing"
             for spans in (each.gold, each.predicted)
         )
-        print(f"{each.score:.4f} {each.kind:18} gold {left}; predicted {right}: {doc.text}")
+        print(f"{each.kind:18} gold {left}; predicted {right}: {doc.text}")
 
 
 if __name__ == "__main__":

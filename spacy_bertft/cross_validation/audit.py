@@ -14,7 +14,6 @@ from spacy.tokens import Doc, Span
 from spacy.training import Example
 from spacy.util import load_config
 from spacy.vocab import Vocab
-from spacy_bertft.distillation.teachers import TagTargets
 
 from spacy_bertft.active.formats import FORMATS, Format, Suggestion, format_suggestion
 from spacy_bertft.active.suggest import write_lines
@@ -29,6 +28,7 @@ from spacy_bertft.cross_validation.problems import (
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.docs import read_docs
 from spacy_bertft.data.texts.tools import UNKNOWN
+from spacy_bertft.distillation.teachers import TagTargets
 from spacy_bertft.errors import DataError, check_setting, format_count
 from spacy_bertft.evaluation.categories import IS_EXCLUSIVE_BY_FACTORY
 from spacy_bertft.evaluation.results import Excerpt, cut_excerpt

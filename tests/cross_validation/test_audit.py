@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.tokens import Doc, DocBin, Span
 from spacy.vocab import Vocab
-from spacy_bertft.distillation.teachers import TagTargets
 from thinc.api import Config
 from typer.testing import CliRunner
 
@@ -21,6 +20,7 @@ from spacy_bertft.components.entity_scores import write_entities
 from spacy_bertft.cross_validation.audit import audit
 from spacy_bertft.cross_validation.problems import Problem, compute_score, score_problems
 from spacy_bertft.data import convert
+from spacy_bertft.distillation.teachers import TagTargets
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.tags.forward_backward import build_free_chain
 from spacy_bertft.tags.schemes import TagSpan, write_tags
@@ -129,7 +129,7 @@ def test_confident_predictions_are_those_of_the_definition(seed):
     for row, each in scored.items():
         own = [probs[other, predicted[row]] for other in range(12) if gold[other] == predicted[row]]
         assert each.is_confident == (bool(own) and probs[row, predicted[row]] >= sum(own) / len(own) - 1e-12)
-        assert each.score == pytest.approx(1 - probs[row, gold[row]])
+        assert each.score == pytest.approx((1 + probs[row, predicted[row]] - probs[row, gold[row]]) / 2)
 
 
 def test_missing_annotation_is_no_problem(tmp_path):
@@ -154,7 +154,7 @@ def test_whitespace_without_probabilities(tmp_path):
     targets.write(folder / "head.npz")
     [problem] = audit(folder).problems
     assert problem.doc == 1
-    assert problem.score == pytest.approx(0.975)
+    assert problem.score == pytest.approx(0.9375)
 
 
 # Doccano's entities of a first text without any look like categories.
@@ -178,7 +178,7 @@ def test_what_is_said_of_a_document(tmp_path):
     assert task["meta"]["document"] == 1
     by_kind = {problem["kind"]: problem for problem in task["meta"]["problems"]}
     assert {*by_kind} == {"label", "missing", "spurious"}
-    assert by_kind["label"] == {"component": "head", "kind": "label", "score": pytest.approx(0.975)} | {
+    assert by_kind["label"] == {"component": "head", "kind": "label", "score": pytest.approx(0.9375)} | {
         "gold": [{"label": "X", "start": 2, "end": 5}],
         "predicted": [{"label": "Y", "start": 2, "end": 5}],
     }
