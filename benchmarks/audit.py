@@ -19,8 +19,9 @@ from time import process_time
 import numpy as np
 import spacy
 from numpy.typing import NDArray
+from spacy.language import Language
 from spacy.tokens import Doc, DocBin, Span
-from spacy.util import load_config
+from spacy.util import filter_spans, load_config
 
 from spacy_bertft.cross_validation import crossval, problems
 from spacy_bertft.cross_validation.audit import audit
@@ -52,7 +53,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     arguments = parser.parse_args()
     nlp, folder = spacy.blank("en"), arguments.folder
-    docs = list(DocBin().from_disk(arguments.train).get_docs(nlp.vocab))
+    # In the tokens of the pipelines, so that places are the same in both.
+    docs = [retokenize(nlp, doc) for doc in DocBin().from_disk(arguments.train).get_docs(nlp.vocab)]
     places = corrupt(docs, arguments.share, random.Random(arguments.seed))
     folder.mkdir(parents=True, exist_ok=True)
     DocBin(docs=docs).to_disk(folder / "corrupted.spacy")
@@ -78,6 +80,14 @@ def main() -> None:
     if find_spec("cleanlab"):
         ask_cleanlab(folder, docs, planted, n)
     show(next(iter(ranked.values())), docs, places, planted)
+
+
+def retokenize(nlp: Language, doc: Doc) -> Doc:
+    """Tokenize a text as the pipelines do; its entities begin and end with whole tokens."""
+    new = nlp.make_doc(doc.text)
+    spans = [new.char_span(e.start_char, e.end_char, e.label_, alignment_mode="expand") for e in doc.ents]
+    new.set_ents(filter_spans([span for span in spans if span is not None]))
+    return new
 
 
 def corrupt(docs: Sequence[Doc], share: float, rng: random.Random) -> list[tuple[int, str, range]]:
