@@ -155,7 +155,7 @@ endef
 # Before several test processes would compile the same.
 COMPILE := -c "import matplotlib.pyplot, sklearn.metrics, spacy.cli, torch, transformers.models.auto.modeling_auto"
 
-$(DEFAULT)/ready: CONTENT := --editable '.[arrow,datasets,demo,explain,onnx,peft,plot,presidio,quantize,ray,serve,torch,tracking,xlsx]' --group dev
+$(DEFAULT)/ready: CONTENT := --editable '.[arrow,datasets,demo,explain,onnx,peft,plot,presidio,quantize,ray,serve,torch,tracking,tune,xlsx]' --group dev
 $(DEFAULT)/ready: pyproject.toml constraints/default.txt
 	$(environment)
 	$(DEFAULT)/bin/python -m pip install --quiet --no-deps $(ENCODER)

@@ -44,6 +44,7 @@ _MODULES = {
     "serve": "serving.serve",
     "suggest": "active.suggest",
     "train": "resuming.run",
+    "tune": "cross_validation.tune",
 }
 __all__ = [
     "__version__",

@@ -5,6 +5,7 @@ from spacy_bertft.annotation.annotate import annotate as annotate
 from spacy_bertft.components.question_answering import ask as ask
 from spacy_bertft.cross_validation.audit import audit as audit
 from spacy_bertft.cross_validation.crossval import crossval as crossval
+from spacy_bertft.cross_validation.tune import tune as tune
 from spacy_bertft.data.columns.convert import convert_columns as convert_columns
 from spacy_bertft.data.endings import make_choice as make_choice
 from spacy_bertft.data.formats import convert as convert

@@ -75,13 +75,15 @@ EXTRAS = {
     r"spacy-bertft report |print\(report\(": "matplotlib",
     r"from fastapi": "fastapi",
     r"presidio_analyzer": "presidio_analyzer",
+    r"spacy-bertft tune ": "optuna",
     r'"openvino"|--runtime openvino': "openvino",
     r"spacy-bertft quantize |import quantize": "nncf",
 }
 # Smaller than shown: a training of two steps, fewer processes; a wheel needs what a package index has.
 SMALLER = {
     r"((?:python -m spacy|spacy-bertft) train .*)": r"\1 --training.max_steps 2 --training.eval_frequency 2",
-    r"(spacy-bertft (?:crossval|distill) .*)": r"\1 --training.optimizer.learn_rate.total_steps 2",
+    r"--trials 2": "--trials 1",
+    r"(spacy-bertft (?:crossval|distill|tune) .*)": r"\1 --training.optimizer.learn_rate.total_steps 2",
     r"--n-process 8": "--n-process 2",
     r"--epochs 15": "--epochs 1",
     r"--build wheel": "--build none",

@@ -92,6 +92,7 @@ COMMANDS = (
     Command("train", "Train", "cli.functions:train", show=lambda *_: None),
     Command("resume", "Train", "cli.functions:resume", show=lambda *_: None),
     Command("crossval", "Train", "cli.functions:crossval"),
+    Command("tune", "Train", "cli.functions:tune"),
     Command("distill", "Train", "cli.functions:distill", show=lambda *_: None),
     Command("extend", "Train", "exchange.extend:extend"),
     Command("evaluate", "Evaluate", "evaluation.evaluate:evaluate", show=terminal.show_evaluation),

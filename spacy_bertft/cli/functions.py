@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from thinc.api import Config
 
     from spacy_bertft.cross_validation import CrossvalReport
+    from spacy_bertft.cross_validation.tune import TuneReport
     from spacy_bertft.data.stats import CorpusStats, StatsKind
 
 
@@ -74,6 +75,41 @@ def crossval(
 
     with _read_config(config_path, code, gpu_id, overrides) as config:
         return crossval(config, output, n_folds=folds, seed=seed, final=final, gpu_id=gpu_id)
+
+
+def tune(
+    config_path: Path,
+    *,
+    output: Path,
+    space: Path | None = None,
+    trials: int = 20,
+    folds: int = 3,
+    seed: int = 0,
+    code: Path | None = None,
+    gpu_id: int = -1,
+    overrides: Sequence[str] = (),
+) -> TuneReport:
+    """Search for better settings by cross-validation (Optuna), and write the best config.
+
+    Settings are overridden as for train. After an interruption, or with more trials, the same command continues.
+
+    Args:
+        config_path: A config of spaCy, which is tried first.
+        output: Directory of the results: best.cfg, trials.jsonl, trials.svg.
+        space: A JSON file with the lowest and highest value of each setting, or {"values": [...]}; by default the
+            learning rate, the steps, weight decay, dropout and the size of batches.
+        trials: How many settings to try.
+        folds: Folds of each cross-validation.
+        seed: Of the folds, and of the search.
+        code: A Python file with registered functions, imported first.
+        gpu_id: Number of the GPU, -1 for the CPU.
+        overrides: Names of settings and their values.
+    """
+    from spacy_bertft.cross_validation.tune import read_space, tune
+
+    with _read_config(config_path, code, gpu_id, overrides) as config:
+        ranges = None if space is None else read_space(space)
+        return tune(config, output, space=ranges, n_trials=trials, n_folds=folds, seed=seed, gpu_id=gpu_id)
 
 
 def distill(
