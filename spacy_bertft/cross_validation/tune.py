@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
@@ -220,7 +221,8 @@ def _read_trials(path: Path, names: list[str]) -> list[Trial]:
     Raises:
         DataError: They varied other settings.
     """
-    rows = list(srsly.read_jsonl(path)) if path.exists() else []
+    # Not by srsly, which reads some numbers as the ones next to them.
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     if any(list(row["settings"]) != names for row in rows):
         raise DataError(f"{path} has trials with other settings than {', '.join(names)}. Expected a new directory.")
     return [Trial(row["number"], row["settings"], np.array(row["scores"])) for row in rows]
