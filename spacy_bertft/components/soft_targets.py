@@ -51,10 +51,12 @@ class SoftTags(NamedTuple):
     scores: Floats
 
 
-def attach_soft_tags(reference: Doc, soft_tags: Sequence[SoftTags]) -> None:
+def attach_soft_tags(example: Example, soft_tags: Sequence[SoftTags]) -> None:
     """Keep what teachers say of the tokens of a text with its gold annotation, for each component."""
-    user_data: dict[Any, Any] = reference.user_data
-    user_data["._.", _NAME, 0, len(reference.text)] = tuple(soft_tags)
+    user_data: dict[Any, Any] = example.reference.user_data
+    if tokens := list(example.predicted):
+        # A space after the last token belongs to no span.
+        user_data["._.", _NAME, 0, tokens[-1].idx + len(tokens[-1])] = tuple(soft_tags)
 
 
 def read_soft_tags(examples: Sequence[Example], component: str) -> tuple[TagTeaching | None, Floats]:

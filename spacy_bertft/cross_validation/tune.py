@@ -171,7 +171,11 @@ def suggest(trials: Sequence[Trial], distributions: Mapping[str, Any], seed: int
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed + len(trials)))
     for each in trials:
         with suppress(ValueError):  # the config as it was may lie outside
-            values = {"params": dict(each.settings), "distributions": dict(distributions), "value": each.mean}
+            values: dict[str, Any] = {
+                "params": dict(each.settings),
+                "distributions": dict(distributions),
+                "value": each.mean,
+            }
             study.add_trial(optuna.trial.create_trial(**values))
     found = study.ask(dict(distributions)).params
     return {name: float(f"{each:.4g}") if isinstance(each, float) else each for name, each in found.items()}

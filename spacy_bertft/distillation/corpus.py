@@ -55,5 +55,5 @@ def _read_examples(
         teachings.append(TagTeaching(component, targets.tags, targets.chain, weight, temperature))
         scores.append(targets.split())
     for example, *rows in zip(examples, *scores, strict=True):
-        attach_soft_tags(example.reference, list(map(SoftTags, teachings, rows)))
+        attach_soft_tags(example, list(map(SoftTags, teachings, rows)))
         yield example

@@ -29,7 +29,11 @@ def ner(nlp):
 
 @pytest.fixture
 def examples(nlp):
-    return [make_example(nlp, *each) for each in plant(6, seed=7)]
+    return make_examples(nlp)
+
+
+def make_examples(nlp, end: str = "") -> list[Example]:
+    return [make_example(nlp, text + end, keyword) for text, keyword in plant(6, seed=7)]
 
 
 def find_columns(ner, example) -> list[int]:
@@ -41,7 +45,7 @@ def teach(ner, examples, rows, chain=None, weight=1.0, temperature=1.0, tags=Non
     chain = build_free_chain(len(ner.model.tags)) if chain is None else chain
     teaching = TagTeaching(ner.name, tuple(tags or ner.model.tags), chain, weight, temperature)
     for example, scores in zip(examples, rows, strict=True):
-        attach_soft_tags(example.reference, [SoftTags(teaching, scores)])
+        attach_soft_tags(example, [SoftTags(teaching, scores)])
 
 
 def make_one_hot(ner, example) -> np.ndarray:
@@ -64,8 +68,10 @@ def get_soft(ner, examples) -> tuple[float, list[np.ndarray]]:
     ]
 
 
+@pytest.mark.parametrize("end", ["", " ", "  "])  # two spaces are a token
 @pytest.mark.parametrize("n_joined", [1, 3])
-def test_one_path_gives_the_gradient_of_gold_annotation(ner, examples, n_joined):
+def test_one_path_gives_the_gradient_of_gold_annotation(nlp, ner, n_joined, end):
+    examples = make_examples(nlp, end)
     teach(ner, examples, [make_one_hot(ner, example) for example in examples])
     if n_joined > 1:
         pairs = [(examples[i : i + n_joined]) for i in range(0, len(examples), n_joined)]
