@@ -193,7 +193,7 @@ def _gather(output_dir: Path, examples: list[Example], folds: NDArray[np.intp], 
     vocab = examples[0].reference.vocab
     docs: list[Doc] = []
     for folder in folders:
-        docs += DocBin().from_disk(folder / PREDICTED / PREDICTED).get_docs(vocab)
+        docs += DocBin(store_user_data=True).from_disk(folder / PREDICTED / PREDICTED).get_docs(vocab)
     for name, each in ((GOLD, [example.reference for example in examples]), (PREDICTED, [docs[i] for i in order])):
         with replace_when_done(output_dir / name) as path:
             DocBin(docs=each, store_user_data=name == PREDICTED).to_disk(path)

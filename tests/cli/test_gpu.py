@@ -17,6 +17,9 @@ from spacy_bertft.cli import app
 ARGUMENTS = {
     "train": ["{config}", "--output", "out"],
     "resume": ["out"],
+    "crossval": ["{config}", "--output", "out"],
+    "tune": ["{config}", "--output", "out"],
+    "distill": ["{config}", "model", "--output", "out"],
     "extend": ["model", "new.spacy", "out"],
     "pretrain": ["texts.txt", "out", "--encoder", "encoder"],
     "evaluate": ["model", "dev.spacy"],

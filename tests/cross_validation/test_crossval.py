@@ -32,7 +32,7 @@ def report(config, folder):
 
 
 def read_docs(path):
-    return list(DocBin().from_disk(path).get_docs(spacy.blank("en").vocab))
+    return list(DocBin(store_user_data=True).from_disk(path).get_docs(spacy.blank("en").vocab))
 
 
 def test_documents_are_in_the_order_of_the_corpus(report, folder):
@@ -58,6 +58,8 @@ def test_who_predicts_a_document_has_not_seen_it(report):
             found = nlp(doc.text)
             assert [(e.start, e.end, e.label) for e in found.ents] == [(e.start, e.end, e.label) for e in doc.ents]
             assert [e.text for e in docs[doc.text].ents] == [e.text for e in doc.ents]
+            assert docs[doc.text].user_data == doc.user_data  # which has the scores
+            assert bool(doc.user_data) == bool(doc.ents)
 
 
 def test_the_report(report):
