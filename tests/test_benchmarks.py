@@ -197,8 +197,9 @@ def test_experiments(tmp_path):
     encoder = make_checkpoint(tmp_path / "checkpoint", "bert", 3, "token", max_position_embeddings=128)
     settings = ["training.optimizer.learn_rate.total_steps=2", "training.eval_frequency=1"]
     for limit in ("40", "80"):
-        files = [str(movie), str(movie), "--encoder", str(encoder), "--test", str(movie), "--save", str(results)]
-        run("accuracy/experiment.py", *files, "--limit", limit, "--name", "few", "--set", *settings)
+        files = [str(movie), "--encoder", str(encoder), "--test", str(movie), "--save", str(results)]
+        dev = ["--dev", str(movie), "--limit", limit]
+        run("accuracy/experiment.py", *files, *dev, "--name", "few", "--set", *settings)
     lines = [srsly.json_loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
     assert [(line["name"], line["limit"], len(line["by_step"])) for line in lines] == [("few", 40, 3), ("few", 80, 3)]
     table = run("accuracy/summarize.py", str(results), "--curve", str(tmp_path / "curve.svg"))
@@ -206,8 +207,23 @@ def test_experiments(tmp_path):
     words = " ".join(ElementTree.parse(tmp_path / "curve.svg").getroot().itertext())
     assert "few" in words
     assert "80" in words
-    output = run("accuracy/experiment.py", *files, "--limit", "40", "--teach", "--name", "taught", "--set", *settings)
+    output = run("accuracy/experiment.py", *files, *dev, "--teach", "--name", "taught", "--set", *settings)
     assert srsly.json_loads(output.splitlines()[-1])["name"] == "taught"
+
+
+def test_experiments_in_folds(tmp_path):
+    """Two recipes of two steps in two folds are compared fold by fold."""
+    results, movie = tmp_path / "runs.jsonl", tmp_path / "movie.spacy"
+    convert(write_few(tmp_path), movie)
+    encoder = make_checkpoint(tmp_path / "checkpoint", "bert", 3, "token", max_position_embeddings=128)
+    settings = ["training.optimizer.learn_rate.total_steps=2", "training.eval_frequency=1"]
+    files = [str(movie), "--encoder", str(encoder), "--folds", "2", "--save", str(results)]
+    for name, dropout in (("base", 0.1), ("other", 0.2)):
+        run("accuracy/experiment.py", *files, "--name", name, "--set", *settings, f"training.dropout={dropout}")
+    lines = [srsly.json_loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+    assert [(line["name"], line["fold"]) for line in lines] == [(n, k) for n in ("base", "other") for k in (0, 1)]
+    table = run("accuracy/summarize.py", str(results), "--against", "base")
+    assert re.search(r"^\| other \| 2 \| [+-][\d.]+ \([+-][\d.]+ to [+-][\d.]+\) \|", table, flags=re.MULTILINE)
 
 
 def write_few(folder: Path, n_sentences: int = 80) -> Path:
