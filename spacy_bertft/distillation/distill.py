@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Corpus, Example
 from spacy.util import copy_config, load_model_from_config, registry
 from thinc.api import Config
 
-from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import find_pipeline_path, load_pipeline, run_component
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.components.token_component import TokenComponent
 from spacy_bertft.data.unlabelled import read_plain_texts
-from spacy_bertft.distillation.teachers import TagTargets, average, copy_words, score_tags
-from spacy_bertft.errors import SettingError, check_setting
+from spacy_bertft.distillation.teachers import BATCH_SIZE, TagTargets, average, copy_words, score_tags
+from spacy_bertft.errors import DataError, SettingError, check_setting
 from spacy_bertft.output import replace_when_done
 from spacy_bertft.resuming.run import find_section, train
 from spacy_bertft.training.swap_entities import SwapEntities
@@ -71,10 +71,12 @@ def distill(
     ours = {name: pipe for name, pipe in student.pipeline if isinstance(pipe, (TokenComponent, TextComponent))}
     if not ours:
         raise SettingError(
-            "components", ", ".join(student.pipe_names), "one that predicts entities, tags or categories"
+            "components", ", ".join(student.pipe_names), "one that predicts tags, entities or categories"
         )
     asked = [copy_words(student.vocab, doc) for doc in docs]
-    _teach_values(docs, asked, paths, [n for n, p in ours.items() if isinstance(p, TextComponent)], weight, temperature)
+    for name, pipe in ours.items():
+        if isinstance(pipe, TextComponent):
+            _teach_values(docs, asked, paths, name, weight, temperature)
     corpus_path = folder / "corpus.spacy"
     with replace_when_done(corpus_path) as path:
         DocBin(docs=docs).to_disk(path)
@@ -133,37 +135,39 @@ def _score_all(paths: Sequence[Path], name: str, docs: Sequence[Doc], folder: Pa
 
 
 def _teach_values(
-    docs: Sequence[Doc],
-    asked: list[Doc],
-    paths: Sequence[Path],
-    names: Sequence[str],
-    weight: float,
-    temperature: float,
+    docs: Sequence[Doc], asked: list[Doc], paths: Sequence[Path], name: str, weight: float, temperature: float
 ) -> None:
-    """Move the values in `doc.cats` towards what the teachers say."""
-    for name in names:
-        values = []
-        for path in paths:
-            nlp = load_pipeline(path)
-            teacher = _find(nlp, name, path, TextComponent)
-            batch = [copy_words(nlp.vocab, doc) for doc in asked]
-            for pipe_name, pipe in nlp.pipeline:
-                if pipe_name == name:
-                    break
-                batch = run_component(pipe, batch)
-            values.append(np.concatenate([teacher.predict(batch[i : i + 256]) for i in range(0, len(batch), 256)]))
-        soft = teacher.soften(np.mean(values, axis=0), temperature)  # (B, L)
-        for doc, row in zip(docs, soft.tolist(), strict=True):
-            for label, value in zip(teacher.labels, row, strict=True):
-                gold = doc.cats.get(label)
-                doc.cats[label] = value if gold is None else (gold + weight * value) / (1 + weight)
+    """Move the values that a component has in `doc.cats` towards the mean of what the teachers say."""
+    predicted = [_predict_values(path, name, asked, temperature) for path in paths]
+    for values in predicted[1:]:
+        if values.keys() != predicted[0].keys():
+            names = "; ".join(", ".join(each) for each in (predicted[0], values))
+            raise DataError(
+                f"The teachers do not have the same labels: {names}. Expected pipelines with the same ones."
+            )
+    for label in predicted[0]:
+        mean = np.mean([values[label] for values in predicted], axis=0)  # (B,)
+        for doc, value in zip(docs, mean.tolist(), strict=True):
+            gold = doc.cats.get(label)
+            doc.cats[label] = value if gold is None else (gold + weight * value) / (1 + weight)
+
+
+def _predict_values(path: Path, name: str, docs: list[Doc], temperature: float) -> dict[str, NDArray[np.float64]]:
+    """Let a teacher give a value for each document, by label."""
+    nlp = load_pipeline(path)
+    teacher = _find(nlp, name, path, TextComponent)
+    docs = [copy_words(nlp.vocab, doc) for doc in docs]
+    for _, pipe in nlp.pipeline[: nlp.pipe_names.index(name)]:
+        docs = run_component(pipe, docs)
+    batches = [teacher.predict(docs[start : start + BATCH_SIZE]) for start in range(0, len(docs), BATCH_SIZE)]
+    values = teacher.soften(np.concatenate(batches), temperature)  # (B, L)
+    return dict(zip(teacher.labels, values.T, strict=True))
 
 
 def _find(nlp: Language, name: str, path: Path, kind: type[Any]) -> Any:
     pipe = nlp.get_pipe(name) if name in nlp.pipe_names else None
     if not isinstance(pipe, kind):
         raise SettingError("teachers", str(path), f"a pipeline with a component '{name}' like that of the student")
-    assert isinstance(pipe, BertComponent)
     return pipe
 
 

@@ -23,7 +23,7 @@ from spacy_bertft.output import replace_when_done
 from spacy_bertft.tags.chain import tag_probs
 from spacy_bertft.tags.forward_backward import LinearChain, build_free_chain, run_forward_backward
 
-_BATCH_SIZE = 256
+BATCH_SIZE = 256
 _LEAST_PROB = 1e-30  # float32 has its logarithm
 
 
@@ -88,13 +88,13 @@ def score_tags(nlp: Language, component: TokenComponent, docs: Sequence[Doc], ti
         docs: `B` documents, which are not changed.
         title: What the progress bar says.
     """
-    before = [pipe for name, pipe in nlp.pipeline[: nlp.pipe_names.index(component.name)]]
+    before = nlp.pipeline[: nlp.pipe_names.index(component.name)]
     tags, chain = tuple(component.model.tags), None
     scores = np.full((sum(map(len, docs)), len(tags)), np.nan, dtype=np.float32)
     first = 0
-    for start in tqdm(range(0, len(docs), _BATCH_SIZE), desc=title, disable=None, leave=False):
-        batch = [copy_words(nlp.vocab, doc) for doc in docs[start : start + _BATCH_SIZE]]
-        for pipe in before:
+    for start in tqdm(range(0, len(docs), BATCH_SIZE), desc=title, disable=None, leave=False):
+        batch = [copy_words(nlp.vocab, doc) for doc in docs[start : start + BATCH_SIZE]]
+        for _, pipe in before:
             batch = run_component(pipe, batch)
         found = component.score_tokens(batch)
         chain = found.chain

@@ -14,6 +14,7 @@ from spacy.tokens import DocBin
 from thinc.api import Config
 
 from spacy_bertft.distillation import distill
+from spacy_bertft.distillation.distill import _teach_values
 from spacy_bertft.distillation.teachers import TagTargets
 from spacy_bertft.errors import DataError, SettingError
 
@@ -97,6 +98,19 @@ def test_categories_are_between_gold_and_teacher(data, teacher):
         else:
             expected = predicted
         assert doc.cats == pytest.approx(expected, abs=1e-4)
+
+
+def test_values_of_several_teachers(data, teacher):
+    asked = [spacy.blank("en").make_doc(text) for text, _ in plant(5, seed=4)]
+    docs = [doc.copy() for doc in asked]
+    _teach_values(docs, asked, [teacher, teacher], "textcat", 1.0, 1.0)
+    nlp = spacy.load(teacher)
+    for doc in docs:
+        assert doc.cats == pytest.approx(nlp(doc.text).cats, abs=1e-5)
+    nlp.get_pipe("textcat").add_label("OTHER")
+    nlp.to_disk(data / "other")
+    with pytest.raises(DataError, match="do not have the same labels"):
+        _teach_values(docs, asked, [teacher, data / "other"], "textcat", 1.0, 1.0)
 
 
 def test_a_teacher_without_the_component(data, planted):
