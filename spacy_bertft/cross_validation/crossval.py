@@ -61,8 +61,8 @@ class CrossvalReport:
 
     @property
     def best_step(self) -> int:
-        """After how many steps the mean of `score` was best, the first of several."""
-        return int(self.steps[np.argmax(self.curve)])
+        """After how many steps the mean of `score` was best, the first of several; never 0, which is no training."""
+        return int(self.steps[1:][np.argmax(self.curve[1:])])
 
     def format_rows(self) -> Rows:
         """Lay out each score: its mean, its standard deviation, and the folds."""
@@ -77,7 +77,7 @@ class CrossvalReport:
         return (
             f"{format_count(self.n_docs, 'document')} in {len(self.scores)} folds, each predicted by the pipeline that "
             f"did not see it: {self.path / PREDICTED}. The mean score is best after {self.best_step:,} of "
-            f"{int(self.steps[-1]):,} steps ({self.curve.max():.2f}).{final}"
+            f"{int(self.steps[-1]):,} steps ({self.curve[1:].max():.2f}).{final}"
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import spacy
@@ -85,6 +87,12 @@ def test_the_last_pipeline_is_trained_on_all_data(report, folder):
         for number in range(1, N_FOLDS + 1)
     ]
     assert nlp.get_pipe("ner").cfg["temperature"] == pytest.approx(np.exp(np.mean(np.log(temperatures))))
+
+
+def test_step_0_is_never_the_best(report):
+    """To train for 0 steps is, to spaCy, to train without end."""
+    flat = replace(report, curve=np.zeros(len(report.steps)))
+    assert flat.best_step == report.steps[1]
 
 
 def test_what_is_finished_is_not_done_again(report, config):
