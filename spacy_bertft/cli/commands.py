@@ -127,7 +127,7 @@ def add_command(app: typer.Typer, command: Command) -> None:
             if _is_given(ctx, name)
         }
         if has_overrides:
-            given[_OVERRIDES] = ctx.args
+            given[_OVERRIDES] = _split_overrides(given) + ctx.args
         command.show(_call(command, declaration, given), given)
 
     options = [_make_option(each, declaration) for each in parameters.values()]
@@ -140,6 +140,16 @@ def add_command(app: typer.Typer, command: Command) -> None:
         rich_help_panel=command.panel,
         context_settings={"allow_extra_args": has_overrides, "ignore_unknown_options": has_overrides},
     )(run)
+
+
+def _split_overrides(given: dict[str, Any]) -> list[str]:
+    """Take overrides off an argument of many values, which click gives all that is left on the command line."""
+    overrides: list[str] = []
+    for name, values in given.items():
+        if isinstance(values, list):
+            first = next((i for i, value in enumerate(values) if str(value).startswith("--")), len(values))
+            given[name], overrides = values[:first], values[first:]
+    return overrides
 
 
 def _call(command: Command, declaration: Declaration, given: dict[str, Any]) -> Any:

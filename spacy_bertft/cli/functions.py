@@ -114,7 +114,7 @@ def tune(
 
 def distill(
     config_path: Path,
-    teachers: Sequence[Path],
+    teachers: Sequence[str],
     *,
     output: Path,
     texts: Path | None = None,

@@ -61,6 +61,7 @@ def distill(
         SettingError: A setting is outside what is allowed, or a teacher lacks a component.
         DataError: A teacher is no pipeline, or has other labels; or the texts cannot be read.
     """
+    check_setting("teachers", ", ".join(map(str, teachers)), len(teachers) > 0, "at least one pipeline")
     check_setting("n_swapped", n_swapped, n_swapped >= 0, "a number of copies")
     paths = [find_pipeline_path(teacher) for teacher in teachers]
     folder = output_dir / FOLDER

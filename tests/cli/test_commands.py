@@ -6,6 +6,7 @@ import inspect
 import sys
 from importlib import import_module
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from spacy_bertft import __version__
 from spacy_bertft.cli import app
-from spacy_bertft.cli.commands import COMMANDS
+from spacy_bertft.cli.commands import COMMANDS, _split_overrides
 from spacy_bertft.cli.declarations import Declaration, read_declaration
 from spacy_bertft.models.runtime import devices
 
@@ -180,3 +181,9 @@ def _complete(*arguments):
 def test_version():
     shown = CliRunner().invoke(app, ["--version"])
     assert (shown.exit_code, shown.stdout) == (0, f"spacy-bertft {__version__}\n")
+
+
+def test_overrides_after_an_argument_of_many_values():
+    given = {"teachers": ["one", "two", "--paths.train", "train.spacy"], "output": Path("out")}
+    assert _split_overrides(given) == ["--paths.train", "train.spacy"]
+    assert given == {"teachers": ["one", "two"], "output": Path("out")}

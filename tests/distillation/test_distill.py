@@ -118,6 +118,11 @@ def test_a_teacher_without_the_component(data, planted):
         distill(make_student(data), [planted], data / "out")
 
 
+def test_no_teacher(data):
+    with pytest.raises(SettingError, match="at least one pipeline"):
+        distill(make_student(data), [], data / "out")
+
+
 def test_a_teacher_with_other_labels(data, teacher):
     nlp = spacy.load(teacher)
     nlp.get_pipe("ner").add_label("OTHER")
