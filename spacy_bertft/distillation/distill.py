@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from spacy.language import Language
+from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, DocBin
 from spacy.training import Corpus, Example
 from spacy.util import copy_config, load_model_from_config, registry
 from thinc.api import Config
+from wasabi import msg
 
+from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.pipe import BertPipe
 from spacy_bertft.components.pipelines import find_pipeline_path, load_pipeline, run_component
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.components.token_component import TokenComponent
@@ -74,6 +78,8 @@ def distill(
         raise SettingError(
             "components", ", ".join(student.pipe_names), "one that predicts tags, entities or categories"
         )
+    if others := [name for name, pipe in student.pipeline if name not in ours and _is_head(pipe)]:
+        msg.warn(f"{', '.join(others)}: learns from gold annotation alone; teachers say nothing of such components.")
     asked = [copy_words(student.vocab, doc) for doc in docs]
     for name, pipe in ours.items():
         if isinstance(pipe, TextComponent):
@@ -163,6 +169,10 @@ def _predict_values(path: Path, name: str, docs: list[Doc], temperature: float) 
     batches = [teacher.predict(docs[start : start + BATCH_SIZE]) for start in range(0, len(docs), BATCH_SIZE)]
     values = teacher.soften(np.concatenate(batches), temperature)  # (B, L)
     return dict(zip(teacher.labels, values.T, strict=True))
+
+
+def _is_head(pipe: Any) -> bool:
+    return isinstance(pipe, BertComponent) or (isinstance(pipe, TrainablePipe) and not isinstance(pipe, BertPipe))
 
 
 def _find(nlp: Language, name: str, path: Path, kind: type[Any]) -> Any:

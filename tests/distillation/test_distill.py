@@ -118,6 +118,14 @@ def test_a_teacher_without_the_component(data, planted):
         distill(make_student(data), [planted], data / "out")
 
 
+def test_a_component_that_no_teacher_can_teach(data, teacher, capsys):
+    changes = {"nlp.pipeline": ["ner", "small"], "training.optimizer.learn_rate.total_steps": 1}
+    config = make_student(data, **changes)
+    config["components"]["small"] = {"factory": "ner"}
+    distill(config, [teacher], data / "out")
+    assert "small: learns from gold annotation alone" in capsys.readouterr().out
+
+
 def test_no_teacher(data):
     with pytest.raises(SettingError, match="at least one pipeline"):
         distill(make_student(data), [], data / "out")
