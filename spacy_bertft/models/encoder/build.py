@@ -194,7 +194,9 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
         with torch.no_grad() if is_train else torch.inference_mode():
             return encode(self.shim.derive("inference copy", self._make_inference_copy))
 
-    def _make_inference_copy(self, module: BertModule) -> Any:
+    def _make_inference_copy(self, module: Any) -> Any:
+        if isinstance(module, GraphEncoder):  # it came while a process was about to fork, and predicts itself
+            return module
         from spacy_bertft.models.encoder.inference import make_inference_copy
 
         return make_inference_copy(module, self.settings.precision, self.settings.backend)
