@@ -28,6 +28,7 @@ from spacy.util import load_config
 from thinc.api import Config
 
 from spacy_bertft.cross_validation.folds import hold_out
+from spacy_bertft.distillation.teachers import copy_words
 from spacy_bertft.resuming import train
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace, settings: dict[str, Any], seed: int, fold
         start = time.perf_counter()
         best = train_once(config, output, log_path, fold)
         if arguments.teach:
-            answers = best.pipe(copy_words(best, doc) for doc in others)
+            answers = best.pipe(copy_words(best.vocab, doc) for doc in others)
             DocBin(docs=answers).to_disk(corpus / "silver.spacy")
             best = train_once(config, output, log_path, fold)
         seconds = time.perf_counter() - start
@@ -141,11 +142,6 @@ def draw(path: Path, n_docs: int, seed: int, output_path: Path) -> list[Doc]:
     drawn = random.Random(seed).sample(range(len(docs)), n_docs) if n_docs else range(len(docs))
     DocBin(docs=[docs[index] for index in drawn]).to_disk(output_path)
     return [docs[index] for index in sorted(set(range(len(docs))) - set(drawn))]
-
-
-def copy_words(nlp: Language, doc: Doc) -> Doc:
-    """Copy a document without its annotation."""
-    return Doc(nlp.vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
 
 
 def read_curve(log: Path) -> list[float]:

@@ -38,11 +38,13 @@ def train(
         gpu_id: Number of the GPU, -1 for the CPU.
         overrides: Names of settings and their values.
     """
-    from spacy_bertft.cross_validation.folds import train_on_all
     from spacy_bertft.resuming import run
 
     with _read_config(config_path, code, gpu_id, overrides) as config:
-        config = train_on_all(config) if all_data else config
+        if all_data:
+            from spacy_bertft.cross_validation.folds import train_on_all
+
+            config = train_on_all(config)
         run.train(config, output, gpu_id=gpu_id, overwrite=overwrite)
 
 
@@ -59,7 +61,7 @@ def crossval(
 ) -> CrossvalReport:
     """Cross-validate a config: train a pipeline for each fold of the training data and let it predict that fold.
 
-    Settings are overridden as for train. After an interruption, the same command goes on where it was.
+    Settings are overridden as for train. After an interruption, the same command continues.
 
     Args:
         config_path: A config of spaCy.

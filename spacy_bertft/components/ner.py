@@ -44,11 +44,12 @@ class BertNer(GuaranteedComponent, TokenComponent):
 
         Where a recall is promised, all candidates are written to `doc.spans[name_candidates]` as well.
         """
+        has_candidates = self.candidate_threshold is not None
         for doc, predictions in zip(docs, batch, strict=True):
             by_kind: dict[str, list[tuple[Span, float]]] = {"entity": [], "span": []}
             for each in predictions:
                 by_kind[each.kind].append((Span(doc, *each.span[:2], each.label), each.prob or 0.0))
-            if self.candidate_threshold is not None:
+            if has_candidates:
                 write_entities(doc, f"{self.name}_candidates", by_kind["span"])
             kept = [(span, prob) for span, prob in by_kind["entity"] if prob >= self.cfg["min_score"]]
             found = [span for span, _ in kept]

@@ -16,7 +16,16 @@ import srsly
 from spacy.language import FactoryMeta, Language
 from spacy.tokens import Doc
 from spacy.training import Corpus, Example
-from spacy.util import get_minor_version_range, get_model_meta, get_package_path, is_package, minibatch
+from spacy.util import (
+    dot_to_object,
+    get_minor_version_range,
+    get_model_meta,
+    get_package_path,
+    is_package,
+    minibatch,
+    registry,
+)
+from thinc.api import Config
 
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.output import link_or_copy, replace_folder_when_done
@@ -274,3 +283,15 @@ def read_examples(path: Path | str, nlp: Language) -> list[Example]:
     if not examples:
         raise DataError(f"{path} holds no documents.")
     return examples
+
+
+def read_corpus(config: Config, nlp: Language, corpus: str) -> list[Example]:
+    """Read a corpus that the training by a config reads.
+
+    Args:
+        config: An interpolated config.
+        nlp: The pipeline whose tokenizer cuts the texts.
+        corpus: The setting of `[training]` that names it: `train_corpus` or `dev_corpus`.
+    """
+    section = dot_to_object(config, config["training"][corpus])
+    return list(registry.resolve({"corpus": section})["corpus"](nlp))

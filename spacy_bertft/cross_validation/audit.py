@@ -28,7 +28,7 @@ from spacy_bertft.cross_validation.problems import (
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.docs import read_docs
 from spacy_bertft.data.texts.tools import UNKNOWN
-from spacy_bertft.distillation.teachers import TagTargets
+from spacy_bertft.distillation.teachers import TagTargets, hash_words
 from spacy_bertft.errors import DataError, check_setting, format_count
 from spacy_bertft.evaluation.categories import IS_EXCLUSIVE_BY_FACTORY
 from spacy_bertft.evaluation.results import Excerpt, cut_excerpt
@@ -176,7 +176,7 @@ def _find_problems(folder: Path, name: str, facts: Mapping[str, Any], examples: 
     if not path.is_file():
         raise DataError(f"{path} is missing. {_EXPECTED}")
     targets = TagTargets.read(path)
-    if targets.n_tokens.tolist() != [len(example.predicted) for example in examples]:
+    if targets.words != hash_words(example.predicted for example in examples):
         raise DataError(f"{path}: the probabilities are not those of the tokens of predicted.spacy. {_EXPECTED}")
     find = find_entity_problems if factory == "bert_ner" else find_tag_problems
     return find(name, examples, targets)

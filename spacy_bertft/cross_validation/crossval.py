@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
-from spacy.util import copy_config, load_model_from_config, registry
+from spacy.util import copy_config, load_model_from_config
 from thinc.api import Config
 from wasabi import msg
 
 from spacy_bertft.components.calibration import calibrate, find_calibrated
 from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.pipelines import read_corpus
 from spacy_bertft.components.token_component import TokenComponent
 from spacy_bertft.cross_validation.folds import hold_out, train_on_all
-from spacy_bertft.distillation.teachers import TagTargets, copy_words, score_tags
+from spacy_bertft.distillation.teachers import TagTargets, copy_words, hash_words, score_tags
 from spacy_bertft.errors import DataError, check_setting, format_count
 from spacy_bertft.evaluation.tables import Rows
 from spacy_bertft.evaluation.training_log import LOG_NAME, TrainingLog, read_training_log
 from spacy_bertft.output import replace_folder_when_done, replace_when_done
 from spacy_bertft.resuming import resume, train
-from spacy_bertft.resuming.run import find_section
 from spacy_bertft.resuming.snapshot import FOLDER, has_snapshot
 from spacy_bertft.training.folds import assign_folds
 
@@ -86,7 +86,7 @@ def crossval(
 ) -> CrossvalReport:
     """Cross-validate.
 
-    What is finished is kept: after an interruption, the same call goes on where it was.
+    What is finished is kept: after an interruption, the same call continues.
 
     Args:
         config: A config of spaCy, not interpolated. Its development data are not looked at.
@@ -99,15 +99,16 @@ def crossval(
 
     Raises:
         SettingError: There are fewer than two folds.
-        DataError: There are fewer different documents than folds, or the directory has results of something else.
+        DataError: There are fewer different documents than folds, or the directory has results of another config or
+            other data.
     """
     check_setting("n_folds", n_folds, n_folds >= 2, "at least 2")
     settings = config.interpolate()
-    nlp = load_model_from_config(settings, auto_fill=True)
-    corpus = find_section(settings, settings["training"]["train_corpus"])
-    examples: list[Example] = list(registry.resolve({"corpus": corpus})["corpus"](nlp))
+    nlp, examples, data = read_training_data(settings)
+    if final:
+        read_corpus(settings, nlp, "dev_corpus")  # better a missing file now than after all folds
     folds = assign_folds([example.reference.text for example in examples], n_folds, seed)
-    _check_same(output_dir, config.to_str(), n_folds, seed, examples)
+    check_same(output_dir, config=config.to_str(), n_folds=n_folds, seed=seed, data=data)
     with_labels = give_labels(config, nlp, examples)
     folders = [output_dir / f"fold-{number}" for number in range(1, n_folds + 1)]
     for fold, folder in enumerate(folders):
@@ -130,20 +131,27 @@ def crossval(
     return replace(report, final_path=output_dir / FINAL / "model-last")
 
 
-def _check_same(output_dir: Path, config: str, n_folds: int, seed: int, examples: Sequence[Example]) -> None:
+def read_training_data(settings: Config) -> tuple[Language, list[Example], str]:
+    """Read the pipeline of an interpolated config, not trained, its training data, and a hash of their annotation."""
+    nlp = load_model_from_config(settings, auto_fill=True)
+    examples = read_corpus(settings, nlp, "train_corpus")
+    return nlp, examples, sha256(DocBin(docs=[example.reference for example in examples]).to_bytes()).hexdigest()
+
+
+def check_same(output_dir: Path, **told: Any) -> None:
     """Raise where a directory has results of something else, or note what its results are of.
+
+    Args:
+        output_dir: The directory.
+        **told: What decides on the results.
 
     Raises:
         DataError: It has.
     """
-    texts = srsly.json_dumps([example.reference.text for example in examples])
-    told = {"config": config, "n_folds": n_folds, "seed": seed, "texts": sha256(texts.encode()).hexdigest()}
-    path = output_dir / "crossval.json"
+    path = output_dir / "fingerprint.json"
     if path.exists() and (other := srsly.read_json(path)) != told:
         changed = ", ".join(key for key in told if told[key] != other.get(key))
-        raise DataError(
-            f"{output_dir} has results of a cross-validation with other {changed}. Expected a new directory."
-        )
+        raise DataError(f"{output_dir} has results of something else: {changed} differ. Expected a new directory.")
     output_dir.mkdir(parents=True, exist_ok=True)
     srsly.write_json(path, told)
 
@@ -200,15 +208,17 @@ def _gather(output_dir: Path, examples: list[Example], folds: NDArray[np.intp], 
     for path in folders[0].glob(f"{PREDICTED}/*.npz"):
         parts = [TagTargets.read(folder / PREDICTED / path.name) for folder in folders]
         rows = [scores for part in parts for scores in part.split()]
-        n_tokens = np.concatenate([part.n_tokens for part in parts])[order]
-        scores = np.concatenate([rows[i] for i in order])
-        replace(parts[0], scores=scores, n_tokens=n_tokens).write(output_dir / path.name)
+        scores, ordered = np.concatenate([rows[i] for i in order]), [docs[i] for i in order]
+        n_tokens = np.array([len(doc) for doc in ordered])
+        replace(parts[0], scores=scores, n_tokens=n_tokens, words=hash_words(ordered)).write(output_dir / path.name)
 
 
 def _make_report(path: Path, logs: list[TrainingLog], names: list[str], n_docs: int) -> CrossvalReport:
     columns = [[log.total[-1], *(log.scores.get(name, log.total * np.nan)[-1] for name in names)] for log in logs]
-    curve = np.mean([log.total for log in logs], axis=0)
-    return CrossvalReport(path, ("score", *names), np.array(columns), logs[0].steps.astype(np.intp), curve, n_docs)
+    n_evaluated = min(len(log.steps) for log in logs)  # where epochs end training, folds differ
+    steps = logs[0].steps[:n_evaluated].astype(np.intp)
+    curve = np.mean([log.total[:n_evaluated] for log in logs], axis=0)
+    return CrossvalReport(path, ("score", *names), np.array(columns), steps, curve, n_docs)
 
 
 def _set_temperatures(path: Path, temperatures: list[dict[str, float]]) -> dict[str, float]:

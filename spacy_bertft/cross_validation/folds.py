@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from spacy.util import copy_config
+from spacy.util import copy_config, dot_to_object
 from thinc.api import Config
-
-from spacy_bertft.resuming.run import find_section
 
 
 def hold_out(config: Config, fold: int, n_folds: int, seed: int = 0) -> Config:
@@ -20,7 +18,7 @@ def hold_out(config: Config, fold: int, n_folds: int, seed: int = 0) -> Config:
         seed: Another one divides the examples in another way.
     """
     config = copy_config(config)
-    train, dev = (find_section(config, config["training"][name]) for name in ("train_corpus", "dev_corpus"))
+    train, dev = (dot_to_object(config, config["training"][name]) for name in ("train_corpus", "dev_corpus"))
     whole = dict(train)
     for section, is_held_out in ((train, False), (dev, True)):
         section.clear()
@@ -38,7 +36,7 @@ def train_on_all(config: Config, n_steps: int | None = None) -> Config:
         n_steps: After which step to stop, while the learning rate goes as the config says; by default, as that says.
     """
     config = copy_config(config)
-    train, dev = (find_section(config, config["training"][name]) for name in ("train_corpus", "dev_corpus"))
+    train, dev = (dot_to_object(config, config["training"][name]) for name in ("train_corpus", "dev_corpus"))
     whole = dict(train)
     train.clear()
     train |= {"@readers": "spacy-bertft.ConcatenatedCorpus.v1", "first": whole, "second": dict(dev)}

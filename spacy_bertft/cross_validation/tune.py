@@ -16,17 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import srsly
 from numpy.typing import NDArray
-from spacy.util import copy_config
+from spacy.util import copy_config, dict_to_dot, set_dot_to_object
 from thinc.api import Config
 from tqdm import trange
 
-from spacy_bertft.cross_validation.crossval import crossval
+from spacy_bertft.cross_validation.crossval import check_same, crossval, read_training_data
 from spacy_bertft.errors import DataError, MissingExtraError, SettingError, check_setting, format_count
 from spacy_bertft.evaluation.tables import Rows
 from spacy_bertft.output import replace_when_done
 from spacy_bertft.pictures.colors import COLORS
 from spacy_bertft.pictures.plot import make_figure, render, style_axes
-from spacy_bertft.resuming.run import find_section
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,7 +79,7 @@ class TuneReport:
         """Lay out the best trials."""
         names = list(self.trials[0].settings)
         rows = [
-            (str(each.number), f"{each.mean:.2f}", *(f"{each.settings[name]:g}" for name in names))
+            (str(each.number), f"{each.mean:.2f}", *(str(each.settings[name]) for name in names))
             for each in self.trials[:_SHOWN]
         ]
         return [("trial", "score, %", *(".".join(name.split(".")[-2:]) for name in names)), *rows]
@@ -111,7 +110,7 @@ def tune(
     """Search for settings by cross-validation, with the tree-structured Parzen estimator of Optuna.
 
     The config as it is comes first. What is finished is kept: after an interruption, or with more trials, the same call
-    goes on where it was. Test data are not needed; the development data of the config are not looked at.
+    continues. Test data are not needed; the development data of the config are not looked at.
 
     Args:
         config: A config of spaCy, not interpolated.
@@ -132,18 +131,20 @@ def tune(
     if not (find_spec("optuna") and find_spec("matplotlib")):
         raise MissingExtraError("tune", "tune")
     check_setting("n_trials", n_trials, n_trials >= 1, "at least 1")
-    flat = _flatten(config.interpolate())
+    settings = config.interpolate()
+    flat = dict_to_dot(settings)
     ranges = {name: values for name, values in (space or SPACE).items() if space or name in flat}
     if not ranges or any(name not in flat for name in ranges):
         raise SettingError("space", ", ".join(ranges), "names of settings that the config has")
     distributions = {name: _make_distribution(each) for name, each in ranges.items()}
-    output_dir.mkdir(parents=True, exist_ok=True)
-    trials = _read_trials(output_dir / TRIALS, list(ranges))
+    data = read_training_data(settings)[-1]
+    check_same(output_dir, config=config.to_str(), n_folds=n_folds, seed=seed, data=data, settings=list(ranges))
+    trials = _read_trials(output_dir / TRIALS)
     for number in trange(len(trials), n_trials, desc="Tuning", unit=" trials", disable=None):
-        settings = {name: flat[name] for name in ranges} if number == 0 else suggest(trials, distributions, seed)
+        chosen = {name: flat[name] for name in ranges} if number == 0 else suggest(trials, distributions, seed)
         folder = output_dir / f"trial-{number}"
-        report = crossval(_change(config, settings), folder, n_folds=n_folds, seed=seed, gpu_id=gpu_id)
-        trials.append(Trial(number, settings, report.scores[:, 0]))
+        report = crossval(_change(config, chosen), folder, n_folds=n_folds, seed=seed, gpu_id=gpu_id)
+        trials.append(Trial(number, chosen, report.scores[:, 0]))
         _write(output_dir, trials, config)
         shutil.rmtree(folder)  # its pipelines would fill the disk
     return TuneReport(output_dir, tuple(sorted(trials, key=lambda each: -each.mean)))
@@ -203,32 +204,17 @@ def _make_distribution(values: Range) -> Any:
     return FloatDistribution(low, high, log=low > 0 and high / low >= 10)
 
 
-def _flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Give all settings of a config by their names with dots."""
-    flat: dict[str, Any] = {}
-    for name, value in section.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
-
-
 def _change(config: Config, settings: Mapping[str, Any]) -> Config:
     config = copy_config(config)
     for name, value in settings.items():
-        section, _, last = name.rpartition(".")
-        find_section(config, section)[last] = value
+        set_dot_to_object(config, name, value)
     return config
 
 
-def _read_trials(path: Path, names: list[str]) -> list[Trial]:
-    """Read the trials of an earlier call.
-
-    Raises:
-        DataError: They varied other settings.
-    """
+def _read_trials(path: Path) -> list[Trial]:
+    """Read the trials of an earlier call."""
     # Not by srsly, which reads some numbers as the ones next to them.
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    if any(list(row["settings"]) != names for row in rows):
-        raise DataError(f"{path} has trials with other settings than {', '.join(names)}. Expected a new directory.")
     return [Trial(row["number"], row["settings"], np.array(row["scores"])) for row in rows]
 
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from spacy.language import Language
 from spacy.training import Example
 
 from spacy_bertft.components.soft_targets import SoftTags, TagTeaching, attach_soft_tags
-from spacy_bertft.distillation.teachers import TagTargets
+from spacy_bertft.distillation.teachers import TagTargets, hash_words
 from spacy_bertft.errors import DataError, check_setting
 from spacy_bertft.training.folds import Corpus
 
@@ -33,21 +32,30 @@ def configure_distillation_corpus(
     Raises:
         SettingError: A number is outside what is allowed.
     """
-    check_setting("weight", weight, weight >= 0, "a weight that is not negative")
-    check_setting("temperature", temperature, temperature > 0, "a number above 0")
+    check_teaching(weight, temperature)
     paths = {component: Path(path) for component, path in soft_targets.items()}
     return partial(_read_examples, corpus, paths, weight, temperature)
+
+
+def check_teaching(weight: float, temperature: float) -> None:
+    """Raise unless a student can learn with a weight and a temperature.
+
+    Raises:
+        SettingError: One of them is outside what is allowed.
+    """
+    check_setting("weight", weight, weight >= 0, "a weight that is not negative")
+    check_setting("temperature", temperature, temperature > 0, "a number above 0")
 
 
 def _read_examples(
     corpus: Corpus, paths: Mapping[str, Path], weight: float, temperature: float, nlp: Language
 ) -> Iterator[Example]:
     examples = list(corpus(nlp))
-    n_tokens = np.array([len(example.predicted) for example in examples])
+    words = hash_words(example.predicted for example in examples)
     teachings, scores = [], []
     for component, path in paths.items():
         targets = TagTargets.read(path)
-        if not np.array_equal(targets.n_tokens, n_tokens):
+        if targets.words != words:
             raise DataError(
                 f"{path}: the teachers have scored other texts, or other tokens, than those of the corpus. Run "
                 "`spacy-bertft distill` again."

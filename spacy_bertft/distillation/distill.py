@@ -13,21 +13,29 @@ from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, DocBin
-from spacy.training import Corpus, Example
-from spacy.util import copy_config, load_model_from_config, registry
+from spacy.training import Corpus
+from spacy.util import copy_config, dot_to_object, load_model_from_config
 from thinc.api import Config
 from wasabi import msg
 
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipe import BertPipe
-from spacy_bertft.components.pipelines import find_pipeline_path, load_pipeline, run_component
+from spacy_bertft.components.pipelines import find_pipeline_path, load_pipeline, read_corpus, run_component
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.components.token_component import TokenComponent
 from spacy_bertft.data.unlabelled import read_plain_texts
-from spacy_bertft.distillation.teachers import BATCH_SIZE, TagTargets, average, copy_words, score_tags
+from spacy_bertft.distillation.corpus import check_teaching
+from spacy_bertft.distillation.teachers import (
+    BATCH_SIZE,
+    TagTargets,
+    average,
+    copy_words,
+    hash_words,
+    score_tags,
+)
 from spacy_bertft.errors import DataError, SettingError, check_setting
 from spacy_bertft.output import replace_when_done
-from spacy_bertft.resuming.run import find_section, train
+from spacy_bertft.resuming.run import check_finished, train
 from spacy_bertft.training.swap_entities import SwapEntities
 
 FOLDER = "distillation"  # in the output directory
@@ -67,6 +75,9 @@ def distill(
     """
     check_setting("teachers", ", ".join(map(str, teachers)), len(teachers) > 0, "at least one pipeline")
     check_setting("n_swapped", n_swapped, n_swapped >= 0, "a number of copies")
+    check_teaching(weight, temperature)
+    if not overwrite:
+        check_finished(output_dir)  # before the corpus changes that unfinished training reads
     paths = [find_pipeline_path(teacher) for teacher in teachers]
     folder = output_dir / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +111,7 @@ def distill(
 def teach_config(config: Config, corpus_path: Path, files: dict[str, str], weight: float, temperature: float) -> Config:
     """Make a config that trains on a corpus with soft targets in files, by name of the component."""
     config = copy_config(config)
-    section = find_section(config, config["training"]["train_corpus"])
+    section = dot_to_object(config, config["training"]["train_corpus"])
     section.clear()
     section |= {"@readers": "spacy-bertft.DistillationCorpus.v1", "soft_targets": files}
     section |= {"weight": weight, "temperature": temperature}
@@ -111,8 +122,7 @@ def teach_config(config: Config, corpus_path: Path, files: dict[str, str], weigh
 
 def _collect_docs(settings: Config, nlp: Language, texts_path: Path | None, n_swapped: int) -> Iterator[Doc]:
     """Give the labelled documents, copies of them with other entities, and documents of which nothing is known."""
-    section = find_section(settings, settings["training"]["train_corpus"])
-    examples: list[Example] = list(registry.resolve({"corpus": section})["corpus"](nlp))
+    examples = read_corpus(settings, nlp, "train_corpus")
     yield from (example.reference for example in examples)
     random.seed(settings["training"]["seed"] or 0)
     swap = SwapEntities(level=1.0)
@@ -127,10 +137,8 @@ def _collect_docs(settings: Config, nlp: Language, texts_path: Path | None, n_sw
 
 def _score_all(paths: Sequence[Path], name: str, docs: Sequence[Doc], folder: Path) -> Path:
     """Let all teachers score the tags of documents, unless that is kept already, and keep the average."""
-    told = sha256()
-    for doc in docs:
-        told.update(repr([(token.text, token.whitespace_) for token in doc]).encode())
-    kept = [folder / f"{name}-{_hash_folder(path, told.hexdigest())[:16]}.npz" for path in paths]
+    words = hash_words(docs)
+    kept = [folder / f"{name}-{_hash_folder(path, words)[:16]}.npz" for path in paths]
     for number, (path, file) in enumerate(zip(paths, kept, strict=True), 1):
         if not file.exists():
             nlp = load_pipeline(path)

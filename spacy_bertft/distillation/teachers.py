@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,14 @@ class TagTargets:
         chain: The chain of the teachers.
         scores: `(T, L)` float32, document after document; rows of NaN for tokens without a subword token.
         n_tokens: `(B,)` tokens of each document.
+        words: A hash of the tokens of all documents, by which they are known again.
     """
 
     tags: tuple[str, ...]
     chain: LinearChain
     scores: NDArray[np.float32]
     n_tokens: NDArray[np.intp]
+    words: str
 
     def split(self) -> Iterator[NDArray[np.float32]]:
         """Give the scores of each document, `(T, L)`."""
@@ -60,7 +63,8 @@ class TagTargets:
 
     def write(self, path: Path) -> None:
         """Write everything to an `.npz` file."""
-        arrays: dict[str, Any] = {"tags": np.array(self.tags), "scores": self.scores, "n_tokens": self.n_tokens}
+        arrays: dict[str, Any] = {"tags": np.array(self.tags), "words": np.array(self.words)}
+        arrays |= {"scores": self.scores, "n_tokens": self.n_tokens}
         with replace_when_done(path) as new, new.open("wb") as file:
             np.savez(file, **arrays, **self.chain._asdict())
 
@@ -74,7 +78,8 @@ class TagTargets:
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 chain = LinearChain(*(arrays[name] for name in LinearChain._fields))
-                return cls(tuple(arrays["tags"].tolist()), chain, arrays["scores"], arrays["n_tokens"])
+                tags, words = tuple(arrays["tags"].tolist()), str(arrays["words"])
+                return cls(tags, chain, arrays["scores"], arrays["n_tokens"], words)
         except (ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise CheckpointError(f"{path} holds no soft targets. Run `spacy-bertft distill` again.") from error
 
@@ -105,7 +110,7 @@ def score_tags(nlp: Language, component: TokenComponent, docs: Sequence[Doc], ti
         first += sum(map(len, batch))
     if chain is None:
         raise DataError("There is no document. Expected texts to learn from.")
-    return TagTargets(tags, chain, scores, np.array([len(doc) for doc in docs]))
+    return TagTargets(tags, chain, scores, np.array([len(doc) for doc in docs]), hash_words(docs))
 
 
 def average(targets: Sequence[TagTargets]) -> TagTargets:
@@ -130,9 +135,17 @@ def average(targets: Sequence[TagTargets]) -> TagTargets:
     total = np.zeros_like(first.scores)
     for other, order in zip(targets, columns, strict=True):
         total += other.scores[:, order]
-    return TagTargets(first.tags, chain, total / np.float32(len(targets)), first.n_tokens)
+    return replace(first, chain=chain, scores=total / np.float32(len(targets)))
 
 
 def copy_words(vocab: Vocab, doc: Doc) -> Doc:
     """Copy a document without its annotation."""
     return Doc(vocab, words=[token.text for token in doc], spaces=[bool(token.whitespace_) for token in doc])
+
+
+def hash_words(docs: Iterable[Doc]) -> str:
+    """Compute a hash of the tokens of documents, in order."""
+    told = sha256()
+    for doc in docs:
+        told.update(repr([(token.text, token.whitespace_) for token in doc]).encode())
+    return told.hexdigest()

@@ -61,12 +61,22 @@ def train(config: Config, output_dir: Path, *, gpu_id: int = -1, overwrite: bool
             weight of a score that no component gives.
         DataError: There is no batch to train on.
     """
-    if has_snapshot(output_dir / FOLDER):
-        if not overwrite:
-            expected = f"a directory without unfinished training; `spacy-bertft resume {output_dir}` finishes it"
-            raise SettingError("output", str(output_dir), f"{expected}, --overwrite drops it")
+    if not overwrite:
+        check_finished(output_dir)
+    elif has_snapshot(output_dir / FOLDER):
         remove_snapshot(output_dir / FOLDER)
     return _Run(config, output_dir, gpu_id, None).go()
+
+
+def check_finished(output_dir: Path) -> None:
+    """Raise where a directory has unfinished training, which would be lost.
+
+    Raises:
+        SettingError: It has.
+    """
+    if has_snapshot(output_dir / FOLDER):
+        expected = f"a directory without unfinished training; `spacy-bertft resume {output_dir}` finishes it"
+        raise SettingError("output", str(output_dir), f"{expected}, --overwrite drops it")
 
 
 def resume(output_dir: Path, *, gpu_id: int = -1) -> Path:
@@ -210,14 +220,6 @@ class _Run:
         if is_best:
             with replace_folder_when_done(self.output_dir / loop.DIR_MODEL_BEST) as new:
                 copy_pipeline_dir(last, new)
-
-
-def find_section(config: Config, name: str) -> dict[str, Any]:
-    """Return a section of a config by its name with dots, such as that of the training corpus."""
-    section: Any = config
-    for part in name.split("."):
-        section = section[part]
-    return section
 
 
 def _remove_log(settings: Config) -> None:

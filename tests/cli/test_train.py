@@ -6,6 +6,8 @@ import pytest
 import spacy
 import torch
 from resumed_runs import make_config, make_data
+from spacy.tokens import DocBin
+from spacy.util import registry
 from typer.testing import CliRunner
 
 from spacy_bertft.cli import app
@@ -46,6 +48,21 @@ def test_code_and_settings_of_the_command_line(folder, tmp_path):
     nlp = spacy.load(tmp_path / "out" / "model-last")
     assert nlp.config["training"]["max_steps"] == 1
     assert nlp.meta["mark"] == "here"
+
+
+def test_all_data(folder, tmp_path):
+    done = train(folder, tmp_path / "out", "--all-data")
+    assert done.exit_code == 0, done.output
+    nlp = spacy.load(tmp_path / "out" / "model-last")
+    config = nlp.config.interpolate()
+    read = registry.resolve({"corpus": config["corpora"]["train"]})["corpus"]
+    both = [doc.text for name in ("train", "dev") for doc in read_docs(folder / f"{name}.spacy")]
+    assert [example.reference.text for example in read(nlp)] == both
+    assert "mark" not in nlp.meta  # nothing is calibrated on what was learned from
+
+
+def read_docs(path):
+    return list(DocBin().from_disk(path).get_docs(spacy.blank("en").vocab))
 
 
 def test_overwrite(folder, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from spacy_bertft.components.entity_scores import write_entities
 from spacy_bertft.cross_validation.audit import audit
 from spacy_bertft.cross_validation.problems import Problem, compute_score, score_problems
 from spacy_bertft.data import convert
-from spacy_bertft.distillation.teachers import TagTargets
+from spacy_bertft.distillation.teachers import TagTargets, hash_words
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.tags.forward_backward import build_free_chain
 from spacy_bertft.tags.schemes import TagSpan, write_tags
@@ -50,7 +51,8 @@ def write(folder: Path, gold: list[Doc], predicted: list[Doc], probs: np.ndarray
         folder.mkdir(exist_ok=True)
         DocBin(docs=docs, store_user_data=True).to_disk(folder / f"{name}.spacy")
     n_tokens = np.array([len(doc) for doc in predicted])
-    TagTargets(tags, build_free_chain(len(tags)), np.log(probs).astype("f"), n_tokens).write(folder / "head.npz")
+    scores, words = np.log(probs).astype("f"), hash_words(predicted)
+    TagTargets(tags, build_free_chain(len(tags)), scores, n_tokens, words).write(folder / "head.npz")
     model = folder / "fold-1" / "model-last"
     model.mkdir(parents=True, exist_ok=True)
     section = {"factory": "bert_ner", **section}
@@ -238,7 +240,8 @@ def test_tags(tmp_path):
 def test_a_page(tmp_path):
     folder = write_entity_folder(tmp_path / "cv", [[(1, 3, "<i>")], [X]], [[(1, 3, "Y")], [X]])
     tags, scores = (*TAGS, "B-<i>", "I-<i>"), np.log(spread([0] * 10, 7, 0.9))
-    TagTargets(tags, build_free_chain(7), scores, np.array([5, 5])).write(folder / "head.npz")
+    words = TagTargets.read(folder / "head.npz").words
+    TagTargets(tags, build_free_chain(7), scores, np.array([5, 5]), words).write(folder / "head.npz")
     audit(folder, tmp_path / "new" / "a.html", limit=9)
     page = (tmp_path / "new" / "a.html").read_text(encoding="utf-8")
     assert "<i>" not in page
@@ -259,7 +262,7 @@ def test_other_documents_are_an_error(tmp_path):
 def test_what_else_may_be_wrong_with_the_directory(tmp_path):
     folder = write_entity_folder(tmp_path / "cv", [[X], [Y]], [[X], [Y]])
     targets = TagTargets.read(folder / "head.npz")
-    TagTargets(TAGS, targets.chain, targets.scores[:-1], np.array([5, 4])).write(folder / "head.npz")
+    replace(targets, words=hash_words([make_doc()])).write(folder / "head.npz")
     for problem, path in (
         ("not those of the tokens of predicted.spacy", "head.npz"),
         ("head.npz is missing", "fold-1/model-last/meta.json"),

@@ -12,8 +12,10 @@ from resumed_runs import N_STEPS, make_config, make_data
 from spacy.tokens import DocBin
 
 from spacy_bertft.cross_validation import crossval
+from spacy_bertft.cross_validation.crossval import _make_report
 from spacy_bertft.distillation.teachers import TagTargets
 from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.evaluation.training_log import TrainingLog
 
 N_FOLDS = 2
 
@@ -103,8 +105,39 @@ def test_what_is_finished_is_not_done_again(report, config):
 
 
 def test_results_of_something_else(report, config):
-    with pytest.raises(DataError, match="a cross-validation with other seed"):
+    with pytest.raises(DataError, match="results of something else: seed differ"):
         crossval(config, report.path, n_folds=N_FOLDS, seed=1)
+
+
+def test_the_same_texts_with_corrected_annotation(config, folder, tmp_path):
+    """After `audit`, that is what is cross-validated next."""
+    (tmp_path / "fingerprint.json").write_bytes((folder / "out" / "fingerprint.json").read_bytes())
+    docs = read_docs(folder / "train.spacy")
+    next(doc for doc in docs if doc.ents).ents = []
+    DocBin(docs=docs).to_disk(tmp_path / "train.spacy")
+    told = config.copy()
+    told["paths"]["train"] = str(tmp_path / "train.spacy")
+    with pytest.raises(DataError, match="results of something else: config, data differ"):
+        crossval(told, tmp_path, n_folds=N_FOLDS)
+
+
+def test_the_last_training_needs_development_data_from_the_start(config, tmp_path):
+    without = config.copy()
+    without["paths"]["dev"] = str(tmp_path / "none.spacy")
+    with pytest.raises(FileNotFoundError, match=r"none\.spacy"):
+        crossval(without, tmp_path / "out", n_folds=N_FOLDS, final=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_folds_whose_epochs_have_other_numbers_of_batches(tmp_path):
+    logs = [
+        TrainingLog(tmp_path, np.array(steps), {}, {}, np.array(total))
+        for steps, total in (([0, 10, 20, 21], [0.0, 4.0, 6.0, 7.0]), ([0, 10, 19], [0.0, 2.0, 9.0]))
+    ]
+    found = _make_report(tmp_path, logs, [], 5)
+    assert found.scores[:, 0].tolist() == [7.0, 9.0]  # of the last step of each
+    assert found.steps.tolist() == [0, 10, 20]
+    assert found.curve.tolist() == [0.0, 3.0, 7.5]
 
 
 def test_too_few_documents(config, tmp_path):

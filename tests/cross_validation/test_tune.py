@@ -17,6 +17,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalW
 SPACE = {"training.dropout": (0.0, 0.5), "training.batcher.size": [256, 512]}
 
 
+class Calls(list):
+    def __init__(self):
+        super().__init__()
+        self.options = []
+
+
 class FakeReport:
     def __init__(self, config):
         training = config["training"]
@@ -27,11 +33,12 @@ class FakeReport:
 @pytest.fixture
 def calls(monkeypatch):
     """Replace cross-validation by a function with a known best point; give the configs it was asked for."""
-    asked = []
+    asked = Calls()
 
-    def fake(config, folder, **_):
+    def fake(config, folder, **options):
         folder.mkdir()
         asked.append(config)
+        asked.options.append(options)
         return FakeReport(config)
 
     monkeypatch.setattr(module, "crossval", fake)
@@ -59,7 +66,12 @@ def test_it_finds_what_is_better(config, calls, tmp_path):
     assert written["corpora"]["train"]["path"] == "${paths.train}"
     assert f"{best.mean - base.mean:+.2f}" in report.format_notes()
     assert len(report.format_rows()) == 11
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.cfg", "trials.jsonl", "trials.svg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "best.cfg",
+        "fingerprint.json",
+        "trials.jsonl",
+        "trials.svg",
+    ]
 
 
 def test_it_continues_where_it_was(config, calls, tmp_path):
@@ -74,8 +86,31 @@ def test_settings_that_the_config_does_not_have(config, calls, tmp_path):
     with pytest.raises(SettingError, match="names of settings that the config has"):
         tune(config, tmp_path, space={"training.speed": (0.0, 1.0)})
     tune(config, tmp_path, n_trials=1)  # of those by default, the ones that it has
-    with pytest.raises(DataError, match="trials with other settings"):
+    with pytest.raises(DataError, match=r"results of something else: settings differ\."):
         tune(config, tmp_path, space=SPACE)
+
+
+def test_trials_of_something_else(config, calls, tmp_path):
+    tune(config, tmp_path, space=SPACE, n_trials=1)
+    for changes in ({"seed": 1}, {"n_folds": 2}):
+        with pytest.raises(DataError, match=f"something else: {next(iter(changes))} differ"):
+            tune(config, tmp_path, space=SPACE, n_trials=2, **changes)
+    config["training"]["accumulate_gradient"] = 2
+    with pytest.raises(DataError, match="something else: config differ"):
+        tune(config, tmp_path, space=SPACE, n_trials=2)
+
+
+def test_settings_that_are_no_numbers(config, calls, tmp_path):
+    space = {"components.ner.model.decoder": ["crf", "viterbi"]}
+    report = tune(config, tmp_path, space=space, n_trials=2)
+    assert [row[-1] for row in report.format_rows()][1] in ("crf", "viterbi")
+
+
+def test_folds_and_seed_are_those_of_cross_validation(config, calls, tmp_path):
+    tune(config, tmp_path / "a", space=SPACE, n_trials=3, n_folds=4, seed=7)
+    assert calls.options == [{"n_folds": 4, "seed": 7, "gpu_id": -1}] * 3
+    others = [tune(config, tmp_path / str(s), space=SPACE, n_trials=3, seed=s).trials for s in (0, 1)]
+    assert {str(each.settings) for each in others[0]} != {str(each.settings) for each in others[1]}
 
 
 def test_without_optuna(config, tmp_path, monkeypatch):

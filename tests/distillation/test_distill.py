@@ -11,6 +11,7 @@ import srsly
 from planted_words import make_example, plant
 from resumed_runs import make_config, make_data
 from spacy.tokens import DocBin
+from spacy.util import registry
 from thinc.api import Config
 
 from spacy_bertft.distillation import distill
@@ -78,7 +79,8 @@ def test_a_student_learns_from_texts_without_labels(data, teacher):
     assert {path: path.stat().st_mtime_ns for path in kept} == kept  # what a teacher said is not computed again
 
 
-def test_categories_are_between_gold_and_teacher(data, teacher):
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_categories_are_between_gold_and_teacher(data, teacher, temperature):
     model = {"@architectures": "spacy-bertft.TextClassifier.v1"}
     model["encoder"] = {"@architectures": "spacy-bertft.BertEncoder.v1", "name": "${paths.encoder}"}
     changes = {
@@ -87,10 +89,18 @@ def test_categories_are_between_gold_and_teacher(data, teacher):
         "training.score_weights": {"cats_score": 1.0},
         "training.optimizer.learn_rate.total_steps": 2,
     }
-    distill(make_student(data, **changes), [teacher], data / "out", texts_path=data / "texts.jsonl", weight=3)
+    distill(
+        make_student(data, **changes),
+        [teacher],
+        data / "out",
+        texts_path=data / "texts.jsonl",
+        weight=3,
+        temperature=temperature,
+    )
     nlp = spacy.load(teacher)
     for index, doc in enumerate(DocBin().from_disk(data / "out/distillation/corpus.spacy").get_docs(nlp.vocab)):
-        predicted, gold = nlp(doc.text).cats, {label: float(label == "x") for label in doc.cats}
+        soft = {label: value ** (1 / temperature) for label, value in nlp(doc.text).cats.items()}
+        predicted, gold = {label: value / sum(soft.values()) for label, value in soft.items()}, dict.fromkeys(soft, 0.0)
         if index < 12:
             (ent,) = doc.ents
             gold[ent.label_] = 1.0
@@ -118,6 +128,30 @@ def test_a_teacher_without_the_component(data, planted):
         distill(make_student(data), [planted], data / "out")
 
 
+def test_texts_in_another_order(data, teacher):
+    """As many tokens do not make them the same texts."""
+    last = distill(make_student(data), [teacher], data / "out")
+    path = data / "out" / "distillation" / "corpus.spacy"
+    nlp = spacy.load(last)
+    section = nlp.config.interpolate()["corpora"]["train"]
+    docs = list(DocBin().from_disk(path).get_docs(nlp.vocab))
+    length = next(len(doc) for doc in docs if sum(len(doc) == len(other) for other in docs) > 1)
+    first, second, *_ = [index for index, doc in enumerate(docs) if len(doc) == length]
+    docs[first], docs[second] = docs[second], docs[first]
+    DocBin(docs=docs).to_disk(path)
+    with pytest.raises(DataError, match="the teachers have scored other texts"):
+        list(registry.resolve({"corpus": section})["corpus"](nlp))
+
+
+def test_unfinished_training_keeps_its_corpus(data, teacher):
+    (data / "out" / "snapshot").mkdir(parents=True)
+    (data / "out" / "snapshot" / "progress.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(SettingError, match="spacy-bertft resume"):
+        distill(make_student(data), [teacher], data / "out")
+    assert not (data / "out" / "distillation").exists()
+    assert distill(make_student(data), [teacher], data / "out", overwrite=True).is_dir()
+
+
 def test_a_component_that_no_teacher_can_teach(data, teacher, capsys):
     changes = {"nlp.pipeline": ["ner", "small"], "training.optimizer.learn_rate.total_steps": 1}
     config = make_student(data, **changes)
@@ -143,4 +177,4 @@ def test_a_teacher_with_other_labels(data, teacher):
 def test_settings_out_of_range(data, teacher, changes):
     with pytest.raises(SettingError, match=next(iter(changes))):
         distill(make_student(data), [teacher], data / "out", **changes)
-    assert not (data / "out" / "model-last").exists()
+    assert not (data / "out").exists()

@@ -20,7 +20,7 @@ def make_targets(seed: int, tags: tuple[str, ...] = TAGS) -> TagTargets:
     chain = LinearChain(rng.normal(size=3), rng.normal(size=(3, 3)), rng.normal(size=3))
     scores = rng.normal(size=(6, 3)).astype(np.float32)
     scores[2] = np.nan  # a token without a subword token
-    return TagTargets(tags, chain, scores, np.array([4, 0, 2]))
+    return TagTargets(tags, chain, scores, np.array([4, 0, 2]), "a hash")
 
 
 def read_all(targets: TagTargets) -> list[np.ndarray]:
@@ -38,7 +38,7 @@ def test_the_order_of_the_tags_makes_no_difference():
     first, second = make_targets(0), make_targets(1)
     order = [2, 0, 1]
     other = TagTargets(
-        tuple(TAGS[i] for i in order), second.chain.reorder(order), second.scores[:, order], second.n_tokens
+        tuple(TAGS[i] for i in order), second.chain.reorder(order), second.scores[:, order], second.n_tokens, "a hash"
     )
     for expected, found in zip(*map(read_all, (average([first, second]), average([first, other]))), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-6)
@@ -53,7 +53,7 @@ def test_what_is_read_is_what_was_written(tmp_path):
     targets = make_targets(0)
     targets.write(tmp_path / "ner.npz")
     read = TagTargets.read(tmp_path / "ner.npz")
-    assert read.tags == TAGS
+    assert (read.tags, read.words) == (TAGS, "a hash")
     for expected, found in zip(*map(read_all, (targets, read)), strict=True):
         np.testing.assert_array_equal(found, expected)
     assert [len(rows) for rows in read.split()] == [4, 0, 2]
