@@ -20,6 +20,9 @@ from spacy_bertft.distillation.teachers import TagTargets
 from spacy_bertft.errors import DataError, SettingError
 
 
+SHORT = {"training.optimizer.learn_rate.total_steps": 1}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return make_data(tmp_path_factory.mktemp("distill"))
@@ -75,11 +78,12 @@ def test_a_student_learns_from_texts_without_labels(data, teacher):
     assert TagTargets.read(out / "distillation" / "ner.npz").n_tokens.tolist() == [len(doc) for doc in corpus]
     kept = {path: path.stat().st_mtime_ns for path in (out / "distillation").glob("ner-*.npz")}
     assert len(kept) == 1  # both teachers are the same
-    distill(make_student(data), [teacher], out, texts_path=data / "texts.jsonl", n_swapped=1)
+    distill(make_student(data, **SHORT), [teacher], out, texts_path=data / "texts.jsonl", n_swapped=1)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept  # what a teacher said is not computed again
 
 
-@pytest.mark.parametrize("temperature", [1.0, 2.0])
+@pytest.mark.everyday(1)
+@pytest.mark.parametrize("temperature", [2.0, 1.0])
 def test_categories_are_between_gold_and_teacher(data, teacher, temperature):
     model = {"@architectures": "spacy-bertft.TextClassifier.v1"}
     model["encoder"] = {"@architectures": "spacy-bertft.BertEncoder.v1", "name": "${paths.encoder}"}
@@ -130,7 +134,7 @@ def test_a_teacher_without_the_component(data, planted):
 
 def test_texts_in_another_order(data, teacher):
     """As many tokens do not make them the same texts."""
-    last = distill(make_student(data), [teacher], data / "out")
+    last = distill(make_student(data, **SHORT), [teacher], data / "out")
     path = data / "out" / "distillation" / "corpus.spacy"
     nlp = spacy.load(last)
     section = nlp.config.interpolate()["corpora"]["train"]
@@ -147,13 +151,13 @@ def test_unfinished_training_keeps_its_corpus(data, teacher):
     (data / "out" / "snapshot").mkdir(parents=True)
     (data / "out" / "snapshot" / "progress.json").write_text("{}", encoding="utf-8")
     with pytest.raises(SettingError, match="spacy-bertft resume"):
-        distill(make_student(data), [teacher], data / "out")
+        distill(make_student(data, **SHORT), [teacher], data / "out")
     assert not (data / "out" / "distillation").exists()
-    assert distill(make_student(data), [teacher], data / "out", overwrite=True).is_dir()
+    assert distill(make_student(data, **SHORT), [teacher], data / "out", overwrite=True).is_dir()
 
 
 def test_a_component_that_no_teacher_can_teach(data, teacher, capsys):
-    changes = {"nlp.pipeline": ["ner", "small"], "training.optimizer.learn_rate.total_steps": 1}
+    changes = {"nlp.pipeline": ["ner", "small"], **SHORT}
     config = make_student(data, **changes)
     config["components"]["small"] = {"factory": "ner"}
     distill(config, [teacher], data / "out")
