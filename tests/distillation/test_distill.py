@@ -19,7 +19,6 @@ from spacy_bertft.distillation.distill import _teach_values
 from spacy_bertft.distillation.teachers import TagTargets
 from spacy_bertft.errors import DataError, SettingError
 
-
 SHORT = {"training.optimizer.learn_rate.total_steps": 1}
 
 
