@@ -180,67 +180,55 @@ def _sum_scaled(
         The sums; None where numbers lie so far apart that some could be lost, or where a sequence has no valid path.
     """
     matrix, shift, depth = compute_factors(chain.transitions)
-    bounds = np.stack([chain.start, chain.end])
-    top, (start_top, end_top) = finite_max(scores)[:, 0], finite_max(bounds)[:, 0]
+    bounds = np.stack([chain.start, chain.end])  # (2, L)
+    top, bounds_top = finite_max(scores), finite_max(bounds)
     if max(find_depth(scores).max(initial=0.0), find_depth(bounds).max()) + depth > _DEEPEST_FACTOR:
         return None
-    factors = np.exp(scores - top[:, None])
-    with np.errstate(divide="ignore", invalid="ignore"):  # a sequence without a valid path is found below
-        forward, onward = _run_forward(factors, steps, np.exp(chain.start - start_top), matrix)
-        backward, back = _run_backward(factors, steps, np.exp(chain.end - end_top), matrix)
-    is_lost = any(each.min(initial=1.0, where=each > 0) < _LEAST_SUM for each in (forward, backward))
-    if is_lost or any(each.min(initial=1.0) < _LEAST_SUM for each in (onward, back)):
-        return None
-    onward, back = (steps.unpack(np.log(each) + shift) for each in (onward, back))
-    top = steps.unpack(top)
     lengths = lengths[lengths > 0]
-    last = np.cumsum(lengths) - 1
-    first = last - lengths + 1
-    onward += top
-    onward[first] += start_top - shift
-    back[:-1] += top[1:]  # after the last token of a sequence comes its end instead
-    back[last] = end_top
+    ends = np.cumsum(lengths)
+    # Read backwards, a sequence has the same steps: at each row the row of the token that is as far from the end.
+    mirror = steps.unpack(np.arange(len(scores)))[np.repeat(2 * ends - lengths - 1, lengths)[steps.order] - steps.order]
+    factors = np.exp(scores - top)
+    both, matrices = np.stack([factors, factors[mirror]]), np.stack([matrix, matrix.T])
+    products = _multiply(both, steps, np.exp(bounds - bounds_top), matrices)
+    if products is None:
+        return None
+    before, scales = products
+    earned = np.empty(scales.shape)  # (2, T) logarithm of what each row was divided by, and of what its factors were
+    earned[:, steps.order] = np.log(scales) + np.stack([top, top[mirror]])[:, :, 0] + shift
+    total = np.cumsum(earned, axis=1) - earned  # of the rows before it
+    total -= np.repeat(total[:, ends - lengths], lengths, axis=1)
     with np.errstate(divide="ignore"):
-        alpha = np.log(forward) + _accumulate(onward, lengths)[steps.order, None]
-        beta = np.log(backward) + _accumulate(back[::-1], lengths[::-1])[::-1][steps.order, None]
-    return alpha, beta
+        logs = np.log(before) + (total[:, steps.order] + bounds_top)[:, :, None]
+    return scores + logs[0], logs[1][mirror]
 
 
-def _run_forward(factors: Floats, steps: Steps, start: Floats, matrix: Floats) -> tuple[Floats, Floats]:
-    """Return the sums up to each token, `(T, L)`, each row divided by its own sum, and these, `(T,)`."""
-    sums, scales = factors.copy(), np.empty((len(factors), 1))
-    before = slice(0, 0)
-    for rows in steps.slices:
-        here = sums[rows]
-        here *= matmul(sums[before][: len(here)], matrix) if before.stop else start
-        scale = np.add.reduce(here, axis=1, keepdims=True, out=scales[rows])
-        here /= scale
-        before = rows
-    return sums, scales[:, 0]
+def _multiply(factors: Floats, steps: Steps, bounds: Floats, matrices: Floats) -> tuple[Floats, Floats] | None:
+    """Multiply along all sequences from both sides at once.
 
+    Args:
+        factors: `(2, T, L)` factors of the tags of each row, from the start of the text and from its end; overwritten.
+        steps: The rows of each step.
+        bounds: `(2, L)` factors of the first tag, and of the last.
+        matrices: `(2, L, L)` factors from a tag to the next, and to the one before.
 
-def _run_backward(factors: Floats, steps: Steps, end: Floats, matrix: Floats) -> tuple[Floats, Floats]:
-    """Return the sums after each token, `(T, L)`, each row divided by its own sum, and these, `(T,)`."""
-    matrix = np.ascontiguousarray(matrix.T)
-    sums, scales = np.empty_like(factors), np.ones((len(factors), 1))
-    after = slice(0, 0)
-    for rows in reversed(steps.slices):
-        n_going = after.stop - after.start
-        sums[rows][n_going:] = end
-        if n_going:
-            here = matmul(factors[after] * sums[after], matrix)
-            scale = np.add.reduce(here, axis=1, keepdims=True, out=scales[rows][:n_going])
-            np.divide(here, scale, out=sums[rows][:n_going])
-        after = rows
-    return sums, scales[:, 0]
-
-
-def _accumulate(values: Floats, lengths: NDArray[np.integer]) -> Floats:
-    """Add up within each sequence, `(T,)`; none is empty."""
-    total = np.cumsum(values)
-    first = np.cumsum(lengths) - lengths
-    sums: Floats = total - np.repeat(total[first] - values[first], lengths)
-    return sums
+    Returns:
+        `(2, T, L)` the sums up to each row, without its own factors, where the row before it is divided by its sum, and
+        `(2, T)` these sums; None where a product could be lost, or a sequence has no valid path.
+    """
+    before, scales = np.empty_like(factors), np.empty((*factors.shape[:2], 1))
+    last = slice(0, 0)
+    with np.errstate(invalid="ignore"):  # a sequence without a valid path is found below
+        for rows in steps.slices:
+            here = factors[:, rows]
+            ahead = matmul(factors[:, last][:, : here.shape[1]], matrices) if last.stop else bounds[:, None]
+            before[:, rows] = ahead
+            here *= ahead
+            here /= np.add.reduce(here, axis=2, keepdims=True, out=scales[:, rows])
+            last = rows
+    if not (scales >= _LEAST_SUM).all() or factors.min(initial=1.0, where=factors > 0) < _LEAST_SUM:
+        return None
+    return before, scales[:, :, 0]
 
 
 def compute_factors(logs: Floats) -> tuple[Floats, float, float]:
@@ -272,16 +260,17 @@ def log_matmul(values: Floats, matrix: Floats) -> Floats:
 
 
 def matmul(left: Floats, right: Floats) -> Floats:
-    """Multiply two matrices, `(n, k)` by `(k, m)`, in parts so small that numpy's BLAS takes one thread for each.
+    """Multiply matrices, `(…, n, k)` by `(…, k, m)`, in parts so small that numpy's BLAS takes one thread for each.
 
     Its other threads would go on spinning for tens of milliseconds after a product, on the cores that torch needs
     next; that made a forward pass after it two to three times as slow.
     """
-    n_rows = _MOST_PRODUCTS // max(1, right.size)
+    n_rows = _MOST_PRODUCTS // max(1, right.shape[-2] * right.shape[-1])
     if n_rows == 0:
-        product: Floats = np.einsum("ij,jk->ik", left, right)
+        product: Floats = np.einsum("...ij,...jk->...ik", left, right)
         return product
-    return np.concatenate([left[first : first + n_rows] @ right for first in range(0, len(left) or 1, n_rows)])
+    parts = [left[..., first : first + n_rows, :] @ right for first in range(0, left.shape[-2] or 1, n_rows)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
 
 
 def log_sum(values: Floats) -> Floats:
