@@ -15,6 +15,7 @@ from spacy_bertft.annotation.chunks import Chunk
 from spacy_bertft.annotation.ledger import ShardReport
 from spacy_bertft.annotation.worker import Annotator
 from spacy_bertft.errors import WorkerError
+from spacy_bertft.models.runtime.processes import count_threads, take_share
 
 _annotator: Annotator | None = None  # of a child
 
@@ -36,7 +37,8 @@ def run_local(annotator: Annotator, chunks: Iterable[Chunk], n_process: int) -> 
     # A forked child shares the weights of this process, but cannot use a GPU that this process has used.
     method = None if annotator.worker.find_gpu() is None else "spawn"
     context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(n_process, context, initializer=_adopt, initargs=(annotator,)) as pool:
+    given = annotator, max(1, count_threads() // n_process)
+    with ProcessPoolExecutor(n_process, context, initializer=_adopt, initargs=given) as pool:
         try:
             yield from _run_in_pool(pool, iter(chunks), 2 * n_process)
         except BrokenProcessPool as error:
@@ -57,9 +59,10 @@ def _run_in_pool(pool: ProcessPoolExecutor, chunks: Iterator[Chunk], n_ahead: in
             yield future.result()
 
 
-def _adopt(annotator: Annotator) -> None:
+def _adopt(annotator: Annotator, n_threads: int) -> None:
     global _annotator
     _annotator = annotator
+    take_share(n_threads)
     # Ctrl+C goes to the children too. It ends them without a word; what they were writing has no name yet.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     Thread(target=_follow_parent, daemon=True).start()

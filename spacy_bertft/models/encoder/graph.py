@@ -12,7 +12,7 @@ from thinc.compat import torch
 from spacy_bertft.models.encoder.settings import EncoderSettings, WindowSize
 from spacy_bertft.models.encoder.states import Output
 from spacy_bertft.models.runtime.openvino import Graph
-from spacy_bertft.models.runtime.processes import count_threads
+from spacy_bertft.models.runtime.processes import count_workers
 from spacy_bertft.models.store.graph import GraphModule
 from spacy_bertft.tokens import PieceTokenizer
 from spacy_bertft.tokens.alignment import Ints
@@ -44,7 +44,7 @@ class GraphEncoder(GraphModule):
     @property
     def n_workers(self) -> int:
         """How many passes may run side by side."""
-        return count_threads()
+        return count_workers()
 
     def run(self, padded: PaddedWindows) -> Floats:
         """Run the encoder, `(W, P)` → `(W, P, F)`."""

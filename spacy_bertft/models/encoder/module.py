@@ -16,7 +16,7 @@ from spacy_bertft.models.encoder.settings import Layers, WindowSize
 from spacy_bertft.models.encoder.states import Output
 from spacy_bertft.models.encoder.trainable import count_layers, find_depth, is_adapter
 from spacy_bertft.models.runtime.dropout import speed_up_dropout
-from spacy_bertft.models.runtime.processes import count_threads
+from spacy_bertft.models.runtime.processes import count_workers
 from spacy_bertft.tokens import PieceTokenizer
 from spacy_bertft.tokens.alignment import Ints
 from spacy_bertft.tokens.windows import PaddedWindows
@@ -180,7 +180,7 @@ class BertModule(torch.nn.Module):
     @property
     def n_workers(self) -> int:
         """How many passes may run side by side: one for each thread, on a CPU, where nothing is learned."""
-        return 1 if self.device.type != "cpu" or torch.is_grad_enabled() else count_threads()
+        return 1 if self.device.type != "cpu" or torch.is_grad_enabled() else count_workers()
 
     def run(self, padded: PaddedWindows) -> torch.Tensor:
         """Run the encoder, `(W, P)` → `(W, P, F)`."""

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Hashable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing.process import _dangling  # type: ignore[attr-defined]
 from threading import Barrier, RLock, local
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -46,34 +47,54 @@ def make_once(made: MutableMapping[Key, Made], key: Key, make: Callable[[], Made
 
 
 _home = os.getpid()
-_adapted = local()  # `.pid`, the child that a thread has adapted to
+_share = 1  # of the threads of a process, how many each child that it forks may take
+_adapted = local()  # `.pid`, the child that a thread has adapted to, and `.n_workers`
 _prepare: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
 
 
 def adapt_to_fork() -> None:
-    """Make torch usable in a forked child; cheap when nothing was forked.
+    """Make torch and OpenVINO usable in a forked child; cheap when nothing was forked.
 
-    The child inherits the bookkeeping of the parent's thread pool, but not its threads, and would wait for them
-    forever. With one thread there is no pool to wait for; the parallelism lies in the processes.
-    More threads would be safe only if the parent had never used its pool, and reading the weights uses it already.
+    The child inherits the bookkeeping of the parent's thread pools, but not their threads: torch would wait for them
+    forever, and OpenVINO would compute alone. So each pass takes one thread. Threads that the child starts itself can
+    be used: as many passes run side by side as its share of the parent's threads, see `find_share`.
     The number is kept by thread, so each thread of the child takes one, the one that was forked above all.
     """
     pid = os.getpid()
     if pid == _home or getattr(_adapted, "pid", None) == pid:
         return
-    _adapted.pid = pid
+    _adapted.pid, _adapted.n_workers = pid, _share
     set_threads(1)
     # The pool of `tokenizers` has the same trouble; it would fall back by itself, with a warning on every start.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def adapt_to_spawn() -> None:
-    """Take one thread in a child of `multiprocessing` that was sent a model, unless `OMP_NUM_THREADS` says otherwise.
+def take_share(n_threads: int) -> None:
+    """Take a share of the threads of the parent in a child, unless it is a spawned one and `OMP_NUM_THREADS` is set.
 
     With torch's own number, each of several children would take all cores.
+
+    Args:
+        n_threads: The share.
     """
-    if multiprocessing.parent_process() is not None and "OMP_NUM_THREADS" not in os.environ:
-        set_threads(1)
+    global _share
+    _share = n_threads  # of a forked child, see `adapt_to_fork`
+    # A child has its name before it is sent anything, and knows its parent only afterwards.
+    is_spawned = os.getpid() == _home and multiprocessing.current_process().name != "MainProcess"
+    if is_spawned and "OMP_NUM_THREADS" not in os.environ:
+        set_threads(n_threads)
+
+
+def find_share() -> int:
+    """Find how many threads a child that is started now may take, so that all children take no more than this process.
+
+    spaCy makes all processes of `nlp.pipe` before it starts the first one. How many others will come is not known:
+    they take one thread each.
+    """
+    targets = [getattr(each, "_target", None) for each in list(_dangling)]  # None of those that have been started
+    n_waiting = sum(getattr(each, "__module__", None) == "spacy.language" for each in targets)
+    n_children = n_waiting + len(multiprocessing.active_children())
+    return max(1, count_threads() // n_children) if n_waiting else 1
 
 
 def share_with_forks(owner: Any, prepare: Callable[[Any], None]) -> None:
@@ -88,8 +109,10 @@ def share_with_forks(owner: Any, prepare: Callable[[Any], None]) -> None:
 
 
 def _before_fork() -> None:
+    global _share
     # A fork waits for what is being made; the child would wait forever, for a thread that it does not have.
     build_lock.acquire()
+    _share = find_share()
     if os.getpid() == _home:  # children of children would have to adapt first
         for owner, prepare in list(_prepare.items()):
             prepare(owner)
@@ -123,6 +146,11 @@ def count_threads() -> int:
     return torch.get_num_threads()
 
 
+def count_workers() -> int:
+    """Return how many passes of this thread may run side by side."""
+    return getattr(_adapted, "n_workers", None) or count_threads()
+
+
 def set_threads(n_threads: int) -> None:
     """Set how many threads a pass of this thread may take."""
     _counted.n_threads = n_threads
@@ -154,7 +182,7 @@ def run_side_by_side(run: Callable[[Item], Result], items: Sequence[Item], n_wor
 
 
 def _start_pool(n_workers: int) -> ThreadPoolExecutor:
-    barrier = Barrier(n_workers)
+    barrier, n_threads = Barrier(n_workers), count_threads()
 
     def start(_: int) -> None:
         if torch is not None:
@@ -165,5 +193,5 @@ def _start_pool(n_workers: int) -> ThreadPoolExecutor:
     pool = ThreadPoolExecutor(n_workers, thread_name_prefix="spacy-bertft")
     list(pool.map(start, range(n_workers)))
     # The number is kept by thread, but the last one set is also that of threads to come.
-    set_threads(n_workers)
+    set_threads(n_threads)
     return pool

@@ -18,7 +18,7 @@ from spacy_bertft.checkpoints import Weights
 from spacy_bertft.checkpoints.weights import load_weights, weights_from_bytes, weights_to_bytes
 from spacy_bertft.errors import CheckpointError, NotInitializedError, parse_message, wrap_errors
 from spacy_bertft.models.runtime.openvino import Graph
-from spacy_bertft.models.runtime.processes import adapt_to_spawn, make_once
+from spacy_bertft.models.runtime.processes import find_share, make_once, take_share
 from spacy_bertft.models.store.graph import GraphModule, Spec
 from spacy_bertft.training.optimizer import AdamW, ScaledParameter, grow_moments, put_at_start
 
@@ -74,13 +74,13 @@ class TorchShim(Shim):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what was derived from the weights, when a process is given the shim."""
-        return {**self.__dict__, "derived": {}}
+        return {**self.__dict__, "derived": {}, "n_threads": find_share()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take it over, in the process to which it was given."""
+        take_share(state.pop("n_threads"))
         self.__dict__.update(state)
         self.mark_changed()
-        adapt_to_spawn()
 
     @property
     def module(self) -> Any:

@@ -16,9 +16,11 @@ from fsspec.implementations.local import LocalFileSystem
 from typer.testing import CliRunner
 from waiting import wait_until
 
+from spacy_bertft.annotation import local
 from spacy_bertft.annotation.annotate import annotate
 from spacy_bertft.cli import app
 from spacy_bertft.errors import SettingError
+from spacy_bertft.models.runtime.processes import adapt_to_fork, count_workers
 
 pytestmark = pytest.mark.process
 
@@ -174,3 +176,24 @@ def test_a_gpu_that_is_missing_is_one_line(task, device):
     assert re.fullmatch(r"Error: .*\n", done.stderr)
     assert f"device = '{device}'. Expected cpu; " in done.stderr
     assert not task.output.exists()
+
+
+class ThreadCounter:
+    """What a child is sent in place of an annotator: it tells how many passes run side by side there."""
+
+    def __call__(self, chunk: int) -> int:
+        adapt_to_fork()
+        return count_workers()
+
+    @property
+    def worker(self) -> ThreadCounter:
+        return self
+
+    def find_gpu(self) -> None:
+        return None
+
+
+def test_children_share_the_threads(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(local, "count_threads", lambda: 7)
+    assert list(local.run_local(ThreadCounter(), range(4), 2)) == [3] * 4

@@ -5,7 +5,9 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+import spacy
 import torch
+from counted_threads import count_in_children
 from small_checkpoints import make_checkpoint
 
 from spacy_bertft.models.encoder.build import build_bert_encoder
@@ -51,3 +53,15 @@ def test_a_spawned_process_takes_one_thread_unless_told_otherwise(model, monkeyp
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         pool.submit(id, model.shim).result()
         assert pool.submit(torch.get_num_threads).result() == expected
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_children_of_a_stream_share_the_threads(checkpoint, method, monkeypatch):
+    """In a forked one each pass takes one thread, and as many run side by side."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(spacy.language, "mp", multiprocessing.get_context(method))
+    of_a_pass = 1 if method == "fork" else 2
+    assert count_in_children(checkpoint, n_threads=4, n_process=2) == [(of_a_pass, 2)] * 2
+    if method == "fork":
+        assert count_in_children(checkpoint, n_threads=4, n_process=5) == [(1, 1)] * 5
