@@ -208,9 +208,10 @@ class BertModule(torch.nn.Module):
 
     def _to_torch(self, values: Ints) -> torch.Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(values))
-        if self.device.type == "cuda":
-            return tensor.pin_memory().to(self.device, non_blocking=True)  # copied while the next is prepared
-        return tensor.to(self.device)
+        device = self.device
+        if device.type == "cuda":
+            return tensor.pin_memory().to(device, non_blocking=True)  # copied while the next is prepared
+        return tensor.to(device)
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """Look up the vectors of pieces, `(W, P)` → `(W, P, E)`; positions and segments are not in them yet."""
