@@ -67,5 +67,5 @@ def write_onnx(folder: Path, task: Task) -> None:
 
 def _make_example(config: dict[str, Any], names: list[str], *shape: int) -> dict[str, torch.Tensor]:
     made = make_example(config["vocab_size"], shape, config.get("pad_token_id") or 0)
-    inputs = dict(zip(_INPUTS, made, strict=True))
+    inputs = dict(zip(_INPUTS, made.values(), strict=True))
     return {name: inputs[name] for name in names}

@@ -136,7 +136,7 @@ class PretrainedModel(TorchModel[list[Doc], Output_]):
         init = PretrainedModel.read_checkpoint
         TorchModel.__init__(self, name, forward, init=init, shims=[shim, *shims], dims={"nO": None}, attrs=attrs)
         self.settings = settings
-        share_with_forks(self, PretrainedModel.prepare_for_forks)
+        share_with_forks(self)
 
     @property
     def tokenizer(self) -> PieceTokenizer:

@@ -13,7 +13,7 @@ from spacy_bertft.models.encoder.settings import EncoderSettings, WindowSize
 from spacy_bertft.models.encoder.states import Output
 from spacy_bertft.models.runtime.openvino import Graph
 from spacy_bertft.models.runtime.processes import count_workers
-from spacy_bertft.models.store.graph import GraphModule
+from spacy_bertft.models.store.graph import GraphModule, Spec
 from spacy_bertft.tokens import PieceTokenizer
 from spacy_bertft.tokens.alignment import Ints
 from spacy_bertft.tokens.windows import PaddedWindows
@@ -38,8 +38,7 @@ class GraphEncoder(GraphModule):
 
     def __init__(self, graph: Graph, tokenizer: PieceTokenizer, window: WindowSize, **facts: Any) -> None:
         super().__init__(graph, **facts)
-        self.tokenizer = tokenizer
-        self.window = window
+        self.tokenizer, self.window = tokenizer, window
 
     @property
     def n_workers(self) -> int:
@@ -72,9 +71,8 @@ class GraphEncoder(GraphModule):
 
     def join(self, parts: Sequence[Floats], order: Ints) -> Any:
         """Put rows that were computed in `order` back into the first order, `(A, F)`."""
-        if not parts:
-            return _to_shared(np.zeros((0, self.feature_width), dtype=np.float32))
-        return _to_shared(np.concatenate(parts)[np.argsort(order, kind="stable")])
+        none = np.zeros((0, self.feature_width), dtype=np.float32)
+        return _to_shared(np.concatenate([none, *parts])[np.argsort(order, kind="stable")])
 
 
 def _to_shared(states: Floats) -> Any:
@@ -82,9 +80,7 @@ def _to_shared(states: Floats) -> Any:
     return states if torch is None else torch.from_numpy(states)
 
 
-def build_graph_encoder(
-    settings: EncoderSettings, spec: dict[str, Any], graph: Graph, facts: dict[str, Any]
-) -> GraphEncoder:
+def build_graph_encoder(settings: EncoderSettings, spec: Spec, graph: Graph, facts: dict[str, Any]) -> GraphEncoder:
     """Build what was stored.
 
     Args:

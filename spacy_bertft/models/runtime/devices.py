@@ -39,7 +39,6 @@ def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
 
 
-@cache
 def find_training_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """Return the format to train in: what is for predictions only gives way to `auto`."""
     return find_dtype("auto" if precision == "fp16" else precision, device)
@@ -49,12 +48,9 @@ def find_training_dtype(precision: Precision, device: torch.device) -> torch.dty
 def _is_bf16_native(device_type: str) -> bool:
     if device_type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device_type == "cpu":
-        # Private names of torch, absent from some releases: then the slower format is the safe one.
-        has_avx512_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-        has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-        return bool(has_avx512_bf16() or has_amx())
-    return False
+    # Private names of torch, absent from some releases: then the slower format is the safe one.
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device_type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in names)
 
 
 def use_gpu(gpu_id: int, *, device: str | None = None) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 _BITS = 16
@@ -18,10 +16,12 @@ class FastDropout(torch.nn.Dropout):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Drop states while learning, and scale the others."""
-        n_dropped = round(self.p * 2**_BITS)
+        n_dropped, n_states = round(self.p * 2**_BITS), input.numel()
         if not self.training or input.device.type != "cpu" or not 0 < n_dropped < 2**_BITS:
             return super().forward(input)
-        return _Drop.apply(input, n_dropped)  # type: ignore[no-untyped-call]
+        draws = torch.empty(-(-n_states // 4), dtype=torch.int64).random_(-(2**63), None)
+        bits = draws.view(torch.int16)[:n_states].view(input.shape)
+        return input * ((bits >= _LOWEST + n_dropped).to(input.dtype) * (2**_BITS / (2**_BITS - n_dropped)))
 
 
 def speed_up_dropout(module: torch.nn.Module) -> None:
@@ -30,19 +30,3 @@ def speed_up_dropout(module: torch.nn.Module) -> None:
         for name, child in list(parent.named_children()):
             if type(child) is torch.nn.Dropout:
                 setattr(parent, name, FastDropout(child.p))
-
-
-class _Drop(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, states: torch.Tensor, n_dropped: int) -> torch.Tensor:
-        n_states = states.numel()
-        draws = torch.empty(-(-n_states // 4), dtype=torch.int64).random_(-(2**63), None)
-        bits = draws.view(torch.int16)[:n_states].view(states.shape)
-        factors = (bits >= _LOWEST + n_dropped).to(states.dtype) * (2**_BITS / (2**_BITS - n_dropped))
-        ctx.save_for_backward(factors)
-        return states * factors
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (factors,) = ctx.saved_tensors
-        return gradient * factors, None

@@ -18,9 +18,6 @@ from numpy.typing import NDArray
 
 from spacy_bertft.models.runtime.processes import count_cores, count_threads, make_once
 
-# OpenVINO's names; by default it computes in bfloat16 where the processor multiplies it natively.
-_PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-
 
 def import_openvino() -> Any:
     """Import OpenVINO without its telemetry, which would report every import over the network."""
@@ -28,13 +25,6 @@ def import_openvino() -> Any:
     import openvino
 
     return openvino
-
-
-class _Requests(local):
-    """What a thread keeps for its next pass, by process and number of threads: a request, and the names of inputs."""
-
-    def __init__(self) -> None:
-        self.kept: dict[tuple[int, int], tuple[Any, list[str]]] = {}
 
 
 class Graph:
@@ -46,22 +36,17 @@ class Graph:
         precision: What to compute in; operations on 8-bit integers, where the graph has them, stay as they are.
     """
 
-    def __init__(self, layout: bytes, weights: bytes, precision: str = "auto") -> None:
+    def __init__(self, layout: bytes, weights: bytes, precision: str = "fp32") -> None:
         self.layout, self.weights, self.precision = layout, weights, precision
         self._compiled: dict[tuple[int, int], Any] = {}
-        self._requests = _Requests()
 
     @classmethod
-    def from_model(cls, model: Any, precision: str = "auto") -> Graph:
+    def from_model(cls, model: Any, precision: str = "fp32") -> Graph:
         """Make it of a model of OpenVINO."""
         with TemporaryDirectory() as folder:
             path = Path(folder, "graph.xml")
             import_openvino().save_model(model, path, compress_to_fp16=False)
             return cls(path.read_bytes(), path.with_suffix(".bin").read_bytes(), precision)
-
-    def to_model(self) -> Any:
-        """Give the model of OpenVINO."""
-        return import_openvino().Core().read_model(self.layout, self.weights)
 
     def __reduce__(self) -> tuple[type[Graph], tuple[bytes, bytes, str]]:
         return Graph, (self.layout, self.weights, self.precision)
@@ -69,26 +54,30 @@ class Graph:
     def __call__(self, **inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Run a pass; inputs that the graph has no use for are left out."""
         # A child process has none of the threads that its parent has started.
-        key = os.getpid(), count_threads()
-        if key not in self._requests.kept:
-            compiled = make_once(self._compiled, key, partial(self._compile, n_threads=key[1]))
-            names = [each.any_name for each in compiled.inputs]
-            self._requests.kept[key] = compiled.create_infer_request(), names
-        request, names = self._requests.kept[key]
-        request.infer({name: inputs[name] for name in names}, share_inputs=True)
-        return request.get_output_tensor().data.copy()
+        n_threads = count_threads()
+        compiled, own = make_once(self._compiled, (os.getpid(), n_threads), partial(self._compile, n_threads))
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        names = [each.any_name for each in compiled.inputs]
+        own.request.infer({name: inputs[name] for name in names}, share_inputs=True)
+        return own.request.get_output_tensor().data.copy()
 
-    def _compile(self, n_threads: int) -> Any:
-        """Compile the graph: for passes that take one thread each, as many side by side as there are cores."""
+    def _compile(self, n_threads: int) -> tuple[Any, local]:
+        """Compile the graph: for passes that take one thread each, as many side by side as there are cores.
+
+        Returns:
+            What is compiled, and what each thread keeps its request in.
+        """
         n_streams = count_cores() if n_threads == 1 else 1
-        settings: dict[str, Any] = {
+        settings = {
             "NUM_STREAMS": n_streams,
             "INFERENCE_NUM_THREADS": max(n_threads, n_streams),
             "ENABLE_CPU_PINNING": False,  # several processes would take the same core
         }
-        if self.precision in _PRECISIONS:
-            settings["INFERENCE_PRECISION_HINT"] = _PRECISIONS[self.precision]
-        return import_openvino().compile_model(self.to_model(), "CPU", settings)
+        # By default it computes in bfloat16 where the processor multiplies it natively.
+        hint = {} if self.precision == "auto" else {"INFERENCE_PRECISION_HINT": self.precision.replace("fp", "f")}
+        model = self.layout.decode()
+        return import_openvino().Core().compile_model(model, "CPU", settings | hint, weights=self.weights), local()
 
 
 def quantize_graph(graph: Graph, inputs: list[dict[str, NDArray[Any]]]) -> Graph:
@@ -100,10 +89,9 @@ def quantize_graph(graph: Graph, inputs: list[dict[str, NDArray[Any]]]) -> Graph
 
     Source: NNCF's post-training quantization for transformers.
     """
-    import_openvino()
+    model = import_openvino().Core().read_model(graph.layout, graph.weights)
     import nncf
 
-    model = graph.to_model()
     names = [each.any_name for each in model.inputs]
     data = nncf.Dataset(inputs, lambda each: {name: each[name] for name in names})
     nncf.set_log_level(logging.ERROR)

@@ -11,45 +11,49 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Hashable, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing.process import _dangling  # type: ignore[attr-defined]
 from threading import Barrier, RLock, local
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from thinc.compat import torch
 
-Key = TypeVar("Key", bound=Hashable)
 Made = TypeVar("Made")
+Item = TypeVar("Item")
 
 # One for the process: to trace a module, or to start threads, changes settings that torch has for the process.
 build_lock = RLock()
 
 
-def make_once(made: MutableMapping[Key, Made], key: Key, make: Callable[[], Made]) -> Made:
+def make_once(made: MutableMapping[Any, Made], key: Any, make: Callable[[], Made]) -> Made:
     """Return what was made for a key; the first thread that asks makes it, and others wait for that.
 
     Args:
-        made: What has been made, by key.
+        made: What has been made, by key; nothing is taken out of it.
         key: The key.
         make: Makes it.
     """
-    try:
-        return made[key]
-    except KeyError:
-        pass
-    with build_lock:
-        if key not in made:
-            made[key] = make()
-        return made[key]
+    if key not in made:
+        with build_lock:
+            if key not in made:  # another thread may have made it meanwhile
+                made[key] = make()
+    return made[key]
+
+
+def count_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _home = os.getpid()
 _share = 1  # of the threads of a process, how many each child that it forks may take
-_adapted = local()  # `.pid`, the child that a thread has adapted to, and `.n_workers`
-_prepare: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
+# Of a thread: the child that it has adapted to, `.pid`, `.n_threads` of its passes, and how many run side by side.
+_thread = local()
+_owners: WeakSet[Any] = WeakSet()  # of what children share
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
 def adapt_to_fork() -> None:
@@ -61,9 +65,9 @@ def adapt_to_fork() -> None:
     The number is kept by thread, so each thread of the child takes one, the one that was forked above all.
     """
     pid = os.getpid()
-    if pid == _home or getattr(_adapted, "pid", None) == pid:
+    if pid == getattr(_thread, "pid", _home):
         return
-    _adapted.pid, _adapted.n_workers = pid, _share
+    _thread.pid, _thread.n_workers = pid, _share
     set_threads(1)
     # The pool of `tokenizers` has the same trouble; it would fall back by itself, with a warning on every start.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -97,69 +101,54 @@ def find_share() -> int:
     return max(1, count_threads() // n_children) if n_waiting else 1
 
 
-def share_with_forks(owner: Any, prepare: Callable[[Any], None]) -> None:
-    """Ask for something to be made before this process forks, so that its children share the memory of it.
+def share_with_forks(owner: Any) -> None:
+    """Call `owner.prepare_for_forks` before this process forks, so that children share the memory of what that makes.
 
     Args:
-        owner: What it belongs to; when that is gone, nothing is made.
-        prepare: Makes it, given the owner.
+        owner: What has the method; once it is gone, nothing is called.
     """
     with build_lock:
-        _prepare[owner] = prepare
+        _owners.add(owner)
 
 
 def _before_fork() -> None:
     global _share
     # A fork waits for what is being made; the child would wait forever, for a thread that it does not have.
     build_lock.acquire()
+    adapt_to_fork()  # this may be a child itself
     _share = find_share()
-    if os.getpid() == _home:  # children of children would have to adapt first
-        for owner, prepare in list(_prepare.items()):
-            prepare(owner)
+    for owner in list(_owners):
+        owner.prepare_for_forks()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    release = build_lock.release
-    os.register_at_fork(before=_before_fork, after_in_parent=release, after_in_child=release)
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
-_counted = local()  # `.n_threads`, and `.has_number` once a thread has taken its number of threads of torch
-
-
-def count_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.register_at_fork(before=_before_fork, after_in_parent=build_lock.release, after_in_child=build_lock.release)
 
 
 def count_threads() -> int:
     """Return how many threads a pass of this thread may take: those of torch, which has the final say where it is."""
     if torch is None:
-        return getattr(_counted, "n_threads", None) or int(os.environ.get("OMP_NUM_THREADS") or count_cores())
-    if not hasattr(_counted, "has_number"):
+        return getattr(_thread, "n_threads", None) or int(os.environ.get("OMP_NUM_THREADS") or count_cores())
+    if not hasattr(_thread, "n_threads"):
         with build_lock:  # not while a pool is started, which for a moment sets the number of threads to come
-            torch.get_num_threads()
-        _counted.has_number = True
+            _thread.n_threads = torch.get_num_threads()
     return torch.get_num_threads()
 
 
 def count_workers() -> int:
     """Return how many passes of this thread may run side by side."""
-    return getattr(_adapted, "n_workers", None) or count_threads()
+    return getattr(_thread, "n_workers", None) or count_threads()
 
 
 def set_threads(n_threads: int) -> None:
     """Set how many threads a pass of this thread may take."""
-    _counted.n_threads = n_threads
+    _thread.n_threads = n_threads
     if torch is not None:
         torch.set_num_threads(n_threads)
 
 
-def run_side_by_side(run: Callable[[Item], Result], items: Sequence[Item], n_workers: int) -> list[Result]:
-    """Run a function on every item, each with one thread, and return the results in order.
+def run_side_by_side(run: Callable[[Item], Made], items: Sequence[Item], n_workers: int) -> list[Made]:
+    """Run a function on every item, each with one thread and without gradients, and return the results in order.
 
     Args:
         run: Predicts.
@@ -168,17 +157,9 @@ def run_side_by_side(run: Callable[[Item], Result], items: Sequence[Item], n_wor
     """
     if n_workers == 1 or len(items) < n_workers:
         return [run(item) for item in items]
-    mode = torch is not None and torch.is_inference_mode_enabled()
-
-    def run_in_mode(item: Item) -> Result:
-        if torch is None:
-            return run(item)
-        with torch.inference_mode(mode), torch.no_grad():  # in this order: inference_mode(False) turns gradients on
-            return run(item)
-
     # The threads of another process would not be there any more.
     pool = make_once(_pools, (os.getpid(), n_workers), partial(_start_pool, n_workers))
-    return list(pool.map(run_in_mode, items))
+    return list(pool.map(run, items))
 
 
 def _start_pool(n_workers: int) -> ThreadPoolExecutor:
@@ -187,6 +168,7 @@ def _start_pool(n_workers: int) -> ThreadPoolExecutor:
     def start(_: int) -> None:
         if torch is not None:
             torch.get_num_threads()  # a thread takes the number of the process when it first needs one, so before
+            torch.set_grad_enabled(False)
         set_threads(1)
         barrier.wait()
 

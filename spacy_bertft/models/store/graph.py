@@ -19,8 +19,7 @@ class GraphModule:
     """
 
     def __init__(self, graph: Graph, **facts: Any) -> None:
-        self.graph = graph
-        self.facts = facts
+        self.graph, self.facts = graph, facts
         vars(self).update(facts)
 
     def __getattr__(self, name: str) -> Any:

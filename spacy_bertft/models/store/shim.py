@@ -252,10 +252,7 @@ class TorchShim(Shim):
             if not isinstance(spec, dict) or not spec:
                 raise ValueError("it has no description")
             if stored := message.get("graph"):
-                graph = Graph(
-                    stored["layout"], stored["weights"], "fp32"
-                )  # as heads compute; an encoder is set to its own
-                self.attach_graph(spec, graph, stored["facts"])
+                self.attach_graph(spec, Graph(stored["layout"], stored["weights"]), stored["facts"])
                 return self
             from spacy_bertft.models.store.building import SizeLimit, build_empty  # which need torch
 
