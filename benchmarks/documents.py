@@ -2,7 +2,8 @@
 
     python benchmarks/documents.py training/model-best test.spacy --windows 512 256 128
 
-`--longest 100000` runs over one document of so many words, and prints what memory that took.
+`--sentences` says where the sentences end, and lays windows over each of them. `--longest 100000` runs over one
+document of so many words, and prints what memory that took.
 """
 
 from __future__ import annotations
@@ -26,17 +27,18 @@ def main() -> None:
     parser.add_argument("--words", type=int, nargs="+", default=[500, 2_000, 10_000])
     parser.add_argument("--windows", type=int, nargs="+", help="Pieces of a window; by default as trained.")
     parser.add_argument("--overlaps", type=int, nargs="+", help="Pieces that two windows share.")
+    parser.add_argument("--sentences", action="store_true", help="Say where they end; windows over each.")
     parser.add_argument("--longest", type=int, help="Words of one long document.")
     arguments = parser.parse_args()
     print("window  overlap    words     F1   lost  words/s")
     for window in arguments.windows or [None]:
         for overlap in arguments.overlaps or [None]:
-            nlp = load(arguments.pipeline, window, overlap)
+            nlp = load(arguments.pipeline, window, overlap, has_sentences=arguments.sentences)
             docs = list(DocBin().from_disk(arguments.data).get_docs(nlp.vocab))
             alone = 0.0
             for n_words in [0, *arguments.words]:
                 start = time.perf_counter()
-                f1 = score(nlp, join_docs(docs, n_words))
+                f1 = score(nlp, join_docs(docs, n_words), has_sentences=arguments.sentences)
                 speed = sum(map(len, docs)) / (time.perf_counter() - start)
                 alone = alone or f1
                 name = f"{n_words:,}" if n_words else "alone"
@@ -46,9 +48,9 @@ def main() -> None:
         measure_longest(spacy.load(arguments.pipeline), docs, arguments.longest)
 
 
-def load(pipeline: Path, window: int | None, overlap: int | None) -> Language:
+def load(pipeline: Path, window: int | None, overlap: int | None, *, has_sentences: bool) -> Language:
     """Load a pipeline with other windows than it was trained with."""
-    settings: dict[str, int] = {}
+    settings: dict[str, str | int] = {"windows_over": "sentences"} if has_sentences else {}
     if window is not None:
         settings["window"] = window
     if overlap is not None:
@@ -68,8 +70,12 @@ def join_docs(docs: list[Doc], n_words: int) -> list[Doc]:
     return [*joined, Doc.from_docs(parts)] if parts else joined
 
 
-def score(nlp: Language, docs: list[Doc]) -> float:
+def score(nlp: Language, docs: list[Doc], *, has_sentences: bool) -> float:
     examples = [Example(nlp.make_doc(doc.text), doc) for doc in docs]
+    for example in examples if has_sentences else ():
+        starts = {token.idx for token in example.reference if token.is_sent_start}
+        for token in example.predicted:
+            token.is_sent_start = token.idx in starts
     return 100 * float(nlp.evaluate(examples, batch_size=32)["ents_f"])
 
 

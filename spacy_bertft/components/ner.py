@@ -135,6 +135,7 @@ class BertNer(GuaranteedComponent, TokenComponent):
         Their rows may only be outside, so that the tags around them are a valid sequence. A token without a row, such
         as a blocked line break, ends the sequence before it.
         """
+        scores = self._end_at_sentences(docs, scores)
         taken = [self._find_taken(doc) for doc in docs]
         if self.cfg["overwrite"] or not any(each.any() for each in taken):
             return scores

@@ -209,6 +209,14 @@ def run_component(component: Callable[[Doc], Doc], docs: list[Doc]) -> list[Doc]
     return list(component.pipe(docs)) if hasattr(component, "pipe") else [component(doc) for doc in docs]
 
 
+def annotate_in_training(nlp: Language, examples: Sequence[Example]) -> None:
+    """Let the components annotate that do so in training, such as `text_pair`."""
+    names = nlp.config["training"].get("annotating_components", [])
+    for name, pipe in nlp.pipeline:
+        if name in names:
+            run_component(pipe, [example.predicted for example in examples])
+
+
 def collect_by_component(
     nlp: Language,
     examples: Iterable[Example],

@@ -75,7 +75,7 @@ class BertTagger(TokenComponent):
         tags = np.full(sum(lengths), -1, dtype=np.intp)
         n_tokens = scores.token_end - scores.token_index  # (A,) of each row
         token = np.repeat(scores.token_end - np.cumsum(n_tokens), n_tokens) + np.arange(n_tokens.sum())
-        tags[token] = np.repeat(scores.find_best_paths(), n_tokens)
+        tags[token] = np.repeat(self._end_at_sentences(docs, scores).find_best_paths(), n_tokens)
         return np.split(tags, np.cumsum(lengths)[:-1]) if lengths else []
 
     def set_annotations(self, docs: Iterable[Doc], batch: list[NDArray[np.intp]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from spacy.training import Example
 
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.soft_targets import read_soft_tags
+from spacy_bertft.data.sentences import find_sentence_starts
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.models.heads.losses import TokenGradient
 from spacy_bertft.models.heads.token import TokenModel, TokenScores
@@ -139,3 +141,15 @@ class TokenComponent(BertComponent):
 
     def _decode(self, docs: list[Doc], scores: TokenScores) -> Any:
         raise NotImplementedError
+
+    def _end_at_sentences(self, docs: list[Doc], scores: TokenScores) -> TokenScores:
+        """Let the path of a sentence end with it if the encoder reads each sentence as if it came alone."""
+        encoder = self.model.find_source()
+        if encoder is None or encoder.settings.windows_over == "text":
+            return scores
+        first_token = np.cumsum([0, *map(len, docs)])
+        starts = [
+            first_token[index] + start for index, doc in enumerate(docs) for start in find_sentence_starts(doc) or ()
+        ]
+        ends = np.union1d(np.cumsum(scores.lengths), np.searchsorted(scores.token_index, starts))
+        return replace(scores, lengths=np.diff(ends, prepend=0))

@@ -18,11 +18,11 @@ from tqdm import trange
 
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import (
+    annotate_in_training,
     check_data,
     check_replaceable_pipeline,
     load_pipeline,
     read_examples,
-    run_component,
 )
 from spacy_bertft.components.text_component import list_labels_of_neighbours
 from spacy_bertft.errors import DataError, SettingError, check_setting, format_count
@@ -139,7 +139,7 @@ def extend(
     excluded = list_labels_of_neighbours(nlp, head)
     earlier, annotated = head.labels, head.find_labels(examples, excluded)
     for batch in (examples, replayed):
-        _annotate(nlp, batch)
+        annotate_in_training(nlp, batch)
     n_batches = math.ceil(len(examples) / batch_size)
     optimizer = nlp.resume_training(sgd=_make_optimizer(learn_rate, epochs * n_batches))
     head.add_labels(annotated, lambda: examples)
@@ -199,14 +199,6 @@ def _choose_head(nlp: Language, component: str | None, examples: Sequence[Exampl
         expected = f"one of {', '.join(pipe.name for pipe in found)}, which all find labels in the data"
         raise SettingError("component", component, expected)
     return found[0]
-
-
-def _annotate(nlp: Language, examples: Sequence[Example]) -> None:
-    """Let the components annotate that do so in training, such as `text_pair`."""
-    names = nlp.config["training"].get("annotating_components", [])
-    for name, pipe in nlp.pipeline:
-        if name in names:
-            run_component(pipe, [example.predicted for example in examples])
 
 
 def _make_optimizer(learn_rate: float, n_steps: int) -> AdamW:

@@ -18,6 +18,7 @@ STOCK_LISTENER = f"{STOCK}TransformerListener.v1"
 LISTENERS = (STOCK_LISTENER, f"{CURATED}LastTransformerLayerListener.v1", MIX_LISTENER)
 FACTORIES = ("transformer", "curated_transformer")
 _POOLING = {"reduce_mean.v1": "mean", "reduce_first.v1": "first"}
+_SENTENCES = f"{STOCK}sent_spans.v1"
 _SPANS = (f"{STOCK}strided_spans.v1", f"{STOCK}doc_spans.v1", f"{CURATED}WithStridedSpans.v1")
 _PIECES = ("BertWordpieceEncoder", "ByteBpeEncoder", "XlmrSentencepieceEncoder", "CamembertSentencepieceEncoder")
 _PIECE_ENCODERS = tuple(f"{CURATED}{name}.v1" for name in _PIECES)
@@ -105,7 +106,8 @@ def _migrate_encoder(
     if old["factory"] == "transformer":
         expect(architecture.startswith(STOCK_MODEL), "model", architecture, f"{STOCK_MODEL}v1, v2 or v3")
         spans = model.get("get_spans", {}).get("@span_getters")
-        expect(spans in _SPANS, "model.get_spans", spans, "strided_spans or doc_spans")
+        expect(spans in (*_SPANS, _SENTENCES), "model.get_spans", spans, "strided_spans, doc_spans or sent_spans")
+        new |= {"windows_over": "sentences"} if spans == _SENTENCES else {}
         setter = old.get("set_extra_annotations", {}).get("@annotation_setters", _ANNOTATES_NOTHING)
         expect(setter == _ANNOTATES_NOTHING, "set_extra_annotations", setter, "none")
         if not is_trained:

@@ -86,7 +86,7 @@ def read_category(
         mix: Makes states of features.
     """
     head = model.module
-    lengths = plan.layout.lengths
+    windows, lengths = plan.text_window.tolist(), plan.layout.lengths[plan.text_window]
 
     def score(share: float, features: torch.Tensor) -> torch.Tensor:
         mask = torch.ones(features.shape[:2], dtype=torch.long, device=features.device)
@@ -95,13 +95,13 @@ def read_category(
 
     shares = lengths / lengths.sum()
     if model.windows != "mean" and len(lengths) > 1:
-        scores = [float(score(1.0, run(window))) for window in range(len(lengths))] if model.windows == "max" else []
+        scores = [float(score(1.0, run(window))) for window in windows] if model.windows == "max" else []
         shares = np.zeros(len(lengths))
         shares[int(np.argmax(scores)) if scores else 0] = 1.0
     is_one_read = model.vector == "first"
     return [
-        Readout(window, np.arange(1 if is_one_read else lengths[window]), share, partial(score, share))
-        for window, share in enumerate(shares.tolist())
+        Readout(window, np.arange(1 if is_one_read else length), share, partial(score, share))
+        for window, length, share in zip(windows, lengths.tolist(), shares.tolist(), strict=True)
         if share
     ]
 

@@ -15,6 +15,7 @@ from spacy.training.loop import subdivide_batch
 from thinc.api import Optimizer
 from tqdm import tqdm
 
+from spacy_bertft.components.pipelines import annotate_in_training
 from spacy_bertft.errors import DataError
 from spacy_bertft.models.encoder.build import BertEncoder
 from spacy_bertft.models.heads.head import find_own_encoder
@@ -148,8 +149,11 @@ class Replay:
         return info
 
     def _fill_caches(self, batch: Batch) -> None:
+        cached = self._list_cached()
+        if cached:
+            annotate_in_training(self.nlp, batch)  # states depend on pairs and sentences
         for part in subdivide_batch(batch, self.accumulate_gradient):  # type: ignore[no-untyped-call]
-            for model in self._list_cached():
+            for model in cached:
                 model.begin_update([example.predicted for example in part])
 
     def _list_cached(self) -> list[BertEncoder]:

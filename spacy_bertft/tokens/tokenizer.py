@@ -41,6 +41,7 @@ class PieceTokenizer:
         n_special: How many pieces of a window are special.
         second_type: Segment id of the second text of a pair; that of the first is 0.
         by_token: Whether documents are tokenized token by token; see `encode_tokens`.
+        by_sentence: Whether their sentences are tokenized, and read, one by one.
 
     Raises:
         CheckpointError: The content is not that of a tokenizer.
@@ -49,7 +50,7 @@ class PieceTokenizer:
     def __init__(self, content: str) -> None:
         from tokenizers import Tokenizer  # here, so that importing this module stays fast
 
-        self.by_token = False
+        self.by_token = self.by_sentence = False
         with wrap_errors("tokenizer.json cannot be read"):
             self._tokenizer = Tokenizer.from_str(content)
             self._tokenizer.no_padding()
@@ -60,7 +61,7 @@ class PieceTokenizer:
         self.n_special = len(self.prefix_ids) + len(self.suffix_ids)
 
     def __reduce__(self) -> tuple[type[PieceTokenizer], tuple[str], dict[str, bool]]:
-        return PieceTokenizer, (self.json,), {"by_token": self.by_token}
+        return PieceTokenizer, (self.json,), {"by_token": self.by_token, "by_sentence": self.by_sentence}
 
     @property
     def vocab_size(self) -> int:

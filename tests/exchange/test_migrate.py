@@ -158,6 +158,17 @@ def test_a_training_config_is_migrated(name, family, tmp_path, copied):
         migrate(config, tmp_path / "new.cfg")
 
 
+def test_sentences_as_spans_become_windows_over_sentences(copied, tmp_path):
+    pipeline = copied(STOCK, "strided_spans.v1", "sent_spans.v1")
+    migrate(pipeline, tmp_path / "out")
+    nlp = spacy.load(tmp_path / "out")
+    assert nlp.get_pipe("transformer").model.settings.windows_over == "sentences"
+    with pytest.raises(DataError, match="no sentence boundaries"):
+        nlp("what is the plot of it")
+    nlp.add_pipe("sentencizer", first=True)
+    assert nlp("what is the plot of it")[0].tag
+
+
 def test_other_components_stay(copied, tmp_path):
     pipeline = copied(STOCK, '"textcat"]', '"textcat","entity_ruler"]')
     with (pipeline / "config.cfg").open("a", encoding="utf-8") as file:
@@ -174,7 +185,7 @@ def test_other_components_stay(copied, tmp_path):
 
 PROBLEMS = [
     (STOCK, "reduce_mean.v1", "reduce_max.v1", r"components\.tagger\.model\.tok2vec\.pooling = 'reduce_max.v1'"),
-    (STOCK, "strided_spans", "sent_spans", r"model\.get_spans = 'spacy-transformers.sent_spans.v1'"),
+    (STOCK, "strided_spans", "my_spans", r"model\.get_spans = 'spacy-transformers.my_spans.v1'"),
     (STOCK, "null_annotation_setter", "other", r"set_extra_annotations = 'spacy-transformers.other.v1'"),
     (STOCK, "TransformerListener.v1", "Tok2VecTransformer.v3", r"components\.ner\.model\.tok2vec\.@architectures"),
     (STOCK, "TransformerModel.v1", "Other.v1", r"components\.transformer\.model = 'spacy-transformers.Other.v1'"),

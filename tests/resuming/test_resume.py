@@ -27,6 +27,13 @@ STOCK_NER = {"factory": "ner", "model": {"@architectures": "spacy.TransitionBase
 WAYS: dict[str, dict[str, Any]] = {
     "as in configs/ner.cfg": {},
     "a frozen encoder whose states are kept": {f"{ENCODER}.frozen_layers": "all", "training.accumulate_gradient": 2},
+    "a frozen encoder with windows over sentences": {
+        "nlp.pipeline": ["sentencizer", "ner"],
+        "components.sentencizer": {"factory": "sentencizer"},
+        "training.annotating_components": ["sentencizer"],
+        f"{ENCODER}.frozen_layers": "all",
+        f"{ENCODER}.windows_over": "sentences",
+    },
     "an adapter that is stored merged": {f"{ENCODER}.adapter": LORA | {"save": "merged"}},
     "gradual unfreezing": {
         "training.before_update": {

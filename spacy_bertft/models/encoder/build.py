@@ -268,7 +268,7 @@ class BertEncoder(Encoder, PretrainedModel[EncodedDocs]):
         cache: StateCache | None = None
         if settings.cache_mb and not module.learns:  # a training run keeps the states of its texts
             if is_train and "states" not in derived:
-                derived["states"] = StateCache(settings.cache_mb * 2**20)
+                derived["states"] = StateCache(settings.cache_mb * 2**20, by_sentence=module.tokenizer.by_sentence)
             cache = derived.get("states")
         if cache is None or not docs:
             encoded = self.run(is_train, partial(run, docs=docs))

@@ -13,9 +13,8 @@ import numpy as np
 from spacy.attrs import IDX, LENGTH
 from spacy.tokens import Doc
 
-from spacy_bertft.data.pairs import SEGMENTS, find_segments
 from spacy_bertft.errors import UnsupportedError
-from spacy_bertft.models.encoder.sequences import Sequences, Wanted, cut_pairs, find_asked, plan_choices
+from spacy_bertft.models.encoder.sequences import Sequences, Wanted, cut_pairs, find_asked, list_texts, plan_choices
 from spacy_bertft.models.encoder.settings import WindowSize
 from spacy_bertft.models.encoder.states import CHOICES, EncodedDocs, Output
 from spacy_bertft.models.runtime.processes import run_side_by_side
@@ -38,11 +37,12 @@ class EncodingPlan:
 
     A pair of texts is one window, as in Hugging Face's tokenizers. If it does not fit, it is cut for heads that read
     texts; for heads that read tokens its two texts are read one after the other, with windows over each; for heads
-    that answer questions, each part of the second text is read with the whole first one before it.
+    that answer questions, each part of the second text is read with the whole first one before it. Where windows are
+    laid over sentences, each sentence is read as if it were a document.
 
     Attributes:
-        layout: The pieces of all sequences, and the windows over them. A sequence is a single text, a pair, or a part
-            of a pair.
+        layout: The pieces of all sequences, and the windows over them. A sequence is a single text or sentence, a
+            pair, or a part of a pair.
         pieces: The pieces of each document with which its tokens are aligned; they are the first ones of `layout`.
         untrimmed: The same with the whitespace that the tokenizer counts to them, with which spacy-transformers aligns.
         token_index: `(A,)` the tokens that have a piece of their own, counted through the batch. Tokens that share
@@ -93,24 +93,28 @@ def plan_encoding(
         has_tokens: Whether tokens are to be aligned with pieces; if not, the plan has none.
         has_texts: Whether a head reads the texts as a whole.
         has_contexts: Whether a head answers questions.
+
+    Raises:
+        DataError: Windows are laid over sentences, and a document has no sentence boundaries.
     """
     wanted = Wanted(has_tokens, has_texts, has_contexts)
     is_read = has_tokens or has_texts or has_contexts  # if not, heads for choices alone read the texts
-    texts, none = [doc.text if is_read else "" for doc in docs], np.zeros(0, dtype=np.intp)
-    pairs = [find_segments(doc, text) if SEGMENTS in doc.spans else None for doc, text in zip(docs, texts, strict=True)]
-    if any(pairs) or not (has_tokens or has_texts):
-        cut = cut_pairs(texts, pairs, tokenizer, WindowSize(size, stride), wanted)
-        aligned = take_texts(cut.pieces, np.arange(cut.n_aligned))
-        lengths = np.bincount(cut.doc[: cut.n_aligned], aligned.lengths, minlength=len(docs)).astype(np.intp)
-        untrimmed = aligned = aligned._replace(lengths=lengths)
+    none = np.zeros(0, dtype=np.intp)
+    whole = [doc.text if is_read else "" for doc in docs]
+    texts = list_texts(docs, whole, by_sentence=tokenizer.by_sentence and (has_tokens or has_texts))
+    if any(texts.pairs) or not (has_tokens or has_texts):
+        cut = cut_pairs(texts.texts, texts.pairs, tokenizer, WindowSize(size, stride), wanted)
+        untrimmed = aligned = take_texts(cut.pieces, np.arange(cut.n_aligned))
     else:
-        zeros, doc = np.zeros(len(docs), dtype=np.intp), np.arange(len(docs))
+        zeros, each = np.zeros(len(texts.doc), dtype=np.intp), np.arange(len(texts.doc))
         if tokenizer.by_token:
-            untrimmed = aligned = tokenizer.encode_tokens(texts, read_tokens(docs))
+            untrimmed = aligned = tokenizer.encode_tokens(texts.texts, texts.place_tokens(read_tokens(docs)))
         else:
-            untrimmed = tokenizer.encode(texts, keep_whitespace=True)
-            aligned = trim_pieces(untrimmed, texts)
-        cut = Sequences(aligned, doc, zeros - 1, zeros == 0, len(docs), zeros)
+            untrimmed = tokenizer.encode(texts.texts, keep_whitespace=True)
+            aligned = trim_pieces(untrimmed, texts.texts)
+        cut = Sequences(aligned, each, zeros - 1, zeros == 0, len(each), zeros)
+    aligned, untrimmed = (texts.join_pieces(each, cut.doc[: cut.n_aligned], len(docs)) for each in (aligned, untrimmed))
+    cut = texts.join_sequences(cut, len(docs))
     windows = plan_windows(cut.pieces.lengths, size, stride)
     text_window = np.flatnonzero(cut.is_text[windows.sequence])
     window_doc = cut.doc[windows.sequence[text_window]]

@@ -94,5 +94,6 @@ def build_graph_encoder(settings: EncoderSettings, spec: Spec, graph: Graph, fac
     """
     tokenizer = PieceTokenizer(spec["tokenizer"])
     tokenizer.by_token = settings.tokenize == "tokens"
+    tokenizer.by_sentence = settings.windows_over == "sentences"
     graph.precision = settings.precision
     return GraphEncoder(graph, tokenizer, settings.choose_window(spec["config"], tokenizer.n_special), **facts)

@@ -54,6 +54,7 @@ def build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
     """
     module = build_bert(spec, settings.layers)
     module.tokenizer.by_token = settings.tokenize == "tokens"
+    module.tokenizer.by_sentence = settings.windows_over == "sentences"
     module.window = settings.choose_window(spec["config"], module.tokenizer.n_special)
     module.always_frozen = count_frozen(settings.frozen_layers, module.n_layers)
     module.freeze(module.always_frozen)

@@ -1,8 +1,9 @@
-"""What windows are laid over where documents are pairs of texts, questions and their contexts, or choices."""
+"""What windows are laid over: texts, sentences, pairs of texts, questions and their contexts, or choices."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -10,13 +11,87 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 
 from spacy_bertft.data.endings import find_choices
-from spacy_bertft.data.pairs import Segment
+from spacy_bertft.data.pairs import SEGMENTS, Segment, find_segments
+from spacy_bertft.data.sentences import find_sentence_starts
+from spacy_bertft.errors import DataError, shorten
 from spacy_bertft.models.encoder.settings import WindowSize
 from spacy_bertft.tokens import PieceBatch, PieceTokenizer, TokenBatch
 from spacy_bertft.tokens.alignment import Ints, join_pieces, take_texts
 from spacy_bertft.tokens.contexts import ContextRows, ContextWindows, cut_contexts, list_rows, make_no_rows
 from spacy_bertft.tokens.pairs import encode_halves, encode_pairs, encode_ranges, fit_halves, list_parts
 from spacy_bertft.tokens.windows import WindowLayout, Windows, plan_windows
+
+
+class Texts(NamedTuple):
+    """What is tokenized: the texts of documents, or of their sentences.
+
+    Attributes:
+        texts: `S` texts.
+        pairs: For each, the characters of the two texts of a pair; None for a single text.
+        doc: `(S,)` the document of each.
+        char_start: `(S,)` its first character there.
+        n_tokens: `(S,)` how many tokens it has.
+        is_text: `(S,)` whether heads for texts read it: not a sentence of whitespace, unless there is no other.
+    """
+
+    texts: list[str]
+    pairs: list[tuple[Segment, Segment] | None]
+    doc: Ints
+    char_start: Ints
+    n_tokens: Ints
+    is_text: NDArray[np.bool_]
+
+    def place_tokens(self, tokens: TokenBatch) -> TokenBatch:
+        """Give the tokens of documents their offsets in these texts."""
+        base = np.repeat(self.char_start, self.n_tokens)
+        return TokenBatch(tokens.char_start - base, tokens.char_end - base, self.n_tokens)
+
+    def join_pieces(self, pieces: PieceBatch, text: Ints, n_docs: int) -> PieceBatch:
+        """Make pieces of texts pieces of `n_docs` documents; `text` has the text of each of their ranges."""
+        base = np.repeat(self.char_start[text], pieces.lengths)
+        lengths = np.bincount(self.doc[text], pieces.lengths, minlength=n_docs).astype(np.intp)
+        return PieceBatch(pieces.ids, pieces.char_start + base, pieces.char_end + base, lengths)
+
+    def join_sequences(self, cut: Sequences, n_docs: int) -> Sequences:
+        """Make sequences over texts sequences over `n_docs` documents."""
+        return cut._replace(
+            doc=self.doc[cut.doc],
+            is_text=cut.is_text & self.is_text[cut.doc],
+            n_lost=np.bincount(self.doc, cut.n_lost, minlength=n_docs).astype(np.intp),
+            asked_doc=self.doc[cut.asked_doc],
+        )
+
+
+def list_texts(docs: list[Doc], texts: list[str], *, by_sentence: bool) -> Texts:
+    """List the texts of documents, or those of their sentences; a pair is never cut.
+
+    Args:
+        docs: The documents.
+        texts: The text of each.
+        by_sentence: Whether they are cut into sentences.
+
+    Raises:
+        DataError: A document has no sentence boundaries.
+    """
+    rows: list[tuple[str, tuple[Segment, Segment] | None, int, int, int]] = []
+    for index, (doc, text) in enumerate(zip(docs, texts, strict=True)):
+        pair = find_segments(doc, text) if SEGMENTS in doc.spans else None
+        if pair or not by_sentence:
+            rows.append((text, pair, index, 0, len(doc)))
+            continue
+        starts = find_sentence_starts(doc)
+        if starts is None:
+            raise DataError(
+                f'windows_over = "sentences", but {shorten(repr(text), 60)} has no sentence boundaries. Put a '
+                "sentencizer or senter into the pipeline, before the component that reads it; and to train, also into "
+                "training.annotating_components."
+            )
+        sentences = [doc[start:end] for start, end in pairwise([*starts, len(doc)])]
+        rows += [(each.text, None, index, each.start_char, len(each)) for each in sentences]
+    doc_index, char_start, n_tokens = np.array([row[2:] for row in rows], dtype=np.intp).reshape(-1, 3).T
+    has_words = np.array([not row[0].isspace() for row in rows], dtype=np.bool_)
+    is_text = has_words | (np.bincount(doc_index, has_words, minlength=len(docs)) == 0)[doc_index]
+    return Texts([row[0] for row in rows], [row[1] for row in rows], doc_index, char_start, n_tokens, is_text)
 
 
 class Sequences(NamedTuple):

@@ -55,6 +55,9 @@ class EncoderSettings:
         tokenize: What the subword tokenizer is given: the whole `"text"`, as in Hugging Face's own pipelines, or its
             `"tokens"` one by one, each with the space before it, as in spacy-curated-transformers. Pairs of texts are
             always given whole.
+        windows_over: What windows are laid over: the whole `"text"`, or its `"sentences"`, each in windows of its own
+            as if it came alone. A component before the one that reads the encoder must find them, such as `sentencizer`
+            or `senter`, in training too (`annotating_components`). Pairs of texts are never cut.
 
     Raises:
         SettingError: A setting is outside what is allowed.
@@ -73,6 +76,7 @@ class EncoderSettings:
     cache_mb: int = 1024
     adapter: Optional[Lora] = None  # noqa: UP045
     tokenize: Literal["text", "tokens"] = "text"
+    windows_over: Literal["text", "sentences"] = "text"
 
     def __post_init__(self) -> None:
         check_precision(self.precision, self.backend)
@@ -88,6 +92,8 @@ class EncoderSettings:
             raise SettingError("layers", self.layers, f"one of {', '.join(get_args(Layers))}")
         if self.tokenize not in ("text", "tokens"):
             raise SettingError("tokenize", self.tokenize, "text or tokens")
+        if self.windows_over not in ("text", "sentences"):
+            raise SettingError("windows_over", self.windows_over, "text or sentences")
 
     def choose_window(self, config: Mapping[str, Any], n_special: int) -> WindowSize:
         """Choose how long texts are cut.

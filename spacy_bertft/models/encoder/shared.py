@@ -223,4 +223,6 @@ class SharedStates:
         return bool(current) and all(id(doc) in current for doc in docs)
 
     def _make_key(self, docs: list[Doc]) -> Key:
-        return self.encoder.version, tuple(make_key(doc, self.encoder.outputs) for doc in docs)
+        encoder = self.encoder
+        by_sentence = encoder.settings.windows_over == "sentences"
+        return encoder.version, tuple(make_key(doc, encoder.outputs, by_sentence=by_sentence) for doc in docs)

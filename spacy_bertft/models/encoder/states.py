@@ -13,6 +13,7 @@ from spacy.tokens import Doc
 from thinc.compat import torch
 
 from spacy_bertft.data.pairs import find_marked
+from spacy_bertft.data.sentences import find_sentence_starts
 from spacy_bertft.tokens.alignment import Ints, take_ranges
 from spacy_bertft.tokens.contexts import ContextRows
 
@@ -75,13 +76,15 @@ class StateCache:
 
     Args:
         max_bytes: Most memory that the kept states take.
+        by_sentence: Whether states depend on where sentences end.
 
     Attributes:
         n_bytes: The memory that they take now.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, *, by_sentence: bool = False) -> None:
         self.max_bytes = max_bytes
+        self.by_sentence = by_sentence
         self.n_bytes = 0
         self._kept: dict[Hashable, EncodedDocs] = {}
 
@@ -93,7 +96,7 @@ class StateCache:
             encode: Computes states.
             outputs: What is wanted of them.
         """
-        keys = [make_key(doc, outputs) for doc in docs]
+        keys = [make_key(doc, outputs, by_sentence=self.by_sentence) for doc in docs]
         found = {key: self._kept[key] for key in keys if key in self._kept}
         new = {key: doc for key, doc in zip(keys, docs, strict=True) if key not in found}
         if new:
@@ -177,6 +180,7 @@ def _count_before(docs: Sequence[Doc]) -> Ints:
     return np.cumsum(lengths) - lengths
 
 
-def make_key(doc: Doc, outputs: Sequence[str]) -> Hashable:
+def make_key(doc: Doc, outputs: Sequence[str], *, by_sentence: bool) -> Hashable:
     """Make of a document what its states depend on, without its text, which takes time to make."""
-    return doc.to_array([ORTH, SPACY]).tobytes(), find_marked(doc), tuple(outputs)
+    starts = find_sentence_starts(doc) if by_sentence else None
+    return doc.to_array([ORTH, SPACY]).tobytes(), find_marked(doc), starts, tuple(outputs)

@@ -142,6 +142,8 @@ class Tok2Vec(TypedModel[list[Doc], list[Floats2d]]):
         pooling: The vector of a token.
     """
 
+    _sample: list[Doc] | None = None  # what it was initialized with
+
     def __init__(self, encoder: Encoder, pooling: Pooling) -> None:
         if pooling not in _OUTPUTS:
             raise SettingError("pooling", pooling, f"one of {', '.join(get_args(Pooling))}")
@@ -169,6 +171,7 @@ class Tok2Vec(TypedModel[list[Doc], list[Floats2d]]):
         [encoder] = self.layers
         encoder.initialize()
         self.set_dim("nO", encoder.get_dim("nO"), force=True)
+        self._sample = X
 
     def compute(self, docs: list[Doc], is_train: bool) -> tuple[list[Floats2d], Callable[[list[Floats2d]], list[Doc]]]:
         """Compute the vectors of the tokens of each document, `(T, H)`; thinc's forward function.
@@ -177,6 +180,8 @@ class Tok2Vec(TypedModel[list[Doc], list[Floats2d]]):
             MissingEncoderError: There is no encoder to listen to.
             ShapeError: Its states are of another width than those that the component was trained with.
         """
+        if docs is self._sample:  # thinc looks at the shapes alone, and no component has annotated these documents yet
+            return [self.ops.alloc2f(len(doc), self.get_dim("nO")) for doc in docs], lambda _: []
         encoded, backprop_states = self.layers[0](docs, is_train)
         states = encoded.vectors[self.output].detach()  # (A, H), or (T, H) if they are means
         if self.has_dim("nO") and states.shape[1] != self.get_dim("nO"):
