@@ -147,9 +147,7 @@ class TokenComponent(BertComponent):
         encoder = self.model.find_source()
         if encoder is None or encoder.settings.windows_over == "text":
             return scores
-        first_token = np.cumsum([0, *map(len, docs)])
-        starts = [
-            first_token[index] + start for index, doc in enumerate(docs) for start in find_sentence_starts(doc) or ()
-        ]
+        first = np.cumsum([0, *map(len, docs)])
+        starts = [first[index] + start for index, doc in enumerate(docs) for start in find_sentence_starts(doc) or ()]
         ends = np.union1d(np.cumsum(scores.lengths), np.searchsorted(scores.token_index, starts))
         return replace(scores, lengths=np.diff(ends, prepend=0))

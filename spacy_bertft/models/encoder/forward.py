@@ -100,8 +100,7 @@ def plan_encoding(
     wanted = Wanted(has_tokens, has_texts, has_contexts)
     is_read = has_tokens or has_texts or has_contexts  # if not, heads for choices alone read the texts
     none = np.zeros(0, dtype=np.intp)
-    whole = [doc.text if is_read else "" for doc in docs]
-    texts = list_texts(docs, whole, by_sentence=tokenizer.by_sentence and (has_tokens or has_texts))
+    texts = list_texts(docs, is_read=is_read, by_sentence=tokenizer.by_sentence and (has_tokens or has_texts))
     if any(texts.pairs) or not (has_tokens or has_texts):
         cut = cut_pairs(texts.texts, texts.pairs, tokenizer, WindowSize(size, stride), wanted)
         untrimmed = aligned = take_texts(cut.pieces, np.arange(cut.n_aligned))

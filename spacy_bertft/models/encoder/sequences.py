@@ -62,19 +62,20 @@ class Texts(NamedTuple):
         )
 
 
-def list_texts(docs: list[Doc], texts: list[str], *, by_sentence: bool) -> Texts:
+def list_texts(docs: list[Doc], *, is_read: bool, by_sentence: bool) -> Texts:
     """List the texts of documents, or those of their sentences; a pair is never cut.
 
     Args:
         docs: The documents.
-        texts: The text of each.
+        is_read: Whether anything reads them; if not, their texts are empty.
         by_sentence: Whether they are cut into sentences.
 
     Raises:
         DataError: A document has no sentence boundaries.
     """
     rows: list[tuple[str, tuple[Segment, Segment] | None, int, int, int]] = []
-    for index, (doc, text) in enumerate(zip(docs, texts, strict=True)):
+    for index, doc in enumerate(docs):
+        text = doc.text if is_read else ""
         pair = find_segments(doc, text) if SEGMENTS in doc.spans else None
         if pair or not by_sentence:
             rows.append((text, pair, index, 0, len(doc)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Optional, get_args
 
 from spacy_bertft.checkpoints.checkpoint import find_window_size
-from spacy_bertft.errors import SettingError
+from spacy_bertft.errors import SettingError, check_setting
 from spacy_bertft.models.encoder.trainable import FrozenLayers, Lora
 from spacy_bertft.models.runtime.devices import Backend, Precision, check_precision
 from spacy_bertft.tokens.windows import choose_stride
@@ -90,10 +90,8 @@ class EncoderSettings:
             raise SettingError("cache_mb", self.cache_mb, "megabytes, or 0")
         if self.layers not in get_args(Layers):
             raise SettingError("layers", self.layers, f"one of {', '.join(get_args(Layers))}")
-        if self.tokenize not in ("text", "tokens"):
-            raise SettingError("tokenize", self.tokenize, "text or tokens")
-        if self.windows_over not in ("text", "sentences"):
-            raise SettingError("windows_over", self.windows_over, "text or sentences")
+        for setting, choices in (("tokenize", ("text", "tokens")), ("windows_over", ("text", "sentences"))):
+            check_setting(setting, getattr(self, setting), getattr(self, setting) in choices, " or ".join(choices))
 
     def choose_window(self, config: Mapping[str, Any], n_special: int) -> WindowSize:
         """Choose how long texts are cut.

@@ -223,6 +223,5 @@ class SharedStates:
         return bool(current) and all(id(doc) in current for doc in docs)
 
     def _make_key(self, docs: list[Doc]) -> Key:
-        encoder = self.encoder
-        by_sentence = encoder.settings.windows_over == "sentences"
-        return encoder.version, tuple(make_key(doc, encoder.outputs, by_sentence=by_sentence) for doc in docs)
+        by_sentence, outputs = self.encoder.settings.windows_over == "sentences", self.encoder.outputs
+        return self.encoder.version, tuple(make_key(doc, outputs, by_sentence=by_sentence) for doc in docs)
