@@ -29,7 +29,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "a frozen encoder whose states are kept": {f"{ENCODER}.frozen_layers": "all", "training.accumulate_gradient": 2},
     "a frozen encoder with windows over sentences": {
         "nlp.pipeline": ["sentencizer", "ner"],
-        "components.sentencizer": {"factory": "sentencizer"},
+        "components.sentencizer": {"factory": "sentencizer", "punct_chars": ["."]},  # more are stored in any order
         "training.annotating_components": ["sentencizer"],
         f"{ENCODER}.frozen_layers": "all",
         f"{ENCODER}.windows_over": "sentences",
