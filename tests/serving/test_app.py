@@ -137,6 +137,14 @@ def test_what_is_refused_says_where_and_why(served, body, location, message):
     assert problem["msg"].startswith(message)
 
 
+def test_the_gpu_is_the_one_that_is_set(ruler, monkeypatch):
+    used = []
+    monkeypatch.setattr("spacy_bertft.serving.worker.use_gpu", used.append)
+    health = ask({"ruler": ruler}, lambda client: client.get("/health"), gpu_id=1)
+    assert health.json()["ready"]
+    assert used == [1]
+
+
 @pytest.mark.parametrize("max_body_mb", [1, 0.5])
 @pytest.mark.parametrize("is_streamed", [False, True])
 def test_a_request_of_too_many_bytes(served, is_streamed, max_body_mb):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -131,6 +131,24 @@ def test_a_pipeline_that_cannot_be_loaded(served, tmp_path, n_processes):
     with run_server(tmp_path / "damaged", "--workers", n_processes) as server:
         assert server.process.wait() == 3
         assert "bert_ner" in server.process.stderr.read()
+
+
+# A machine where nothing is found to be missing before the pipeline is loaded.
+UNCHECKED = "import spacy_bertft.serving.serve as serving; serving.check_gpu = lambda gpu_id: None"
+
+
+def test_a_gpu_that_is_not_there(served):
+    """The worker uses it, or ends the server: it does not go on without."""
+    with run_server(served, "--gpu-id", 99, code=UNCHECKED) as server:
+
+        def has_ended_or_serves() -> bool:
+            with suppress(httpx.TransportError):
+                return server.process.poll() is not None or server.is_ready()
+            return False
+
+        wait_until(has_ended_or_serves)
+        assert server.process.poll() == 3
+        assert "gpu_id = 99. Expected -1 for the CPU; " in server.process.stderr.read()
 
 
 def test_a_second_server_on_the_same_port(served):
