@@ -55,14 +55,15 @@ def measure(nlp: Language, bare: Callable[[Doc], object], texts: list[str], prog
         The bare side and `nlp(text)`: median milliseconds, and the ratio to the bare side of the same text, its median
         and the middle half of the texts.
     """
-    seconds = np.empty((N_WARM_UP + len(texts), 2))
-    for row, text in enumerate(tqdm(texts[:N_WARM_UP] + texts, desc=progress, disable=None)):
+    timed = texts[:N_WARM_UP] + texts
+    seconds = np.empty((len(timed), 2))
+    for row, text in enumerate(tqdm(timed, desc=progress, disable=None)):
         start = time.perf_counter()
         bare(nlp.make_doc(text))
         middle = time.perf_counter()
         nlp(text)
         seconds[row] = middle - start, time.perf_counter() - middle
-    seconds = seconds[N_WARM_UP:]
+    seconds = seconds[-len(texts) :]
     (floor, floor_99), (ours, ours_99) = 1000 * np.quantile(seconds, [0.5, 0.99], axis=0).T
     low, ratio, high = np.quantile(seconds[:, 1] / seconds[:, 0], [0.25, 0.5, 0.75])
     print(
