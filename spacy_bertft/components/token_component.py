@@ -144,7 +144,7 @@ class TokenComponent(BertComponent):
 
     def _end_at_sentences(self, docs: list[Doc], scores: TokenScores) -> TokenScores:
         """Let the path of a sentence end with it if the encoder reads each sentence as if it came alone."""
-        encoder = self.model.find_source()
+        encoder = self.model.encoder.find_source()
         if encoder is None or encoder.settings.windows_over == "text":
             return scores
         first = np.cumsum([0, *map(len, docs)])

@@ -269,8 +269,10 @@ def matmul(left: Floats, right: Floats) -> Floats:
     if n_rows == 0:
         product: Floats = np.einsum("...ij,...jk->...ik", left, right)
         return product
-    parts = [left[..., first : first + n_rows, :] @ right for first in range(0, left.shape[-2] or 1, n_rows)]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
+    if left.shape[-2] <= n_rows:
+        return left @ right
+    parts = [left[..., first : first + n_rows, :] @ right for first in range(0, left.shape[-2], n_rows)]
+    return np.concatenate(parts, axis=-2)
 
 
 def log_sum(values: Floats) -> Floats:

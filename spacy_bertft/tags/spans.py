@@ -61,7 +61,7 @@ def find_spans(
     bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
     opens_sequence = np.zeros(n_tokens + 1, dtype=np.bool_)
     opens_sequence[bounds] = True
-    in_span = np.array([label != "" for label in grammar.labels], dtype=np.bool_)[path]
+    in_span = (np.array(grammar.labels) != "")[path]
     goes_on = np.zeros(n_tokens + 1, dtype=np.bool_)
     goes_on[1:n_tokens] = grammar.continues[path[:-1], path[1:]]
     goes_on &= ~opens_sequence

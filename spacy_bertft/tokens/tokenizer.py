@@ -230,7 +230,7 @@ def _run(encode_batch: Callable[..., list[Encoding]], texts: Sequence[str]) -> l
 def trim_pieces(pieces: PieceBatch, texts: Sequence[str]) -> PieceBatch:
     """Move offsets past the whitespace around a piece, which byte-level tokenizers include."""
     offsets, lengths = np.stack([pieces.char_start, pieces.char_end], axis=1), pieces.lengths  # (P, 2)
-    text_lengths = np.array([len(text) for text in texts], dtype=np.intp)
+    text_lengths = np.fromiter(map(len, texts), np.intp, count=len(texts))
     base = np.repeat(np.cumsum(text_lengths) - text_lengths, lengths)[:, None]  # (P, 1)
     codes = np.frombuffer("".join(texts).encode("utf-32-le"), dtype="<u4")  # one number per character
     is_text = ~_IS_SPACE[np.minimum(codes, len(_IS_SPACE) - 1)]

@@ -13,8 +13,9 @@ import numpy as np
 from spacy.attrs import IDX, LENGTH
 from spacy.tokens import Doc
 
+from spacy_bertft.data.pairs import SEGMENTS, find_segments
 from spacy_bertft.errors import UnsupportedError
-from spacy_bertft.models.encoder.sequences import Sequences, Wanted, cut_pairs, find_asked, list_texts, plan_choices
+from spacy_bertft.models.encoder.sequences import Sequences, Wanted, cut_pairs, cut_sentences, find_asked, plan_choices
 from spacy_bertft.models.encoder.settings import WindowSize
 from spacy_bertft.models.encoder.states import CHOICES, EncodedDocs, Output
 from spacy_bertft.models.runtime.processes import run_side_by_side
@@ -100,20 +101,31 @@ def plan_encoding(
     wanted = Wanted(has_tokens, has_texts, has_contexts)
     is_read = has_tokens or has_texts or has_contexts  # if not, heads for choices alone read the texts
     none = np.zeros(0, dtype=np.intp)
-    texts = list_texts(docs, is_read=is_read, by_sentence=tokenizer.by_sentence and (has_tokens or has_texts))
-    if any(texts.pairs) or not (has_tokens or has_texts):
-        cut = cut_pairs(texts.texts, texts.pairs, tokenizer, WindowSize(size, stride), wanted)
+    texts = [doc.text if is_read else "" for doc in docs]
+    pairs = [find_segments(doc, text) if SEGMENTS in doc.spans else None for doc, text in zip(docs, texts, strict=True)]
+    sentences = cut_sentences(docs, pairs) if tokenizer.by_sentence and (has_tokens or has_texts) else None
+    if sentences:
+        texts, pairs = sentences.texts, sentences.pairs
+    if any(pairs) or not (has_tokens or has_texts):
+        cut = cut_pairs(texts, pairs, tokenizer, WindowSize(size, stride), wanted)
         untrimmed = aligned = take_texts(cut.pieces, np.arange(cut.n_aligned))
     else:
-        zeros, each = np.zeros(len(texts.doc), dtype=np.intp), np.arange(len(texts.doc))
+        zeros, each = np.zeros(len(texts), dtype=np.intp), np.arange(len(texts))
         if tokenizer.by_token:
-            untrimmed = aligned = tokenizer.encode_tokens(texts.texts, texts.place_tokens(read_tokens(docs)))
+            tokens = read_tokens(docs)
+            untrimmed = aligned = tokenizer.encode_tokens(
+                texts, sentences.place_tokens(tokens) if sentences else tokens
+            )
         else:
-            untrimmed = tokenizer.encode(texts.texts, keep_whitespace=True)
-            aligned = trim_pieces(untrimmed, texts.texts)
+            untrimmed = tokenizer.encode(texts, keep_whitespace=True)
+            aligned = trim_pieces(untrimmed, texts)
         cut = Sequences(aligned, each, zeros - 1, zeros == 0, len(each), zeros)
-    aligned, untrimmed = (texts.join_pieces(each, cut.doc[: cut.n_aligned], len(docs)) for each in (aligned, untrimmed))
-    cut = texts.join_sequences(cut, len(docs))
+    if sentences:
+        in_text = cut.doc[: cut.n_aligned]
+        aligned, untrimmed = sentences.place_pieces(aligned, in_text), sentences.place_pieces(untrimmed, in_text)
+        cut = sentences.join_sequences(cut, len(docs))
+    lengths = np.bincount(cut.doc[: cut.n_aligned], aligned.lengths, minlength=len(docs)).astype(np.intp)
+    aligned, untrimmed = aligned._replace(lengths=lengths), untrimmed._replace(lengths=lengths)
     windows = plan_windows(cut.pieces.lengths, size, stride)
     text_window = np.flatnonzero(cut.is_text[windows.sequence])
     window_doc = cut.doc[windows.sequence[text_window]]

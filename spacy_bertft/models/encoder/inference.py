@@ -68,8 +68,7 @@ def make_graph_encoder(module: BertModule, precision: Precision) -> GraphEncoder
     Raises:
         UnsupportedError: The graph gives other states than the encoder.
     """
-    copied = copy_bert(module, torch.float32)
-    config = copied.bert.config
+    copied, config = copy_bert(module, torch.float32), module.bert.config
     example, other = (make_example(config.vocab_size, shape, copied.pad_id) for shape in ((3, 7), (2, 12)))
     graph = trace(copied, example, other, f"an encoder of the family '{config.model_type}'")
     graph.precision = precision

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spacy.tokens import Doc
 
 from spacy_bertft.data.endings import find_choices
-from spacy_bertft.data.pairs import SEGMENTS, Segment, find_segments
+from spacy_bertft.data.pairs import Segment
 from spacy_bertft.data.sentences import find_sentence_starts
 from spacy_bertft.errors import DataError, shorten
 from spacy_bertft.models.encoder.settings import WindowSize
@@ -22,8 +22,8 @@ from spacy_bertft.tokens.pairs import encode_halves, encode_pairs, encode_ranges
 from spacy_bertft.tokens.windows import WindowLayout, Windows, plan_windows
 
 
-class Texts(NamedTuple):
-    """What is tokenized: the texts of documents, or of their sentences.
+class Sentences(NamedTuple):
+    """What is tokenized where windows are laid over sentences: these, and pairs of texts, which are never cut.
 
     Attributes:
         texts: `S` texts.
@@ -42,15 +42,14 @@ class Texts(NamedTuple):
     is_text: NDArray[np.bool_]
 
     def place_tokens(self, tokens: TokenBatch) -> TokenBatch:
-        """Give the tokens of documents their offsets in these texts."""
+        """Give the tokens of documents their offsets in the texts."""
         base = np.repeat(self.char_start, self.n_tokens)
         return TokenBatch(tokens.char_start - base, tokens.char_end - base, self.n_tokens)
 
-    def join_pieces(self, pieces: PieceBatch, text: Ints, n_docs: int) -> PieceBatch:
-        """Make pieces of texts pieces of `n_docs` documents; `text` has the text of each of their ranges."""
+    def place_pieces(self, pieces: PieceBatch, text: Ints) -> PieceBatch:
+        """Give pieces their offsets in the documents; `text` has the text of each of their ranges."""
         base = np.repeat(self.char_start[text], pieces.lengths)
-        lengths = np.bincount(self.doc[text], pieces.lengths, minlength=n_docs).astype(np.intp)
-        return PieceBatch(pieces.ids, pieces.char_start + base, pieces.char_end + base, lengths)
+        return pieces._replace(char_start=pieces.char_start + base, char_end=pieces.char_end + base)
 
     def join_sequences(self, cut: Sequences, n_docs: int) -> Sequences:
         """Make sequences over texts sequences over `n_docs` documents."""
@@ -62,28 +61,25 @@ class Texts(NamedTuple):
         )
 
 
-def list_texts(docs: list[Doc], *, is_read: bool, by_sentence: bool) -> Texts:
-    """List the texts of documents, or those of their sentences; a pair is never cut.
+def cut_sentences(docs: list[Doc], pairs: list[tuple[Segment, Segment] | None]) -> Sentences:
+    """Cut documents into sentences; a pair is never cut.
 
     Args:
         docs: The documents.
-        is_read: Whether anything reads them; if not, their texts are empty.
-        by_sentence: Whether they are cut into sentences.
+        pairs: For each, the characters of the two texts of a pair; None for a single text.
 
     Raises:
         DataError: A document has no sentence boundaries.
     """
     rows: list[tuple[str, tuple[Segment, Segment] | None, int, int, int]] = []
-    for index, doc in enumerate(docs):
-        text = doc.text if is_read else ""
-        pair = find_segments(doc, text) if SEGMENTS in doc.spans else None
-        if pair or not by_sentence:
-            rows.append((text, pair, index, 0, len(doc)))
+    for index, (doc, pair) in enumerate(zip(docs, pairs, strict=True)):
+        if pair:
+            rows.append((doc.text, pair, index, 0, len(doc)))
             continue
         starts = find_sentence_starts(doc)
         if starts is None:
             raise DataError(
-                f'windows_over = "sentences", but {shorten(repr(text), 60)} has no sentence boundaries. Put a '
+                f'windows_over = "sentences", but {shorten(repr(doc.text), 60)} has no sentence boundaries. Put a '
                 "sentencizer or senter into the pipeline, before the component that reads it; and to train, also into "
                 "training.annotating_components."
             )
@@ -92,7 +88,7 @@ def list_texts(docs: list[Doc], *, is_read: bool, by_sentence: bool) -> Texts:
     doc_index, char_start, n_tokens = np.array([row[2:] for row in rows], dtype=np.intp).reshape(-1, 3).T
     has_words = np.array([not row[0].isspace() for row in rows], dtype=np.bool_)
     is_text = has_words | (np.bincount(doc_index, has_words, minlength=len(docs)) == 0)[doc_index]
-    return Texts([row[0] for row in rows], [row[1] for row in rows], doc_index, char_start, n_tokens, is_text)
+    return Sentences([row[0] for row in rows], [row[1] for row in rows], doc_index, char_start, n_tokens, is_text)
 
 
 class Sequences(NamedTuple):

@@ -39,6 +39,7 @@ def find_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
 
 
+@cache
 def find_training_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """Return the format to train in: what is for predictions only gives way to `auto`."""
     return find_dtype("auto" if precision == "fp16" else precision, device)

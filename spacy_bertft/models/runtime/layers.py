@@ -45,14 +45,16 @@ class FusedLayers(torch.nn.Module):
 
     def __init__(self, bert: Any) -> None:
         super().__init__()
-        self.config = bert.config
-        self.embeddings = bert.embeddings
+        self.config, self.embeddings = bert.config, bert.embeddings
         self.embeddings_project = getattr(bert, "embeddings_project", torch.nn.Identity())  # ELECTRA's
+        self.embeddings.dropout = torch.nn.Identity()
         column = _COLUMN[bert.config.model_type]
         self.layers = attrgetter(_LAYERS[column])(bert)
         parts = {name: attrgetter(paths[column]) for name, paths in _PARTS.items()}
         # Plain objects, since looking up the parts of a torch module takes time.
         self._layers = [SimpleNamespace(**{name: get(layer) for name, get in parts.items()}) for layer in self.layers]
+        for each in self._layers:
+            each.attended, each.down = _get_adder(each.attended), _get_adder(each.down)
         self._head_width = bert.config.hidden_size // bert.config.num_attention_heads
         is_packed = any(isinstance(each, PackedLinear) for each in self.layers.modules())
         self._fill = fill_block if is_packed else lambda rows: rows
@@ -98,8 +100,8 @@ class FusedLayers(torch.nn.Module):
         # (W, A, P, H / A)
         query, key, value = (project(states)[:rows].view(heads_shape).transpose(1, 2) for project in projections)
         attended = scaled_dot_product_attention(query, key, value, mask).transpose(1, 2).reshape(rows, -1)
-        states = layer.attended_norm(_run_and_add(layer.attended, self._fill(attended), states))
-        return layer.norm(_run_and_add(layer.down, layer.activation(layer.up(states)), states))
+        states = layer.attended_norm(layer.attended(self._fill(attended), states))
+        return layer.norm(layer.down(layer.activation(layer.up(states)), states))
 
 
 def can_fuse(bert: Any) -> bool:
@@ -110,9 +112,9 @@ def can_fuse(bert: Any) -> bool:
     return config.model_type in _COLUMN and has_plain_positions and not getattr(config, "is_decoder", False)
 
 
-def _run_and_add(dense: torch.nn.Module, inputs: Tensor, residual: Tensor) -> Tensor:
-    """Run a dense layer and add a residual."""
-    return dense.run_and_add(inputs, residual) if isinstance(dense, PackedLinear) else dense(inputs) + residual
+def _get_adder(dense: Any) -> Any:
+    """Return what runs a dense layer and adds a residual."""
+    return dense.run_and_add if isinstance(dense, PackedLinear) else lambda inputs, residual: dense(inputs) + residual
 
 
 # Where BERT's kin keep a dense layer and the activation that follows it, within one module.

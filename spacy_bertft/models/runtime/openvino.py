@@ -55,29 +55,29 @@ class Graph:
         """Run a pass; inputs that the graph has no use for are left out."""
         # A child process has none of the threads that its parent has started.
         n_threads = count_threads()
-        compiled, own = make_once(self._compiled, (os.getpid(), n_threads), partial(self._compile, n_threads))
+        compiled, names, own = make_once(self._compiled, (os.getpid(), n_threads), partial(self._compile, n_threads))
         if not hasattr(own, "request"):
             own.request = compiled.create_infer_request()
-        names = [each.any_name for each in compiled.inputs]
         own.request.infer({name: inputs[name] for name in names}, share_inputs=True)
         return own.request.get_output_tensor().data.copy()
 
-    def _compile(self, n_threads: int) -> tuple[Any, local]:
+    def _compile(self, n_threads: int) -> tuple[Any, list[str], local]:
         """Compile the graph: for passes that take one thread each, as many side by side as there are cores.
 
         Returns:
-            What is compiled, and what each thread keeps its request in.
+            What is compiled, the names of its inputs, and what each thread keeps its request in.
         """
         n_streams = count_cores() if n_threads == 1 else 1
-        settings = {
+        # By default it computes in bfloat16 where the processor multiplies it natively.
+        hint = {} if self.precision == "auto" else {"INFERENCE_PRECISION_HINT": self.precision.replace("fp", "f")}
+        settings = hint | {
             "NUM_STREAMS": n_streams,
             "INFERENCE_NUM_THREADS": max(n_threads, n_streams),
             "ENABLE_CPU_PINNING": False,  # several processes would take the same core
         }
-        # By default it computes in bfloat16 where the processor multiplies it natively.
-        hint = {} if self.precision == "auto" else {"INFERENCE_PRECISION_HINT": self.precision.replace("fp", "f")}
-        model = self.layout.decode()
-        return import_openvino().Core().compile_model(model, "CPU", settings | hint, weights=self.weights), local()
+        openvino = import_openvino()
+        compiled = openvino.Core().compile_model(self.layout.decode(), "CPU", settings, weights=self.weights)
+        return compiled, [each.any_name for each in compiled.inputs], local()
 
 
 def quantize_graph(graph: Graph, inputs: list[dict[str, NDArray[Any]]]) -> Graph:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from multiprocessing.process import _dangling  # type: ignore[attr-defined]
+from multiprocessing import process
 from threading import Barrier, RLock, local
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -95,10 +95,9 @@ def find_share() -> int:
     spaCy makes all processes of `nlp.pipe` before it starts the first one. How many others will come is not known:
     they take one thread each.
     """
-    targets = [getattr(each, "_target", None) for each in list(_dangling)]  # None of those that have been started
-    n_waiting = sum(getattr(each, "__module__", None) == "spacy.language" for each in targets)
-    n_children = n_waiting + len(multiprocessing.active_children())
-    return max(1, count_threads() // n_children) if n_waiting else 1
+    made = list(getattr(process, "_dangling", ()))  # a process that has been started has no target any more
+    n_waiting = sum(getattr(getattr(each, "_target", None), "__module__", None) == "spacy.language" for each in made)
+    return max(1, count_threads() // (n_waiting + len(multiprocessing.active_children()))) if n_waiting else 1
 
 
 def share_with_forks(owner: Any) -> None:
@@ -156,7 +155,7 @@ def run_side_by_side(run: Callable[[Item], Made], items: Sequence[Item], n_worke
         n_workers: How many run at the same time; fewer items are run one by one, with all threads on each.
     """
     if n_workers == 1 or len(items) < n_workers:
-        return [run(item) for item in items]
+        return list(map(run, items))
     # The threads of another process would not be there any more.
     pool = make_once(_pools, (os.getpid(), n_workers), partial(_start_pool, n_workers))
     return list(pool.map(run, items))
