@@ -76,6 +76,7 @@ class Graph:
             "ENABLE_CPU_PINNING": False,  # several processes would take the same core
         }
         openvino = import_openvino()
+        openvino.Tensor(np.zeros(1))  # it meets its first array here, since two threads that come first wait forever
         compiled = openvino.Core().compile_model(self.layout.decode(), "CPU", settings, weights=self.weights)
         return compiled, [each.any_name for each in compiled.inputs], local()
 
