@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -80,6 +81,27 @@ class TokenBatch(NamedTuple):
     char_start: Ints
     char_end: Ints
     lengths: Ints
+
+    def take_ranges(self, ranges: Sequence[tuple[int, tuple[int, int]]]) -> TokenBatch:
+        """Take the tokens that start in ranges of texts, with their offsets there.
+
+        Args:
+            ranges: Which text each range is of, and its characters.
+
+        Example:
+            >>> tokens = TokenBatch(np.array([0, 4, 0]), np.array([3, 8, 5]), lengths=np.array([2, 1]))
+            >>> [each.tolist() for each in tokens.take_ranges([(1, (0, 5)), (0, (4, 8))])]
+            [[0, 0], [5, 4], [1, 1]]
+        """
+        of_text = np.split(self.char_start, np.cumsum(self.lengths)[:-1])
+        found = [np.searchsorted(of_text[index], each) for index, each in ranges]
+        bounds = np.array(found, dtype=np.intp).reshape(-1, 2)
+        lengths = bounds[:, 1] - bounds[:, 0]
+        text, base = np.array([(index, start) for index, (start, _) in ranges], dtype=np.intp).reshape(-1, 2).T
+        first = (np.cumsum(self.lengths) - self.lengths)[text] + bounds[:, 0] - (np.cumsum(lengths) - lengths)
+        token = np.arange(lengths.sum()) + np.repeat(first, lengths)
+        base = np.repeat(base, lengths)
+        return TokenBatch(self.char_start[token] - base, self.char_end[token] - base, lengths)
 
 
 def align(pieces: PieceBatch, tokens: TokenBatch) -> Ints:

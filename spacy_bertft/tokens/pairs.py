@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spacy_bertft.tokens.alignment import Ints, PieceBatch
+from spacy_bertft.tokens.alignment import Ints, PieceBatch, TokenBatch
 from spacy_bertft.tokens.tokenizer import PieceTokenizer
 
 Range = tuple[int, int]
@@ -29,7 +29,10 @@ class Halves(NamedTuple):
 
 
 def encode_halves(
-    tokenizer: PieceTokenizer, texts: Sequence[str], pairs: Sequence[tuple[Range, Range] | None]
+    tokenizer: PieceTokenizer,
+    texts: Sequence[str],
+    pairs: Sequence[tuple[Range, Range] | None],
+    tokens: TokenBatch | None = None,
 ) -> Halves:
     """Tokenize texts, the two halves of a pair separately.
 
@@ -37,11 +40,12 @@ def encode_halves(
         tokenizer: Cuts the texts.
         texts: Single texts, and pairs in one string.
         pairs: For each, the characters of its two halves; None for a single text.
+        tokens: Their tokens, to be tokenized one by one.
     """
     halves = [(index, half) for index, text in enumerate(texts) for half in pairs[index] or [(0, len(text))]]
     owner = np.array([index for index, _ in halves], dtype=np.intp)
     second = np.flatnonzero(owner[1:] == owner[:-1]) + 1
-    return Halves(encode_ranges(tokenizer, texts, halves), owner, second)
+    return Halves(encode_ranges(tokenizer, texts, halves, tokens), owner, second)
 
 
 def encode_pairs(
@@ -79,18 +83,25 @@ def fit_halves(halves: Halves, n_texts: int, size: int) -> tuple[PieceBatch, Int
     return fitted, first_lengths, n_lost
 
 
-def encode_ranges(tokenizer: PieceTokenizer, texts: Sequence[str], ranges: Sequence[tuple[int, Range]]) -> PieceBatch:
+def encode_ranges(
+    tokenizer: PieceTokenizer,
+    texts: Sequence[str],
+    ranges: Sequence[tuple[int, Range]],
+    tokens: TokenBatch | None = None,
+) -> PieceBatch:
     """Tokenize ranges of texts separately.
 
     Args:
         tokenizer: Cuts the ranges.
         texts: The texts.
         ranges: Which text each range is of, and its characters.
+        tokens: The tokens of the texts, to be tokenized one by one.
 
     Returns:
         The pieces, range after range, with offsets into the whole texts.
     """
-    pieces = tokenizer.encode([texts[index][start:end] for index, (start, end) in ranges])
+    parts = [texts[index][start:end] for index, (start, end) in ranges]
+    pieces = tokenizer.encode(parts) if tokens is None else tokenizer.encode_tokens(parts, tokens.take_ranges(ranges))
     base = np.repeat(np.array([start for _, (start, _) in ranges], dtype=np.intp), pieces.lengths)
     return PieceBatch(pieces.ids, pieces.char_start + base, pieces.char_end + base, pieces.lengths)
 

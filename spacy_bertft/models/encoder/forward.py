@@ -106,16 +106,16 @@ def plan_encoding(
     sentences = cut_sentences(docs, pairs) if tokenizer.by_sentence and (has_tokens or has_texts) else None
     if sentences:
         texts, pairs = sentences.texts, sentences.pairs
+    tokens = read_tokens(docs) if tokenizer.by_token and is_read else None
+    if tokens and sentences:
+        tokens = sentences.place_tokens(tokens)
     if any(pairs) or not (has_tokens or has_texts):
-        cut = cut_pairs(texts, pairs, tokenizer, WindowSize(size, stride), wanted)
+        cut = cut_pairs(texts, pairs, tokenizer, WindowSize(size, stride), wanted, tokens)
         untrimmed = aligned = take_texts(cut.pieces, np.arange(cut.n_aligned))
     else:
         zeros, each = np.zeros(len(texts), dtype=np.intp), np.arange(len(texts))
-        if tokenizer.by_token:
-            tokens = read_tokens(docs)
-            untrimmed = aligned = tokenizer.encode_tokens(
-                texts, sentences.place_tokens(tokens) if sentences else tokens
-            )
+        if tokens:
+            untrimmed = aligned = tokenizer.encode_tokens(texts, tokens)
         else:
             untrimmed = tokenizer.encode(texts, keep_whitespace=True)
             aligned = trim_pieces(untrimmed, texts)

@@ -159,10 +159,20 @@ def cut_pairs(
     tokenizer: PieceTokenizer,
     window: WindowSize,
     wanted: Wanted,
+    tokens: TokenBatch | None,
 ) -> Sequences:
-    """Cut single texts and pairs; the tokens of a pair that one window does not hold are aligned with its parts."""
+    """Cut single texts and pairs; the tokens of a pair that one window does not hold are aligned with its parts.
+
+    Args:
+        texts: The texts.
+        pairs: For each, the characters of the two texts of a pair; None for a single text.
+        tokenizer: Cuts the texts.
+        window: How long a window is.
+        wanted: What heads read.
+        tokens: The tokens of the texts, to be tokenized one by one.
+    """
     size = max(0, window.size - len(tokenizer.middle_ids))
-    halves = encode_halves(tokenizer, texts, pairs)
+    halves = encode_halves(tokenizer, texts, pairs, tokens)
     pieces, first_lengths, n_lost = fit_halves(halves, len(texts), size)
     parts = [list_parts(text, pair) if wanted.tokens and pair else [] for text, pair in zip(texts, pairs, strict=True)]
     # Tokens around the two texts are in none of them.
@@ -189,7 +199,7 @@ def cut_pairs(
     order = order[is_read[order]]
     place = np.zeros(len(doc), dtype=np.intp)
     place[order] = np.arange(len(order))
-    in_parts = encode_ranges(tokenizer, texts, ranges)
+    in_parts = encode_ranges(tokenizer, texts, ranges, tokens)
     n_question = asked.n_question[asked.windows.sequence[more]]
     return Sequences(
         pieces=take_texts(join_pieces(pieces, in_parts, asked.take_pieces(more)), order),

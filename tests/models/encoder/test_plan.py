@@ -112,3 +112,21 @@ def test_a_unit_separator_in_a_text_is_nothing_special(size):
 def test_parts_of_a_text_with_nothing_around():
     assert list_parts("a\x1fb", ((0, 1), (2, 3))) == [(0, 1), (2, 3)]
     assert list_parts(" \x1fb ", ((0, 1), (2, 4))) == [(2, 4)]
+
+
+@pytest.mark.parametrize("size", [4, 40])
+def test_a_text_tokenized_by_token_among_pairs_is_as_alone(size):
+    """Before, the pairs of a batch had its single texts tokenized as a whole."""
+    tokenizer = PieceTokenizer(make_wordpiece().to_str())
+    tokenizer.by_token = True
+    words = ["show", "filmsby", "who", "direct", "ed"]
+    whole, single = Doc(NLP.vocab, words=words, spaces=[False] * 5), NLP.make_doc("who directed it")
+    pair = Doc(NLP.vocab, words=[*words, "\x1f", *words], spaces=[False] * 11)
+    pair.spans[SEGMENTS] = SpanGroup(pair, spans=[pair[:5], pair[6:]])
+    alone, among = (
+        plan_encoding(docs, tokenizer, size, size - 2, has_tokens=True) for docs in ([whole], [single, pair, whole])
+    )
+    n_pieces = int(alone.pieces.lengths[0])
+    assert among.pieces.ids[-n_pieces:].tolist() == alone.pieces.ids.tolist()
+    of_pair = among.pieces.ids[among.pieces.lengths[0] :][: 2 * n_pieces]
+    assert of_pair.tolist() == alone.pieces.ids.tolist() * 2
