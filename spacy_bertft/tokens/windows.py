@@ -82,13 +82,13 @@ def plan_windows(lengths: Ints, size: int | Ints, stride: int | Ints) -> Windows
     return Windows(sequence, piece_start, piece_end, owned_start)
 
 
-def cut_buckets(lengths: NDArray[np.integer], max_pieces: int, *, may_pad: bool = True) -> list[Ints]:
+def cut_buckets(lengths: NDArray[np.integer], max_pieces: int, most_padding: int | None = None) -> list[Ints]:
     """Group sequences of similar length so that each group, padded, stays within a limit.
 
     Args:
         lengths: `(W,)` length of each sequence.
         max_pieces: Limit of rows times longest row. A sequence longer than that makes a group of its own.
-        may_pad: Whether a group may have sequences of different lengths.
+        most_padding: Limit of the padding of a group, where there is one.
 
     Returns:
         Indices into `lengths`, shortest group first; every index is in exactly one group.
@@ -98,13 +98,13 @@ def cut_buckets(lengths: NDArray[np.integer], max_pieces: int, *, may_pad: bool 
         [[1, 3], [2, 0]]
     """
     order = np.argsort(lengths, kind="stable")
-    ordered = lengths[order].tolist()
-    buckets, first = [], 0
-    for index, length in enumerate(ordered):
-        is_full = (index + 1 - first) * length > max_pieces or not (may_pad or length == ordered[first])
+    buckets, first, n_real = [], 0, 0
+    for index, length in enumerate(lengths[order].tolist()):
+        n_padded, n_real = (index + 1 - first) * length, n_real + length
+        is_full = n_padded > max_pieces or (most_padding is not None and n_padded - n_real > most_padding)
         if index > first and is_full:
             buckets.append(order[first:index])
-            first = index
+            first, n_real = index, length
     if len(order):
         buckets.append(order[first:])
     return buckets

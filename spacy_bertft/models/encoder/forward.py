@@ -166,6 +166,8 @@ def read_tokens(docs: list[Doc]) -> TokenBatch:
 # Fewer pieces than this are not worth a bucket of their own for another worker.
 _LEAST_PIECES = 256
 _PADDING = 1.03  # what padding adds to the pieces of a bucket, about
+# On a CPU, more padding than this costs more than another forward pass.
+_MOST_PADDING = 32
 
 
 def encode_docs(
@@ -253,7 +255,8 @@ def gather_states(
         # About equal buckets: one for each worker, or two, or three.
         n_buckets = n_workers * -(-n_pieces // (n_workers * max_pieces))
         max_pieces = min(max_pieces, int(n_pieces / n_buckets * _PADDING) + 1)
-    buckets = cut_buckets(layout.lengths, max_pieces, may_pad=module.may_pad)
+    most_padding = 0 if not module.may_pad else _MOST_PADDING if n_workers else None
+    buckets = cut_buckets(layout.lengths, max_pieces, most_padding)[::-1]  # so that workers end at about the same time
     bucket_by_window, row_by_window = np.zeros((2, len(layout.lengths)), dtype=np.intp)
     for number, bucket in enumerate(buckets):
         bucket_by_window[bucket], row_by_window[bucket] = number, np.arange(len(bucket))

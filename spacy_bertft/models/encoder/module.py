@@ -179,8 +179,8 @@ class BertModule(torch.nn.Module):
 
     @property
     def n_workers(self) -> int:
-        """How many passes may run side by side: one for each thread, on a CPU, where nothing is learned."""
-        return 1 if self.device.type != "cpu" or torch.is_grad_enabled() else count_workers()
+        """How many passes may run side by side: one for each thread of a CPU; 0 on a GPU, and in training."""
+        return 0 if self.device.type != "cpu" or torch.is_grad_enabled() else count_workers()
 
     def run(self, padded: PaddedWindows) -> torch.Tensor:
         """Run the encoder, `(W, P)` → `(W, P, F)`."""

@@ -154,7 +154,7 @@ def run_side_by_side(run: Callable[[Item], Made], items: Sequence[Item], n_worke
         items: What it is called with.
         n_workers: How many run at the same time; fewer items are run one by one, with all threads on each.
     """
-    if n_workers == 1 or len(items) < n_workers:
+    if n_workers < 2 or len(items) < n_workers:
         return list(map(run, items))
     # The threads of another process would not be there any more.
     pool = make_once(_pools, (os.getpid(), n_workers), partial(_start_pool, n_workers))
