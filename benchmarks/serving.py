@@ -9,7 +9,7 @@ is kept open: a client asks again as soon as it is answered. They share the core
 
 Every answer is compared with that of `nlp(text)`: the same entities, with scores that differ by rounding alone, since a
 batch is computed in another order. Ends with an error where one is wrong or missing. Memory is that of the server,
-while it is asked.
+while it is asked, with all processes of `--options "--workers 2"`.
 """
 
 from __future__ import annotations
@@ -121,7 +121,12 @@ async def ask_all(
     seen: Round,
 ) -> None:
     """Let clients ask for some seconds."""
-    loop, start, before = asyncio.get_running_loop(), perf_counter(), (sum(server.cpu_times()[:2]), process_time())
+    processes = [server, *server.children(recursive=True)]
+
+    def read_cpu() -> tuple[float, float]:
+        return sum(sum(each.cpu_times()[:2]) for each in processes), process_time()
+
+    loop, start, before = asyncio.get_running_loop(), perf_counter(), read_cpu()
     pairs = [
         await loop.create_connection(lambda: Client(requests, numbers, start + seconds, seen), "127.0.0.1", port)
         for _ in range(n_clients)
@@ -129,13 +134,13 @@ async def ask_all(
 
     async def watch() -> None:
         while True:
-            seen.memory.append(server.memory_info().rss)
+            seen.memory.append(sum(each.memory_info().rss for each in processes))
             await asyncio.sleep(0.05)
 
     watching = asyncio.create_task(watch())
     await asyncio.gather(*(client.is_over for _, client in pairs))
     seen.seconds = perf_counter() - start
-    seen.cpu |= {"server": sum(server.cpu_times()[:2]) - before[0], "clients": process_time() - before[1]}
+    seen.cpu |= {name: now - then for name, now, then in zip(("server", "clients"), read_cpu(), before, strict=True)}
     watching.cancel()
 
 
