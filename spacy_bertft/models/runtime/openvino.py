@@ -24,6 +24,7 @@ def import_openvino() -> Any:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
+    openvino.Tensor(np.zeros(1))  # its first array, here since two threads that come first would wait forever
     return openvino
 
 
@@ -75,9 +76,7 @@ class Graph:
             "INFERENCE_NUM_THREADS": max(n_threads, n_streams),
             "ENABLE_CPU_PINNING": False,  # several processes would take the same core
         }
-        openvino = import_openvino()
-        openvino.Tensor(np.zeros(1))  # it meets its first array here, since two threads that come first wait forever
-        compiled = openvino.Core().compile_model(self.layout.decode(), "CPU", settings, weights=self.weights)
+        compiled = import_openvino().Core().compile_model(self.layout.decode(), "CPU", settings, weights=self.weights)
         return compiled, [each.any_name for each in compiled.inputs], local()
 
 
@@ -96,7 +95,6 @@ def quantize_graph(graph: Graph, inputs: list[dict[str, NDArray[Any]]]) -> Graph
     names = [each.any_name for each in model.inputs]
     data = nncf.Dataset(inputs, lambda each: {name: each[name] for name in names})
     nncf.set_log_level(logging.ERROR)
-    kind = nncf.ModelType.TRANSFORMER
     with nullcontext() if sys.stdout.isatty() else redirect_stdout(StringIO()):  # its progress bars
-        quantized = nncf.quantize(model, data, subset_size=len(inputs), model_type=kind)
+        quantized = nncf.quantize(model, data, subset_size=len(inputs), model_type=nncf.ModelType.TRANSFORMER)
     return Graph.from_model(quantized, graph.precision)

@@ -119,7 +119,7 @@ class TorchShim(Shim):
             facts: What is known of the module without it.
         """
         build = self._build_graph
-        self.spec, self._model = spec, build(spec, graph, facts) if build else GraphModule(graph, **facts)
+        self._model, self.spec = build(spec, graph, facts) if build else GraphModule(graph, **facts), spec
         self.mark_changed()
 
     def attach(self, spec: Spec) -> Any:
@@ -127,8 +127,8 @@ class TorchShim(Shim):
         return self._take(spec, self._build(spec))
 
     def _take(self, spec: Spec, module: torch.nn.Module) -> Any:
-        self.spec = spec
-        self._model = module.to(get_torch_default_device())
+        # In this order: a description says that there is a module, also to a process that forks in the meantime.
+        self._model, self.spec = module.to(get_torch_default_device()), spec
         self._lr_scales = {name: self._find_lr_scale(module, name) for name, _ in module.named_parameters()}
         self._outgrown = {}
         self.mark_changed()
@@ -208,8 +208,8 @@ class TorchShim(Shim):
     def copy(self) -> TorchShim:
         """Copy the module; the copy has moments of its own in an optimizer."""
         copied = TorchShim(self._build, self._find_lr_scale, self.export, self._build_graph)
-        copied.spec = copy.deepcopy(self.spec)
         copied._model = copy.deepcopy(self._model)
+        copied.spec = copy.deepcopy(self.spec)
         copied._lr_scales = self._lr_scales
         return copied
 
