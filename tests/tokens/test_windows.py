@@ -62,3 +62,17 @@ def test_a_bucket_is_closed_only_when_the_next_would_not_fit(lengths: list[int],
     buckets = cut_buckets(np.array(lengths), max_pieces)
     for bucket, following in pairwise(buckets):
         assert (len(bucket) + 1) * lengths[following[0]] > max_pieces
+
+
+@given(st.lists(st.integers(0, 30), max_size=20), st.integers(0, 60))
+def test_a_bucket_has_no_more_padding_than_it_may_and_is_closed_only_for_that(lengths: list[int], most: int) -> None:
+    buckets = cut_buckets(np.array(lengths, dtype=np.intp), 10_000, most)
+
+    def count_padding(indices: list[int]) -> int:
+        ordered = [lengths[index] for index in indices]
+        return len(ordered) * max(ordered) - sum(ordered)
+
+    assert sorted(index for bucket in buckets for index in bucket.tolist()) == list(range(len(lengths)))
+    assert all(count_padding(bucket.tolist()) <= most for bucket in buckets)
+    for bucket, following in pairwise(buckets):
+        assert count_padding([*bucket.tolist(), following[0]]) > most

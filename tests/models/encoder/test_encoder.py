@@ -23,6 +23,7 @@ from transformers import AutoModel, AutoModelForTokenClassification
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, NotInitializedError, SettingError
 from spacy_bertft.models.encoder.build import build_bert_encoder
+from spacy_bertft.tokens.windows import PaddedWindows, WindowLayout
 
 nlp = spacy.blank("en")
 
@@ -74,6 +75,25 @@ def test_buckets_change_nothing(checkpoint, max_pieces):
     alone = build(checkpoint)
     for vectors, doc in zip(encoded.vectors["tokens"].split(encoded.lengths.tolist()), docs, strict=True):
         torch.testing.assert_close(vectors, alone.predict([doc]).vectors["tokens"], atol=1e-5, rtol=0)
+
+
+def test_passes_have_little_padding_where_nothing_is_learned(checkpoint, monkeypatch):
+    passes: list[np.ndarray] = []
+    pad = WindowLayout.pad
+
+    def pad_and_note(*arguments) -> PaddedWindows:
+        padded = pad(*arguments)
+        passes.append(padded.mask)
+        return padded
+
+    monkeypatch.setattr(WindowLayout, "pad", pad_and_note)
+    model, docs = build(checkpoint, max_pieces=100_000), make_docs(60)
+    model(docs, is_train=True)
+    assert len(passes) == 1
+    assert (passes.pop() == 0).sum() > 32
+    model.predict(docs)
+    assert len(passes) > 1
+    assert max((mask == 0).sum() for mask in passes) <= 32
 
 
 def test_empty_docs_shift_nothing(checkpoint):

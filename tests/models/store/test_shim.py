@@ -28,19 +28,6 @@ def make_shim(width: int = 3) -> TorchShim:
     return shim
 
 
-def test_a_module_that_has_no_place_leaves_no_description_behind(monkeypatch):
-    """Before, what forked afterwards took the model for one that has been built."""
-
-    def fail():
-        raise RuntimeError("no such device")
-
-    monkeypatch.setattr("spacy_bertft.models.store.shim.get_torch_default_device", fail)
-    shim = TorchShim(build, lambda module, name: 1.0)
-    with pytest.raises(RuntimeError, match="no such device"):
-        shim.attach({"width": 3})
-    assert not shim.spec
-
-
 def learn(shim: TorchShim, optimizer) -> None:
     shim.module(torch.ones(1, 3)).sum().backward()
     shim.finish_update(optimizer)
@@ -163,3 +150,16 @@ def test_a_copy_is_a_model_of_its_own():
     learn(copied, configure_adamw(0.1))
     assert copied.id != shim.id
     assert not torch.equal(copied.module.weight, shim.module.weight)
+
+
+def test_a_module_that_has_no_place_leaves_no_description_behind(monkeypatch):
+    """Before, what forked afterwards took the model for one that has been built."""
+
+    def fail():
+        raise RuntimeError("no such device")
+
+    monkeypatch.setattr("spacy_bertft.models.store.shim.get_torch_default_device", fail)
+    shim = TorchShim(build, lambda module, name: 1.0)
+    with pytest.raises(RuntimeError, match="no such device"):
+        shim.attach({"width": 3})
+    assert not shim.spec
