@@ -7,7 +7,7 @@ from small_checkpoints import FAMILIES, make_checkpoint, make_windows
 from spacy_bertft.checkpoints import read_checkpoint
 from spacy_bertft.models.encoder.inference import make_inference_copy
 from spacy_bertft.models.encoder.loading import build_bert, describe_bert, load_bert
-from spacy_bertft.models.runtime.layers import PackedLinear, fill_block
+from spacy_bertft.models.runtime.layers import PackedLinear, can_pack, choose_rows, fill_block
 
 ALL = (*FAMILIES, "deberta-v2", "mobilebert")
 
@@ -68,3 +68,33 @@ def test_rows_are_filled_to_few_numbers_with_little_waste():
     assert len(set(filled)) < 80
     assert [len(fill_block(torch.ones(n, 2))) for n in set(filled)] == list(set(filled))
     assert fill_block(torch.ones(41, 2)).sum() == 82
+
+
+@pytest.mark.parametrize("n_pieces", [1, 3, 5, 16, 25])
+@pytest.mark.parametrize("n_copies", [1, 3, 10])
+@pytest.mark.parametrize("module", FAMILIES, indirect=True)
+@torch.inference_mode()
+def test_windows_that_share_a_row_do_not_see_each_other(module, n_copies, n_pieces):
+    # In float32, where their states are exact, though there they would not share one.
+    packed = make_inference_copy(module, "fp32")
+    packed.bert._choose_rows = choose_rows
+    ids, mask, types = (each.repeat(n_copies, 1) for each in make_windows(n_pieces))
+    expected, found = module(ids, mask, types), packed(ids, mask, types)
+    torch.testing.assert_close(found[mask == 1], expected[mask == 1], atol=1e-5, rtol=0)
+
+
+def test_rows_have_room_for_their_windows_with_little_waste():
+    for n_pieces in range(1, 513):
+        for n_windows in (1, 2, 7, 100):
+            n_beside, length = choose_rows(n_windows, n_pieces)
+            assert n_beside * n_pieces <= length
+            n_places = -(-n_windows // n_beside) * length
+            assert n_places <= max(32, 1.4 * n_windows * n_pieces)
+
+
+@pytest.mark.parametrize("module", ["bert"], indirect=True)
+def test_windows_share_rows_where_half_precision_is_fast(module):
+    for precision, dtype in (("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)):
+        shares = dtype != torch.float32 and can_pack(torch.ones(1, dtype=dtype))
+        row = make_inference_copy(module, precision).bert._choose_rows(100, 12)
+        assert row == ((4, 48) if shares else (1, 12))
