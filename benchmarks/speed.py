@@ -16,6 +16,7 @@ Bare torch runs the encoder alone, over windows that were sorted and padded befo
 from __future__ import annotations
 
 import argparse
+import gc
 import tempfile
 import time
 from collections.abc import Callable
@@ -173,7 +174,10 @@ def measure_kind(arguments: argparse.Namespace, folder: Path, kind: str, texts: 
     sides = build_sides(arguments.encoder, texts, folder, has_peers=not arguments.no_peers)
     for run in sides.values():
         run()  # warm up
+    gc.collect()
+    gc.freeze()  # or any side would look through what all of them have loaded for garbage
     rounds = [{name: run() for name, run in sides.items()} for _ in trange(arguments.rounds, disable=None)]
+    gc.unfreeze()
     print(f"{len(texts)} {kind} of {arguments.texts.name}, {torch.get_num_threads()} threads")
     print_ratios(rounds, total, "words")
     return Record(

@@ -87,7 +87,8 @@ def cut_buckets(lengths: NDArray[np.integer], max_pieces: int, most_padding: int
 
     Args:
         lengths: `(W,)` length of each sequence.
-        max_pieces: Limit of rows times longest row. A sequence longer than that makes a group of its own.
+        max_pieces: Limit of rows times longest row; where padding has a limit of its own, of what is no padding. A
+            sequence longer than that makes a group of its own.
         most_padding: Limit of the padding of a group, where there is one.
 
     Returns:
@@ -101,8 +102,8 @@ def cut_buckets(lengths: NDArray[np.integer], max_pieces: int, most_padding: int
     buckets, first, n_real = [], 0, 0
     for index, length in enumerate(lengths[order].tolist()):
         n_padded, n_real = (index + 1 - first) * length, n_real + length
-        is_full = n_padded > max_pieces or (most_padding is not None and n_padded - n_real > most_padding)
-        if index > first and is_full:
+        is_full = n_padded > max_pieces if most_padding is None else n_padded - n_real > most_padding
+        if index > first and (is_full or n_real > max_pieces):
             buckets.append(order[first:index])
             first, n_real = index, length
     if len(order):

@@ -166,8 +166,9 @@ def read_tokens(docs: list[Doc]) -> TokenBatch:
 # Fewer pieces than this are not worth a bucket of their own for another worker.
 _LEAST_PIECES = 256
 _PADDING = 1.03  # what padding adds to the pieces of a bucket, about
-# On a CPU, more padding than this costs more than another forward pass.
-_MOST_PADDING = 32
+# On a CPU, more padding than this costs more than another forward pass: in all layers, or where windows lie in rows
+# without padding, in the embeddings.
+_MOST_PADDING, _MOST_EMBEDDED = 32, 1024
 
 
 def encode_docs(
@@ -255,7 +256,8 @@ def gather_states(
         # About equal buckets: one for each worker, or two, or three.
         n_buckets = n_workers * -(-n_pieces // (n_workers * max_pieces))
         max_pieces = min(max_pieces, int(n_pieces / n_buckets * _PADDING) + 1)
-    most_padding = 0 if not module.may_pad else _MOST_PADDING if n_workers else None
+    most_padding = None if not n_workers else _MOST_EMBEDDED if module.has_rows else _MOST_PADDING
+    most_padding = most_padding if module.may_pad else 0
     buckets = cut_buckets(layout.lengths, max_pieces, most_padding)[::-1]  # so that workers end at about the same time
     bucket_by_window, row_by_window = np.zeros((2, len(layout.lengths)), dtype=np.intp)
     for number, bucket in enumerate(buckets):

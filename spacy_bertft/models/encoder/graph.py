@@ -33,7 +33,7 @@ class GraphEncoder(GraphModule):
         **facts: Those of `FACTS`.
     """
 
-    learns = False
+    learns = has_rows = False
     pooler = None
 
     def __init__(self, graph: Graph, tokenizer: PieceTokenizer, window: WindowSize, **facts: Any) -> None:

@@ -44,6 +44,7 @@ def make_inference_copy(module: BertModule, precision: Precision, backend: Backe
         pack(copied.bert)
     if can_fuse(copied.bert):
         copied.bert = FusedLayers(copied.bert)
+        copied.has_rows = copied.bert.is_packed
     return copied
 
 

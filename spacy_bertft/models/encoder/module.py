@@ -101,6 +101,7 @@ class BertModule(torch.nn.Module):
         feature_width: Width of the features of a piece.
         has_types: Whether it knows segment ids.
         may_pad: Whether a text that is padded has the states that it has alone.
+        has_rows: Whether windows lie side by side in rows, see `FusedLayers`.
         least_pieces: To how many pieces a shorter text is padded, since the model cannot read it alone.
 
     Raises:
@@ -127,6 +128,7 @@ class BertModule(torch.nn.Module):
         known = signature(self.bert.forward).parameters
         self.has_types &= "token_type_ids" in known
         self._has_mask = "attention_mask" in known  # FNet of transformers 4 has none
+        self.has_rows = False
         self.may_pad = self.bert.config.model_type not in _MIXES_PADDING
         n_blocks = len(getattr(self.bert.config, "block_sizes", ()))  # of Funnel, which halves a text after each
         self.least_pieces = 2 ** (n_blocks - 1) + 1 if n_blocks else 1

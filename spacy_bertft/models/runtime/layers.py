@@ -7,9 +7,11 @@ pass. Here the same modules are called one after the other. Dense layers have th
 from __future__ import annotations
 
 import platform
+from collections import defaultdict
+from collections.abc import Sequence
 from operator import attrgetter
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,6 +43,7 @@ class FusedLayers(torch.nn.Module):
         config: Its configuration.
         embeddings: Its embeddings.
         layers: Its layers, as they were.
+        is_packed: Whether these are dense layers for a CPU, and short windows lie in one row.
     """
 
     def __init__(self, bert: Any) -> None:
@@ -56,10 +59,8 @@ class FusedLayers(torch.nn.Module):
         for each in self._layers:
             each.attended, each.down = _get_adder(each.attended), _get_adder(each.down)
         self._head_width = bert.config.hidden_size // bert.config.num_attention_heads
-        is_packed = any(isinstance(each, PackedLinear) for each in self.layers.modules())
-        self._fill = fill_block if is_packed else lambda rows: rows
-        is_half = next(bert.parameters()).dtype in (torch.bfloat16, torch.float16)
-        self._choose_rows = choose_rows if is_packed and is_half else lambda n_windows, n_pieces: (1, n_pieces)
+        self.is_packed = any(isinstance(each, PackedLinear) for each in self.layers.modules())
+        self._fill = fill_block if self.is_packed else lambda rows: rows
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, output_hidden_states: bool, return_dict: bool, **types: Tensor
@@ -77,23 +78,14 @@ class FusedLayers(torch.nn.Module):
             `last_hidden_state`, `(W, P, H)`, and `hidden_states`, where they are wanted: those before the first layer
             and after each.
         """
-        states = self.embeddings_project(self.embeddings(input_ids, **types))
-        (n_windows, n_pieces), width = input_ids.shape, states.shape[-1]
-        n_beside, length = self._choose_rows(n_windows, n_pieces)
-        is_piece, mask = lay_side_by_side(attention_mask[:, :, None] == 1, n_beside, length, True), None
-        # Without padding there is no mask on a CPU. To look at it would make a GPU wait.
-        if length > n_pieces or is_piece.device.type != "cpu" or not bool(is_piece.all()):
-            window = torch.arange(length, device=is_piece.device) // n_pieces
-            is_seen = is_piece[:, None, None, :, 0]  # (R, 1, 1 or L, L)
-            is_seen = is_seen & (window[:, None] == window) if length > n_pieces else is_seen
-            mask = torch.where(is_seen, 0.0, -torch.inf).to(states.dtype)
-        rows = lay_side_by_side(states, n_beside, length, 0.0)
-        kept = [self._fill(rows.flatten(0, 1))]
+        states = self.embeddings_project(self.embeddings(input_ids, **types)).flatten(0, 1)
+        rows = lay_in_rows(attention_mask) if self.is_packed and len(input_ids) > 1 else keep_rows(attention_mask)
+        mask = None if rows.is_seen is None else torch.where(rows.is_seen, 0.0, -torch.inf).to(states.dtype)
+        kept = [self._fill(states[rows.source])]
         for layer in self._layers:
-            states = self._run(layer, kept[-1], mask, (len(rows), length, -1, self._head_width))
+            states = self._run(layer, kept[-1], mask, (*rows.shape, -1, self._head_width))
             kept = [*kept, states] if output_hidden_states else [states]
-        kept = [each[: len(rows) * length].view(rows.shape)[:, : n_beside * n_pieces] for each in kept]
-        kept = [each.reshape(-1, n_pieces, width)[:n_windows] for each in kept]
+        kept = [each[rows.target].view(*input_ids.shape, -1) for each in kept]
         return SimpleNamespace(last_hidden_state=kept[-1], hidden_states=tuple(kept))
 
     def _run(self, layer: Any, states: Tensor, mask: Tensor | None, heads_shape: tuple[int, ...]) -> Tensor:
@@ -113,29 +105,73 @@ class FusedLayers(torch.nn.Module):
         return layer.norm(layer.down(layer.activation(layer.up(states)), states))
 
 
-def choose_rows(n_windows: int, n_pieces: int) -> tuple[int, int]:
-    """Choose how many windows stand side by side in a row, and how long rows are.
+class Rows(NamedTuple):
+    """How windows lie in the rows that attention is computed over.
 
-    On a CPU, in half precision, the attention of torch takes a third of the time where the number of keys is a multiple
-    of 16. In rows of such a length, windows do not see each other.
+    Attributes:
+        shape: `(R, L)`.
+        source: `(R · L,)` the piece at each place, counted through the padded windows; at an empty place any.
+        target: `(W · P,)` the place of each piece; of padding any.
+        is_seen: `(R, 1, 1 or L, L)` which places each place sees; None where it sees its whole row.
     """
 
-    def count_cost(row: tuple[int, int]) -> int:
-        n_beside, length = row
-        odd = length % _ROW_BLOCK and _ODD_COST * (3 if length < _ROW_BLOCK else 1)
-        return -(-n_windows // n_beside) * length * (_DENSE_COST + length + odd)
-
-    lengths = range(-(-n_pieces // _ROW_BLOCK) * _ROW_BLOCK, max(n_pieces + _ROW_BLOCK, _LONGEST_ROW + 1), _ROW_BLOCK)
-    return min([(1, n_pieces), *((length // n_pieces, length) for length in lengths)], key=count_cost)
+    shape: tuple[int, int]
+    source: Tensor | slice
+    target: Tensor | slice
+    is_seen: Tensor | None
 
 
-def lay_side_by_side(windows: Tensor, n_beside: int, length: int, filler: float) -> Tensor:
-    """Lay windows, `(W, P, F)`, side by side in rows, `(R, L, F)`, and fill the rest."""
-    _, n_pieces, width = windows.shape
-    # An even number, if there are many: `fill_block` would add as much to each layer.
-    n_even = n_beside * (2 if length % _LARGEST_BLOCK and len(windows) > 8 * n_beside else 1)
-    rows = pad(windows, (0, 0, 0, 0, 0, -len(windows) % n_even), value=filler).view(-1, n_beside * n_pieces, width)
-    return pad(rows, (0, 0, 0, length - n_beside * n_pieces), value=filler)
+def keep_rows(mask: Tensor) -> Rows:
+    """Let each window be a row; of the mask, `(W, P)`, 0 is padding."""
+    is_piece, everything = mask == 1, slice(mask.numel())
+    # Without padding there is no mask on a CPU. To look at it would make a GPU wait.
+    sees_all = is_piece.device.type == "cpu" and bool(is_piece.all())
+    return Rows((mask.shape[0], mask.shape[1]), everything, everything, None if sees_all else is_piece[:, None, None])
+
+
+def lay_in_rows(mask: Tensor) -> Rows:
+    """Lay windows side by side in rows, without padding; none sees another. Of the mask, `(W, P)`, 0 is padding.
+
+    On a CPU the attention of torch takes up to three times as long where the number of keys is no multiple of 16.
+    """
+    n_rows, length, places = choose_rows(mask.sum(dim=1).tolist())
+    is_piece, target = mask == 1, torch.tensor(places)[:, None] + torch.arange(mask.shape[1])  # (W, P)
+    source, window = torch.zeros((2, n_rows * length), dtype=torch.long)
+    source[target[is_piece]] = is_piece.flatten().nonzero()[:, 0]
+    window[target[is_piece]] = is_piece.nonzero()[:, 0] + 1
+    by_row = window.view(n_rows, 1, length)
+    is_seen = by_row[:, :, :, None] == by_row[:, :, None]
+    return Rows((n_rows, length), source, target.flatten().clamp(max=n_rows * length - 1), is_seen)
+
+
+def choose_rows(lengths: Sequence[int]) -> tuple[int, int, list[int]]:
+    """Choose how long rows are, in which windows of given lengths lie; see `fill_rows`."""
+    shortest = -(-max(*lengths, 1) // _LARGEST_BLOCK) * _LARGEST_BLOCK
+    choices = range(shortest, max(shortest, _LONGEST_ROW) + 1, _LARGEST_BLOCK)
+    # In the dense layers of BERT, a place takes about as long as attention to 900 others.
+    return min((fill_rows(lengths, each) for each in choices), key=lambda rows: rows[0] * rows[1] * (900 + rows[1]))
+
+
+def fill_rows(lengths: Sequence[int], row_length: int) -> tuple[int, int, list[int]]:
+    """Fill rows with windows, the longest that fits first.
+
+    Returns:
+        The number of rows, how long they are, and the first place of each window, counted through all rows.
+    """
+    windows = defaultdict(list)
+    for window, length in enumerate(lengths):
+        windows[length].append(window)
+    places, n_rows = [0] * len(lengths), 0
+    while windows:
+        n_rows += 1
+        n_left = row_length
+        for length in sorted(windows, reverse=True):
+            while length <= n_left and windows[length]:
+                places[windows[length].pop()] = n_rows * row_length - n_left
+                n_left -= length
+            if not windows[length]:
+                del windows[length]
+    return n_rows, row_length, places
 
 
 def can_fuse(bert: Any) -> bool:
@@ -158,9 +194,7 @@ _GELU = ("GELU", "GELUActivation")
 _TYPICAL_ROWS = 1024
 # oneDNN makes a kernel for every number of rows, and keeps a thousand of them; fewer numbers take less memory.
 _LARGEST_BLOCK = 32
-# Of rows of windows: what a place costs besides 1 for each key, in the dense layers of BERT, and in attention to a
-# number of keys that is no multiple of a block.
-_ROW_BLOCK, _LONGEST_ROW, _DENSE_COST, _ODD_COST = 16, 256, 900, 170
+_LONGEST_ROW = 256  # of several windows
 
 
 class PackedLinear(torch.nn.Module):

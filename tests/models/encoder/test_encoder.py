@@ -22,7 +22,9 @@ from transformers import AutoModel, AutoModelForTokenClassification
 
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, NotInitializedError, SettingError
+from spacy_bertft.models.encoder import inference
 from spacy_bertft.models.encoder.build import build_bert_encoder
+from spacy_bertft.models.runtime.layers import can_pack
 from spacy_bertft.tokens.windows import PaddedWindows, WindowLayout
 
 nlp = spacy.blank("en")
@@ -77,7 +79,9 @@ def test_buckets_change_nothing(checkpoint, max_pieces):
         torch.testing.assert_close(vectors, alone.predict([doc]).vectors["tokens"], atol=1e-5, rtol=0)
 
 
-def test_passes_have_little_padding_where_nothing_is_learned(checkpoint, monkeypatch):
+@pytest.fixture
+def passes(monkeypatch):
+    """Collect the masks of all passes."""
     passes: list[np.ndarray] = []
     pad = WindowLayout.pad
 
@@ -87,6 +91,11 @@ def test_passes_have_little_padding_where_nothing_is_learned(checkpoint, monkeyp
         return padded
 
     monkeypatch.setattr(WindowLayout, "pad", pad_and_note)
+    return passes
+
+
+def test_passes_have_little_padding_where_nothing_is_learned(checkpoint, passes, monkeypatch):
+    monkeypatch.setattr(inference, "can_pack", lambda weight: False)
     model, docs = build(checkpoint, max_pieces=100_000), make_docs(60)
     model(docs, is_train=True)
     assert len(passes) == 1
@@ -94,6 +103,16 @@ def test_passes_have_little_padding_where_nothing_is_learned(checkpoint, monkeyp
     model.predict(docs)
     assert len(passes) > 1
     assert max((mask == 0).sum() for mask in passes) <= 32
+
+
+@pytest.mark.skipif(not can_pack(torch.ones(1)), reason="dense layers are not packed on this processor")
+def test_windows_in_rows_need_no_passes_of_their_own(checkpoint, passes):
+    model, docs = build(checkpoint, max_pieces=100_000), make_docs(60)
+    model.predict(docs)
+    assert len(passes) == 1
+    passes.clear()
+    build(checkpoint, max_pieces=100).predict(docs)
+    assert max(mask.sum() for mask in passes) <= 100
 
 
 def test_empty_docs_shift_nothing(checkpoint):

@@ -2,12 +2,14 @@ import copy
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from small_checkpoints import FAMILIES, make_checkpoint, make_windows
 
 from spacy_bertft.checkpoints import read_checkpoint
 from spacy_bertft.models.encoder.inference import make_inference_copy
 from spacy_bertft.models.encoder.loading import build_bert, describe_bert, load_bert
-from spacy_bertft.models.runtime.layers import PackedLinear, can_pack, choose_rows, fill_block
+from spacy_bertft.models.runtime.layers import PackedLinear, can_fuse, choose_rows, fill_block
 
 ALL = (*FAMILIES, "deberta-v2", "mobilebert")
 
@@ -75,26 +77,30 @@ def test_rows_are_filled_to_few_numbers_with_little_waste():
 @pytest.mark.parametrize("module", FAMILIES, indirect=True)
 @torch.inference_mode()
 def test_windows_that_share_a_row_do_not_see_each_other(module, n_copies, n_pieces):
-    # In float32, where their states are exact, though there they would not share one.
-    packed = make_inference_copy(module, "fp32")
-    packed.bert._choose_rows = choose_rows
     ids, mask, types = (each.repeat(n_copies, 1) for each in make_windows(n_pieces))
-    expected, found = module(ids, mask, types), packed(ids, mask, types)
+    expected, found = module(ids, mask, types), make_inference_copy(module, "fp32")(ids, mask, types)
     torch.testing.assert_close(found[mask == 1], expected[mask == 1], atol=1e-5, rtol=0)
 
 
-def test_rows_have_room_for_their_windows_with_little_waste():
-    for n_pieces in range(1, 513):
-        for n_windows in (1, 2, 7, 100):
-            n_beside, length = choose_rows(n_windows, n_pieces)
-            assert n_beside * n_pieces <= length
-            n_places = -(-n_windows // n_beside) * length
-            assert n_places <= max(32, 1.4 * n_windows * n_pieces)
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=60))
+def test_each_window_has_places_of_its_own_in_one_row(lengths):
+    n_rows, row_length, places = choose_rows(lengths)
+    taken = [set(range(place, place + length)) for place, length in zip(places, lengths, strict=True)]
+    assert len(set().union(*taken)) == sum(lengths)
+    assert all(max(each) < n_rows * row_length for each in taken if each)
+    assert all(min(each) // row_length == max(each) // row_length for each in taken if each)
 
 
-@pytest.mark.parametrize("module", ["bert"], indirect=True)
-def test_windows_share_rows_where_half_precision_is_fast(module):
-    for precision, dtype in (("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)):
-        shares = dtype != torch.float32 and can_pack(torch.ones(1, dtype=dtype))
-        row = make_inference_copy(module, precision).bert._choose_rows(100, 12)
-        assert row == ((4, 48) if shares else (1, 12))
+def test_rows_have_few_empty_places():
+    short = [6 + 7 * number % 15 for number in range(100)]
+    n_rows, row_length, _ = choose_rows(short)
+    assert n_rows * row_length < 1.05 * sum(short)
+    assert choose_rows([512, 300, 200, 12])[:2] == (2, 512)
+    assert choose_rows([40] * 30)[:2] == (10, 128)
+
+
+def test_windows_share_rows_where_dense_layers_are_packed(module):
+    copied = make_inference_copy(module, "fp32")
+    is_packed = any(isinstance(each, PackedLinear) for each in copied.modules())
+    assert copied.has_rows == (is_packed and can_fuse(module.bert))
+    assert not module.has_rows
