@@ -1,7 +1,7 @@
 """`spacy-bertft serve`, asked by many clients at once, against `nlp.pipe`: speed, latency, errors, answers, memory.
 
     python benchmarks/serving.py [--clients 200] [--seconds 120] [--texts-per-request 1] [--pipeline DIR]
-        [--precision auto] [--texts FILE.bio] [--n-words 1] [--options "--max-pieces 4096"]
+        [--precision auto] [--texts FILE.bio] [--n-words 1] [--options "--max-batch-chars 16384"]
 
 The server is a process of its own, on loopback. The clients are coroutines of this process, each with a connection that
 is kept open: a client asks again as soon as it is answered. They share the cores with the server. In turn with them

@@ -22,7 +22,7 @@ class Metrics:
         request_seconds: From a request to its answer.
         waiting: Texts that wait.
         failed: Texts that a component failed on.
-        pieces: Subword tokens.
+        chars: Characters.
         batch_texts: Texts of a batch.
         batch_seconds: How long a batch took.
     """
@@ -35,7 +35,7 @@ class Metrics:
         self.request_seconds = Histogram("bertft_request_seconds", "From request to answer.", buckets=_SECONDS, **owner)
         self.waiting = Gauge("bertft_waiting_texts", "Texts that wait.", multiprocess_mode="livesum", **by_pipeline)
         self.failed = Counter("bertft_failed_texts", "Texts that a component failed on.", **by_pipeline)
-        self.pieces = Counter("bertft_subword_tokens", "Subword tokens annotated.", **by_pipeline)
+        self.chars = Counter("bertft_characters", "Characters annotated.", **by_pipeline)
         self.batch_texts = Histogram("bertft_batch_texts", "Texts of a batch.", buckets=_COUNTS, **by_pipeline)
         self.batch_seconds = Histogram("bertft_batch_seconds", "Of a batch.", buckets=_SECONDS, **by_pipeline)
         if DIRECTORY_VARIABLE in os.environ:

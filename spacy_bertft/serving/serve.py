@@ -32,7 +32,7 @@ def serve(
     port: int = 8000,
     workers: int = 1,
     max_delay_ms: float = 2.0,
-    max_pieces: int = 4096,
+    max_batch_chars: int = 16_384,
     queue_size: int = 1000,
     max_chars: int = 10_000,
     max_body_mb: float = 1.0,
@@ -49,7 +49,7 @@ def serve(
         port: Port to listen at; 0 for any that is free.
         workers: Processes; each loads the pipelines, and has its share of the cores.
         max_delay_ms: Maximum milliseconds that a text waits for others to be annotated with.
-        max_pieces: Maximum subword tokens of a batch, but for one text that is longer.
+        max_batch_chars: Maximum characters of a batch, but for one text that is longer.
         queue_size: Maximum texts that wait for a pipeline, and texts of a request; then the answer is 503.
         max_chars: Maximum characters of a text; longer ones are refused (422).
         max_body_mb: Maximum megabytes of a request; larger ones are refused (413).
@@ -73,7 +73,7 @@ def serve(
     check_setting("pipelines", ", ".join(sources), len(sources) == len(pipelines), "each pipeline once")
     for source in sources.values():
         find_pipeline_path(source)  # raises now, and not in a worker
-    settings = ServeSettings(sources, max_delay_ms, max_pieces, queue_size, max_chars, max_body_mb, gpu_id)
+    settings = ServeSettings(sources, max_delay_ms, max_batch_chars, queue_size, max_chars, max_body_mb, gpu_id)
     config = uvicorn.Config(
         partial(_build_app, settings),
         factory=True,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Condition, Thread
 from time import monotonic
@@ -20,12 +20,11 @@ from spacy_bertft.annotation.memory import give_back_memory, keep_large_blocks_a
 from spacy_bertft.annotation.values import format_json, list_answers, list_entity_groups, read_answers
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.errors import BertftError, SettingError
-from spacy_bertft.models.heads.head import find_own_encoder
 from spacy_bertft.models.runtime.devices import use_gpu
 from spacy_bertft.serving.metrics import Metrics
 from spacy_bertft.serving.settings import FAILED_TO_START, ServeSettings
 
-_ZONE_PIECES = 200_000  # subword tokens after which spaCy forgets new words, and free memory is given back
+_ZONE_CHARS = 1_000_000  # after which spaCy forgets new words, and free memory is given back
 _LOGGER = logging.getLogger("uvicorn.error")
 
 
@@ -37,13 +36,11 @@ class WaitingText:
         text: The text.
         since: When it came, in seconds.
         result: What will be predicted, as JSON.
-        n_pieces: Its subword tokens, once they are counted.
     """
 
     text: str
     since: float
     result: asyncio.Future[str | Failure]
-    n_pieces: int = 0
 
 
 class Worker(Thread):
@@ -69,28 +66,27 @@ class Worker(Thread):
         self._source = settings.pipelines[name]
         self._loop = asyncio.get_running_loop()
         self._changed = Condition()
-        self._new: list[WaitingText] = []
-        self._n_new_chars = 0
-        self._counted: deque[WaitingText] = deque()  # of this thread alone
+        self._texts: deque[WaitingText] = deque()
+        self._n_chars = 0  # of these
         self._waiting = metrics.waiting.labels(name)
         self._failed = metrics.failed.labels(name)
-        self._pieces = metrics.pieces.labels(name)
+        self._chars = metrics.chars.labels(name)
         self._batch_texts = metrics.batch_texts.labels(name)
         self._batch_seconds = metrics.batch_seconds.labels(name)
 
     @property
     def n_waiting(self) -> int:
         """How many texts wait."""
-        return len(self._new) + len(self._counted)
+        return len(self._texts)
 
     def add(self, texts: Sequence[str]) -> list[asyncio.Future[str | Failure]]:
         """Let texts wait, and return what will be predicted of each, as JSON."""
         now = monotonic()
         added = [WaitingText(text, now, self._loop.create_future()) for text in texts]
         with self._changed:
-            was_empty = not self._new
-            self._new += added
-            self._n_new_chars += sum(map(len, texts))
+            was_empty = not self._texts
+            self._texts += added
+            self._n_chars += sum(map(len, texts))
             if was_empty or self._may_fill_batch():
                 self._changed.notify()
         self._waiting.set(self.n_waiting)
@@ -109,9 +105,9 @@ class Worker(Thread):
             while batch := self._take_batch():
                 # spaCy keeps every new word for good, unless a memory zone ends.
                 with nlp.memory_zone():
-                    n_pieces = self._annotate(batch)
-                    while n_pieces < _ZONE_PIECES and (batch := self._take_batch()):
-                        n_pieces += self._annotate(batch)
+                    n_chars = self._annotate(batch)
+                    while n_chars < _ZONE_CHARS and (batch := self._take_batch()):
+                        n_chars += self._annotate(batch)
                 give_back_memory()
         except (BertftError, OSError) as error:
             _LOGGER.error("%s", error)
@@ -133,53 +129,41 @@ class Worker(Thread):
             return format_json(read_answers(doc, answers, groups))
 
         nlp.max_length = max(nlp.max_length, self._settings.max_chars)
-        self._count_pieces = find_piece_counter(nlp)
         self._pipeline = IsolatingPipeline(nlp, read, "json")
         self._pipeline.run(["warm up"], [[0]])  # what is built on first use is built before the first request
         self.is_ready = True
         return nlp
 
     def _may_fill_batch(self) -> bool:
-        """Tell whether as many characters wait as a batch may have subword tokens."""
-        return self._n_new_chars >= self._settings.max_pieces or self._is_closed
+        """Tell whether as many characters wait as a batch may have."""
+        return self._n_chars >= self._settings.max_batch_chars or self._is_closed
 
     def _take_batch(self) -> list[WaitingText]:
         """Take the next batch; nothing once the worker is closed and no text waits."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._new or self._counted or self._is_closed)
-            for first in [*self._counted, *self._new][:1]:
-                delay = first.since + self._settings.max_delay_ms / 1000 - monotonic()
-                self._changed.wait_for(self._may_fill_batch, timeout=delay)
-            new, self._new, self._n_new_chars = self._new, [], 0
-        for waiting, n_pieces in zip(new, self._count_pieces([each.text for each in new]), strict=True):
-            waiting.n_pieces = n_pieces
-            self._counted.append(waiting)
         batch: list[WaitingText] = []
-        left = self._settings.max_pieces
-        while self._counted and (not batch or self._counted[0].n_pieces <= left):
-            left -= self._counted[0].n_pieces
-            batch.append(self._counted.popleft())
+        with self._changed:
+            self._changed.wait_for(lambda: self._texts or self._is_closed)
+            if self._texts:
+                delay = self._texts[0].since + self._settings.max_delay_ms / 1000 - monotonic()
+                self._changed.wait_for(self._may_fill_batch, timeout=delay)
+            n_left = self._settings.max_batch_chars
+            while self._texts and (not batch or len(self._texts[0].text) <= n_left):
+                batch.append(self._texts.popleft())
+                n_left -= len(batch[-1].text)
+            self._n_chars -= sum(len(each.text) for each in batch)
         return batch
 
     def _annotate(self, batch: Sequence[WaitingText]) -> int:
-        """Annotate a batch, and have the event loop set the results; return how many subword tokens it had."""
-        start, n_pieces = monotonic(), sum(each.n_pieces for each in batch)
+        """Annotate a batch, and have the event loop set the results; return how many characters it had."""
+        start, n_chars = monotonic(), sum(len(each.text) for each in batch)
         done, failed = self._pipeline.run([each.text for each in batch], [range(len(batch))])
         self._batch_seconds.observe(monotonic() - start)
         self._batch_texts.observe(len(batch))
-        self._pieces.inc(n_pieces)
+        self._chars.inc(n_chars)
         self._failed.inc(len(failed))
         self._waiting.set(self.n_waiting)
         self._loop.call_soon_threadsafe(_set_results, batch, done | failed)
-        return n_pieces
-
-
-def find_piece_counter(nlp: Language) -> Callable[[Sequence[str]], list[int]]:
-    """Find what counts the subword tokens of texts; the words, where no encoder of ours is in a pipeline."""
-    encoders = [find_own_encoder(getattr(pipe, "model", None)) for _, pipe in nlp.pipeline]
-    for encoder in filter(None, encoders):
-        return encoder.tokenizer.count_pieces
-    return lambda texts: [len(text.split()) for text in texts]
+        return n_chars
 
 
 def _set_results(batch: Sequence[WaitingText], results: Mapping[int, Any]) -> None:

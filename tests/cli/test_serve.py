@@ -38,7 +38,7 @@ def extra(monkeypatch):
     ("options", "problem"),
     [
         (["--workers", 0], "workers = 0. Expected a number above 0."),
-        (["--max-pieces", 0], "max_pieces = 0. Expected a number above 0."),
+        (["--max-batch-chars", 0], "max_batch_chars = 0. Expected a number above 0."),
         (["--queue-size", -1], "queue_size = -1. Expected a number above 0."),
         (["--max-chars", 0], "max_chars = 0. Expected a number above 0."),
         (["--max-body-mb", "nan"], "max_body_mb = nan. Expected a number above 0."),

@@ -72,13 +72,13 @@ def check_same(found: Any, expected: Any) -> None:
     assert found_scores == pytest.approx(expected_scores, abs=2e-6)
 
 
-@pytest.mark.parametrize("max_pieces", [1, 40, 4096])
-def test_every_answer_is_that_of_the_pipeline_alone(served, max_pieces):
+@pytest.mark.parametrize("max_chars", [1, 100, 10_000])
+def test_every_answer_is_that_of_the_pipeline_alone(served, max_chars):
     async def ask_all(client):
         requests = (client.post("/v1/predict", json={"text": text}) for text in MIXED)
         return [serving.PredictResponse.model_validate_json(each.content) for each in await asyncio.gather(*requests)]
 
-    answers = ask({"every-head": served}, ask_all, max_pieces=max_pieces, max_delay_ms=50)
+    answers = ask({"every-head": served}, ask_all, max_batch_chars=max_chars, max_delay_ms=50)
     nlp = spacy.load(served)
     columns = {answer: answer for answer in list_answers(nlp)}
     assert columns.keys() == {"ents", "cats", "spans", "tags"}
@@ -257,19 +257,18 @@ def test_requests_while_a_pipeline_is_loaded(served, monkeypatch):
     assert (ready.status_code, ready.json()) == (200, {"live": True, "ready": True})
 
 
-def test_batches_have_at_most_so_many_subword_tokens(served):
-    count = spacy.load(served).get_pipe("bert_ner").encoder.tokenizer.count_pieces
-    n_pieces = sum(count(TEXTS))
+def test_batches_have_at_most_so_many_characters(served):
+    n_chars = sum(map(len, TEXTS))
 
     async def ask_all(client):
         await client.post("/v1/predict", json={"texts": TEXTS})
         return (await client.get("/metrics")).text
 
-    for max_pieces, n_batches in ((1, 5), (n_pieces - 1, 2), (n_pieces, 1)):
-        metrics = ask({"a": served}, ask_all, max_pieces=max_pieces)
+    for max_chars, n_batches in ((1, 5), (n_chars - 1, 2), (n_chars, 1)):
+        metrics = ask({"a": served}, ask_all, max_batch_chars=max_chars)
         assert f'bertft_batch_texts_count{{pipeline="a"}} {n_batches:.1f}' in metrics
         assert f'bertft_batch_texts_sum{{pipeline="a"}} {len(TEXTS):.1f}' in metrics
-        assert f'bertft_subword_tokens_total{{pipeline="a"}} {n_pieces:.1f}' in metrics
+        assert f'bertft_characters_total{{pipeline="a"}} {n_chars:.1f}' in metrics
 
 
 def test_metrics_are_what_prometheus_reads(served):
@@ -305,7 +304,7 @@ def test_the_description_has_examples_that_hold(served):
 
 
 def test_words_that_nobody_needs_any_more_are_forgotten(served, monkeypatch):
-    monkeypatch.setattr("spacy_bertft.serving.worker._ZONE_PIECES", 20)
+    monkeypatch.setattr("spacy_bertft.serving.worker._ZONE_CHARS", 20)
     texts = [f"a{number} b{number} c{number}" for number in range(40)]
 
     async def ask_all(client):

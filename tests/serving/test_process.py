@@ -97,7 +97,7 @@ def test_sigterm_loses_no_accepted_request(served, tmp_path, monkeypatch):
     nlp.to_disk(tmp_path / "held")
     n_clients = 20
     with (
-        run_server(tmp_path / "held", "--max-pieces", 10, code=HELD) as server,
+        run_server(tmp_path / "held", "--max-batch-chars", 30, code=HELD) as server,
         ThreadPoolExecutor(n_clients) as pool,
     ):
         wait_until(server.is_ready)
