@@ -1,7 +1,8 @@
 """The layers of BERT and its nearest kin, for prediction only: what is left when nothing else has to be thought of.
 
 The modules of transformers serve decoders, caches, pruned heads and much more, and pay for it with two milliseconds a
-pass. Here the same modules are called one after the other. Dense layers have the layout that oneDNN likes best.
+pass. Here the same modules are called one after the other. Dense layers have the layout that oneDNN likes best, and
+short windows lie side by side in the rows that attention is computed over, so that there is no padding.
 """
 
 from __future__ import annotations
@@ -93,14 +94,14 @@ class FusedLayers(torch.nn.Module):
 
         Args:
             layer: Its parts.
-            states: `(W · P + n, H)`, with rows at the end that belong to no piece.
+            states: `(R · L + n, H)`, with places at the end that are in no row.
             mask: What is added to the scores of keys.
-            heads_shape: `(W, P, A, H / A)`.
+            heads_shape: `(R, L, A, H / A)`.
         """
-        rows, projections = heads_shape[0] * heads_shape[1], (layer.query, layer.key, layer.value)
-        # (W, A, P, H / A)
-        query, key, value = (project(states)[:rows].view(heads_shape).transpose(1, 2) for project in projections)
-        attended = scaled_dot_product_attention(query, key, value, mask).transpose(1, 2).reshape(rows, -1)
+        n_places, projections = heads_shape[0] * heads_shape[1], (layer.query, layer.key, layer.value)
+        # (R, A, L, H / A)
+        query, key, value = (project(states)[:n_places].view(heads_shape).transpose(1, 2) for project in projections)
+        attended = scaled_dot_product_attention(query, key, value, mask).transpose(1, 2).reshape(n_places, -1)
         states = layer.attended_norm(layer.attended(self._fill(attended), states))
         return layer.norm(layer.down(layer.activation(layer.up(states)), states))
 
