@@ -99,7 +99,7 @@ def run_pipe(nlp: Language, texts: list[str]) -> float:
 
 
 def run_again(run: Side) -> float:
-    """Run twice, and return the seconds of the second time: oneDNN forgets its kernels where other sides need as many."""
+    """Run twice and return the seconds of the second time: the kernels of all sides are more than oneDNN keeps."""
     run()
     return run()
 
