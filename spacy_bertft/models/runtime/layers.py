@@ -80,7 +80,14 @@ class FusedLayers(torch.nn.Module):
             and after each.
         """
         states = self.embeddings_project(self.embeddings(input_ids, **types)).flatten(0, 1)
-        rows = lay_in_rows(attention_mask) if self.is_packed and len(input_ids) > 1 else keep_rows(attention_mask)
+        if self.is_packed and len(input_ids) > 1:
+            rows = lay_in_rows(attention_mask)
+        else:
+            is_piece, everything = attention_mask == 1, slice(len(states))
+            # Without padding there is no mask on a CPU. To look at it would make a GPU wait.
+            sees_all = is_piece.device.type == "cpu" and bool(is_piece.all())
+            is_seen = None if sees_all else is_piece[:, None, None]
+            rows = Rows((input_ids.shape[0], input_ids.shape[1]), everything, everything, is_seen)
         mask = None if rows.is_seen is None else torch.where(rows.is_seen, 0.0, -torch.inf).to(states.dtype)
         kept = [self._fill(states[rows.source])]
         for layer in self._layers:
@@ -120,14 +127,6 @@ class Rows(NamedTuple):
     source: Tensor | slice
     target: Tensor | slice
     is_seen: Tensor | None
-
-
-def keep_rows(mask: Tensor) -> Rows:
-    """Let each window be a row; of the mask, `(W, P)`, 0 is padding."""
-    is_piece, everything = mask == 1, slice(mask.numel())
-    # Without padding there is no mask on a CPU. To look at it would make a GPU wait.
-    sees_all = is_piece.device.type == "cpu" and bool(is_piece.all())
-    return Rows((mask.shape[0], mask.shape[1]), everything, everything, None if sees_all else is_piece[:, None, None])
 
 
 def lay_in_rows(mask: Tensor) -> Rows:
