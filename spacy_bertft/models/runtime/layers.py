@@ -130,18 +130,22 @@ class Rows(NamedTuple):
 
 
 def lay_in_rows(mask: Tensor) -> Rows:
-    """Lay windows side by side in rows, without padding; none sees another. Of the mask, `(W, P)`, 0 is padding.
+    """Lay windows side by side in rows, without padding; none sees another.
 
     On a CPU the attention of torch takes up to three times as long where the number of keys is no multiple of 16.
+
+    Args:
+        mask: `(W, P)` 1 for a piece, 0 for padding, which comes last in each window.
     """
     n_rows, length, places = choose_rows(mask.sum(dim=1).tolist())
-    is_piece, target = mask == 1, torch.tensor(places)[:, None] + torch.arange(mask.shape[1])  # (W, P)
+    target = (torch.tensor(places)[:, None] + torch.arange(mask.shape[1])).flatten()  # (W · P,)
+    pieces = mask.flatten().nonzero()[:, 0]
     source, window = torch.zeros((2, n_rows * length), dtype=torch.long)
-    source[target[is_piece]] = is_piece.flatten().nonzero()[:, 0]
-    window[target[is_piece]] = is_piece.nonzero()[:, 0] + 1
+    source[target[pieces]] = pieces
+    window[target[pieces]] = pieces // mask.shape[1] + 1
     by_row = window.view(n_rows, 1, length)
     is_seen = by_row[:, :, :, None] == by_row[:, :, None]
-    return Rows((n_rows, length), source, target.flatten().clamp(max=n_rows * length - 1), is_seen)
+    return Rows((n_rows, length), source, target.clamp(max=n_rows * length - 1), is_seen)
 
 
 def choose_rows(lengths: Sequence[int]) -> tuple[int, int, list[int]]:
