@@ -152,6 +152,8 @@ class BertNer(GuaranteedComponent, TokenComponent):
 
     def _find_taken(self, doc: Doc) -> NDArray[np.bool_]:
         """Tell of each token, `(T,)`, whether it is blocked, or in an entity that this component has not written."""
+        if not doc.has_annotation("ENT_IOB"):  # as most documents come
+            return np.zeros(len(doc), dtype=np.bool_)
         is_taken: NDArray[np.bool_] = doc.to_array(ENT_IOB) % 2 == 1  # 1 is I, 3 is B or blocked; 0 missing, 2 outside
         if own := read_entities(doc, self.name):
             for ent in doc.ents:
