@@ -134,7 +134,7 @@ def distill(
 
     Args:
         config_path: A config of spaCy for the student.
-        teachers: Pipelines with the same components and labels.
+        teachers: Pipelines with the same components and labels, or directories of crossval.
         output: Directory of the results.
         texts: A file of texts without labels, to learn what the teachers predict for them.
         swapped: How many copies of each labelled text to learn from too, with other entities of the same label.

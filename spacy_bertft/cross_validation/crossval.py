@@ -31,9 +31,9 @@ from spacy_bertft.evaluation.training_log import LOG_NAME, TrainingLog, read_tra
 from spacy_bertft.output import replace_folder_when_done, replace_when_done
 from spacy_bertft.resuming import resume, train
 from spacy_bertft.resuming.snapshot import FOLDER, has_snapshot
-from spacy_bertft.training.folds import assign_folds
+from spacy_bertft.training.folds import FINGERPRINT, GOLD, assign_folds
 
-GOLD, PREDICTED, TEMPERATURES, FINAL = "gold.spacy", "predicted.spacy", "temperatures.json", "final"
+PREDICTED, TEMPERATURES, FINAL = "predicted.spacy", "temperatures.json", "final"
 Floats = NDArray[np.float64]
 
 
@@ -148,7 +148,7 @@ def check_same(output_dir: Path, **told: Any) -> None:
     Raises:
         DataError: It has.
     """
-    path = output_dir / "fingerprint.json"
+    path = output_dir / FINGERPRINT
     if path.exists() and (other := srsly.read_json(path)) != told:
         changed = ", ".join(key for key in told if told[key] != other.get(key))
         raise DataError(f"{output_dir} has results of something else: {changed} differ. Expected a new directory.")

@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, DocBin
-from spacy.training import Corpus
+from spacy.training import Corpus, Example
 from spacy.util import copy_config, dot_to_object, load_model_from_config
 from thinc.api import Config
 from wasabi import msg
 
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipe import BertPipe
-from spacy_bertft.components.pipelines import find_pipeline_path, load_pipeline, read_corpus, run_component
+from spacy_bertft.components.pipelines import load_pipeline, read_corpus, run_component
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.components.token_component import TokenComponent
 from spacy_bertft.data.unlabelled import read_plain_texts
+from spacy_bertft.distillation.asked import Teacher, list_teachers
 from spacy_bertft.distillation.corpus import check_teaching
 from spacy_bertft.distillation.teachers import (
     BATCH_SIZE,
@@ -57,7 +58,8 @@ def distill(
 
     Args:
         config: The config of the student, not interpolated. Its training corpus is the labelled one.
-        teachers: Pipelines with components of the same names as those of the student, and the same labels.
+        teachers: Pipelines with components of the same names as those of the student, and the same labels; or
+            directories that `crossval` has written, whose pipelines say nothing of documents that they have seen.
         output_dir: Directory of the results; what the teachers say is kept in its folder `distillation`.
         texts_path: Texts without labels, to learn what the teachers say of them.
         n_swapped: How many copies of each labelled text to learn from too, with other entities in it.
@@ -71,19 +73,21 @@ def distill(
 
     Raises:
         SettingError: A setting is outside what is allowed, or a teacher lacks a component.
-        DataError: A teacher is no pipeline, or has other labels; or the texts cannot be read.
+        DataError: A teacher is no pipeline, or has other labels or other documents; or the texts cannot be read.
     """
     check_setting("teachers", ", ".join(map(str, teachers)), len(teachers) > 0, "at least one pipeline")
     check_setting("n_swapped", n_swapped, n_swapped >= 0, "a number of copies")
     check_teaching(weight, temperature)
     if not overwrite:
         check_finished(output_dir)  # before the corpus changes that unfinished training reads
-    paths = [find_pipeline_path(teacher) for teacher in teachers]
-    folder = output_dir / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
     settings = config.interpolate()
     student = load_model_from_config(settings, auto_fill=True)
-    docs = list(_collect_docs(settings, student, texts_path, n_swapped))
+    labelled = read_corpus(settings, student, "train_corpus")
+    docs, source_of = zip(*_collect_docs(settings, student, labelled, texts_path, n_swapped), strict=True)
+    references = [example.reference for example in labelled]
+    asked = list(list_teachers(teachers, references, np.array(source_of)))
+    folder = output_dir / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
     ours = {name: pipe for name, pipe in student.pipeline if isinstance(pipe, (TokenComponent, TextComponent))}
     if not ours:
         raise SettingError(
@@ -91,16 +95,16 @@ def distill(
         )
     if others := [name for name, pipe in student.pipeline if name not in ours and _is_head(pipe)]:
         msg.warn(f"{', '.join(others)}: learns from gold annotation alone; teachers say nothing of such components.")
-    asked = [copy_words(student.vocab, doc) for doc in docs]
+    texts = [copy_words(student.vocab, doc) for doc in docs]
     for name, pipe in ours.items():
         if isinstance(pipe, TextComponent):
-            _teach_values(docs, asked, paths, name, weight, temperature)
+            _teach_values(docs, texts, asked, name, weight, temperature)
     corpus_path = folder / "corpus.spacy"
     with replace_when_done(corpus_path) as path:
         DocBin(docs=docs).to_disk(path)
     examples = list(Corpus(corpus_path)(student))
     files = {
-        name: str(_score_all(paths, name, [example.predicted for example in examples], folder))
+        name: str(_score_all(asked, name, [example.predicted for example in examples], folder))
         for name, pipe in ours.items()
         if isinstance(pipe, TokenComponent)
     }
@@ -120,40 +124,47 @@ def teach_config(config: Config, corpus_path: Path, files: dict[str, str], weigh
     return config
 
 
-def _collect_docs(settings: Config, nlp: Language, texts_path: Path | None, n_swapped: int) -> Iterator[Doc]:
-    """Give the labelled documents, copies of them with other entities, and documents of which nothing is known."""
-    examples = read_corpus(settings, nlp, "train_corpus")
-    yield from (example.reference for example in examples)
+def _collect_docs(
+    settings: Config, nlp: Language, labelled: Sequence[Example], texts_path: Path | None, n_swapped: int
+) -> Iterator[tuple[Doc, int]]:
+    """Give the labelled documents, copies of them with other entities, and documents of which nothing is known.
+
+    Each comes with the number of the labelled document that it is or is a copy of, or -1.
+    """
+    yield from ((example.reference, number) for number, example in enumerate(labelled))
     random.seed(settings["training"]["seed"] or 0)
     swap = SwapEntities(level=1.0)
     for turn in range(n_swapped + 1 if n_swapped else 0):
-        for example in examples:
+        for number, example in enumerate(labelled):
             new = next(swap(None, example))
             if turn and new is not example:  # the first turn has only shown which entities there are
-                yield new.reference
+                yield new.reference, number
     if texts_path is not None:
-        yield from map(nlp.make_doc, read_plain_texts(texts_path).texts)
+        yield from ((nlp.make_doc(text), -1) for text in read_plain_texts(texts_path).texts)
 
 
-def _score_all(paths: Sequence[Path], name: str, docs: Sequence[Doc], folder: Path) -> Path:
+def _score_all(teachers: Sequence[Teacher], name: str, docs: Sequence[Doc], folder: Path) -> Path:
     """Let all teachers score the tags of documents, unless that is kept already, and keep the average."""
-    words = hash_words(docs)
-    kept = [folder / f"{name}-{_hash_folder(path, words)[:16]}.npz" for path in paths]
-    for number, (path, file) in enumerate(zip(paths, kept, strict=True), 1):
+    kept = []
+    for number, (path, asked) in enumerate(teachers, 1):
+        own = [docs[index] for index in asked.tolist()]
+        kept.append(file := folder / f"{name}-{_hash_folder(path, hash_words(own))[:16]}.npz")
         if not file.exists():
             nlp = load_pipeline(path)
             teacher = _find(nlp, name, path, TokenComponent)
-            score_tags(nlp, teacher, docs, f"Teacher {number} of {len(paths)}").write(file)
+            score_tags(nlp, teacher, own, f"Teacher {number} of {len(teachers)}").write(file)
     output_path = folder / f"{name}.npz"
-    average([TagTargets.read(file) for file in kept]).write(output_path)
+    average(map(TagTargets.read, kept), [asked for _, asked in teachers], hash_words(docs)).write(output_path)
     return output_path
 
 
 def _teach_values(
-    docs: Sequence[Doc], asked: list[Doc], paths: Sequence[Path], name: str, weight: float, temperature: float
+    docs: Sequence[Doc], texts: list[Doc], teachers: Sequence[Teacher], name: str, weight: float, temperature: float
 ) -> None:
     """Move the values that a component has in `doc.cats` towards the mean of what the teachers say."""
-    predicted = [_predict_values(path, name, asked, temperature) for path in paths]
+    predicted = [
+        _predict_values(path, name, [texts[index] for index in asked.tolist()], temperature) for path, asked in teachers
+    ]
     for values in predicted[1:]:
         if values.keys() != predicted[0].keys():
             names = "; ".join(", ".join(each) for each in (predicted[0], values))
@@ -161,8 +172,11 @@ def _teach_values(
                 f"The teachers do not have the same labels: {names}. Expected pipelines with the same ones."
             )
     for label in predicted[0]:
-        mean = np.mean([values[label] for values in predicted], axis=0)  # (B,)
-        for doc, value in zip(docs, mean.tolist(), strict=True):
+        total, n_asked = np.zeros((2, len(docs)))
+        for values, (_, asked) in zip(predicted, teachers, strict=True):
+            total[asked] += values[label]
+            n_asked[asked] += 1
+        for doc, value in zip(docs, (total / n_asked).tolist(), strict=True):
             gold = doc.cats.get(label)
             doc.cats[label] = value if gold is None else (gold + weight * value) / (1 + weight)
 

@@ -113,29 +113,40 @@ def score_tags(nlp: Language, component: TokenComponent, docs: Sequence[Doc], ti
     return TagTargets(tags, chain, scores, np.array([len(doc) for doc in docs]), hash_words(docs))
 
 
-def average(targets: Sequence[TagTargets]) -> TagTargets:
+def average(targets: Iterable[TagTargets], asked: Sequence[NDArray[np.intp]], words: str) -> TagTargets:
     """Average the scores of several teachers: the geometric mean of their probabilities of each path, normalized.
+
+    Where teachers are asked about different documents, each document has the scores of those that are asked about it,
+    in the mean of all their chains.
+
+    Args:
+        targets: `K` teachers.
+        asked: For each `(n,)` the documents that it is asked about, in order; together they are `B`.
+        words: The hash of the tokens of all of them.
 
     Raises:
         DataError: They do not have the same tags.
 
     Source: a logarithmic opinion pool, Hinton (2002); of linear chains, Smith, Cohn & Osborne (2005).
     """
-    first = targets[0]
-    columns = []
-    for other in targets:
-        if set(other.tags) != set(first.tags):
+    targets = list(targets)
+    tags, n_tokens = targets[0].tags, np.zeros(1 + max(docs[-1] for docs in asked), dtype=np.intp)
+    for other, docs in zip(targets, asked, strict=True):
+        n_tokens[docs] = other.n_tokens
+        if set(other.tags) != set(tags):
             raise DataError(
-                f"The teachers do not have the same tags: {', '.join(first.tags)}; {', '.join(other.tags)}. Expected "
+                f"The teachers do not have the same tags: {', '.join(tags)}; {', '.join(other.tags)}. Expected "
                 "pipelines with the same labels, in the same scheme."
             )
-        columns.append([other.tags.index(tag) for tag in first.tags])
+    columns = [[other.tags.index(tag) for tag in tags] for other in targets]
     chains = [other.chain.reorder(order) for other, order in zip(targets, columns, strict=True)]
     chain = LinearChain(*(np.mean(parts, axis=0) for parts in zip(*chains, strict=True)))
-    total = np.zeros_like(first.scores)
-    for other, order in zip(targets, columns, strict=True):
-        total += other.scores[:, order]
-    return replace(first, chain=chain, scores=total / np.float32(len(targets)))
+    total, n_asked = np.zeros((n_tokens.sum(), len(tags)), dtype=np.float32), np.zeros(len(n_tokens), dtype=np.intp)
+    for other, order, docs in zip(targets, columns, asked, strict=True):
+        n_asked[docs] += 1
+        total[np.repeat(np.isin(np.arange(len(n_tokens)), docs), n_tokens)] += other.scores[:, order]
+    total /= np.repeat(n_asked, n_tokens)[:, None]
+    return TagTargets(tags, chain, total, n_tokens, words)
 
 
 def copy_words(vocab: Vocab, doc: Doc) -> Doc:

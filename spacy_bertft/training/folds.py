@@ -14,6 +14,9 @@ from spacy.training import Example
 
 from spacy_bertft.errors import DataError, check_setting
 
+# In the directory of a cross-validation: what it was made of, and its documents, annotated.
+FINGERPRINT, GOLD = "fingerprint.json", "gold.spacy"
+
 Corpus = Callable[[Language], Iterable[Example]]
 
 

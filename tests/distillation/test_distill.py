@@ -15,9 +15,11 @@ from spacy.util import registry
 from thinc.api import Config
 
 from spacy_bertft.distillation import distill
+from spacy_bertft.distillation.asked import Teacher
 from spacy_bertft.distillation.distill import _teach_values
-from spacy_bertft.distillation.teachers import TagTargets
+from spacy_bertft.distillation.teachers import TagTargets, score_tags
 from spacy_bertft.errors import DataError, SettingError
+from spacy_bertft.training.folds import assign_folds
 
 SHORT = {"training.optimizer.learn_rate.total_steps": 1}
 
@@ -116,14 +118,63 @@ def test_categories_are_between_gold_and_teacher(data, teacher, temperature):
 def test_values_of_several_teachers(data, teacher):
     asked = [spacy.blank("en").make_doc(text) for text, _ in plant(5, seed=4)]
     docs = [doc.copy() for doc in asked]
-    _teach_values(docs, asked, [teacher, teacher], "textcat", 1.0, 1.0)
+    own = Teacher(teacher, np.arange(5))
+    _teach_values(docs, asked, [own, own], "textcat", 1.0, 1.0)
     nlp = spacy.load(teacher)
     for doc in docs:
         assert doc.cats == pytest.approx(nlp(doc.text).cats, abs=1e-5)
     nlp.get_pipe("textcat").add_label("OTHER")
     nlp.to_disk(data / "other")
     with pytest.raises(DataError, match="do not have the same labels"):
-        _teach_values(docs, asked, [teacher, data / "other"], "textcat", 1.0, 1.0)
+        _teach_values(docs, asked, [own, Teacher(data / "other", np.arange(5))], "textcat", 1.0, 1.0)
+
+
+@pytest.fixture
+def crossval_dir(data, teacher):
+    """Write what a cross-validation writes: two pipelines, the second of which is less sure of everything."""
+    path, docs = data / "crossval", DocBin().from_disk(data / "train.spacy")
+    nlp = spacy.load(teacher)
+    for number in (1, 2):
+        (path / f"fold-{number}").mkdir(parents=True)
+    nlp.to_disk(path / "fold-1" / "model-last")
+    for name in ("ner", "textcat"):
+        nlp.get_pipe(name).cfg["temperature"] = 3.0
+    nlp.to_disk(path / "fold-2" / "model-last")
+    srsly.write_json(path / "fingerprint.json", {"n_folds": 2, "seed": 5})
+    docs.to_disk(path / "gold.spacy")
+    return path
+
+
+def test_a_fold_says_nothing_of_what_it_has_seen(data, crossval_dir):
+    model = {"@architectures": "spacy-bertft.TextClassifier.v1"}
+    model["encoder"] = {"@architectures": "spacy-bertft.BertEncoder.v1", "name": "${paths.encoder}"}
+    config = make_student(data, **SHORT)
+    config["nlp"]["pipeline"] = ["ner", "textcat"]
+    config["components"]["textcat"] = {"factory": "bert_textcat", "model": model}
+    distill(config, [crossval_dir], data / "out", texts_path=data / "texts.jsonl", n_swapped=1)
+    folds = [spacy.load(crossval_dir / f"fold-{number}" / "model-last") for number in (1, 2)]
+    docs = list(DocBin().from_disk(data / "out/distillation/corpus.spacy").get_docs(folds[0].vocab))
+    its_fold = assign_folds([doc.text for doc in docs[:12]], 2, seed=5).tolist()
+    assert {*its_fold} == {0, 1}
+    found = TagTargets.read(data / "out/distillation/ner.npz")
+    scores = [list(score_tags(nlp, nlp.get_pipe("ner"), docs).split()) for nlp in folds]
+    cats = [[doc.cats for doc in nlp.pipe([doc.text for doc in docs])] for nlp in folds]
+    for index, (doc, rows) in enumerate(zip(docs, found.split(), strict=True)):
+        asked = [its_fold[index % 12]] if index < 24 else [0, 1]  # labelled, copies of these, texts without labels
+        np.testing.assert_allclose(rows, np.mean([scores[fold][index] for fold in asked], axis=0), rtol=1e-4)
+        predicted = {label: np.mean([cats[fold][index][label] for fold in asked]) for label in doc.cats}
+        expected = predicted
+        if index < 24:
+            gold = max(docs[index % 12].cats, key=docs[index % 12].cats.__getitem__)
+            expected = {label: (value + (label == gold)) / 2 for label, value in predicted.items()}
+        assert doc.cats == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_cross_validation_of_other_documents(data, crossval_dir):
+    DocBin().to_disk(crossval_dir / "gold.spacy")
+    with pytest.raises(DataError, match="the cross-validation has other documents"):
+        distill(make_student(data), [crossval_dir], data / "out")
+    assert not (data / "out").exists()
 
 
 def test_a_teacher_without_the_component(data, planted):

@@ -23,6 +23,11 @@ def make_targets(seed: int, tags: tuple[str, ...] = TAGS) -> TagTargets:
     return TagTargets(tags, chain, scores, np.array([4, 0, 2]), "a hash")
 
 
+def average_all(targets: list[TagTargets]) -> TagTargets:
+    """Average teachers that are asked about all documents."""
+    return average(targets, [np.arange(3)] * len(targets), "a hash")
+
+
 def read_all(targets: TagTargets) -> list[np.ndarray]:
     return [targets.scores, targets.n_tokens, *targets.chain]
 
@@ -30,7 +35,7 @@ def read_all(targets: TagTargets) -> list[np.ndarray]:
 @given(st.integers(0, 100), st.integers(1, 4))
 def test_equal_teachers_are_as_one(seed, n_teachers):
     targets = make_targets(seed)
-    for one, mean in zip(read_all(targets), read_all(average([targets] * n_teachers)), strict=True):
+    for one, mean in zip(read_all(targets), read_all(average_all([targets] * n_teachers)), strict=True):
         np.testing.assert_allclose(mean, one, rtol=1e-6)
 
 
@@ -40,13 +45,25 @@ def test_the_order_of_the_tags_makes_no_difference():
     other = TagTargets(
         tuple(TAGS[i] for i in order), second.chain.reorder(order), second.scores[:, order], second.n_tokens, "a hash"
     )
-    for expected, found in zip(*map(read_all, (average([first, second]), average([first, other]))), strict=True):
+    for expected, found in zip(
+        *map(read_all, (average_all([first, second]), average_all([first, other]))), strict=True
+    ):
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_teachers_with_other_tags():
     with pytest.raises(DataError, match="do not have the same tags: O, B-X, I-X; O, B-Y, I-Y"):
-        average([make_targets(0), make_targets(1, ("O", "B-Y", "I-Y"))])
+        average_all([make_targets(0), make_targets(1, ("O", "B-Y", "I-Y"))])
+
+
+def test_each_document_has_the_scores_of_those_who_were_asked():
+    first, second = make_targets(0), make_targets(1)
+    found = average([first, second], [np.array([0, 2, 3]), np.array([1, 2, 3])], "all of them")
+    assert (found.words, found.n_tokens.tolist()) == ("all of them", [4, 4, 0, 2])
+    both = (first.scores[4:] + second.scores[4:]) / 2
+    for one, expected in zip(found.split(), (first.scores[:4], second.scores[:4], both[:0], both), strict=True):
+        np.testing.assert_allclose(one, expected, rtol=1e-6)
+    np.testing.assert_allclose(found.chain.transitions, (first.chain.transitions + second.chain.transitions) / 2)
 
 
 def test_what_is_read_is_what_was_written(tmp_path):
