@@ -83,9 +83,9 @@ def distill(
     settings = config.interpolate()
     student = load_model_from_config(settings, auto_fill=True)
     labelled = read_corpus(settings, student, "train_corpus")
-    docs, source_of = zip(*_collect_docs(settings, student, labelled, texts_path, n_swapped), strict=True)
-    references = [example.reference for example in labelled]
-    asked = list(list_teachers(teachers, references, np.array(source_of)))
+    collected = list(_collect_docs(settings, student, labelled, texts_path, n_swapped))
+    docs, source_of = [doc for doc, _ in collected], np.array([source for _, source in collected], dtype=np.intp)
+    asked = list(list_teachers(teachers, [example.reference for example in labelled], source_of))
     folder = output_dir / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     ours = {name: pipe for name, pipe in student.pipeline if isinstance(pipe, (TokenComponent, TextComponent))}

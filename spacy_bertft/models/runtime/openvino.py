@@ -75,6 +75,7 @@ class Graph:
             "NUM_STREAMS": n_streams,
             "INFERENCE_NUM_THREADS": max(n_threads, n_streams),
             "ENABLE_CPU_PINNING": False,  # several processes would take the same core
+            "CPU_RUNTIME_CACHE_CAPACITY": 100,  # kernels for shapes; as many as by default, 5,000, take 100 MB more
         }
         compiled = import_openvino().Core().compile_model(self.layout.decode(), "CPU", settings, weights=self.weights)
         return compiled, [each.any_name for each in compiled.inputs], local()
