@@ -98,7 +98,7 @@ class TextComponent(BertComponent):
         raise NotImplementedError
 
     def soften(self, values: Floats, temperature: float) -> Floats:
-        """Compute values, `(B, L)`, of scores that are divided by a temperature, beside the one that they have."""
+        """Compute values, `(B, L)`, of scores that are divided by a temperature, on top of their own."""
         temperature *= self.cfg.get("temperature", 1.0)
         return self._compute_values((self._invert_values(values) / temperature).astype(np.float32))
 
