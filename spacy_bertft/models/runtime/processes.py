@@ -9,6 +9,7 @@ Layers of a small encoder are so short that threads which share one of them most
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Callable, MutableMapping, Sequence
@@ -120,8 +121,13 @@ def _before_fork() -> None:
         owner.prepare_for_forks()
 
 
+def _start_child() -> None:
+    gc.freeze()  # to destroy a graph that the parent has dropped, OpenVINO would wait for threads of the parent
+    build_lock.release()
+
+
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(before=_before_fork, after_in_parent=build_lock.release, after_in_child=build_lock.release)
+    os.register_at_fork(before=_before_fork, after_in_parent=build_lock.release, after_in_child=_start_child)
 
 
 def count_threads() -> int:

@@ -1,3 +1,6 @@
+import gc
+import multiprocessing
+import os
 import pickle
 
 import pytest
@@ -95,6 +98,26 @@ def test_one_line_of_the_config_chooses_it(pipeline):
     assert read(pickle.loads(pickle.dumps(nlp.get_pipe("bert_ner"))).pipe(map(nlp.make_doc, TEXTS))) == expected
     assert read(nlp.pipe(TEXTS * 4, n_process=2, batch_size=4)) == expected * 4
     assert any(expected)
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_does_not_destroy_a_graph_that_its_parent_has_dropped(pipeline):
+    """To destroy it, OpenVINO waits for threads that the child does not have."""
+    gc.disable()
+    try:
+        dropped = [load(pipeline, backend="openvino")]
+        read(dropped[0].pipe(TEXTS))
+        dropped.append(dropped)
+        del dropped
+        process = multiprocessing.get_context("fork").Process(target=gc.collect)
+        process.start()
+        process.join(30)
+        exit_code = process.exitcode
+        process.kill()
+    finally:
+        gc.enable()
+    assert exit_code == 0
 
 
 @pytest.mark.parametrize(
