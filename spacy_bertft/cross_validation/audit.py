@@ -18,6 +18,7 @@ from spacy.vocab import Vocab
 from spacy_bertft.active.formats import FORMATS, Format, Suggestion, format_suggestion
 from spacy_bertft.active.suggest import write_lines
 from spacy_bertft.components.predictions import read_gold_entities
+from spacy_bertft.cross_validation.crossval import PREDICTED
 from spacy_bertft.cross_validation.problems import (
     KINDS,
     Problem,
@@ -36,6 +37,7 @@ from spacy_bertft.evaluation.tables import Rows
 from spacy_bertft.output import replace_when_done
 from spacy_bertft.pictures.page import Mark, render_template
 from spacy_bertft.tags.schemes import TagSpan
+from spacy_bertft.training.folds import GOLD
 
 _EXPECTED = "Expected a directory that `spacy-bertft crossval` has written."
 _PIPELINE = "fold-1/model-last"  # one of the pipelines, which says what its components are
@@ -139,7 +141,7 @@ def _read_examples(folder: Path) -> list[Example]:
         DataError: They are not there, or not the same.
     """
     vocab = Vocab()
-    predicted, gold = (list(read_docs(folder / name, vocab)) for name in ("predicted.spacy", "gold.spacy"))
+    predicted, gold = (list(read_docs(folder / name, vocab)) for name in (PREDICTED, GOLD))
     if not gold or [doc.text for doc in predicted] != [doc.text for doc in gold]:
         raise DataError(f"{folder}: gold.spacy and predicted.spacy hold other documents, or no documents. {_EXPECTED}")
     return list(map(Example, predicted, gold))

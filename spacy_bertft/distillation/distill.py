@@ -85,7 +85,7 @@ def distill(
     labelled = read_corpus(settings, student, "train_corpus")
     collected = list(_collect_docs(settings, student, labelled, texts_path, n_swapped))
     docs, source_of = [doc for doc, _ in collected], np.array([source for _, source in collected], dtype=np.intp)
-    asked = list(list_teachers(teachers, [example.reference for example in labelled], source_of))
+    pipelines = list(list_teachers(teachers, [example.reference for example in labelled], source_of))
     folder = output_dir / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     ours = {name: pipe for name, pipe in student.pipeline if isinstance(pipe, (TokenComponent, TextComponent))}
@@ -98,13 +98,13 @@ def distill(
     texts = [copy_words(student.vocab, doc) for doc in docs]
     for name, pipe in ours.items():
         if isinstance(pipe, TextComponent):
-            _teach_values(docs, texts, asked, name, weight, temperature)
+            _teach_values(docs, texts, pipelines, name, weight, temperature)
     corpus_path = folder / "corpus.spacy"
     with replace_when_done(corpus_path) as path:
         DocBin(docs=docs).to_disk(path)
     examples = list(Corpus(corpus_path)(student))
     files = {
-        name: str(_score_all(asked, name, [example.predicted for example in examples], folder))
+        name: str(_score_all(pipelines, name, [example.predicted for example in examples], folder))
         for name, pipe in ours.items()
         if isinstance(pipe, TokenComponent)
     }
@@ -145,16 +145,16 @@ def _collect_docs(
 
 def _score_all(teachers: Sequence[Teacher], name: str, docs: Sequence[Doc], folder: Path) -> Path:
     """Let all teachers score the tags of documents, unless that is kept already, and keep the average."""
-    kept = []
+    words, kept = hash_words(docs), []
     for number, (path, asked) in enumerate(teachers, 1):
-        own = [docs[index] for index in asked.tolist()]
-        kept.append(file := folder / f"{name}-{_hash_folder(path, hash_words(own))[:16]}.npz")
+        kept.append(file := folder / f"{name}-{_hash_folder(path, f'{words} {asked.tolist()}')[:16]}.npz")
         if not file.exists():
             nlp = load_pipeline(path)
             teacher = _find(nlp, name, path, TokenComponent)
+            own = [docs[index] for index in asked.tolist()]
             score_tags(nlp, teacher, own, f"Teacher {number} of {len(teachers)}").write(file)
     output_path = folder / f"{name}.npz"
-    average(map(TagTargets.read, kept), [asked for _, asked in teachers], hash_words(docs)).write(output_path)
+    average(map(TagTargets.read, kept), [asked for _, asked in teachers], words).write(output_path)
     return output_path
 
 
