@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 import torch
+from pipelines import WINDOW
 from spacy.tokens import Doc
 
 from spacy_bertft.checkpoints import find_checkpoint_dir, read_tokenizer
@@ -30,7 +31,7 @@ class BareTorch:
 
         folder = find_checkpoint_dir(encoder)
         self.tokenizer = read_tokenizer(encoder)
-        self.window = find_window_size(encoder, read_config(folder), None, self.tokenizer.n_special)
+        self.window = find_window_size(encoder, read_config(folder), WINDOW, self.tokenizer.n_special)
         self.model = AutoModel.from_pretrained(folder).to(dtype).eval()
         self.model.pooler = None  # no tagger looks at it
 

@@ -20,6 +20,7 @@ from spacy_bertft.training.batches import configure_batch_by_pieces
 TEST_BIO = Path(__file__).parent.parent / "assets" / "movie" / "test.bio"
 TRAIN_BIO = TEST_BIO.with_name("train.bio")
 LABELS = ("ACTOR", "CHARACTER", "DIRECTOR", "GENRE", "PLOT", "RATING", "REVIEW", "SONG", "TITLE", "TRAILER", "YEAR")
+WINDOW = 128  # subword tokens, as in configs/ner.cfg and in the stock config
 
 
 def read_texts(path: Path, n_texts: int, n_words: int = 1) -> list[str]:
@@ -47,7 +48,7 @@ def initialize(nlp: Language) -> Language:
 
 def build_ours(encoder: str, precision: str, backend: str = "torch") -> Language:
     nlp = spacy.blank("en")
-    settings = {"name": encoder, "precision": precision, "backend": backend}
+    settings = {"name": encoder, "precision": precision, "backend": backend, "window": WINDOW}
     nlp.add_pipe("bert_ner", config={"model": {"encoder": settings}})
     return initialize(nlp)
 

@@ -26,6 +26,10 @@ from spacy_bertft.models.store.shim import OutT, TorchModel, TorchShim
 # Added to the bias of outputs that a trained head is given, so that they win nowhere before they have learned.
 BIAS_OF_NEW = -5.0
 
+# A head that has learned from short texts is often wrong in windows of this many subword tokens or more, where they are
+# also more than twice as long as any that it has learned from; see benchmarks/accuracy, "Joining".
+_LONG_WINDOW = 129
+
 _MAX_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
 
 DENSE = ("cls", "mean_dense")  # the poolings that have a dense layer
@@ -67,6 +71,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
     size = ""  # what the description of the head calls the number of its outputs, where that may differ
     pooling: Pooling = "cls"  # which vector of a window it reads; heads for tokens read none
     n_truncated = 0
+    _has_warned = False
 
     def __init__(
         self,
@@ -86,7 +91,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
             shims=[TorchShim(build or build_layers, partial(_get_lr_scale, head_lr_scale))],
             dims={"nO": None},
             # thinc's name; spaCy sets it before each update
-            attrs=attrs | ({"dropout_rate": 0.0} if dropout is None else {}),
+            attrs=attrs | {"longest_learned": 0} | ({"dropout_rate": 0.0} if dropout is None else {}),
         )
         self._dropout = dropout
         encoder.require(self.vector)
@@ -153,10 +158,19 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         return cast(Encoder, self.layers[0])
 
     def encode(self, docs: list[Doc], is_train: bool) -> tuple[EncodedDocs, Callable[[EncodedGradient], list[Doc]]]:
-        """Run the encoder, and let `watch_states` see what it gives."""
+        """Run the encoder, and let `watch_states` see what it gives; warn of windows unlike those of training, once."""
         encoded, backprop = self.layers[0](docs, is_train)
         if (watched := _watched.get()) is not None:
             watched.append(encoded)
+        longest, learned = int(encoded.window_lengths.max(initial=0)), self.attrs["longest_learned"]
+        if not is_train and longest >= _LONG_WINDOW and longest > 2 * learned > 0 and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"The {self.title.replace('_', ' ')} reads {longest} subword tokens in one window, and has learned "
+                f"from {learned} at most, so it may be much worse there. Set window = {learned} or windows_over = "
+                '"sentences" in its encoder, or train it on texts as long. This is reported once.',
+                stacklevel=2,
+            )
         return encoded, backprop
 
     def run_layers(
@@ -187,6 +201,8 @@ class HeadModel(TorchModel[list[Doc], OutT]):
             scores = compute(states, self.dropout_rate if is_train else 0.0)
 
         def backprop(d_scores: NDArray[np.floating]) -> list[Doc]:
+            longest = int(encoded.window_lengths.max(initial=0)) if d_scores.any() else 0
+            self.attrs["longest_learned"] = max(longest, self.attrs["longest_learned"])
             torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
             return backprop_encoder({self.vector: cast(torch.Tensor, states.grad)})
 
