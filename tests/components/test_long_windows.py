@@ -45,11 +45,14 @@ def test_shorter_windows_are_what_it_asks_for(folder):
     assert not list_warnings(spacy.load(folder, config={"components": models}), LONG)
 
 
-def test_one_long_text_among_those_learned_from_is_enough(folder):
+@pytest.mark.parametrize(("text", "n_warnings"), [("me", 1), (LONG, 0)])
+def test_what_it_has_learned_from_counts_when_it_is_loaded_again(folder, tmp_path, text, n_warnings):
     nlp = spacy.load(folder, exclude=["bert_textcat", "bert_textcat_multilabel"])
-    ner = nlp.get_pipe("bert_ner")
-    ner.update([Example.from_dict(nlp.make_doc(LONG), {"entities": []})], sgd=configure_adamw(1e-4))
-    assert not list_warnings(nlp, LONG)
+    example = Example.from_dict(nlp.make_doc(text), {"entities": []})
+    nlp.get_pipe("bert_ner").update([example], sgd=configure_adamw(1e-4))
+    assert not list_warnings(nlp, LONG)  # while it learns, when the longest text may be still to come
+    nlp.to_disk(tmp_path)
+    assert len(list_warnings(spacy.load(tmp_path), LONG)) == n_warnings
 
 
 def test_nothing_is_said_where_it_is_not_known_what_a_head_has_learned_from(folder, tmp_path):

@@ -71,7 +71,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
     size = ""  # what the description of the head calls the number of its outputs, where that may differ
     pooling: Pooling = "cls"  # which vector of a window it reads; heads for tokens read none
     n_truncated = 0
-    _has_warned = False
+    _may_warn = True  # of long windows: once, and not while it learns, when texts as long may be still to come
 
     def __init__(
         self,
@@ -163,8 +163,8 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         if (watched := _watched.get()) is not None:
             watched.append(encoded)
         longest, learned = int(encoded.window_lengths.max(initial=0)), self.attrs["longest_learned"]
-        if not is_train and longest >= _LONG_WINDOW and longest > 2 * learned > 0 and not self._has_warned:
-            self._has_warned = True
+        if self._may_warn and longest >= _LONG_WINDOW and longest > 2 * learned > 0 and not is_train:
+            self._may_warn = False
             warnings.warn(
                 f"The {self.title.replace('_', ' ')} reads {longest} subword tokens in one window, and has learned "
                 f"from {learned} at most, so it may be much worse there. Set window = {learned} or windows_over = "
@@ -202,7 +202,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
 
         def backprop(d_scores: NDArray[np.floating]) -> list[Doc]:
             longest = int(encoded.window_lengths.max(initial=0)) if d_scores.any() else 0
-            self.attrs["longest_learned"] = max(longest, self.attrs["longest_learned"])
+            self.attrs["longest_learned"], self._may_warn = max(longest, self.attrs["longest_learned"]), False
             torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
             return backprop_encoder({self.vector: cast(torch.Tensor, states.grad)})
 
