@@ -71,7 +71,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
     size = ""  # what the description of the head calls the number of its outputs, where that may differ
     pooling: Pooling = "cls"  # which vector of a window it reads; heads for tokens read none
     n_truncated = 0
-    _may_warn = True  # of long windows: once, and not while it learns, when texts as long may be still to come
+    _may_warn = True  # of long windows
 
     def __init__(
         self,
@@ -163,12 +163,15 @@ class HeadModel(TorchModel[list[Doc], OutT]):
         if (watched := _watched.get()) is not None:
             watched.append(encoded)
         longest, learned = int(encoded.window_lengths.max(initial=0)), self.attrs["longest_learned"]
-        if self._may_warn and longest >= _LONG_WINDOW and longest > 2 * learned > 0 and not is_train:
+        if is_train:
+            self._may_warn = False  # the longest text may be still to come
+        elif self._may_warn and longest >= _LONG_WINDOW and longest > 2 * learned > 0:
             self._may_warn = False
             warnings.warn(
                 f"The {self.title.replace('_', ' ')} reads {longest} subword tokens in one window, and has learned "
                 f"from {learned} at most, so it may be much worse there. Set window = {learned} or windows_over = "
-                '"sentences" in its encoder, or train it on texts as long. This is reported once.',
+                '"sentences" in its encoder (get_spans of a stock transformer), or train it on texts as long. This is '
+                "reported once.",
                 stacklevel=2,
             )
         return encoded, backprop
@@ -201,8 +204,9 @@ class HeadModel(TorchModel[list[Doc], OutT]):
             scores = compute(states, self.dropout_rate if is_train else 0.0)
 
         def backprop(d_scores: NDArray[np.floating]) -> list[Doc]:
-            longest = int(encoded.window_lengths.max(initial=0)) if d_scores.any() else 0
-            self.attrs["longest_learned"], self._may_warn = max(longest, self.attrs["longest_learned"]), False
+            if d_scores.any():
+                longest = int(encoded.window_lengths.max(initial=0))
+                self.attrs["longest_learned"] = max(longest, self.attrs["longest_learned"])
             torch.autograd.backward(scores, torch.from_numpy(d_scores).to(scores))
             return backprop_encoder({self.vector: cast(torch.Tensor, states.grad)})
 
