@@ -2,7 +2,7 @@
 
 # No `from __future__ import annotations`: confection reads signatures at run time.
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from spacy_bertft.training.calibration import (
     fit_no_answer_threshold,
     fit_temperature,
     join_calibration_data,
+    may_fit,
 )
 
 
@@ -39,32 +40,39 @@ def collect_calibration_data(nlp: Language, examples: Iterable[Example]) -> dict
     return {name: join_calibration_data(answers) for name, answers in parts.items()}
 
 
-def calibrate(nlp: Language, examples: Iterable[Example]) -> dict[str, CalibrationData]:
+def calibrate(nlp: Language, examples: Iterable[Example], frozen: Collection[str] = ()) -> dict[str, CalibrationData]:
     """Fit the temperature of every component with probabilities, on documents that it was not trained on.
 
     Where some questions have an answer and some have none, the threshold of `bert_qa` is fitted too. A recall that was
-    promised is not any more: its threshold belongs to the earlier probabilities.
+    promised is not any more: its threshold belongs to the earlier probabilities. Where not both correct and wrong
+    predictions are found, both stay.
 
     Args:
         nlp: A trained pipeline.
         examples: With gold annotation. Their predicted documents are annotated.
+        frozen: Components to leave as they are.
 
     Returns:
         What it was fitted on, by component.
     """
     collected = collect_calibration_data(nlp, examples)
     for name, pipe in find_calibrated(nlp).items():
-        pipe.cfg["temperature"] = fit_temperature(collected[name])
+        if name in frozen:
+            continue
+        if may_fit(collected[name]):
+            pipe.cfg["temperature"] = fit_temperature(collected[name])
+            if isinstance(pipe, GuaranteedComponent):
+                pipe.drop_guarantee()
         threshold = fit_no_answer_threshold(collected[name], pipe.cfg["temperature"])
         if threshold is not None:
             pipe.cfg["threshold"] = threshold
-        if isinstance(pipe, GuaranteedComponent):
-            pipe.drop_guarantee()
     return collected
 
 
 def configure_calibrate(path: Path) -> Callable[[Language], Language]:
     """Configure a callback for `training.before_to_disk`: what is saved is calibrated on the development data.
+
+    Frozen components are left as they are.
 
     Args:
         path: A `.spacy` file with gold annotation, such as `${paths.dev}`.
@@ -80,5 +88,5 @@ def _calibrate_on(path: Path, nlp: Language) -> Language:
     if not find_calibrated(nlp):
         expected = "no such callback: no component of the pipeline gives probabilities"
         raise SettingError("training.before_to_disk", "spacy-bertft.calibrate.v1", expected)
-    calibrate(nlp, Corpus(path)(nlp))
+    calibrate(nlp, Corpus(path)(nlp), nlp.config.interpolate()["training"]["frozen_components"])
     return nlp

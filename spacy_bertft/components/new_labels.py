@@ -10,9 +10,10 @@ from collections.abc import Callable
 from functools import partial
 
 from spacy.language import Language
-from spacy.util import registry, resolve_dot_names
+from spacy.util import resolve_dot_names
 
 from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.pipelines import find_given_labels
 from spacy_bertft.components.text_component import list_labels_of_neighbours
 
 
@@ -27,10 +28,10 @@ def configure_add_labels() -> Callable[[Language], Language]:
 
 def _add_labels(nlp: Language) -> Language:
     config = nlp.config.interpolate()
-    sections, frozen = config["initialize"]["components"], config["training"]["frozen_components"]
     for name, pipe in nlp.components:
-        if isinstance(pipe, BertComponent) and pipe.model.is_initialized and name not in frozen:
-            labels = registry.resolve({"section": sections.get(name, {})})["section"].get("labels")
+        is_frozen = name in config["training"]["frozen_components"]
+        if isinstance(pipe, BertComponent) and pipe.model.is_initialized and not is_frozen:
+            labels = find_given_labels(config, name)
             [corpus] = resolve_dot_names(config, [config["training"]["train_corpus"]])
             if labels is None:
                 labels = pipe.find_labels(corpus(nlp), list_labels_of_neighbours(nlp, pipe))

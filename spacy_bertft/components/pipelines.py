@@ -303,3 +303,10 @@ def read_corpus(config: Config, nlp: Language, corpus: str) -> list[Example]:
     """
     section = dot_to_object(config, config["training"][corpus])
     return list(registry.resolve({"corpus": section})["corpus"](nlp))
+
+
+def find_given_labels(config: Config, component: str) -> Sequence[str] | None:
+    """Find the labels that an interpolated config gives a component in `[initialize.components]`, if any."""
+    section = config["initialize"]["components"].get(component, {})
+    labels: Sequence[str] | None = registry.resolve({"section": section})["section"].get("labels")
+    return labels

@@ -33,12 +33,15 @@ def is_regressor(pipe: Any) -> bool:
 
 
 def list_neighbours(nlp: Language, pipe: BertComponent) -> list[tuple[str, Any]]:
-    """List the other components of a pipeline that write `doc.cats` as a component does, and are not disabled."""
+    """List the other components of a pipeline that write `doc.cats` as a component does.
+
+    Disabled ones too: while some are initialized, spaCy's training disables those that have weights already.
+    """
     if not isinstance(pipe, TextComponent):
         return []
     return [
         (name, other)
-        for name, other in nlp.pipeline
+        for name, other in nlp.components
         if other is not pipe and "doc.cats" in nlp.get_pipe_meta(name).assigns
     ]
 

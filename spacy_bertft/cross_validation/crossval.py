@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.tokens import Doc, DocBin
 from spacy.training import Example
-from spacy.util import copy_config, load_model_from_config
+from spacy.util import copy_config, dot_to_object, load_model_from_config
 from thinc.api import Config
 from wasabi import msg
 
@@ -98,17 +98,19 @@ def crossval(
         gpu_id: Number of the GPU, -1 for the CPU; thinc must already use it.
 
     Raises:
-        SettingError: There are fewer than two folds.
+        SettingError: There are fewer than two folds, or the training corpus has an augmenter.
         DataError: There are fewer different documents than folds, or the directory has results of another config or
             other data.
     """
     check_setting("n_folds", n_folds, n_folds >= 2, "at least 2")
     settings = config.interpolate()
     nlp, examples, data = read_training_data(settings)
-    if final:
-        read_corpus(settings, nlp, "dev_corpus")  # better a missing file now than after all folds
+    # Better a missing file now than after all folds.
+    dev = hash_annotation(read_corpus(settings, nlp, "dev_corpus")) if final else ""
     folds = assign_folds([example.reference.text for example in examples], n_folds, seed)
     check_same(output_dir, config=config.to_str(), n_folds=n_folds, seed=seed, data=data)
+    if final:
+        check_same(output_dir / FINAL, development_data=dev)
     with_labels = give_labels(config, nlp, examples)
     folders = [output_dir / f"fold-{number}" for number in range(1, n_folds + 1)]
     for fold, folder in enumerate(folders):
@@ -132,10 +134,23 @@ def crossval(
 
 
 def read_training_data(settings: Config) -> tuple[Language, list[Example], str]:
-    """Read the pipeline of an interpolated config, not trained, its training data, and a hash of their annotation."""
+    """Read the pipeline of an interpolated config, not trained, its training data, and a hash of their annotation.
+
+    Raises:
+        SettingError: The corpus has an augmenter, with which it is another one each time that it is read.
+    """
+    name = settings["training"]["train_corpus"]
+    augmenter = dot_to_object(settings, name).get("augmenter")
+    expected = "none, since the same text could be in two folds; [training.batcher.augmenter] changes training alone"
+    check_setting(f"{name}.augmenter", augmenter, augmenter is None, expected)
     nlp = load_model_from_config(settings, auto_fill=True)
     examples = read_corpus(settings, nlp, "train_corpus")
-    return nlp, examples, sha256(DocBin(docs=[example.reference for example in examples]).to_bytes()).hexdigest()
+    return nlp, examples, hash_annotation(examples)
+
+
+def hash_annotation(examples: Sequence[Example]) -> str:
+    """Compute a hash of gold annotation."""
+    return sha256(DocBin(docs=[example.reference for example in examples]).to_bytes()).hexdigest()
 
 
 def check_same(output_dir: Path, **told: Any) -> None:
@@ -160,7 +175,10 @@ def give_labels(config: Config, nlp: Language, examples: Sequence[Example]) -> C
     """Make a config that names all labels, so that each fold has the same ones, also where it lacks a rare one."""
     config = copy_config(config)
     sections: dict[str, Any] = config["initialize"].setdefault("components", {})
+    frozen = config.interpolate()["training"]["frozen_components"]
     for name, pipe in nlp.pipeline:
+        if name in frozen:
+            continue  # which may read other categories than those of the corpus
         if isinstance(pipe, BertComponent) and pipe.has_labels and "labels" not in sections.get(name, {}):
             sections.setdefault(name, {})["labels"] = pipe.find_labels(examples)
     return config

@@ -104,6 +104,8 @@ def score_problems(
 def find_entity_problems(component: str, examples: Sequence[Example], targets: TagTargets) -> Iterator[Problem]:
     """Find improbable entities. Where annotation is missing or does not fit the tokens, nothing is said.
 
+    An entity that another component has found, and found right, is none of its problems.
+
     Args:
         component: Name of the component.
         examples: Predicted documents with gold annotation.
@@ -117,8 +119,9 @@ def find_entity_problems(component: str, examples: Sequence[Example], targets: T
     predicted_columns: list[int] = []
     for number, example in enumerate(examples):
         annotated = read_gold_entities(example)
-        gold = [span for span in annotated.spans if span.label in labels]
         predicted = [each.span for each in list_entities(component, example.predicted)]
+        kept = {TagSpan(ent.start, ent.end, ent.label_) for ent in example.predicted.ents}.difference(predicted)
+        gold = [span for span in annotated.spans if span.label in labels and span not in kept]
         own, other = (
             [column[tag] for tag in write_tags(spans, len(example.predicted), scheme)] for spans in (gold, predicted)
         )

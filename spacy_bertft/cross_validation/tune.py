@@ -136,7 +136,7 @@ def tune(
     ranges = {name: values for name, values in (space or SPACE).items() if space or name in flat}
     if not ranges or any(name not in flat for name in ranges):
         raise SettingError("space", ", ".join(ranges), "names of settings that the config has")
-    distributions = {name: _make_distribution(each) for name, each in ranges.items()}
+    distributions = {name: _make_distribution(each, flat[name]) for name, each in ranges.items()}
     data = read_training_data(settings)[-1]
     check_same(output_dir, config=config.to_str(), n_folds=n_folds, seed=seed, data=data, settings=list(ranges))
     trials = _read_trials(output_dir / TRIALS)
@@ -195,13 +195,15 @@ def draw_trials(trials: Sequence[Trial]) -> Figure:
     return figure
 
 
-def _make_distribution(values: Range) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
+def _make_distribution(values: Range, present: Any) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(values, list):
         return CategoricalDistribution(values)
     low, high = values
-    return FloatDistribution(low, high, log=low > 0 and high / low >= 10)
+    are_whole = all(isinstance(each, int) for each in (low, high, present))  # such as the size of a batch
+    make: Any = IntDistribution if are_whole else FloatDistribution
+    return make(low, high, log=low > 0 and high / low >= 10)
 
 
 def _change(config: Config, settings: Mapping[str, Any]) -> Config:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import srsly
 from spacy.language import Language
 from spacy.pipeline import TrainablePipe
 from spacy.tokens import Doc, DocBin
@@ -20,7 +20,7 @@ from wasabi import msg
 
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipe import BertPipe
-from spacy_bertft.components.pipelines import load_pipeline, read_corpus, run_component
+from spacy_bertft.components.pipelines import find_given_labels, load_pipeline, read_corpus, run_component
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.components.token_component import TokenComponent
 from spacy_bertft.data.unlabelled import read_plain_texts
@@ -35,6 +35,7 @@ from spacy_bertft.distillation.teachers import (
     score_tags,
 )
 from spacy_bertft.errors import DataError, SettingError, check_setting
+from spacy_bertft.models.heads.losses import Floats, merge_targets
 from spacy_bertft.output import replace_when_done
 from spacy_bertft.resuming.run import check_finished, train
 from spacy_bertft.training.swap_entities import SwapEntities
@@ -88,17 +89,19 @@ def distill(
     pipelines = list(list_teachers(teachers, [example.reference for example in labelled], source_of))
     folder = output_dir / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    ours = {name: pipe for name, pipe in student.pipeline if isinstance(pipe, (TokenComponent, TextComponent))}
+    learning = [each for each in student.pipeline if each[0] not in settings["training"]["frozen_components"]]
+    ours = {name: pipe for name, pipe in learning if isinstance(pipe, (TokenComponent, TextComponent))}
     if not ours:
         raise SettingError(
             "components", ", ".join(student.pipe_names), "one that predicts tags, entities or categories"
         )
-    if others := [name for name, pipe in student.pipeline if name not in ours and _is_head(pipe)]:
+    if others := [name for name, pipe in learning if name not in ours and _is_head(pipe)]:
         msg.warn(f"{', '.join(others)}: learns from gold annotation alone; teachers say nothing of such components.")
     texts = [copy_words(student.vocab, doc) for doc in docs]
     for name, pipe in ours.items():
         if isinstance(pipe, TextComponent):
-            _teach_values(docs, texts, pipelines, name, weight, temperature)
+            _check_labels(pipe, labelled, find_given_labels(settings, name), pipelines)
+            _teach_values(docs, _ask(pipe, texts, pipelines, temperature), weight, exclusive=pipe.exclusive)
     corpus_path = folder / "corpus.spacy"
     with replace_when_done(corpus_path) as path:
         DocBin(docs=docs).to_disk(path)
@@ -129,8 +132,9 @@ def _collect_docs(
 ) -> Iterator[tuple[Doc, int]]:
     """Give the labelled documents, copies of them with other entities, and documents of which nothing is known.
 
-    Each comes with the number of the labelled document that it is or is a copy of, or -1.
+    Each comes with the number of the labelled document that it is, is a copy of or has the text of, or -1.
     """
+    number_of = {example.reference.text: number for number, example in enumerate(labelled)}
     yield from ((example.reference, number) for number, example in enumerate(labelled))
     random.seed(settings["training"]["seed"] or 0)
     swap = SwapEntities(level=1.0)
@@ -140,7 +144,7 @@ def _collect_docs(
             if turn and new is not example:  # the first turn has only shown which entities there are
                 yield new.reference, number
     if texts_path is not None:
-        yield from ((nlp.make_doc(text), -1) for text in read_plain_texts(texts_path).texts)
+        yield from ((nlp.make_doc(text), number_of.get(text, -1)) for text in read_plain_texts(texts_path).texts)
 
 
 def _score_all(teachers: Sequence[Teacher], name: str, docs: Sequence[Doc], folder: Path) -> Path:
@@ -158,33 +162,56 @@ def _score_all(teachers: Sequence[Teacher], name: str, docs: Sequence[Doc], fold
     return output_path
 
 
-def _teach_values(
-    docs: Sequence[Doc], texts: list[Doc], teachers: Sequence[Teacher], name: str, weight: float, temperature: float
+def _check_labels(
+    pipe: TextComponent, labelled: Sequence[Example], given: Sequence[str] | None, teachers: Sequence[Teacher]
 ) -> None:
-    """Move the values that a component has in `doc.cats` towards the mean of what the teachers say."""
-    predicted = [
-        _predict_values(path, name, [texts[index] for index in asked.tolist()], temperature) for path, asked in teachers
-    ]
-    for values in predicted[1:]:
-        if values.keys() != predicted[0].keys():
-            names = "; ".join(", ".join(each) for each in (predicted[0], values))
+    """Raise unless all teachers have the labels that a component is given or, where it is not, those annotated.
+
+    Raises:
+        DataError: One has not; or some have further ones, which others have not or the component is not given.
+    """
+    by_teacher = [srsly.read_json(path / "meta.json")["labels"].get(pipe.name) for path, _ in teachers]
+    expected = {*(pipe.find_labels(labelled) if given is None else given)}
+    expected |= {*(by_teacher[0] or ())} if given is None else set()
+    for (path, _), labels in zip(teachers, by_teacher, strict=True):
+        if labels is not None and {*labels} != expected:
+            names = (", ".join(sorted(each)) for each in (labels, expected))
             raise DataError(
-                f"The teachers do not have the same labels: {names}. Expected pipelines with the same ones."
+                "{}: '{}' has the labels {}. Expected those of student and teachers: {}.".format(
+                    path, pipe.name, *names
+                )
             )
-    for label in predicted[0]:
-        total, n_asked = np.zeros((2, len(docs)))
-        for values, (_, asked) in zip(predicted, teachers, strict=True):
-            total[asked] += values[label]
-            n_asked[asked] += 1
-        for doc, value in zip(docs, (total / n_asked).tolist(), strict=True):
-            gold = doc.cats.get(label)
-            doc.cats[label] = value if gold is None else (gold + weight * value) / (1 + weight)
 
 
-def _predict_values(path: Path, name: str, docs: list[Doc], temperature: float) -> dict[str, NDArray[np.float64]]:
+def _ask(pipe: TextComponent, texts: list[Doc], teachers: Sequence[Teacher], temperature: float) -> dict[str, Floats]:
+    """Ask teachers for the values of a component, and average those that are asked of a text; `(B,)` by label."""
+    total, n_asked = dict[str, Floats](), np.zeros(len(texts))
+    for path, asked in teachers:
+        n_asked[asked] += 1
+        for label, values in _predict_values(
+            path, pipe, [texts[index] for index in asked.tolist()], temperature
+        ).items():
+            total.setdefault(label, np.zeros(len(texts)))[asked] += values
+    return {label: values / n_asked for label, values in total.items()}
+
+
+def _teach_values(docs: Sequence[Doc], said: Mapping[str, Floats], weight: float, *, exclusive: bool) -> None:
+    """Move the values in `doc.cats` towards what teachers say; where nothing is annotated, that alone counts."""
+    labels, taught = list(said), np.stack([*said.values()], axis=1)  # (B, L)
+    gold = np.array([[doc.cats.get(label, np.nan) for label in labels] for doc in docs])
+    is_gold = ~np.isnan(gold)
+    gold = np.nan_to_num(gold)
+    if exclusive:
+        is_gold &= gold.any(axis=1, keepdims=True) | ~is_gold.all(axis=1, keepdims=True)  # all 0 says nothing
+    values = (merge_targets(taught, gold, is_gold, exclusive=exclusive) + weight * taught) / (1 + weight)
+    for doc, row in zip(docs, values.tolist(), strict=True):
+        doc.cats.update(zip(labels, row, strict=True))
+
+
+def _predict_values(path: Path, student: TextComponent, docs: list[Doc], temperature: float) -> dict[str, Floats]:
     """Let a teacher give a value for each document, by label."""
-    nlp = load_pipeline(path)
-    teacher = _find(nlp, name, path, TextComponent)
+    nlp, name = load_pipeline(path), student.name
+    teacher: TextComponent = _find(nlp, name, path, type(student))
     docs = [copy_words(nlp.vocab, doc) for doc in docs]
     for _, pipe in nlp.pipeline[: nlp.pipe_names.index(name)]:
         docs = run_component(pipe, docs)

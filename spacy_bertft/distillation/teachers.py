@@ -117,7 +117,7 @@ def average(targets: Iterable[TagTargets], asked: Sequence[NDArray[np.intp]], wo
     """Average the scores of several teachers: the geometric mean of their probabilities of each path, normalized.
 
     Where teachers are asked about different documents, each document has the scores of those that are asked about it,
-    in the mean of all their chains.
+    in the mean of all their chains; each token those of the teachers that have a subword token for it.
 
     Args:
         targets: `K` teachers.
@@ -141,11 +141,13 @@ def average(targets: Iterable[TagTargets], asked: Sequence[NDArray[np.intp]], wo
     columns = [[other.tags.index(tag) for tag in tags] for other in targets]
     chains = [other.chain.reorder(order) for other, order in zip(targets, columns, strict=True)]
     chain = LinearChain(*(np.mean(parts, axis=0) for parts in zip(*chains, strict=True)))
-    total, n_asked = np.zeros((n_tokens.sum(), len(tags)), dtype=np.float32), np.zeros(len(n_tokens), dtype=np.intp)
+    total = np.zeros((n_tokens.sum(), len(tags)), dtype=np.float32)
+    n_known = np.zeros((len(total), 1), dtype=np.float32)  # of each token, the teachers that have scores for it
     for other, order, docs in zip(targets, columns, asked, strict=True):
-        n_asked[docs] += 1
-        total[np.repeat(np.isin(np.arange(len(n_tokens)), docs), n_tokens)] += other.scores[:, order]
-    total /= np.repeat(n_asked, n_tokens)[:, None]
+        rows, is_known = np.isin(np.arange(len(n_tokens)), docs).repeat(n_tokens), ~np.isnan(other.scores[:, :1])
+        total[rows] += np.where(is_known, other.scores[:, order], 0)
+        n_known[rows] += is_known
+    total = np.where(n_known > 0, total / np.maximum(n_known, 1), np.nan).astype(np.float32)
     return TagTargets(tags, chain, total, n_tokens, words)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from spacy_bertft.components.calibration import calibrate as fit
 from spacy_bertft.components.calibration import collect_calibration_data, find_calibrated
+from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import (
     check_data,
     choose_target,
@@ -38,12 +39,14 @@ class CalibrationReport:
         figures: Of every component, on the documents that it was fitted on and on those given to test it.
         not_fitted: Components whose predictions were all correct or all wrong, or that made none.
         thresholds: By component, from which probability of no answer on a question gets none.
+        filtered: Components whose predictions have a least probability, so that there may be more or fewer now.
     """
 
     path: Path
     figures: tuple[Confidence, ...]
     not_fitted: tuple[str, ...]
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    filtered: tuple[str, ...] = ()
 
     def format_rows(self) -> Rows:
         """Lay out the figures: expected calibration error (ECE) in percent and log loss in nats, before and after.
@@ -55,12 +58,13 @@ class CalibrationReport:
 
     def __str__(self) -> str:
         unless = ", except for which questions get no answer" * bool(self.thresholds)
+        unless += f", except for which of {', '.join(self.filtered)} reach min_score or threshold" * bool(self.filtered)
         notes = [f"{self.path}: its probabilities are calibrated now; its predictions are the same{unless}."]
         for name, threshold in self.thresholds.items():
             notes.append(f"{name} gives no answer from a probability of {threshold:.3f} on that there is none.")
         if self.not_fitted:
             names = ", ".join(self.not_fitted)
-            notes.append(f"Left as trained, since not both correct and wrong predictions were found: {names}.")
+            notes.append(f"Left as they were, since not both correct and wrong predictions were found: {names}.")
         return " ".join(notes)
 
 
@@ -120,13 +124,21 @@ def calibrate(
         for name, pipe in pipes.items()
         if isinstance(pipe, BertQa) and pipe.cfg["threshold"] is not None
     }
-    report = CalibrationReport(target, figures, not_fitted, thresholds)
+    filtered = tuple(name for name, pipe in pipes.items() if _is_filtered(pipe))
+    report = CalibrationReport(target, figures, not_fitted, thresholds, filtered)
     if plot_path is not None and figures:
         tables = [Table(report.format_rows()), *(_tabulate(one) for one in figures)]
         shown = "Reliability before and after; precision and recall by min_score"
         page = Page(f"Calibration of {target.name}", str(report), shown, tables, is_wide=True)
         write_plot(partial(draw_calibration, figures), plot_path, page)
     return report
+
+
+def _is_filtered(pipe: BertComponent) -> bool:
+    """Tell whether a temperature changes what is predicted: where one half is not what divides yes and no."""
+    neutral = 0.0 if getattr(pipe, "exclusive", False) else 0.5
+    is_shifted = not isinstance(pipe, BertQa) and pipe.cfg.get("threshold", neutral) != neutral
+    return is_shifted or pipe.cfg.get("min_score", 0.0) > 0
 
 
 def _format_row(one: Confidence) -> tuple[str, ...]:

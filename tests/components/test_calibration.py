@@ -173,6 +173,9 @@ def test_the_callback_calibrates_what_is_saved(nlp: Language, tmp_path) -> None:
     DocBin(docs=[example.reference for example in make_examples(nlp, GOLD)]).to_disk(tmp_path / "dev.spacy")
     section = {"@callbacks": "spacy-bertft.calibrate.v1", "path": str(tmp_path / "dev.spacy")}
     callback = spacy.registry.resolve({"x": section})["x"]
+    nlp.config["training"]["frozen_components"] = ["bert_ner"]
+    assert callback(nlp).get_pipe("bert_ner").cfg["temperature"] == 1.0
+    nlp.config["training"]["frozen_components"] = []
     assert callback(nlp) is nlp
     assert nlp.get_pipe("bert_ner").cfg["temperature"] > 1.2
 

@@ -7,7 +7,7 @@ import pytest
 import spacy
 from confection import Config
 from small_checkpoints import TEXTS
-from text_pipelines import BOTH, CATS, make_examples, make_pipeline
+from text_pipelines import BOTH, CATS, MULTILABEL, make_examples, make_pipeline
 
 from spacy_bertft.errors import SettingError
 
@@ -70,3 +70,10 @@ def test_weights_and_smoothing_change_the_loss(checkpoint, factory):
         scores = np.array([[2.0, 0.0, 1.0]] * len(TEXTS), dtype=np.float32)
         losses.append(nlp.get_pipe(factory).get_loss(make_examples(nlp, CATS[factory]), scores)[0])
     assert len({round(loss, 4) for loss in losses}) == 3
+
+
+def test_values_of_teachers_count_as_much_as_they_are(checkpoint):
+    """None of them is exactly 0, so that every label would hold for every text."""
+    soft = {text: {label: 0.98 * value + 0.01 for label, value in cats.items()} for text, cats in MULTILABEL.items()}
+    weights = find_weights(make_pipeline(checkpoint, "bert_textcat_multilabel", cats=soft, class_weights="balanced"))
+    assert weights == pytest.approx([1.5, 1.5, 0.25], rel=0.05)

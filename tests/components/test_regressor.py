@@ -180,6 +180,8 @@ def test_entities_categories_and_numbers_are_learned_on_one_encoder(checkpoint, 
     # As `extend` and `add_labels.v1` look for new labels.
     assert textcat.find_labels(examples, list_labels_of_neighbours(nlp, textcat)) == ["film", "other"]
     assert regressor.find_labels(examples, list_labels_of_neighbours(nlp, regressor)) == ["price", "stars"]
+    with nlp.select_pipes(disable=[NAME]):  # as while spaCy initializes others
+        assert list_labels_of_neighbours(nlp, textcat) == {"price", "stars"}
     nlp.to_disk(tmp_path)
     scores = spacy.load(tmp_path).evaluate(examples)
     assert scores["cats_macro_f"] == scores["ents_f"] == 1.0

@@ -130,6 +130,19 @@ def test_tokens_of_which_teachers_say_nothing(ner, examples):
     assert all(np.isfinite(each).all() for each in gradient)
 
 
+def test_where_teachers_say_nothing_the_student_stays_as_it_is(ner, examples):
+    """Not all tags alike, which would be something to learn."""
+    scores = ner.model.predict([example.predicted for example in examples])
+    rows = np.split(scores.scores.astype(np.float32), np.cumsum([len(example.predicted) for example in examples])[:-1])
+    for row in rows:
+        row[1] = np.nan
+    teach(ner, examples, rows, scores.training_chain)
+    loss, gradient = get_soft(ner, examples)
+    assert loss == pytest.approx(0, abs=1e-6)
+    for each in gradient:
+        np.testing.assert_allclose(each, 0, atol=1e-6)
+
+
 def test_another_tokenizer(ner, examples):
     teach(ner, examples, [make_one_hot(ner, example)[1:] for example in examples])
     with pytest.raises(DataError, match=r"are not the .* that the teachers saw"):

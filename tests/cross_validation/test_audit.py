@@ -103,6 +103,14 @@ def test_planted_problems_have_their_kind(tmp_path, gold, predicted, kind):
     assert "differ in 1 place, of which by confident learning 1 are probable label errors" in report.format_notes()
 
 
+def test_what_another_component_has_found_is_no_problem(tmp_path):
+    folder = write_entity_folder(tmp_path / "cv", [[X, (4, 5, "Y")], [X]], [[X], [Y]])
+    docs = list(DocBin(store_user_data=True).from_disk(folder / "predicted.spacy").get_docs(VOCAB))
+    docs[0].set_ents([Span(docs[0], *span) for span in (X, (4, 5, "Y"))])
+    DocBin(docs=docs, store_user_data=True).to_disk(folder / "predicted.spacy")
+    assert [problem.doc for problem in audit(folder).problems] == [1]
+
+
 def test_the_more_probable_the_prediction_the_higher_the_rank(tmp_path):
     probs = [0.6, 0.99, 0.8, 0.7]
     report = audit(write_entity_folder(tmp_path / "cv", [[X]] * 4, [[Y]] * 4, probs), limit=3)

@@ -10,9 +10,10 @@ import spacy
 import srsly
 from resumed_runs import N_STEPS, make_config, make_data
 from spacy.tokens import DocBin
+from spacy.training import Example
 
 from spacy_bertft.cross_validation import crossval
-from spacy_bertft.cross_validation.crossval import _make_report
+from spacy_bertft.cross_validation.crossval import _make_report, give_labels
 from spacy_bertft.distillation.teachers import TagTargets
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.evaluation.training_log import TrainingLog
@@ -126,6 +127,36 @@ def test_the_last_training_needs_development_data_from_the_start(config, tmp_pat
     without["paths"]["dev"] = str(tmp_path / "none.spacy")
     with pytest.raises(FileNotFoundError, match=r"none\.spacy"):
         crossval(without, tmp_path / "out", n_folds=N_FOLDS, final=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_development_data_are_not_those_of_the_last_training(report, config, folder, tmp_path):
+    changed = config.copy()
+    changed["paths"]["dev"] = str(tmp_path / "dev.spacy")
+    DocBin(docs=read_docs(folder / "dev.spacy")[1:]).to_disk(tmp_path / "dev.spacy")
+    told = srsly.read_json(report.path / "fingerprint.json")
+    (tmp_path / "out" / "final").mkdir(parents=True)
+    srsly.write_json(tmp_path / "out" / "fingerprint.json", told | {"config": changed.to_str()})
+    (tmp_path / "out/final/fingerprint.json").write_bytes((report.path / "final/fingerprint.json").read_bytes())
+    with pytest.raises(DataError, match="final has results of something else: development_data differ"):
+        crossval(changed, tmp_path / "out", n_folds=N_FOLDS, final=True)
+
+
+def test_a_frozen_component_reads_other_categories(config, folder):
+    changed = config.copy()
+    changed["training"]["frozen_components"] = ["textcat"]
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bert_ner", name="ner")
+    nlp.add_pipe("bert_textcat", name="textcat")
+    example = Example.from_dict(nlp.make_doc("a film"), {"cats": {"short": 1.0, "polite": 1.0}})
+    assert "textcat" not in give_labels(changed, nlp, [example])["initialize"]["components"]
+
+
+def test_a_corpus_that_is_another_one_each_time(config, tmp_path):
+    changed = config.copy()
+    changed["corpora"]["train"]["augmenter"] = {"@augmenters": "spacy.lower_case.v1", "level": 0.3}
+    with pytest.raises(SettingError, match=r"corpora\.train\.augmenter .* \[training\.batcher\.augmenter\]"):
+        crossval(changed, tmp_path / "out", n_folds=N_FOLDS)
     assert not (tmp_path / "out").exists()
 
 

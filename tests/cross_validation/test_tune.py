@@ -74,6 +74,14 @@ def test_it_finds_what_is_better(config, calls, tmp_path):
     ]
 
 
+def test_a_range_of_whole_numbers(config, calls, tmp_path):
+    tune(config, tmp_path, space={"training.batcher.size": (128, 2048)}, n_trials=6)
+    sizes = [each["training"]["batcher"]["size"] for each in calls]
+    assert sizes[0] == 512
+    assert len({*sizes}) > 3
+    assert all(type(size) is int and 128 <= size <= 2048 for size in sizes)
+
+
 def test_it_continues_where_it_was(config, calls, tmp_path):
     whole = tune(config, tmp_path / "whole", space=SPACE, n_trials=6)
     tune(config, tmp_path / "parts", space=SPACE, n_trials=2)

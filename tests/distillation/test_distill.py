@@ -16,7 +16,7 @@ from thinc.api import Config
 
 from spacy_bertft.distillation import distill
 from spacy_bertft.distillation.asked import Teacher
-from spacy_bertft.distillation.distill import _teach_values
+from spacy_bertft.distillation.distill import _ask, _teach_values
 from spacy_bertft.distillation.teachers import TagTargets, score_tags
 from spacy_bertft.errors import DataError, SettingError
 from spacy_bertft.training.folds import assign_folds
@@ -63,6 +63,17 @@ def make_student(data, **changes) -> Config:
     return make_config(data, settings | changes)
 
 
+def make_textcat_student(data, changes) -> Config:
+    model = {"@architectures": "spacy-bertft.TextClassifier.v1"}
+    model["encoder"] = {"@architectures": "spacy-bertft.BertEncoder.v1", "name": "${paths.encoder}"}
+    given = {
+        "nlp.pipeline": ["textcat"],
+        "components": {"textcat": {"factory": "bert_textcat", "model": model}},
+        "training.score_weights": {"cats_score": 1.0},
+    }
+    return make_student(data, **given, **changes)
+
+
 def test_a_student_learns_from_texts_without_labels(data, teacher):
     out = data / "out"
     last = distill(make_student(data), [teacher, teacher], out, texts_path=data / "texts.jsonl", n_swapped=1, weight=2)
@@ -86,16 +97,8 @@ def test_a_student_learns_from_texts_without_labels(data, teacher):
 @pytest.mark.everyday(1)
 @pytest.mark.parametrize("temperature", [2.0, 1.0])
 def test_categories_are_between_gold_and_teacher(data, teacher, temperature):
-    model = {"@architectures": "spacy-bertft.TextClassifier.v1"}
-    model["encoder"] = {"@architectures": "spacy-bertft.BertEncoder.v1", "name": "${paths.encoder}"}
-    changes = {
-        "nlp.pipeline": ["textcat"],
-        "components": {"textcat": {"factory": "bert_textcat", "model": model}},
-        "training.score_weights": {"cats_score": 1.0},
-        "training.optimizer.learn_rate.total_steps": 2,
-    }
     distill(
-        make_student(data, **changes),
+        make_textcat_student(data, {"training.optimizer.learn_rate.total_steps": 2}),
         [teacher],
         data / "out",
         texts_path=data / "texts.jsonl",
@@ -119,14 +122,54 @@ def test_values_of_several_teachers(data, teacher):
     asked = [spacy.blank("en").make_doc(text) for text, _ in plant(5, seed=4)]
     docs = [doc.copy() for doc in asked]
     own = Teacher(teacher, np.arange(5))
-    _teach_values(docs, asked, [own, own], "textcat", 1.0, 1.0)
     nlp = spacy.load(teacher)
+    pipe = nlp.get_pipe("textcat")
+    _teach_values(docs, _ask(pipe, asked, [own, own], 1.0), 1.0, exclusive=True)
     for doc in docs:
         assert doc.cats == pytest.approx(nlp(doc.text).cats, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("gold", "exclusive", "expected"),
+    [
+        ({"X": 1.0}, True, {"X": 0.85, "Y": 0.05, "Z": 0.1}),  # no other label holds then
+        ({"Z": 0.0}, True, {"X": 0.7875, "Y": 0.1125, "Z": 0.1}),
+        (dict.fromkeys("XYZ", 0.0), True, {"X": 0.7, "Y": 0.1, "Z": 0.2}),  # that the class is not known
+        ({}, True, {"X": 0.7, "Y": 0.1, "Z": 0.2}),
+        ({"X": 1.0}, False, {"X": 0.85, "Y": 0.1, "Z": 0.2}),
+        (dict.fromkeys("XYZ", 0.0), False, {"X": 0.35, "Y": 0.05, "Z": 0.1}),
+    ],
+)
+def test_values_between_gold_and_what_is_said(gold, exclusive, expected):
+    doc = spacy.blank("en").make_doc("a film")
+    doc.cats = {"of another component": 1.0, **gold}
+    said = {label: np.array([value]) for label, value in {"X": 0.7, "Y": 0.1, "Z": 0.2}.items()}
+    _teach_values([doc], said, 1.0, exclusive=exclusive)
+    assert doc.cats == pytest.approx({"of another component": 1.0, **expected})
+
+
+@pytest.mark.parametrize("given", [None, ["ACTOR", "GENRE", "OTHER"]])
+def test_a_teacher_of_categories_with_other_labels(data, teacher, given):
+    config = make_textcat_student(data, SHORT)
+    config["initialize"]["components"]["textcat"] = {"labels": given}
+    nlp = spacy.load(teacher)
     nlp.get_pipe("textcat").add_label("OTHER")
     nlp.to_disk(data / "other")
-    with pytest.raises(DataError, match="do not have the same labels"):
-        _teach_values(docs, asked, [own, Teacher(data / "other", np.arange(5))], "textcat", 1.0, 1.0)
+    teachers, wrong = ([teacher, data / "other"], "NONE, OTHER") if given is None else ([teacher], "NONE, TITLE")
+    with pytest.raises(DataError, match=f"'textcat' has the labels ACTOR, {wrong}.* Expected those of student"):
+        distill(config, teachers, data / "out")
+
+
+def test_a_text_that_is_labelled_too(data, crossval_dir):
+    """The pipeline that has seen it with its label is not asked."""
+    nlp = spacy.blank("en")
+    labelled = [doc.text for doc in DocBin().from_disk(data / "train.spacy").get_docs(nlp.vocab)]
+    srsly.write_jsonl(data / "texts.jsonl", [{"text": text} for text in labelled])
+    distill(make_student(data, **SHORT), [crossval_dir], data / "out", texts_path=data / "texts.jsonl")
+    rows = list(TagTargets.read(data / "out/distillation/ner.npz").split())
+    assert len(rows) == 2 * len(labelled)
+    for row, again in zip(rows[:12], rows[12:], strict=True):
+        np.testing.assert_array_equal(again, row)
 
 
 @pytest.fixture

@@ -66,6 +66,16 @@ def test_each_document_has_the_scores_of_those_who_were_asked():
     np.testing.assert_allclose(found.chain.transitions, (first.chain.transitions + second.chain.transitions) / 2)
 
 
+def test_where_one_has_no_scores_the_others_count():
+    first, second = make_targets(0), make_targets(1)
+    second.scores[2] = [1.0, 2.0, 3.0]
+    second.scores[4] = np.nan
+    found = average_all([first, second]).scores
+    np.testing.assert_array_equal(found[2], [1.0, 2.0, 3.0])
+    np.testing.assert_allclose(found[4], first.scores[4], rtol=1e-6)
+    np.testing.assert_allclose(found[0], (first.scores[0] + second.scores[0]) / 2, rtol=1e-6)
+
+
 def test_what_is_read_is_what_was_written(tmp_path):
     targets = make_targets(0)
     targets.write(tmp_path / "ner.npz")

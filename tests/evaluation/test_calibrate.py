@@ -91,8 +91,26 @@ def test_only_right_answers_teach_nothing(trained, tmp_path: Path) -> None:
     pipeline = trained(tmp_path / "model")
     report = calibrate(pipeline, write_gold(tmp_path / "dev.spacy", text_pipelines.EXCLUSIVE))
     assert report.not_fitted == ("bert_textcat",)
-    assert "Left as trained" in str(report)
+    assert "Left as they were" in str(report)
     assert spacy.load(pipeline).get_pipe("bert_textcat").cfg["temperature"] == 1.0
+
+
+def test_a_temperature_and_a_promise_stay_where_nothing_is_said(trained, tmp_path: Path) -> None:
+    nlp = spacy.load(trained(tmp_path / "model"))
+    fitted = {"temperature": 2.0, "guarantee": {"log_threshold": -1.5, "n_docs": 50, "recall": 0.9}}
+    nlp.get_pipe("bert_textcat").cfg.update(fitted)
+    nlp.to_disk(tmp_path / "model")
+    calibrate(tmp_path / "model", write_gold(tmp_path / "dev.spacy", {text: {} for text in text_pipelines.EXCLUSIVE}))
+    kept = spacy.load(tmp_path / "model").get_pipe("bert_textcat").cfg
+    assert {name: kept[name] for name in fitted} == fitted
+
+
+@pytest.mark.parametrize(("threshold", "is_told"), [(0.5, False), (0.2, True)])
+def test_predictions_that_may_change_are_named(checkpoint: str, tmp_path: Path, threshold: float, is_told: bool):
+    nlp = text_pipelines.make_pipeline(checkpoint, "bert_textcat_multilabel", threshold=threshold)
+    nlp.to_disk(tmp_path / "model")
+    report = calibrate(tmp_path / "model", write_gold(tmp_path / "dev.spacy", text_pipelines.MULTILABEL))
+    assert ("except for which of bert_textcat_multilabel reach min_score or threshold" in str(report)) == is_told
 
 
 @pytest.mark.parametrize("ending", ["html", "png"])

@@ -123,8 +123,8 @@ class TokenScores:
         rows = np.repeat(is_taught, self.lengths)  # of these sequences
         own_chain = self.training_chain.scale_by_temperature(temperature)
         chain = pad_chain(chain.scale_by_temperature(temperature), own_chain)
-        # Of a token that no subword token of the teachers begins at, they say nothing.
-        target = np.where(has_target[:, None], target, 0.0)[rows] / temperature
+        # Of a token that no subword token of the teachers begins at, they say nothing: what is predicted stays.
+        target = np.where(has_target[:, None], target, self.scores)[rows] / temperature
         loss, by_score, by_chain = chain_divergence(
             self.scores[rows] / temperature, own_chain, target, chain, self.lengths[is_taught]
         )
