@@ -257,7 +257,9 @@ def _read_config(config_path: Path, code: Path | None, gpu_id: int, overrides: S
     from spacy_bertft.models.runtime.devices import use_gpu
 
     if not config_path.is_file():
-        raise DataError(f"{config_path}: no such file. Expected a config of spaCy, such as configs/ner.cfg.")
+        raise DataError(
+            f"{config_path}: no such file. Expected a config of spaCy, such as `spacy-bertft init-config ner` prints."
+        )
     settings = parse_config_overrides(list(overrides))
     import_code(code)
     use_gpu(gpu_id)

@@ -29,11 +29,12 @@ def clean_up_when_terminated() -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise within this context, so that unfinished files are removed; then end by that signal.
 
     By default they end Python at once. A signal that is ignored, as by `nohup`, or that has a handler
-    already, is left alone; and so are threads other than the main one, which cannot have handlers.
+    already, is left alone; and so are threads other than the main one, which cannot have handlers. A forked child, such
+    as that of a spinner, ends at once: what is unfinished belongs to its parent.
     A signal that arrives in a `__del__`, where Python ignores what is raised, is sent again.
     """
     ours = [each for each in _SIGNALS if _is_main_thread() and signal.getsignal(each) is signal.SIG_DFL]
-    first = -_AT_ONCE
+    first, owner = -_AT_ONCE, os.getpid()
     report = sys.unraisablehook
 
     def send_again(ignored: sys.UnraisableHookArgs) -> None:
@@ -45,6 +46,9 @@ def clean_up_when_terminated() -> Iterator[None]:
 
     def end(number: int, _: FrameType | None) -> None:
         nonlocal first
+        if os.getpid() != owner:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         if monotonic() - first > _AT_ONCE:
             first = monotonic()
             raise TerminatedError(number)

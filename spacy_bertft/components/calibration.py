@@ -5,13 +5,14 @@
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
+from typing import Optional
 
 from spacy.language import Language
 from spacy.training import Corpus, Example
 
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.guarantee import GuaranteedComponent
-from spacy_bertft.components.pipelines import collect_by_component
+from spacy_bertft.components.pipelines import collect_by_component, read_corpus
 from spacy_bertft.errors import SettingError, check_setting
 from spacy_bertft.training.calibration import (
     CalibrationData,
@@ -69,24 +70,32 @@ def calibrate(nlp: Language, examples: Iterable[Example], frozen: Collection[str
     return collected
 
 
-def configure_calibrate(path: Path) -> Callable[[Language], Language]:
+def configure_calibrate(path: Optional[Path] = None) -> Callable[[Language], Language]:  # noqa: UP045
     """Configure a callback for `training.before_to_disk`: what is saved is calibrated on the development data.
 
     Frozen components are left as they are.
 
     Args:
-        path: A `.spacy` file with gold annotation, such as `${paths.dev}`.
+        path: A `.spacy` file with gold annotation, such as `${paths.dev}`, or a directory of them; if null, what
+            `training.dev_corpus` reads.
 
     Raises:
         SettingError: There is no such file.
     """
-    check_setting("path", str(path), Path(path).is_file(), "a .spacy file with the development data")
-    return partial(_calibrate_on, Path(path))
+    path = None if path is None else Path(path)
+    is_read = path is None or path.is_dir() or (path.is_file() and path.suffix == ".spacy")
+    expected = (
+        "a .spacy file with the development data, a directory of them, or null for what training.dev_corpus reads"
+    )
+    check_setting("path", str(path), is_read, expected)
+    return partial(_calibrate_on, path)
 
 
-def _calibrate_on(path: Path, nlp: Language) -> Language:
+def _calibrate_on(path: Path | None, nlp: Language) -> Language:
     if not find_calibrated(nlp):
         expected = "no such callback: no component of the pipeline gives probabilities"
         raise SettingError("training.before_to_disk", "spacy-bertft.calibrate.v1", expected)
-    calibrate(nlp, Corpus(path)(nlp), nlp.config.interpolate()["training"]["frozen_components"])
+    config = nlp.config.interpolate()
+    examples = read_corpus(config, nlp, "dev_corpus") if path is None else Corpus(path)(nlp)
+    calibrate(nlp, examples, config["training"]["frozen_components"])
     return nlp

@@ -259,15 +259,15 @@ def read_inputs(pipeline: Path | str, data_path: Path | str) -> tuple[Language, 
 
 
 def check_data(path: Path | str) -> Path:
-    """Check that a file with gold annotation is there, before a pipeline is loaded for it.
+    """Check that a file with gold annotation, or a directory of them, is there, before a pipeline is loaded for it.
 
     Raises:
         DataError: There is none, or its name ends otherwise.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"{path} is no file. {_EXPECTED_DATA}")
-    if path.suffix != ".spacy":
+    if path.suffix != ".spacy" and not path.is_dir():
         # spaCy's reader of corpora passes over files of any other name.
         raise DataError(f"{path} does not end in .spacy. {_EXPECTED_DATA}")
     return path
@@ -277,7 +277,7 @@ def read_examples(path: Path | str, nlp: Language) -> list[Example]:
     """Read examples for a pipeline.
 
     Args:
-        path: A `.spacy` file with gold annotation.
+        path: A `.spacy` file with gold annotation, or a directory of them.
         nlp: The pipeline whose tokenizer cuts their texts.
 
     Raises:

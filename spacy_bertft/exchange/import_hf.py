@@ -14,6 +14,7 @@ from spacy_bertft.components.pipelines import check_replaceable_pipeline
 from spacy_bertft.components.text_component import FACTORIES, TextFactory
 from spacy_bertft.data.docs import make_blank
 from spacy_bertft.errors import CheckpointError, SettingError, TagError, format_count
+from spacy_bertft.models.runtime.devices import check_precision
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.tags.grammar import SchemeName, normalize_tags, parse_tag_scheme
 
@@ -79,6 +80,7 @@ def import_hf(
     labels: Mapping[str, str] | Sequence[str] | str | None = None,
     scheme: SchemeName | Literal["bare"] | None = None,
     pairs: bool = False,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
 ) -> ImportReport:
     """Make a spaCy pipeline of a Hugging Face checkpoint: its encoder, its head, its labels, its tokenizer.
 
@@ -96,12 +98,14 @@ def import_hf(
         scheme: The tag scheme: bio, iob1, biluo, bioes or bare (no prefixes); by default what the tags look like.
             IOB1 looks like BIO.
         pairs: The head classifies pairs of texts: texts with U+001F are read as pairs.
+        precision: auto, fp32, bf16 or fp16; with fp32, logits are those of transformers within 1e-5.
 
     Raises:
         CheckpointError: The checkpoint has no such head, or cannot be read.
         SettingError: A setting does not fit the head, or spaCy does not know the language.
         DataError: Something else is at `output_dir`.
     """
+    check_precision(precision)
     output_dir = Path(output_dir)
     check_replaceable_pipeline(output_dir)
     if isinstance(labels, str):
@@ -118,7 +122,7 @@ def import_hf(
         raise SettingError("scheme", scheme, f"none, since {factory} does not read its outputs as spans")
     nlp = make_blank(lang)
     # Not the defaults of the factory, which are those for a new head: this one is trained, and has no transitions.
-    model: dict[str, Any] = {"encoder": {"name": checkpoint}, "head_lr_scale": 1.0}
+    model: dict[str, Any] = {"encoder": {"name": checkpoint, "precision": precision}, "head_lr_scale": 1.0}
     if factory == "bert_ner":
         model |= {"decoder": "viterbi", "token_loss": 0.0, "label_smoothing": 0.0}
     if head.layout.pooling != "cls":
@@ -164,7 +168,7 @@ def _read_head(checkpoint: str, factory: str | None) -> CheckpointHead:
     if head is None:
         raise CheckpointError(
             f"{checkpoint} has no head that {' or '.join(TASKS[task].purpose for task in tasks)}. To train one on "
-            "its encoder, give its name to `python -m spacy train configs/ner.cfg --paths.encoder`."
+            "its encoder, give its name to `spacy-bertft init-config ner --encoder`."
         )
     return head
 
@@ -181,6 +185,8 @@ def _choose_factory(head: CheckpointHead) -> Factory:
         return "bert_ner"
     if all(label.startswith("LABEL_") for label in head.predicted):
         raise SettingError(
-            "labels", None, f"names for the {len(head.labels)} tags of {head.name}, which gives none: O, B-PER, …"
+            "labels",
+            None,
+            f"names for the {len(head.labels)} tags of {head.name}, which gives none: --labels O,B-PER,…",
         )
     return "bert_tagger"  # without a tag for what is no entity, every token has one

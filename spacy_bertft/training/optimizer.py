@@ -1,5 +1,6 @@
 """AdamW for spaCy's training loop, one fused torch step per model."""
 
+import warnings
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -101,6 +102,12 @@ class AdamW(Optimizer):
         if not torch.isfinite(norm):
             raise DivergedError(self.learn_rate)
         stepper = self._get_stepper(model_id, scaled)
+        if not self.learn_rate and stepper.state and not any(group["lr"] for group in stepper.param_groups):
+            warnings.warn(
+                "The learning rate stays 0, so nothing is learned. Expected `optimizer.step_schedules()` after each "
+                "update, as `spacy train` calls it, or an optimizer with a rate that does not change.",
+                stacklevel=2,
+            )
         for group in stepper.param_groups:
             group["lr"] = self.learn_rate * group["lr_scale"]
             group["weight_decay"] = self.weight_decay if group["decays"] else 0.0

@@ -55,6 +55,24 @@ def test_what_is_half_written_is_removed(tmp_path: Path, how: str, name: str) ->
     assert len(list(tmp_path.iterdir())) == (how == "at once")
 
 
+FORK = """
+import os, signal, sys
+from spacy_bertft.cli.shutdown import clean_up_when_terminated
+with clean_up_when_terminated():
+    if not (child := os.fork()):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os._exit(3)
+    _, status = os.waitpid(child, 0)
+    print(os.WTERMSIG(status), flush=True)
+"""
+
+
+@pytest.mark.process
+def test_a_forked_child_ends_without_a_word() -> None:
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{int(signal.SIGTERM)}\n", "")
+
+
 def find_handler() -> object:
     with clean_up_when_terminated():
         return signal.getsignal(signal.SIGTERM)

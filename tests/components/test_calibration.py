@@ -180,6 +180,18 @@ def test_the_callback_calibrates_what_is_saved(nlp: Language, tmp_path) -> None:
     assert nlp.get_pipe("bert_ner").cfg["temperature"] > 1.2
 
 
-def test_the_callback_needs_its_file(tmp_path) -> None:
+@pytest.mark.parametrize("name", ["none.spacy", "dev.bio"])
+def test_the_callback_needs_its_file(tmp_path, name) -> None:
+    """One of another kind would be passed over."""
+    (tmp_path / "dev.bio").write_text("O\ta\n", encoding="utf-8")
     with pytest.raises(SettingError, match="development data"):
-        configure_calibrate(tmp_path / "none.spacy")
+        configure_calibrate(tmp_path / name)
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_development_data_in_a_directory_or_of_the_config(nlp: Language, tmp_path, is_given) -> None:
+    DocBin(docs=[example.reference for example in make_examples(nlp, GOLD)]).to_disk(tmp_path / "dev.spacy")
+    nlp.config["paths"]["dev"] = str(tmp_path)
+    section = {"@callbacks": "spacy-bertft.calibrate.v1", "path": str(tmp_path) if is_given else None}
+    spacy.registry.resolve({"x": section})["x"](nlp)
+    assert nlp.get_pipe("bert_ner").cfg["temperature"] > 1.2

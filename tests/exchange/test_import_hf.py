@@ -56,6 +56,16 @@ def answer_by_number(nlp, name: str) -> None:
     model._func = answer
 
 
+def test_the_precision_is_chosen(tmp_path):
+    checkpoint = make(tmp_path / "checkpoint", ["O", "B-PER", "I-PER"])
+    for precision in ("fp32", "auto"):
+        import_hf(checkpoint, tmp_path / precision, precision=precision)
+        encoder = spacy.load(tmp_path / precision).config["components"]["ner"]["model"]["encoder"]
+        assert encoder["precision"] == precision
+    with pytest.raises(SettingError, match="precision"):
+        import_hf(checkpoint, tmp_path / "other", precision="fp8")
+
+
 @pytest.mark.everyday(3)
 @pytest.mark.parametrize("name", SPELLINGS)
 def test_tags_are_recognised(name, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from thinc.api import Adam, Linear, chain
+from thinc.api import Adam, Linear, chain, warmup_linear
 
 from spacy_bertft.errors import DivergedError, SettingError
 from spacy_bertft.training.optimizer import AdamW, ScaledParameter, configure_adamw
@@ -130,6 +130,21 @@ def test_two_models_do_not_share_moments() -> None:
             model_id, [ScaledParameter(parameter, 1.0, str(i)) for i, parameter in enumerate(parameters)]
         )
     same(first, second)
+
+
+def test_a_rate_that_stays_0_is_warned_of() -> None:
+    """As that of a recipe does, where nobody calls `step_schedules`."""
+    parameters = make_parameters(0)
+    stepped, still = (configure_adamw(warmup_linear(0.1, 2, 9)) for _ in range(2))
+    for number in range(3):
+        give_gradients(parameters, number)
+        step(stepped, parameters)
+        stepped.step_schedules()
+    give_gradients(parameters, 3)
+    step(still, parameters)
+    give_gradients(parameters, 4)
+    with pytest.warns(UserWarning, match=r"stays 0, so nothing is learned.*step_schedules\(\)"):
+        step(still, parameters)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
