@@ -11,6 +11,7 @@ from spacy.language import Language
 from spacy.training import Example
 from taught_pipelines import GOLD, make_taught_pipeline
 
+from spacy_bertft.exchange.import_hf import import_hf
 from spacy_bertft.training.optimizer import configure_adamw
 
 WARNING = "The token classifier reads 202 subword tokens in one window, and has learned from 25 at most"
@@ -60,3 +61,13 @@ def test_nothing_is_said_where_it_is_not_known_what_a_head_has_learned_from(fold
     del nlp.get_pipe("bert_ner").model.attrs["longest_learned"]  # as it was stored before
     nlp.to_disk(tmp_path)
     assert not list_warnings(spacy.load(tmp_path), LONG)
+
+
+def test_nor_where_the_head_of_a_checkpoint_has_learned_elsewhere(tmp_path):
+    checkpoint = make_checkpoint(tmp_path / "checkpoint", "bert", 3, "token", max_position_embeddings=256)
+    import_hf(str(checkpoint), tmp_path / "model", labels="O,B-X,I-X")
+    nlp = spacy.load(tmp_path / "model")
+    example = Example.from_dict(nlp.make_doc("me"), {"entities": []})
+    nlp.update([example], sgd=configure_adamw(1e-4))
+    nlp.to_disk(tmp_path / "model")
+    assert not list_warnings(spacy.load(tmp_path / "model"), LONG)

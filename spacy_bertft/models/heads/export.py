@@ -11,7 +11,7 @@ from spacy_bertft.errors import CheckpointError, SettingError, UnsupportedError
 from spacy_bertft.models.encoder.loading import build_described, convert_to_stored, find_unused
 from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.encoder.trainable import merge_adapter
-from spacy_bertft.models.heads.head import HeadModel, read_layers
+from spacy_bertft.models.heads.head import ANY_LENGTH, HeadModel, read_layers
 
 
 def load_head(model: HeadModel[Any], head: CheckpointHead) -> None:
@@ -39,6 +39,7 @@ def load_head(model: HeadModel[Any], head: CheckpointHead) -> None:
         model.shim.attach(model.shim.spec | head.layout.spec)
     module = model.module
     load_weights(module, module.state_dict() | head.weights, f"the head of {head.name}")
+    model.attrs["longest_learned"] = ANY_LENGTH  # what it has learned from elsewhere is not known
 
 
 def export_checkpoint(model: HeadModel[Any], task: Task, name: str) -> Checkpoint:

@@ -29,6 +29,7 @@ BIAS_OF_NEW = -5.0
 # A head that has learned from short texts is often wrong in windows of this many subword tokens or more, where they are
 # also more than twice as long as any that it has learned from; see benchmarks/accuracy, "Joining".
 _LONG_WINDOW = 129
+ANY_LENGTH = 1 << 30  # of windows, in subword tokens
 
 _MAX_LEARN_RATE = 5e-4  # above it, fine-tuning tends to undo what pretraining gave
 
@@ -115,6 +116,7 @@ class HeadModel(TorchModel[list[Doc], OutT]):
             name, outputs = self.title.replace("_", " "), self.size.removeprefix("n_")
             raise NotInitializedError(f"The {name} has no {outputs}. Initialize it through its component.")
         self.encoder.initialize(X)
+        self.attrs["longest_learned"] = 0
         self.shim.attach({"width": self.encoder.get_dim("nO"), **self.describe_layers()})
         self.set_dim("nO", self.n_outputs, force=True)
 
