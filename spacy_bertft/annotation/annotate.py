@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from time import monotonic
 
-import srsly
 from spacy.language import Language
 from tqdm import tqdm
 
@@ -31,6 +29,7 @@ from spacy_bertft.annotation.settings import (
 from spacy_bertft.annotation.storage import OutputDir, is_in_memory, make_absolute
 from spacy_bertft.annotation.values import find_kinds, list_answers, list_entity_groups
 from spacy_bertft.annotation.worker import Annotator, load_on_device
+from spacy_bertft.components.pipelines import hash_pipeline
 from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.errors import DataError, SettingError, format_count
 
@@ -168,6 +167,10 @@ def _complete(
     if not answers and settings.output_format != "docbin":
         expected = "one that finds entities, categories, spans, tags or answers; for others pass --format docbin"
         raise SettingError("pipeline", pipeline, expected)
+    if settings.output_format != "docbin" and [*nlp.pipe_factories.values()].count("bert_qa") > 1:
+        raise SettingError(
+            "pipeline", pipeline, "one bert_qa, whose answers are listed; for several pass --format docbin"
+        )
     if settings.text_column in answers.values():
         raise SettingError(
             "text_column", settings.text_column, f"a name other than {', '.join(answers.values())}; see prefix"
@@ -183,10 +186,9 @@ def _complete(
 
 
 def _identify(nlp: Language) -> dict[str, str]:
-    """Return what identifies a pipeline: its name, and a digest of its meta data, which include its scores."""
-    meta = srsly.json_dumps(nlp.meta, sort_keys=True)
+    """Return what identifies a pipeline: its name, and a digest of its settings and weights."""
     name = f"{nlp.meta['lang']}_{nlp.meta['name']}-{nlp.meta['version']}"
-    return {"name": name, "meta": blake2b(meta.encode("utf-8"), digest_size=16).hexdigest()}
+    return {"name": name, "content": hash_pipeline(nlp)}
 
 
 def _check_places(inputs: Sequence[str], output: str, engine: Engine, n_process: int | None) -> None:

@@ -25,6 +25,7 @@ class Source:
         format: What is in it.
         compression: How that is compressed, if it is.
         n_bytes: Its size.
+        changed: When it was changed, or its ETag; empty where the place does not tell.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Source:
     format: FileFormat
     compression: Compression | None
     n_bytes: int
+    changed: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,4 +103,6 @@ def _find_source(number: int, name: str, file_system: Any, path: str) -> Source 
     file_format, compression = find_format(name)
     if file_format is None or (compression and file_format in ("parquet", "arrow", "docbin")):
         return None
-    return Source(number, name, make_absolute(name), file_format, compression, int(file_system.size(path) or 0))
+    info = file_system.info(path)
+    changed = next((str(info[key]) for key in ("mtime", "ETag", "LastModified") if info.get(key)), "")
+    return Source(number, name, make_absolute(name), file_format, compression, int(info["size"] or 0), changed)

@@ -139,7 +139,7 @@ class Ledger:
         plan = {
             "version": _VERSION,
             "pipeline": dict(pipeline),
-            "inputs": [[source.name, source.n_bytes] for source in inputs.sources],
+            "inputs": [[source.name, source.n_bytes, source.changed] for source in inputs.sources],
             "settings": asdict(settings),
         }
         if not self._has_begun:

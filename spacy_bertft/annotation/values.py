@@ -47,15 +47,15 @@ def read_answers(doc: Doc, answers: Mapping[str, str], entity_groups: Collection
         categories with their probabilities. An entity or a span that has no score has the score None. A document that
         is no pair of texts has None for answers.
     """
-    found = {column: _ANSWERS[answer][1](doc) for answer, column in answers.items()}
-    if "spans" in answers:
-        spans = found[answers["spans"]]
-        found[answers["spans"]] = {key: group for key, group in spans.items() if key not in entity_groups}
-    return found
+    return {column: _ANSWERS[answer][1](doc, entity_groups) for answer, column in answers.items()}
 
 
-def _read_ents(doc: Doc) -> list[dict[str, Any]]:
-    return [_describe_span(ent, find_score(ent)) for ent in doc.ents]
+def _read_ents(doc: Doc, entity_groups: Collection[str]) -> list[dict[str, Any]]:
+    # Another component may have found the same span, with another score.
+    groups = [doc.spans[name] for name in entity_groups if name in doc.spans]
+    pairs = (pair for group in groups for pair in zip(group, group.attrs.get("scores", ()), strict=False))
+    own = {(span.start, span.end, span.label): score for span, score in pairs}
+    return [_describe_span(ent, own.get((ent.start, ent.end, ent.label), find_score(ent))) for ent in doc.ents]
 
 
 def _describe_span(span: Span, score: float | None) -> dict[str, Any]:
@@ -68,19 +68,19 @@ def _describe_span(span: Span, score: float | None) -> dict[str, Any]:
     }
 
 
-def _read_spans(doc: Doc) -> dict[str, list[dict[str, Any]]]:
-    groups = {key: group for key, group in doc.spans.items() if key != SEGMENTS and "no_answer" not in group.attrs}
+def _read_spans(doc: Doc, entity_groups: Collection[str]) -> dict[str, list[dict[str, Any]]]:
     return {
         key: [_describe_span(span, score) for span, score in zip_longest(group, group.attrs.get("scores", ()))]
-        for key, group in groups.items()
+        for key, group in doc.spans.items()
+        if key != SEGMENTS and key not in entity_groups and "no_answer" not in group.attrs
     }
 
 
-def _read_cats(doc: Doc) -> dict[str, float]:
+def _read_cats(doc: Doc, _: Collection[str]) -> dict[str, float]:
     return {label: round(float(score), _DIGITS) for label, score in doc.cats.items()}
 
 
-def _read_tags(doc: Doc) -> list[dict[str, Any]]:
+def _read_tags(doc: Doc, _: Collection[str]) -> list[dict[str, Any]]:
     return [
         {"start": token.idx, "end": token.idx + len(token), "tag": token.tag_}
         for token in doc
@@ -88,7 +88,7 @@ def _read_tags(doc: Doc) -> list[dict[str, Any]]:
     ]
 
 
-def _read_answers(doc: Doc) -> list[dict[str, Any]] | None:
+def _read_answers(doc: Doc, _: Collection[str]) -> list[dict[str, Any]] | None:
     groups = [group for group in doc.spans.values() if "no_answer" in group.attrs]
     return (
         None
@@ -102,7 +102,7 @@ def _read_answers(doc: Doc) -> list[dict[str, Any]] | None:
 
 
 # What a component says that it assigns, or its factory, and how it is read.
-_ANSWERS: dict[str, tuple[str, Callable[[Doc], Any]]] = {
+_ANSWERS: dict[str, tuple[str, Callable[[Doc, Collection[str]], Any]]] = {
     "ents": ("doc.ents", _read_ents),
     "cats": ("doc.cats", _read_cats),
     "spans": ("doc.spans", _read_spans),

@@ -101,7 +101,7 @@ class ParquetWriter:
         """Format the columns one by one."""
         pyarrow = self._pyarrow
         columns = [columns for columns, _ in rows]
-        if chunk.format == "parquet":
+        if chunk.format in ("parquet", "arrow"):
             indices = [line - chunk.first_row for line in lines]
             table = pyarrow.ipc.open_stream(chunk.table).read_all().take(indices)
         else:

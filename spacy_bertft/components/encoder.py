@@ -180,7 +180,7 @@ class BertEncoderPipe(BertPipe):
 
         Args:
             examples: The batch.
-            drop: Rate of dropout.
+            drop: Not used here: the encoder has the rates of its checkpoint, and the heads this one.
             sgd: Not used here: the gradient is not there yet.
             losses: Losses by component; an encoder has none of its own.
         """
@@ -208,6 +208,11 @@ class BertEncoderPipe(BertPipe):
         yield from super().use_params(params)
 
     # Storage.
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Make a step that still waits before it is copied or pickled."""
+        self.states.end_update()
+        return super().__reduce_ex__(protocol)
 
     def _prepare_to_store(self) -> None:
         self.states.end_update()

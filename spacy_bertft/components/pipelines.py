@@ -81,13 +81,25 @@ def name_pipelines(pipelines: Sequence[Path | str]) -> tuple[str, ...]:
     return names if len(set(names)) == len(names) else tuple(map(str, pipelines))
 
 
-def hash_training(nlp: Language) -> str:
-    """Compute what tells one training from another: a hash of the labels and of the scores on the development data.
+def hash_pipeline(nlp: Language) -> str:
+    """Compute what tells pipelines apart that predict differently: a hash of their settings and weights.
 
     Name and version are left out, since a package may get others.
     """
-    told = {key: nlp.meta.get(key) for key in ("lang", "labels", "performance")}
-    return sha256(srsly.json_dumps(told, sort_keys=True).encode()).hexdigest()
+    told = [nlp.lang, nlp.meta["labels"], nlp.pipe_names, nlp.config.interpolate()["components"]]
+    start, folder = srsly.json_dumps(told, sort_keys=True), nlp.path
+    names = () if folder is None else sorted({*nlp.component_names, "tokenizer", "vocab"})
+    return sha256("".join([start, *(hash_files(folder / name) for name in names)]).encode()).hexdigest()
+
+
+def hash_files(path: Path, start: str = "") -> str:
+    """Compute a hash of the names and contents of all files in a folder, or of one file."""
+    told = sha256(start.encode())
+    for each in sorted([path, *path.rglob("*")]):
+        if each.is_file():
+            told.update(str(each.relative_to(path)).encode())
+            told.update(each.read_bytes())
+    return told.hexdigest()
 
 
 def format_requirement(extra: str) -> str:

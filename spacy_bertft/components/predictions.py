@@ -20,10 +20,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from spacy.attrs import ENT_IOB, IDX, LENGTH
-from spacy.tokens import Doc, Span
+from spacy.tokens import Doc, Span, SpanGroup
 from spacy.training import Example
 
-from spacy_bertft.components.entity_scores import is_ours
+from spacy_bertft.components.entity_scores import find_score, is_ours
 from spacy_bertft.tags.schemes import TagSpan
 from spacy_bertft.training.calibration import CalibrationData
 
@@ -111,16 +111,24 @@ def list_entities(component: str, source: Doc | Example, spans_key: str | None =
     key = component if spans_key is None else spans_key
     if key not in doc.spans or (spans_key is not None and not is_ours(doc.spans[key])):
         return []
-    group = doc.spans[key]
-    spans = [TagSpan(span.start, span.end, span.label_) for span in group]
+    found = read_group(doc, key)
     gold = None
     if example:
         gold = read_gold_entities(example) if spans_key is None else read_gold_spans(example, spans_key)
     kind: Kind = "entity" if spans_key is None else "span"
     return [
         Prediction(component, kind, span.label, span.token_start, span.token_end, prob, True, *_compare(span, gold))
-        for span, prob in zip(spans, group.attrs["scores"], strict=True)
+        for span, prob in ((TagSpan(span.start, span.end, span.label_), prob) for span, prob in found)
     ]
+
+
+def read_group(doc: Doc, key: str) -> list[tuple[Span, float]]:
+    """Read a group of `doc.spans` with probabilities; those of its spans where another component has made it anew."""
+    group = doc.spans.get(key, SpanGroup(doc))
+    probs = group.attrs.get("scores", ())
+    if len(probs) != len(group):
+        probs = [find_score(span) or 0.0 for span in group]
+    return list(zip(group, probs, strict=True))
 
 
 def list_tags(component: str, source: Doc | Example) -> list[Prediction]:
@@ -163,13 +171,13 @@ def list_categories(
                 component,
                 "category",
                 label,
-                prob=doc.cats[label],
-                is_predicted=(is_predicted := doc.cats[label] >= threshold),
+                prob=(prob := doc.cats.get(label, 0.0)),  # a later component may have removed what is improbable
+                is_predicted=prob >= threshold,
                 gold=label * (label in held) if label in cats else None,
-                is_correct=(label in held) == is_predicted if label in cats else None,
+                is_correct=(label in held) == (prob >= threshold) if label in cats else None,
             )
             for label in labels
-            if label in doc.cats
+            if label in doc.cats or label in cats
         ]
     best = list_gold_labels(doc.cats, labels, exclusive=True)
     # Every component writes all its labels to `doc.cats`: what is not there is no label of this pipeline.

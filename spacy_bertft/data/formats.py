@@ -26,11 +26,12 @@ from spacy_bertft.data.conversion import Conversion, Kind, make_function
 from spacy_bertft.data.files import FileFormat, find_files, find_format, list_paths, open_path
 from spacy_bertft.data.questions import QuestionConversion
 from spacy_bertft.data.reports import ConversionReport
-from spacy_bertft.data.rows import DELIMITERS, READ_ERRORS, Layout, read_rows
+from spacy_bertft.data.rows import DELIMITERS, MAX_LINE_BYTES, READ_ERRORS, Layout, read_rows
 from spacy_bertft.data.texts.convert import SpanConversion, TextConversion
 from spacy_bertft.errors import DataError, SettingError, shorten
 
 _SAMPLE_BYTES = 1 << 20
+_N_LINES = 100  # that are looked at
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,12 @@ class Sample:
 
     @cached_property
     def content(self) -> bytes:
-        """The first megabyte, decompressed."""
+        """The first megabyte, decompressed, and the whole first line of JSON."""
         if self.path.is_dir() or is_dataset(self.path):
             return b""
         with open_path(self.path, self.options.get("encoding")) as file, suppress(*READ_ERRORS):
-            return file.read(_SAMPLE_BYTES)
+            start = file.read(_SAMPLE_BYTES)
+            return start + (file.readline(MAX_LINE_BYTES) if start[:1] in b"{[" and b"\n" not in start else b"")
         return b""
 
     @cached_property
@@ -70,6 +72,15 @@ class Sample:
         except (ValueError, RecursionError):
             return {}
         return {**value, **({"text": ""} if start and start[1] else {})} if isinstance(value, dict) else {}
+
+    @cached_property
+    def further_records(self) -> list[dict[str, Any]]:
+        """Some more JSON objects of lines: the first text may have no labels."""
+        found = []
+        for line in self.text.split("\n", _N_LINES)[1:-1] if self.record else ():
+            with suppress(ValueError, RecursionError):
+                found.append(json.loads(line))
+        return [each for each in found if isinstance(each, dict)]
 
     @cached_property
     def header(self) -> list[str]:
@@ -179,10 +190,14 @@ def _has(*fields: str, words: str = "") -> Callable[[Sample], bool]:
 
 
 def _has_spans(sample: Sample) -> bool:
-    values = sample.record
+    return any(map(_is_marked, [sample.record, *sample.further_records]))
+
+
+def _is_marked(values: Mapping[str, Any]) -> bool:
+    """Return whether a JSON object is a text with spans."""
     if values.get("_view_id") in ("classification", "choice"):  # of Prodigy: a text with marks to look at
         return False
-    if "text" in values and any(isinstance(values.get(name), list) for name in ("spans", "entities", "ents")):
+    if "text" in values and any(isinstance(values.get(name), (list, dict)) for name in ("spans", "entities", "ents")):
         return True
     lists = [value for name in ("label", "labels") if isinstance(value := values.get(name), list)]
     first = next((value[0] for value in lists if value), None)

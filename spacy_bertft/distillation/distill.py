@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from wasabi import msg
 
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipe import BertPipe
-from spacy_bertft.components.pipelines import find_given_labels, load_pipeline, read_corpus, run_component
+from spacy_bertft.components.pipelines import find_given_labels, hash_files, load_pipeline, read_corpus, run_component
 from spacy_bertft.components.text_component import TextComponent
 from spacy_bertft.components.token_component import TokenComponent
 from spacy_bertft.data.unlabelled import read_plain_texts
@@ -123,6 +122,10 @@ def teach_config(config: Config, corpus_path: Path, files: dict[str, str], weigh
     section |= {"@readers": "spacy-bertft.DistillationCorpus.v1", "soft_targets": files}
     section |= {"weight": weight, "temperature": temperature}
     section["corpus"] = {"@readers": "spacy.Corpus.v1", "path": str(corpus_path)}
+    batcher = config["training"]["batcher"]
+    if files and batcher.get("augmenter"):
+        batcher["augmenter"] = None  # what teachers say of the tags fits the words as they are
+        msg.warn("training.batcher.augmenter is left out; --swapped makes copies that the teachers are asked about.")
     section["corpus"] |= {"gold_preproc": False, "max_length": 0, "limit": 0, "augmenter": None}
     return config
 
@@ -151,7 +154,7 @@ def _score_all(teachers: Sequence[Teacher], name: str, docs: Sequence[Doc], fold
     """Let all teachers score the tags of documents, unless that is kept already, and keep the average."""
     words, kept = hash_words(docs), []
     for number, (path, asked) in enumerate(teachers, 1):
-        kept.append(file := folder / f"{name}-{_hash_folder(path, f'{words} {asked.tolist()}')[:16]}.npz")
+        kept.append(file := folder / f"{name}-{hash_files(path, f'{words} {asked.tolist()}')[:16]}.npz")
         if not file.exists():
             nlp = load_pipeline(path)
             teacher = _find(nlp, name, path, TokenComponent)
@@ -229,11 +232,3 @@ def _find(nlp: Language, name: str, path: Path, kind: type[Any]) -> Any:
     if not isinstance(pipe, kind):
         raise SettingError("teachers", str(path), f"a pipeline with a component '{name}' like that of the student")
     return pipe
-
-
-def _hash_folder(folder: Path, start: str) -> str:
-    told = sha256(start.encode())
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        told.update(str(path.relative_to(folder)).encode())
-        told.update(path.read_bytes())
-    return told.hexdigest()

@@ -11,7 +11,7 @@ from spacy.training import Example
 
 from spacy_bertft.components.entity_scores import pair_token_tags
 from spacy_bertft.components.ner import BertNer
-from spacy_bertft.components.predictions import stack_judged
+from spacy_bertft.components.predictions import read_group, stack_judged
 from spacy_bertft.components.spancat import BertSpancat
 from spacy_bertft.evaluation.confusion import count_confusions
 from spacy_bertft.evaluation.counts import Pair, count_pairs, count_shares
@@ -152,9 +152,9 @@ def _match(
     has_gold = reference.has_annotation("ENT_IOB") if spans_key is None else spans_key in reference.spans
     if not has_gold:
         return None
-    group, align = example.predicted.spans[spans_key or name], example.alignment.x2y
+    align = example.alignment.x2y
     aligned, predicted, probs = [], [], []
-    for span, prob in zip(group, group.attrs["scores"], strict=True):
+    for span, prob in read_group(example.predicted, spans_key or name):
         # As spaCy's scorer does: what covers no gold token, or one that is not annotated, is neither correct nor wrong.
         tokens = align[span.start : span.end]
         covered = reference[int(tokens[0]) : int(tokens[-1]) + 1] if len(tokens) else ()
@@ -163,7 +163,8 @@ def _match(
             predicted.append(span)
             probs.append(prob)
     annotated = reference.ents if spans_key is None else reference.spans[spans_key]
-    gold = [span for span in annotated if span.label_ not in labels_of_other_components]
+    own = [span for span in annotated if span.label_ not in labels_of_other_components]
+    gold = [*{(span.start, span.end, span.label): span for span in own}.values()]  # what is annotated twice is one
     matches = match_entities([TagSpan(ent.start, ent.end, ent.label_) for ent in gold], aligned)
     return _Doc(example, gold, predicted, probs, matches)
 

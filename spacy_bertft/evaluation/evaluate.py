@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from spacy_bertft.components.category_scores import UnknownLabelsWarning
 from spacy_bertft.components.ner import BertNer
-from spacy_bertft.components.pipelines import hash_training, read_inputs
+from spacy_bertft.components.pipelines import hash_pipeline, read_inputs
 from spacy_bertft.errors import SettingError, format_count
 from spacy_bertft.evaluation.bootstrap import Resampling
 from spacy_bertft.evaluation.categories import (
@@ -161,7 +161,7 @@ def evaluate(
             path.write_text(html, encoding="utf-8")
     if output_path is not None:
         with replace_when_done(Path(output_path)) as path:
-            srsly.write_json(path, {**evaluation.scores, "training": hash_training(nlp)})
+            srsly.write_json(path, {**evaluation.scores, "training": hash_pipeline(nlp)})
     if plot_path is not None:
         tables = [Table(rows) for rows in evaluation.format_tables() + evaluation.format_confusions()]
         title = f"{Path(pipeline).name} on {Path(data_path).name}"

@@ -77,9 +77,10 @@ def measure_number(pairs: NumberPairs, resampling: Resampling) -> NumberFigures:
     x, y = (_standardize(each) for each in (pairs.gold, pairs.predicted))
     # Sums over the documents of each resample, (R, 6).
     n, sx, sy, sxx, syy, sxy = resampling.sum(np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)).T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        samples = (n * sxy - sx * sy) / np.sqrt((n * sxx - sx**2) * (n * syy - sy**2))
-    samples[~np.isfinite(samples)] = np.nan
+    variances = np.maximum(np.stack([n * sxx - sx**2, n * syy - sy**2]), 0.0)
+    gold_varies, varies = variances > 1e-9 * n**2  # less is rounding
+    samples = (n * sxy - sx * sy) / np.sqrt(np.where(gold_varies & varies, variances.prod(axis=0), 1.0))
+    samples = np.where(gold_varies, np.where(varies, samples.clip(-1, 1), 0.0), np.nan)
     scores = measure_numbers(pairs.gold, pairs.predicted)
     return NumberFigures(pairs.name, scores, compute_interval(samples), samples)
 

@@ -168,6 +168,15 @@ def _list_notes(nlp: Language, name: str, pipe: BertComponent) -> list[str]:
             "The transitions between tags that the conditional random field has learned are not exported: "
             "transformers takes the best tag of each token independently."
         )
+    temperature, threshold = pipe.cfg.get("temperature", 1.0), pipe.cfg.get("threshold")
+    if temperature != 1:
+        notes.append(f"The temperature of {temperature:.3f}, by which scores are divided, is not exported.")
+    if pipe.task == "span" and threshold is not None:
+        notes.append(
+            f"From a probability of {threshold:.3f} on that there is none, no answer is given; transformers may."
+        )
+    elif (least := pipe.cfg.get("min_score") or threshold or 0.5) != 0.5:
+        notes.append(f"What has a probability of less than {least:.3f} is not predicted; by transformers it may be.")
     return notes
 
 

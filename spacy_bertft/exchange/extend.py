@@ -17,6 +17,7 @@ from thinc.api import fix_random_seed, warmup_linear
 from tqdm import trange
 
 from spacy_bertft.components.component import BertComponent
+from spacy_bertft.components.encoder import BertEncoderPipe
 from spacy_bertft.components.pipelines import (
     annotate_in_training,
     check_data,
@@ -148,6 +149,14 @@ def extend(
         pipe for _, pipe in nlp.pipeline if isinstance(pipe, BertComponent) and pipe.model.find_source() is encoder
     ]
     others = [pipe for pipe in heads if pipe is not head]
+    encoders = [pipe for _, pipe in nlp.components if isinstance(pipe, BertEncoderPipe) and pipe.model is encoder]
+    listening = {name for pipe in encoders for name in pipe.listening_components} - {pipe.name for pipe in heads}
+    if listening:
+        warnings.warn(
+            f"{', '.join(sorted(listening))}: shares the encoder that learns, and is not rehearsed, so it may predict "
+            "worse than before. Evaluate it, or give it a copy of the encoder by nlp.replace_listeners before.",
+            stacklevel=2,
+        )
     old_batches = _repeat(replayed, batch_size)
     losses: list[float] = []
     for _ in trange(epochs, desc="Extending", unit=" epochs", disable=None):

@@ -106,6 +106,7 @@ def quantize(
     before = _score(nlp, examples)
     with replace_folder_when_done(output_dir) as folder:
         copy_pipeline_dir(find_pipeline_dir(nlp), folder)
+        srsly.write_json(folder / "meta.json", {**nlp.meta, "performance": {}})  # which was measured before
         for name, pipe in nlp.components:
             if isinstance(pipe, GuaranteedComponent):  # what it promises is of other probabilities
                 pipe.drop_guarantee()

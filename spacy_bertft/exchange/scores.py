@@ -10,7 +10,7 @@ import srsly
 from huggingface_hub import EvalResult
 from spacy.language import Language
 
-from spacy_bertft.components.pipelines import hash_training
+from spacy_bertft.components.pipelines import hash_pipeline
 from spacy_bertft.errors import DataError, read_reason
 
 # The hub's name of a metric, and what it measures, for scores under the names of spaCy.
@@ -57,10 +57,10 @@ def read_scores(path: Path | str, nlp: Language) -> dict[str, Any]:
         label for name in ("ents_per_type", "cats_f_per_type", "numbers_per_type") for label in scores.get(name) or {}
     }
     is_foreign = labels and labels.isdisjoint(label for found in nlp.meta["labels"].values() for label in found)
-    training = hash_training(nlp)
+    training = hash_pipeline(nlp)
     if is_foreign or scores.pop("training", training) != training:
         raise DataError(
-            f"{path} holds the scores of another pipeline, or of an earlier training of {nlp.path}. Evaluate this one: "
+            f"{path} holds the scores of another pipeline, or of {nlp.path} as it was before. Evaluate this one: "
             f"spacy-bertft evaluate {nlp.path} test.spacy --output {path}"
         )
     return {**scores, "split": "test"}

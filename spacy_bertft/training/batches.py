@@ -13,6 +13,7 @@ from spacy.tokens import Doc
 from spacy.training import Example
 
 from spacy_bertft.checkpoints import read_tokenizer
+from spacy_bertft.data.pairs import SEGMENTS
 from spacy_bertft.errors import SettingError
 from spacy_bertft.tokens.windows import cut_buckets
 from spacy_bertft.training.swap_entities import SwapEntities
@@ -90,8 +91,8 @@ def join_examples(examples: Iterable[Example], *, level: float, n_words: int) ->
     """Join some of the examples to longer ones.
 
     Each example comes out exactly once, by itself or as part of a longer one. Those that have categories stay by
-    themselves, since these are said of the whole document; those with other groups of spans are not joined, since
-    what has no group is not annotated.
+    themselves, since these are said of the whole document, and so do pairs of texts; those with other groups of spans
+    are not joined, since what has no group is not annotated.
 
     Args:
         examples: Examples, in the order in which they are joined.
@@ -101,7 +102,8 @@ def join_examples(examples: Iterable[Example], *, level: float, n_words: int) ->
     parts: list[Example] = []
     room = 0
     for example in examples:
-        if example.reference.cats or random.random() >= level:
+        is_pair = SEGMENTS in example.reference.spans or SEGMENTS in example.predicted.spans
+        if example.reference.cats or is_pair or random.random() >= level:
             yield example
             continue
         has_other_groups = parts and parts[0].reference.spans.keys() != example.reference.spans.keys()

@@ -14,6 +14,7 @@ from spacy_bertft.errors import DivergedError, SettingError
 
 FloatOrSchedule = Union[float, list[float], Generator]  # noqa: UP007 (confection reads this at run time)
 Moments = dict[tuple[int, str], dict[str, "torch.Tensor"]]
+_MANY_STILL = 12  # steps of one model at a rate of 0; an encoder takes one for each head that rehearses
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class AdamW(Optimizer):
         self.n_averaged: dict[int, int] = {}
         self._steppers: dict[int, torch.optim.AdamW] = {}
         self._waiting: Moments = {}
+        self._n_still: dict[int, int] = {}
 
     def __call__(
         self, key: tuple[int, str], weights: FloatsXd, gradient: FloatsXd, *, lr_scale: float = 1.0
@@ -102,7 +104,8 @@ class AdamW(Optimizer):
         if not torch.isfinite(norm):
             raise DivergedError(self.learn_rate)
         stepper = self._get_stepper(model_id, scaled)
-        if not self.learn_rate and stepper.state and not any(group["lr"] for group in stepper.param_groups):
+        self._n_still[model_id] = 0 if self.learn_rate else self._n_still.get(model_id, 0) + 1
+        if self._n_still[model_id] == _MANY_STILL:
             warnings.warn(
                 "The learning rate stays 0, so nothing is learned. Expected `optimizer.step_schedules()` after each "
                 "update, as `spacy train` calls it, or an optimizer with a rate that does not change.",

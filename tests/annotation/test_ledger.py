@@ -115,7 +115,9 @@ def test_a_finished_run_returns_its_counts(ruler, inputs, tmp_path, monkeypatch)
         ({"text_column": "body"}, "text column"),
         ("input", "inputs"),
         ("order", "inputs"),
+        ("content", "inputs"),
         ("pipeline", "pipeline"),
+        ("patterns", "pipeline"),
     ],
 )
 def test_another_run_is_refused(ruler, inputs, tmp_path, change, difference, is_finished):
@@ -133,11 +135,18 @@ def test_another_run_is_refused(ruler, inputs, tmp_path, change, difference, is_
         options |= change
     elif change == "input":
         write_rows(inputs[1], [{"text": "another"}])
+    elif change == "content":
+        write_rows(
+            inputs[1], [{"text": None if text is None else text.upper()} for text in (*TEXTS[:3], None, *TEXTS[4:])]
+        )
     elif change == "order":
         inputs = inputs[::-1]
     else:
         nlp = spacy.load(ruler)
-        nlp.meta["version"] = "9.9.9"
+        if change == "pipeline":
+            nlp.meta["version"] = "9.9.9"
+        else:  # as another training, or a temperature, changes what is next to the meta data
+            nlp.get_pipe("entity_ruler").add_patterns([{"label": "OTHER", "pattern": "b"}])
         nlp.to_disk(ruler := tmp_path / "model")
     with pytest.raises(SettingError) as caught:
         annotate(ruler, inputs, output, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from copy import deepcopy
 from importlib.util import find_spec
 
 import numpy as np
@@ -198,6 +199,22 @@ def test_gradients_accumulate_over_batches(checkpoint):
     for _, pipe in nlp.pipeline:
         pipe.finish_update(optimizer)
     assert any(not torch.equal(before[name], tensor) for name, tensor in copy_weights(nlp).items())
+
+
+@pytest.mark.parametrize("copy", [deepcopy, lambda pipe: pickle.loads(pickle.dumps(pipe))])
+def test_a_copy_has_the_step_that_waits_for_a_head(copy, checkpoint):
+    """Where only one of two heads is updated, the encoder waits for the other one."""
+    nlp = make("bert_encoder", checkpoint)
+    train(nlp, 1, exclude=["bert_textcat"])
+    copied = copy(nlp.get_pipe("bert_encoder"))
+    assert copied.model.to_bytes() == nlp.get_pipe("bert_encoder").model.to_bytes()
+
+
+def test_a_copied_pipeline_has_it_too(checkpoint):
+    nlp = make("bert_encoder", checkpoint)
+    train(nlp, 1, exclude=["bert_textcat"])
+    copied = deepcopy(nlp)
+    check_same([read(doc) for doc in copied.pipe(TEXTS)], [read(doc) for doc in nlp.pipe(TEXTS)])
 
 
 def test_a_head_can_get_a_copy_of_its_own(checkpoint):

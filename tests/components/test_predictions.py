@@ -169,6 +169,13 @@ def test_categories_that_exclude_each_other(gold, expected):
     assert (prediction.gold, prediction.is_correct) == expected
 
 
+def test_a_category_that_a_later_component_has_removed():
+    """It is not predicted, and missed where it holds."""
+    example = make_cats({"a": 0.75}, {"a": 1.0, "b": 1.0})
+    predictions = list_categories("cats", "abc", example, exclusive=False, threshold=0.5)
+    assert [(each.label, each.prob, each.is_correct) for each in predictions] == [("a", 0.75, True), ("b", 0.0, False)]
+
+
 def test_categories_that_may_hold_together():
     example = make_cats({"a": 0.75, "b": 0.25, "c": 0.25}, {"a": 0.0, "b": 0.0})
     predictions = list_categories("cats", "abc", example, exclusive=False, threshold=0.5)

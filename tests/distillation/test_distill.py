@@ -257,6 +257,14 @@ def test_a_component_that_no_teacher_can_teach(data, teacher, capsys):
     assert "small: learns from gold annotation alone" in capsys.readouterr().out
 
 
+def test_words_that_change_are_not_those_that_teachers_saw(data, teacher, capsys):
+    config = make_student(data, **SHORT)
+    config["training"]["batcher"]["augmenter"] = {"@augmenters": "spacy-bertft.swap_entities.v1", "level": 0.5}
+    last = distill(config, [teacher], data / "out")
+    assert "augmenter is left out" in capsys.readouterr().out
+    assert spacy.load(last).config["training"]["batcher"]["augmenter"] is None
+
+
 def test_no_teacher(data):
     with pytest.raises(SettingError, match="at least one pipeline"):
         distill(make_student(data), [], data / "out")

@@ -157,6 +157,20 @@ def test_documents_without_annotation_are_left_out():
     assert "1 without annotated entities left out" in result.notes
 
 
+@pytest.mark.parametrize("is_left", [True, False])
+def test_a_group_that_a_later_component_has_changed(is_left):
+    example = make_example(["B-A", "B-B"], ["B-A", "B-B"])
+    kept = example.predicted.ents[:1] if is_left else ()
+    if is_left:
+        example.predicted.spans["ner"] = kept
+    else:
+        example.predicted.spans.clear()
+    result = measure([example])
+    figures = measure_figures(result.levels[0].counts, FEW)
+    assert (figures.support[0], np.nan_to_num(figures.shares[0, 1])) == (2, len(kept) / 2)
+    assert result.judged[0].tolist() == [0.0] * len(kept)
+
+
 def test_labels_of_other_components_are_left_out():
     example = make_example(["B-A", "B-B"], ["B-A", "O"])
     result = measure([example], labels_of_other_components={"B"})

@@ -115,7 +115,10 @@ def test_other_heads_of_a_shared_encoder_keep_what_they_predict(encoder, folder,
     shared = {"model": {"encoder": {"@architectures": "spacy-bertft.SharedEncoder.v1"}}}
     nlp.add_pipe("bert_ner", config=shared)
     nlp.add_pipe("bert_textcat", config=shared)
+    nlp.add_pipe("tagger", config={"model": {"tok2vec": {"@architectures": "spacy-bertft.Listener.v1"}}})
     examples = [make_example(nlp, *each) for each in plant(40, seed=1)]
+    for token in examples[0].reference:
+        token.tag_ = "X"
     nlp.initialize(lambda: examples)
     optimizer = configure_adamw(1e-3)
     for _ in range(5):
@@ -125,7 +128,8 @@ def test_other_heads_of_a_shared_encoder_keep_what_they_predict(encoder, folder,
         doc = example.reference
         doc.ents = [Span(doc, ent.start, ent.end, label="NEW") for ent in doc.ents]
         example.reference.cats = {}
-    extend(tmp_path / "old", write(tmp_path / "new.spacy", examples), tmp_path / "new", epochs=1)
+    with pytest.warns(UserWarning, match="tagger: shares the encoder that learns, and is not rehearsed"):
+        extend(tmp_path / "old", write(tmp_path / "new.spacy", examples), tmp_path / "new", epochs=1)
     extended = spacy.load(tmp_path / "new")
     assert "NEW" in extended.get_pipe("bert_ner").labels
     for example in examples[:10]:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spacy.training import Example
 
+from spacy_bertft.data.pairs import make_pair
 from spacy_bertft.errors import SettingError
 from spacy_bertft.training.batches import configure_batch_by_pieces, join_examples
 
@@ -42,6 +43,12 @@ def test_every_example_is_there_once(sizes: list[tuple[int, bool]], n_words: int
         assert example in drawn or not example.reference.cats
     assert sum(len(example.reference.ents) for example in joined) == len(drawn)
     assert all(example in joined for example in drawn if example.reference.cats)
+
+
+def test_pairs_of_texts_stay_by_themselves() -> None:
+    pairs = [make_pair(NLP, "who directed it", f"ford did {number}") for number in range(4)]
+    drawn = [Example(pair, pair.copy()) for pair in pairs]
+    assert list(join_examples(drawn, level=1.0, n_words=100)) == drawn
 
 
 def test_all_may_be_joined() -> None:

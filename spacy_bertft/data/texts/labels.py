@@ -188,8 +188,8 @@ class AnswerReader:
         options, answers = self.options, self.tally.answers
         if answer == "ignore":
             return "rows answered with ignore"
-        if options.number_columns and answer == "reject":
-            return "rejected rows"
+        if answer == "reject" and (options.number_columns or options.label_columns or options.endings):
+            return "rejected rows"  # which of the values is wrong is not said
         if options.number_columns:
             numbers = read_numbers(row)
             return (numbers, False) if numbers else "rows without a number"

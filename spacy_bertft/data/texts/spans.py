@@ -74,7 +74,8 @@ def read_span_texts(
                 # In spaCy's JSON, `ents` and groups of spans are next to each other.
                 has_groups = kind == "ents" and "ents" in values and isinstance(values.get("spans"), dict)
                 names = ["ents"] if has_groups else ["spans"] if UNKNOWN in values else fields
-                spans = record.get("label_column", *names)
+                is_bare = answer == "accept" and values.keys().isdisjoint(names)  # of Prodigy: nothing was marked
+                spans = [] if is_bare else record.get("label_column", *names)
                 if isinstance(spans, dict) and all(isinstance(group, list) for group in spans.values()):
                     spans = [span for group in spans.values() for span in group]
                 if not isinstance(spans, list):

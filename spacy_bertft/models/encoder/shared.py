@@ -107,6 +107,7 @@ class SharedStates:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the states of the moment, when a process is given the encoder."""
+        self.end_update()
         return {"encoder": self.encoder, "listeners": list(self.listeners)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -132,6 +133,7 @@ class SharedStates:
 
     def remember(self) -> SharedStates:
         """Return what shares a copy of the encoder as it is now; the same copy until the weights change."""
+        self.settle()
         if self._remembered is None or self._remembered[0] != self.encoder.version:
             self._remembered = self.encoder.version, SharedStates(self.encoder.copy())
         return self._remembered[1]

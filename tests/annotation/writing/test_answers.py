@@ -54,6 +54,14 @@ def test_entities_of_a_rule_beside_those_of_a_head(pipeline):
     assert all(0 < score <= 1 for score in scores.values())
 
 
+def test_the_score_of_an_entity_is_that_of_the_component_that_found_it(pipeline):
+    nlp = spacy.load(pipeline)
+    doc = nlp(TEXTS[0])
+    prob = doc.spans["bert_ner"].attrs["scores"][0]
+    doc.ents[0]._.bertft_score = 0.123  # as another component writes it of the same span
+    assert read_answers(doc, {"ents": "e"}, ["bert_ner"])["e"][0]["score"] == round(prob, 6)
+
+
 def test_spans_of_every_group_but_those_of_entities(checkpoint):
     nlp = make_all_heads(checkpoint)
     nlp.add_pipe("span_ruler").add_patterns([{"label": "VERB", "pattern": "directed"}])

@@ -105,6 +105,14 @@ def test_columns_of_parquet_keep_their_types(ruler, tmp_path):
     assert [[ent["label"] for ent in ents] for ents in found["ents"].to_pylist()] == [["THING"], [], ["THING"], [], []]
 
 
+def test_columns_of_arrow_are_kept(ruler, tmp_path):
+    table = pyarrow.table({"id": [1, 2], "text": ["a film", "b"]})
+    with pyarrow.OSFile(str(tmp_path / "a.arrow"), "wb") as file, pyarrow.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table)
+    annotate(ruler, [tmp_path / "a.arrow"], tmp_path / "out", output_format="parquet")
+    assert read(tmp_path / "out").select(["id", "text"]).to_pydict() == table.to_pydict()
+
+
 def test_columns_of_csv_are_strings(ruler, tmp_path):
     write_rows(tmp_path / "a.csv", [{"id": "007", "text": "a film", "n": ""}, {"id": "1.0", "text": "b", "n": "null"}])
     annotate(ruler, [tmp_path / "a.csv"], tmp_path / "out", output_format="parquet")

@@ -52,6 +52,13 @@ def test_rows_to_leave_out(row: LabelledRow) -> None:
     assert AnswerReader(TextOptions(), TextTally()).read(row) is None
 
 
+@pytest.mark.parametrize("setting", ["label_columns", "number_columns", "choice_columns"])
+def test_values_of_a_rejected_row_are_not_learned(setting: str) -> None:
+    tally = TextTally()
+    assert AnswerReader(TextOptions(**{setting: "a,b"}), tally).read(make_row("a", "reject")) is None
+    assert tally.left_out == {"rejected rows": 1}
+
+
 def test_answers_are_counted() -> None:
     tally = TextTally()
     reader = AnswerReader(TextOptions(), tally)
