@@ -94,6 +94,7 @@ class Replay:
 
     def __post_init__(self) -> None:
         self.is_over = self.snapshot is None
+        self._batch: Batch = []
         self._past = self.snapshot.progress.evaluations if self.snapshot else []
 
     def draw(self) -> Iterator[tuple[int, Batch]]:
@@ -106,8 +107,9 @@ class Replay:
             n_steps = self._past[-1].step + 1
             past = islice(self.batches, n_steps)
             for epoch, batch in tqdm(past, desc="Replaying", total=n_steps, leave=False, disable=None):
-                self._fill_caches(batch)
+                self._batch = batch
                 yield epoch, []
+                self._fill_caches()
             self.end()
         yield from self.batches
 
@@ -133,6 +135,7 @@ class Replay:
         if index >= len(self._past):
             return evaluate()
         if index == 0 and self._list_cached():
+            self._fill_caches()
             evaluate()
         return self._past[index].score, self._past[index].other_scores
 
@@ -148,7 +151,9 @@ class Replay:
         self.evaluations.append(Evaluation(**{each.name: info[each.name] for each in fields(Evaluation)}))
         return info
 
-    def _fill_caches(self, batch: Batch) -> None:
+    def _fill_caches(self) -> None:
+        """Compute the states of the last batch as its step did: after `before_update`, which may freeze an encoder."""
+        batch, self._batch = self._batch, []
         cached = self._list_cached()
         if cached:
             annotate_in_training(self.nlp, batch)  # states depend on pairs and sentences

@@ -23,8 +23,14 @@ def test_missing_things(pipelines, write, tmp_path):
         read_inputs(pipelines("textcat"), write([]))
 
 
+def test_a_directory(pipelines, write):
+    """As spaCy's own commands read it."""
+    _, examples = read_inputs(pipelines("textcat"), write(GOOD).parent)
+    assert {example.text for example in examples} == {text for text, _ in GOOD}
+
+
 @pytest.mark.parametrize(
-    ("name", "problem"), [("a.csv", "does not end in .spacy"), ("a.spacy", "cannot be read"), ("", "is no file")]
+    ("name", "problem"), [("a.csv", "does not end in .spacy"), ("a.spacy", "cannot be read"), ("", "cannot be read")]
 )
 def test_other_files(pipelines, tmp_path, name, problem):
     (tmp_path / "a.csv").write_bytes(b"text,label\n")

@@ -43,6 +43,15 @@ WAYS: dict[str, dict[str, Any]] = {
             "unit": "steps",
         }
     },
+    "an encoder that is still frozen when it stops": {
+        "training.accumulate_gradient": 2,
+        "training.before_update": {
+            "@callbacks": "spacy-bertft.gradual_unfreezing.v1",
+            "component": "ner",
+            "every": 13,
+            "unit": "steps",
+        },
+    },
     "entities swapped in the batcher": {
         "training.batcher.augmenter": {"@augmenters": "spacy-bertft.swap_entities.v1", "level": 0.5}
     },
