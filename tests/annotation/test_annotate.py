@@ -9,6 +9,7 @@ import pytest
 import spacy
 import torch
 from odd_texts import PARTS
+from question_pipelines import make_qa
 from row_files import format_jsonl, read_shards, write_rows
 from small_checkpoints import TEXTS, make_sentences
 from spacy.tokens import DocBin
@@ -159,6 +160,15 @@ def test_a_pipeline_that_finds_nothing_that_could_be_written(tmp_path):
     annotate(tmp_path / "model", [tmp_path / "a.txt"], tmp_path / "out", output_format="docbin")
     [doc] = DocBin().from_disk(tmp_path / "out" / "part-00000-000000.spacy").get_docs(nlp.vocab)
     assert [sent.text for sent in doc.sents] == ["A film.", "Two."]
+
+
+def test_answers_of_two_components_are_not_one_list(checkpoint, tmp_path):
+    nlp = make_qa(checkpoint)
+    nlp.add_pipe("bert_qa", name="second", source=nlp.from_config(nlp.config).from_bytes(nlp.to_bytes()))
+    nlp.to_disk(tmp_path / "model")
+    write_rows(tmp_path / "a.txt", [{"text": "A film."}])
+    with pytest.raises(SettingError, match="one bert_qa, whose answers are listed; for several pass --format docbin"):
+        annotate(tmp_path / "model", [tmp_path / "a.txt"], tmp_path / "out")
 
 
 def test_groups_of_spans(ruler, tmp_path):
