@@ -3,6 +3,7 @@
 # No `from __future__ import annotations`: spaCy and confection read signatures at run time.
 
 import warnings
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Optional
@@ -163,12 +164,11 @@ class TextClassifier(GuaranteedComponent, TextComponent):
         """Compute how much each label counts in the loss."""
         exclusive, setting = self.exclusive, self.cfg["class_weights"]
         cats = [] if exclusive and setting != "balanced" else [each.reference.cats for each in examples]
-        counts = [
-            sum(each.get(label, 0.0) for each in cats) for label in self.labels
-        ]  # values of teachers are no 0 or 1
-        known = [sum(label in each for each in cats) for label in self.labels]
+        counts, known = defaultdict[str, float](float), Counter(label for each in cats for label in each)
+        for label, value in (pair for each in cats for pair in each.items()):
+            counts[label] += value  # which, of teachers, is neither 0 nor 1
         may_lack = {label for each in cats for label, value in each.items() if value < 0.5}
-        always = [label for label, n in zip(self.labels, known, strict=True) if n and label not in may_lack]
+        always = [label for label in self.labels if known[label] and label not in may_lack]
         if always and not exclusive:
             warnings.warn(
                 f"{self.name}: in the examples, these labels always hold: {', '.join(always[:5])} ({len(always)} of "
@@ -176,7 +176,8 @@ class TextClassifier(GuaranteedComponent, TextComponent):
                 "them for every text. Expected doc.cats with 0.0 for labels that do not hold.",
                 stacklevel=2,
             )
-        return compute_class_weights(setting, self.labels, counts, known, exclusive=exclusive)
+        by_label = ([each[label] for label in self.labels] for each in (counts, known))
+        return compute_class_weights(setting, self.labels, *by_label, exclusive=exclusive)
 
     # What belongs to the weights.
 

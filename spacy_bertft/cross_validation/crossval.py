@@ -205,7 +205,7 @@ def predict_fold(nlp: Language, examples: Sequence[Example], folder: Path) -> No
     taggers = {name: pipe for name, pipe in nlp.pipeline if isinstance(pipe, TokenComponent)}
     targets = {name: score_tags(nlp, pipe, docs).normalize() for name, pipe in taggers.items()}
     predicted = list(nlp.pipe(docs))
-    calibrate(nlp, examples)
+    calibrate(nlp, examples, nlp.config.interpolate()["training"]["frozen_components"])
     with replace_folder_when_done(folder) as new:
         DocBin(docs=predicted, store_user_data=True).to_disk(new / PREDICTED)
         for name, each in targets.items():

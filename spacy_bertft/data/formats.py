@@ -197,7 +197,9 @@ def _is_marked(values: Mapping[str, Any]) -> bool:
     """Return whether a JSON object is a text with spans."""
     if values.get("_view_id") in ("classification", "choice"):  # of Prodigy: a text with marks to look at
         return False
-    if "text" in values and any(isinstance(values.get(name), (list, dict)) for name in ("spans", "entities", "ents")):
+    if "text" in values and any(isinstance(values.get(name), list) for name in ("spans", "entities", "ents")):
+        return True
+    if "text" in values and isinstance(values.get("spans"), dict):  # by group
         return True
     lists = [value for name in ("label", "labels") if isinstance(value := values.get(name), list)]
     first = next((value[0] for value in lists if value), None)

@@ -49,6 +49,13 @@ def test_the_format_is_found(
     assert (report.file_format, report.kind, report.label_counts) == (file_format, kind, labels)
 
 
+def test_answers_to_something_else_are_no_texts_without_entities(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "accept": ["x"], "options": [], "answer": "accept"}\n')
+    with pytest.raises(DataError, match="there is no column 'spans'"):
+        convert_spans(tmp_path / "a.jsonl", tmp_path / "a.spacy")
+    assert not (tmp_path / "a.spacy").exists()
+
+
 def test_squad(tmp_path: Path) -> None:
     report = convert(Path(__file__).with_name("squad.json"), tmp_path / "a.spacy")
     assert (report.file_format, report.kind) == ("squad", "qa")

@@ -60,6 +60,7 @@ def read_span_texts(
     """
     wanted = _SPAN_FIELDS if options.label_column is None else (options.label_column,)
     fields = [name for name in wanted if name != options.text_column]
+    bare, is_marked = None, False
     for path, file_format in formats:
         for record in read_texts(path, file_format, options, tally):
             values, text = record.values, record.get_text("text_column", options.text_column)
@@ -75,6 +76,7 @@ def read_span_texts(
                 has_groups = kind == "ents" and "ents" in values and isinstance(values.get("spans"), dict)
                 names = ["ents"] if has_groups else ["spans"] if UNKNOWN in values else fields
                 is_bare = answer == "accept" and values.keys().isdisjoint(names)  # of Prodigy: nothing was marked
+                bare, is_marked = (record if is_bare else bare), is_marked or not is_bare
                 spans = [] if is_bare else record.get("label_column", *names)
                 if isinstance(spans, dict) and all(isinstance(group, list) for group in spans.values()):
                     spans = [span for group in spans.values() for span in group]
@@ -84,6 +86,8 @@ def read_span_texts(
                 found = tuple(dict.fromkeys(each for span in spans for each in _read_span(span, text, record, tally)))
                 unknown: Any = [(0, len(text))] if is_question else values.get(UNKNOWN, ())
                 yield SpanText(record, text, found, unknown, is_rejected=answer == "reject")
+    if bare and not is_marked:
+        bare.get("label_column", *fields)  # which no row has
 
 
 def _read_span(span: Any, text: str, record: Record, tally: Tally) -> Iterator[CharSpan]:
