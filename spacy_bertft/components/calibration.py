@@ -70,7 +70,7 @@ def calibrate(nlp: Language, examples: Iterable[Example], frozen: Collection[str
     return collected
 
 
-def configure_calibrate(path: Optional[Path] = None) -> Callable[[Language], Language]:  # noqa: UP045
+def configure_calibrate(path: Optional[Path]) -> Callable[[Language], Language]:  # noqa: UP045
     """Configure a callback for `training.before_to_disk`: what is saved is calibrated on the development data.
 
     Frozen components are left as they are.

@@ -87,7 +87,8 @@ def test_a_pipe_is_quiet_and_a_second_run_goes_on(ruler, tmp_path):
     command = ["spacy_bertft", "annotate", ruler, "a.jsonl", "out"]
     assert run(*command, cwd=tmp_path) == TOLD
     assert run(*command, cwd=tmp_path) == TOLD
+    read = (tmp_path / "a.jsonl").stat()
     assert json.loads((tmp_path / "out" / "run.json").read_text())["inputs"] == [
-        ["a.jsonl", (tmp_path / "a.jsonl").stat().st_size]
+        ["a.jsonl", read.st_size, str(read.st_mtime)]
     ]
     assert [row["file"] for row in read_objects(tmp_path / "out" / "errors.jsonl")] == ["a.jsonl"]

@@ -31,6 +31,7 @@ LETTERS = {
 }
 SCHEMES = "bio iob1 iob2 biluo bilou bioes iobes"
 CHOICES = {
+    ("import-hf", "--precision"): "auto fp32 bf16 fp16",
     ("migrate", "--precision"): "auto fp32 bf16 fp16",
     ("annotate", "--engine"): "local ray",
     ("annotate", "--format"): "jsonl parquet docbin",

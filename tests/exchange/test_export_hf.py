@@ -149,7 +149,9 @@ def test_an_adapter_is_merged(checkpoint, tmp_path):
 
 def test_what_decides_on_predictions_and_stays_behind_is_said(checkpoint, tmp_path):
     nlp = train_ner(checkpoint, n_steps=2)
-    nlp.get_pipe("ner").cfg |= {"temperature": 1.5, "min_score": 0.25}
+    nlp.get_pipe("ner").cfg["temperature"] = 1.5
+    nlp.to_disk(tmp_path / "trained")
+    nlp = spacy.load(tmp_path / "trained", config={"components": {"ner": {"min_score": 0.25}}})
     nlp.to_disk(tmp_path / "pipeline")
     notes = export_hf(tmp_path / "pipeline", tmp_path / "hf").notes
     assert ["1.500" in notes[0], "0.250" in notes[1]] == [True, True]
