@@ -98,7 +98,9 @@ def hash_files(path: Path, start: str = "") -> str:
     for each in sorted([path, *path.rglob("*")]):
         if each.is_file():
             told.update(str(each.relative_to(path)).encode())
-            told.update(each.read_bytes())
+            with each.open("rb") as file:
+                while block := file.read(1 << 20):  # weights may be as large as the memory
+                    told.update(block)
     return told.hexdigest()
 
 

@@ -77,7 +77,7 @@ class Sample:
     def further_records(self) -> list[dict[str, Any]]:
         """Some more JSON objects of lines: the first text may have no labels."""
         found = []
-        for line in self.text.split("\n", _N_LINES)[1:-1] if self.record else ():
+        for line in self.text.split("\n", _N_LINES)[1:_N_LINES] if self.record else ():
             with suppress(ValueError, RecursionError):
                 found.append(json.loads(line))
         return [each for each in found if isinstance(each, dict)]

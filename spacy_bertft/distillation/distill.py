@@ -174,8 +174,7 @@ def _check_labels(
         DataError: One has not; or some have further ones, which others have not or the component is not given.
     """
     by_teacher = [srsly.read_json(path / "meta.json")["labels"].get(pipe.name) for path, _ in teachers]
-    expected = {*(pipe.find_labels(labelled) if given is None else given)}
-    expected |= {*(by_teacher[0] or ())} if given is None else set()
+    expected = {*pipe.find_labels(labelled), *(by_teacher[0] or ())} if given is None else {*given}
     for (path, _), labels in zip(teachers, by_teacher, strict=True):
         if labels is not None and {*labels} != expected:
             names = (", ".join(sorted(each)) for each in (labels, expected))

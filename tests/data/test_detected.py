@@ -22,7 +22,7 @@ from spacy_bertft.errors import DataError, SettingError
         ("text,x,y,label\na,b,c,0\n", {"choice_columns": ["x", "y"]}, "csv", "choices", {"0": 1, "1": 0}),
         ('{"text": "Ada ran", "spans": [[0, 3, "PER"]]}\n', {}, "spans", "ents", {"PER": 1}),
         (
-            '{"text": "a", "label": []}\n{"text": "Ada ran", "label": [[0, 3, "PER"]]}\n',
+            '{"text": "a", "label": []}\n{"text": "Ada ran", "label": [[0, 3, "PER"]]}',
             {},
             "spans",
             "ents",
