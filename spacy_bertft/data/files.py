@@ -64,9 +64,9 @@ def find_format(name: Path | str) -> tuple[FileFormat | None, Compression | None
 
 
 def find_files(path: Path, suffix: str) -> list[Path]:
-    """Find a file with a suffix, or all such files in a directory, by name; hidden ones are left out."""
-    found = sorted(path.rglob(f"*{suffix}")) if path.is_dir() else [path]
-    return [each for each in found if each.suffix == suffix and not each.name.startswith(".")]
+    """Find a file with a suffix, or all such files in a directory, by name; what is hidden in it is left out."""
+    found = [each for each in (path.rglob("*") if path.is_dir() else [path]) if each.suffix.lower() == suffix]
+    return sorted(each for each in found if not any(part.startswith(".") for part in each.relative_to(path).parts))
 
 
 def check_is_file(path: Path) -> None:

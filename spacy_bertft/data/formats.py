@@ -21,7 +21,7 @@ from spacy_bertft.data.choices import parse_choice
 from spacy_bertft.data.columns.convert import ColumnConversion
 from spacy_bertft.data.columns.detection import detect_layout
 from spacy_bertft.data.columns.layout import CONLLU, TAG_NAMES, WORD_NAMES, ColumnOptions, find_column, is_header
-from spacy_bertft.data.columns.tables import find_sentence_column
+from spacy_bertft.data.columns.tables import TABLES, find_sentence_column
 from spacy_bertft.data.conversion import Conversion, Kind, make_function
 from spacy_bertft.data.files import FileFormat, find_files, find_format, list_paths, open_path
 from spacy_bertft.data.questions import QuestionConversion
@@ -280,7 +280,8 @@ def detect_format(paths: Sequence[Path], options: Mapping[str, Any]) -> Format:
     # The files next to that of words, of a pair, hold tags alone.
     for path in paths[1:] if first.name != "pair" else ():
         other = Sample(path, options).find_format(found) or first
-        if other.conversion != first.conversion:
+        is_mixed = other.name != first.name and not TABLES.keys().isdisjoint({first.name, other.name})
+        if other.conversion != first.conversion or is_mixed:
             raise DataError(f"{paths[0]} is {first.name}, but {path} is {other.name}. Expected files of one kind.")
         names_of_all.add(other.name)
     # Of several formats, each file is read in that of its own name.

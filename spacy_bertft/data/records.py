@@ -162,7 +162,7 @@ def _read_json(path: Path, tally: Tally, layout: Layout) -> Iterator[Record]:
     text = read_text(path, layout.encoding, "Expected JSON in UTF-8.")
     decoder, line, end = json.JSONDecoder(), 1, 0
     between = re.compile(r"[\s,\]]*")
-    if text.lstrip().startswith("["):
+    if is_array := text.lstrip().startswith("["):
         end = text.index("[") + 1
     tally.n_lines += text.count("\n") + 1
     while (match := between.match(text, end)) and (start := match.end()) < len(text):
@@ -171,6 +171,8 @@ def _read_json(path: Path, tally: Tally, layout: Layout) -> Iterator[Record]:
             value, end = decoder.raw_decode(text, start)
             yield _make_object(path, line, text[start:end], value)
         line += text.count("\n", start, end)
+    if is_array and not text.rstrip().endswith("]"):
+        raise ColumnFormatError(path, line, "the file ends within its array", "Expected ] at its end; is it cut off?")
 
 
 def make_record(

@@ -45,7 +45,8 @@ _MERGED = (
 )
 _EXPECTED_TEXT = "Expected a text in UTF-8; pass --encoding, such as cp1252, for another one."
 _CSV_ADVICE = (
-    "Is a quote left open, or is it text? Pass --no-quoting where quotes are text; longer cells can be read from JSONL."
+    "Is a quote left open, or is it text? Where quotes are text, pass --no-quoting if the command has it, or "
+    "write JSONL, as for longer cells."
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,8 @@ def read_unlabelled(path: Path, text_column: str = "text", tally: Tally | None =
             yield UnlabelledText(record.line, text, others)
         else:
             tally.left_out["rows without text"] += 1
+    for note, number in tally.notes.items():
+        warnings.warn(f"{path}: {note}, or write JSONL ({number:,})", stacklevel=2)
 
 
 def read_plain_texts(path: Path, column: str = "text", dev: float = 0.0, seed: int = 0) -> PlainTexts:

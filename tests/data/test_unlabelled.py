@@ -72,6 +72,12 @@ def test_rows_of_cells(tmp_path, suffix):
     assert tally == Tally(n_lines=6, left_out=Counter({"empty lines": 1, "rows without text": 1}))
 
 
+def test_rows_that_may_be_merged(tmp_path):
+    (tmp_path / "a.tsv").write_text('text\tid\n"a b\t1\nc"\t2\n')
+    with pytest.warns(UserWarning, match=r"a\.tsv: warning: rows with line ends .* or write JSONL \(1\)"):
+        assert [text.text for text in read_unlabelled(tmp_path / "a.tsv")] == ["a b\t1\nc"]
+
+
 def test_a_column_that_is_named_twice(tmp_path):
     (tmp_path / "a.tsv").write_text("text\ttext\na\tb\n")
     with pytest.raises(ColumnFormatError, match="line 2: there is no column 'text' among '1', '2'"):

@@ -41,6 +41,8 @@ class ColumnConversion(ColumnOptions, Conversion):
     def run(self) -> ConversionReport:
         """Convert the files."""
         spans_key = choose_spans_key(self.kind, self.spans_key)
+        if self.names and self.file_format != "lists":
+            raise SettingError("label_names", self.label_names, "none here: it names the numbers of tags in JSON lists")
         vocab: Any = make_blank(self.lang).vocab
         vocab.lex_attr_getters = {}  # what is known of words is not written, and takes longer than all else
         is_pair = self.file_format == "pair"
@@ -96,4 +98,5 @@ def _read_intents(paths: Sequence[Path], tally: Tally, encoding: str | None) -> 
 def _add_intents(docs: Iterable[PackedDoc], intents: Mapping[Any, str]) -> Iterator[PackedDoc]:
     labels = sorted(set(intents.values()))
     for doc in docs:
-        yield doc._replace(cats={label: float(label == intents.get(doc.where)) for label in labels})
+        intent = intents.get(doc.where)
+        yield doc._replace(cats={label: float(label == intent) for label in labels if intent})

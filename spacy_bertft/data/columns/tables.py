@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice, zip_longest
@@ -18,6 +19,7 @@ from spacy_bertft.errors import ColumnFormatError, DataError, format_count
 Rows = list[tuple[int, list[str]]]  # line and cells of each row of a sentence
 Table = tuple[tuple[str, ...], Iterable[Rows]]  # the names of the cells, which may be none, and the sentences
 _SAMPLE_LINES = 100
+_DOC = re.compile(r"(doc(ument)?|file)[ _#]*(id|name)?$", re.IGNORECASE)
 
 
 def find_sentence_column(names: Iterable[str]) -> str | None:
@@ -72,11 +74,13 @@ def _open_cells(path: Path, options: ColumnOptions, tally: Tally) -> Table:
     return tuple(first.values), sentences
 
 
-def _mark_sentences(records: Iterator[Record], column: str) -> Iterator[tuple[str, Record]]:
-    name = ""
+def _mark_sentences(records: Iterator[Record], column: str) -> Iterator[tuple[tuple[str, str], Record]]:
+    document = sentence = ""
     for record in records:
-        name = str(record.values[column]) or name
-        yield name, record
+        # In many files the numbers of sentences begin anew in each document.
+        document = next((str(value) for name, value in record.values.items() if _DOC.match(name) and value), document)
+        sentence = str(record.values[column]) or sentence
+        yield (document, sentence), record
 
 
 def _open_lists(path: Path, options: ColumnOptions, tally: Tally) -> Table:
@@ -97,6 +101,8 @@ def _read_lists(record: Record, names: Sequence[str], tag_column: int | None, la
     lists = [record.values.get(name) for name in names]
     if not all(isinstance(each, list) and len(each) == len(cast(list[object], lists[0])) for each in lists):
         raise record.error(f"{', '.join(names)} are not lists of one length", "Expected a tag for each word.")
+    if any(None in cast(list[object], each) for each in lists):
+        raise record.error(f"a value in {', '.join(names)} is null", "Expected words and tags; leave the row out.")
     rows = [list(cells) for cells in zip(*cast(list[list[object]], lists), strict=True)]
     for cells in rows if tag_column is not None else ():
         tag = cells[tag_column or 0]

@@ -86,6 +86,7 @@ def make_span_doc(nlp: Language, text: SpanText, *, key: str | None, mode: Align
         doc.spans[key] = spans
         return doc
     ents = filter_spans(spans)
+    unknown += [(span.start_char, span.end_char) for span in spans if span not in ents]
     tally.left_out.update({"spans that overlap a longer one (see --as spans)": len(spans) - len(ents)})
     covered = {token.i for ent in ents for token in ent}
     missing = {

@@ -38,7 +38,10 @@ def read_brat(path: Path, options: TextOptions, tally: Tally) -> Iterator[Record
         DataError: A file is missing.
         ColumnFormatError: A line cannot be read.
     """
-    for each in find_files(path, ".ann"):
+    files = find_files(path, ".ann")
+    texts = {each.with_suffix("") for each in (find_files(path, ".txt") if path.is_dir() else ())}
+    tally.left_out["texts without a file .ann"] += len(texts - {each.with_suffix("") for each in files})
+    for each in files:
         yield _read_annotated(each, options, tally)
 
 
@@ -173,7 +176,8 @@ def read_fasttext(path: Path, options: TextOptions, tally: Tally) -> Iterator[Re
 def read_label_first(path: Path, options: TextOptions, tally: Tally) -> Iterator[Record]:
     """Read lines of a label, a blank or a tab, and a text, as of TREC and SST."""
     for row in read_records(path, "text", tally, layout=options):
-        label, *text = row.get_text("text_column", "text").split(maxsplit=1)
+        line = row.get_text("text_column", "text")
+        label, *text = line.split("\t" if "\t" in line else None, maxsplit=1)
         yield _make_record(path, row.line, options, "".join(text), label)
 
 

@@ -122,7 +122,7 @@ def list_present(cats: Mapping[str, float]) -> list[str]:
 
 
 def _read_name(label: object, row: LabelledRow, options: TextOptions) -> str:
-    if not isinstance(label, (str, int, float)):
+    if not isinstance(label, (str, int, float)) or label != label:
         raise row.error(f"the label is {json.dumps(label)[:40]}", "Expected a string, or a list or an object of them.")
     name = label if isinstance(label, str) else json.dumps(label)
     if not name.strip():

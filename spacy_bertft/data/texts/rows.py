@@ -128,8 +128,12 @@ def read_labelled_rows(
     """
     is_table = file_format in (*DELIMITERS, "xlsx")
     located = None if is_table else options
-    for record in read_texts(path, file_format, options, Tally() if tally is None else tally):
-        located = located or options.locate(list(record.values))
+    tally = Tally() if tally is None else tally
+    for record in read_texts(path, file_format, options, tally):
+        if located is None:
+            located = options.locate(list(record.values))
+            if options.header is None and located.text_column != options.text_column:
+                tally.note("first rows read as names of columns (--no-header if these are texts)", f"{path}, line 1")
         yield _read_row(record, located, is_table=is_table)
 
 

@@ -94,7 +94,7 @@ def _read_result(result: list[Mapping[str, Any]], tally: Tally) -> dict[str, Any
         labels = value.get("labels", value.get("hypertextlabels"))
         if labels is not None and "start" in value:
             spans.append({**{name: value.get(name) for name in ("start", "end", "text")}, "labels": labels})
-        elif "choices" in value:
+        elif "choices" in value and "start" not in value:  # those of a region say nothing of the text
             choices += value["choices"]
         else:
             tally.left_out[_RELATIONS if each.get("type") == "relation" else "results that are no span or choice"] += 1

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from spacy_bertft.cli import app
 from spacy_bertft.data import convert, convert_columns
-from spacy_bertft.errors import ColumnFormatError, SettingError
+from spacy_bertft.errors import ColumnFormatError, DataError, SettingError
 
 Rows = list[list[tuple[str, str]]]  # sentences of words and tags
 
@@ -186,6 +186,14 @@ def test_the_entities_of_an_independent_count(
             "tokens, tags are not lists of one length. Expected a tag for each word.",
         ),
         ("a.jsonl", '{"tokens": [" "], "tags": ["O"]}\n', {"file_format": "lists"}, 1, "has no word"),
+        (
+            "a.jsonl",
+            '{"tokens": ["a", null], "tags": ["O", "O"]}\n',
+            {"file_format": "lists"},
+            1,
+            "tags is null. Expected",
+        ),
+        ("a.jsonl", '{"tokens": ["a"], "tags": [null]}\n', {"file_format": "lists"}, 1, "tags is null. Expected"),
         ("a.csv", "word,tag\na,O\n", {"file_format": "cells"}, 2, "no column names the sentences. Expected one such"),
         ("a.csv", "sentence_id,word,tag\n1,a,O\n1,,O\n", {"file_format": "cells"}, 3, "has no word"),
         ("a.txt", "a|O b|B-X\nc\n", {"file_format": "inline"}, 2, "'c' has 1 column"),
@@ -223,6 +231,37 @@ def test_intents_of_a_pair(tmp_path: Path) -> None:
         labels.write_text(wrong)
         with pytest.raises(ColumnFormatError, match=r"Expected an intent for each of the 3 lines of .*seq\.in"):
             convert(source, tmp_path / "a.spacy")
+
+
+def test_sentences_of_a_pair_without_intents_next_to_others(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "seq.in").write_text("hi\n")
+        (tmp_path / folder / "seq.out").write_text("O\n")
+    (tmp_path / "a" / "label").write_text("Greet\n")
+    convert([tmp_path / "a" / "seq.in", tmp_path / "b" / "seq.in"], tmp_path / "a.spacy")
+    assert [doc.cats for doc in DocBin().from_disk(tmp_path / "a.spacy").get_docs(Vocab())] == [{"Greet": 1}, {}]
+
+
+def test_numbers_of_sentences_that_begin_anew_in_each_document(tmp_path: Path) -> None:
+    rows = "doc_id,doc_token,sentence_id,word,tag\n1,1,1,Ada,B-PER\n,2,1,runs,O\n2,1,1,Rio,B-LOC\n,2,2,burns,O\n"
+    (tmp_path / "a.csv").write_text(rows)
+    convert(tmp_path / "a.csv", tmp_path / "a.spacy")
+    docs = DocBin().from_disk(tmp_path / "a.spacy").get_docs(Vocab())
+    assert [doc.text.split() for doc in docs] == [["Ada", "runs"], ["Rio"], ["burns"]]
+
+
+def test_a_table_and_columns_are_not_read_together(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text("Ada B-PER\nran O\n")
+    (tmp_path / "b.csv").write_text(KAGGLE)
+    with pytest.raises(DataError, match=r"a\.conll is columns, but .*b\.csv is cells\. Expected files of one kind"):
+        convert([tmp_path / "a.conll", tmp_path / "b.csv"], tmp_path / "a.spacy")
+
+
+def test_names_of_numbers_are_for_lists(tmp_path: Path) -> None:
+    (tmp_path / "a.conll").write_text("Ada 1\nran 0\n")
+    with pytest.raises(SettingError, match=r"label_names = .* Expected none here"):
+        convert(tmp_path / "a.conll", tmp_path / "a.spacy", kind="tags", label_names=["O", "B-PER"])
 
 
 def test_both_files_of_a_pair_may_be_named(tmp_path: Path) -> None:

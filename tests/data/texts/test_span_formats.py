@@ -249,6 +249,21 @@ def test_overlapping_spans_are_entities_if_they_are_the_longest(tmp_path):
     report = convert_spans(tmp_path / "a.jsonl", tmp_path / "a.spacy", kind="ents")
     assert report.label_counts == {"LOC": 1, "PER": 1}
     assert report.n_lines_left_out == {"spans that overlap a longer one (see --as spans)": 1}
+    (tmp_path / "a.jsonl").write_text(
+        make_lines({"text": "new york times square", "spans": [[0, 14, "X"], [9, 21, "Y"]]})
+    )
+    convert_spans(tmp_path / "a.jsonl", tmp_path / "a.spacy", kind="ents")
+    [doc] = read(tmp_path / "a.spacy")
+    assert [token.ent_iob_ for token in doc] == ["B", "I", "I", ""]
+
+
+def test_choices_of_a_region_say_nothing_of_the_text(tmp_path):
+    food = {"value": {"start": 0, "end": 3, "text": "Ada", "choices": ["good"]}, "type": "choices"}
+    whole = {"value": {"choices": ["bio"]}, "type": "choices"}
+    (tmp_path / "a.json").write_text(json.dumps([{"data": {"text": ADA}, "annotations": [{"result": [food, whole]}]}]))
+    report = convert_texts(tmp_path / "a.json", tmp_path / "a.spacy")
+    assert report.label_counts == {"bio": 1}
+    assert report.n_lines_left_out == {"results that are no span or choice": 1}
 
 
 def test_categories_of_label_studio_and_dataturks(tmp_path):
@@ -304,6 +319,7 @@ def test_a_layer_of_webanno_by_its_name(tmp_path):
         ("a.json", '[{"paragraphs": 3}]', "spaCy cannot read its JSON"),
         ("a.json", '[{"text": "a", "spans": []},\n {"text": "b", "spans": 3}]', "line 2: the spans are 3"),
         ("a.json", '[{"text": "a", "spans": []}\n {"text', "line 2: the line is not JSON"),
+        ("a.json", '[{"text": "a", "spans": []},\n', "line 1: the file ends within its array. Expected ] at its end"),
         ("a.json", "[3]", "line 1: the line holds 3"),
         ("a.json", '[["a", {"entities": [[0, 1, 2]]}]]', "a span is"),
     ],
@@ -313,6 +329,15 @@ def test_what_cannot_be_read(tmp_path, name, content, problem):
     (tmp_path / name).write_text(content)
     with pytest.raises(ColumnFormatError, match=re.escape(problem)):
         convert_spans(tmp_path / name, tmp_path / "a.spacy", kind="ents")
+
+
+def test_files_of_brat_that_are_hidden_or_alone(tmp_path):
+    for name in ("1.txt", "2.txt", "2.ANN", "3.txt", ".copies/4.txt", ".copies/4.ann"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("" if name.lower().endswith(".ann") else ADA)
+    report = convert_spans(tmp_path, tmp_path / "a.spacy", kind="ents", file_format="brat")
+    assert report.n_lines_left_out == {"texts without a file .ann": 2}
+    assert len(read(tmp_path / "a.spacy")) == 1
 
 
 def test_a_text_of_brat_that_is_missing(tmp_path):

@@ -107,6 +107,28 @@ def test_lines_of_fasttext_without_a_label_teach_nothing(tmp_path):
     assert report.first == {"lines without a label": f"{tmp_path / 'a.txt'}, line 2"}
 
 
+def test_labels_of_several_words_before_a_tab(tmp_path):
+    (tmp_path / "a.txt").write_text("Sci Fi\ta film of space\nReal Life\the  lives\n")
+    convert_texts(tmp_path / "a.txt", tmp_path / "a.spacy", file_format="label-first")
+    assert [doc.text for doc in read(tmp_path / "a.spacy")] == ["a film of space", "he  lives"]
+    assert count(tmp_path / "a.spacy") == {"Sci Fi": 1, "Real Life": 1}
+
+
+def test_a_first_row_that_may_be_a_text(tmp_path):
+    (tmp_path / "a.tsv").write_text("ham\tyes\nspam\twin\n")
+    options = {"text_column": "2", "label_column": "1"}
+    report = convert_texts(tmp_path / "a.tsv", tmp_path / "a.spacy", **options)
+    assert list(report.counts) == ["first rows read as names of columns (--no-header if these are texts)"]
+    assert convert_texts(tmp_path / "a.tsv", tmp_path / "a.spacy", header=False, **options).counts == {}
+    assert count(tmp_path / "a.spacy") == {"ham": 1, "spam": 1}
+
+
+def test_a_label_that_is_no_number(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": NaN}\n')
+    with pytest.raises(ColumnFormatError, match="the label is NaN"):
+        convert_texts(tmp_path / "a.jsonl", tmp_path / "a.spacy")
+
+
 def test_files_of_one_kind_may_have_other_formats(tmp_path):
     (tmp_path / "a.csv").write_text("text,label\nyes,ham\n")
     (tmp_path / "b.jsonl").write_text('{"text": "win", "label": "spam"}\n')
@@ -151,7 +173,7 @@ def test_several_columns_of_labels(tmp_path):
 
 
 def test_a_folder_for_each_class(tmp_path):
-    for name in ("pos/1.txt", "pos/2.txt", "neg/1.txt", "urls.txt"):
+    for name in ("pos/1.txt", "pos/2.TXT", "neg/1.txt", "urls.txt", ".copies/1.txt"):
         path = tmp_path / "train" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"a film, {name}\n")
