@@ -12,7 +12,7 @@ from typing import Any
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from spacy_bertft.components.entity_scores import find_score
+from spacy_bertft.components.entity_scores import find_scores
 from spacy_bertft.components.pipelines import load_pipeline
 from spacy_bertft.errors import DocumentError, MissingExtraError, check_setting
 
@@ -159,4 +159,5 @@ class BertNlpEngine(SpacyNlpEngine):
 
     def _get_scores_for_entities(self, doc: Doc) -> list[float]:
         default: Any = self.ner_model_configuration.default_score
-        return [default if (score := find_score(ent)) is None else score for ent in doc.ents]
+        names = {name for names in self._components.values() for name in names}
+        return [default if score is None else score for score in find_scores(doc, names)]

@@ -13,7 +13,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from spacy_bertft.annotation.settings import Kind
-from spacy_bertft.components.entity_scores import find_score
+from spacy_bertft.components.entity_scores import find_scores
 from spacy_bertft.data.pairs import SEGMENTS
 
 _DIGITS = 6  # of a probability
@@ -51,11 +51,7 @@ def read_answers(doc: Doc, answers: Mapping[str, str], entity_groups: Collection
 
 
 def _read_ents(doc: Doc, entity_groups: Collection[str]) -> list[dict[str, Any]]:
-    # Another component may have found the same span, with another score.
-    groups = [doc.spans[name] for name in entity_groups if name in doc.spans]
-    pairs = (pair for group in groups for pair in zip(group, group.attrs.get("scores", ()), strict=False))
-    own = {(span.start, span.end, span.label): score for span, score in pairs}
-    return [_describe_span(ent, own.get((ent.start, ent.end, ent.label), find_score(ent))) for ent in doc.ents]
+    return [_describe_span(ent, score) for ent, score in zip(doc.ents, find_scores(doc, entity_groups), strict=True)]
 
 
 def _describe_span(span: Span, score: float | None) -> dict[str, Any]:

@@ -351,6 +351,8 @@ def _make_head(
     labels = OUTPUTS.get(task) or _read_labels(name, config, shape[0])
     if shape[0] != len(labels):
         raise CheckpointError(f"The head of {name} has {shape[0]} outputs. Expected {len(labels)}: {_join(labels)}.")
+    if len(labels) == 1 and problem_type == "single_label_classification":
+        problem_type = None  # one output is no choice among several
     return CheckpointHead(name, task, labels, problem_type, layout, weights, others)
 
 

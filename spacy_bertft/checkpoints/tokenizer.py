@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -72,6 +73,8 @@ def _make_with_transformers(folder: Path, problem: str, advice: str) -> str:
         if tokenizer.backend_tokenizer.encode_special_tokens:
             raise ValueError("split_special_tokens = true is not supported")
         content: str = tokenizer.backend_tokenizer.to_str()
+        if "token_type_ids" not in tokenizer.model_input_names:  # then the model is given none
+            content = re.sub(r'"type_id":\s*1', '"type_id":0', content)
         if len(tokenizer) <= len(tokenizer.all_special_ids):
             raise ValueError("its vocabulary has special tokens only")
     return content

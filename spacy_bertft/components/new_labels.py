@@ -14,7 +14,7 @@ from spacy.util import resolve_dot_names
 
 from spacy_bertft.components.component import BertComponent
 from spacy_bertft.components.pipelines import find_given_labels
-from spacy_bertft.components.text_component import list_labels_of_neighbours
+from spacy_bertft.components.text_component import list_labels_of_neighbours, list_neighbours
 
 
 def configure_add_labels() -> Callable[[Language], Language]:
@@ -33,7 +33,13 @@ def _add_labels(nlp: Language) -> Language:
         if isinstance(pipe, BertComponent) and pipe.model.is_initialized and not is_frozen:
             labels = find_given_labels(config, name)
             [corpus] = resolve_dot_names(config, [config["training"]["train_corpus"]])
-            if labels is None:
-                labels = pipe.find_labels(corpus(nlp), list_labels_of_neighbours(nlp, pipe))
+            if labels is not None:
+                pipe.cfg["ignore_unknown"] = True
+            else:
+                given = {
+                    each for other, _ in list_neighbours(nlp, pipe) for each in find_given_labels(config, other) or ()
+                }
+                excluded = list_labels_of_neighbours(nlp, pipe) | given - {*pipe.labels}
+                labels = pipe.find_labels(corpus(nlp), excluded)
             pipe.add_labels(labels, partial(corpus, nlp))
     return nlp

@@ -269,7 +269,8 @@ def ask(nlp: Language, question: str, context: str, component: str | None = None
         DataError: A text holds U+001F, or no token.
     """
     pipe = choose_component(nlp, BertQa, component, "bert_qa, but the pipeline has none")
-    doc = nlp(make_pair(nlp, question, context))
+    others = [name for name, other in nlp.pipeline if isinstance(other, BertQa) and other is not pipe]
+    doc = nlp(make_pair(nlp, question, context), disable=others)  # which may write to the same group
     group, shift = doc.spans[pipe.cfg["spans_key"]], len(question) + 1
     return [
         Answer(span.text, prob, span.start_char - shift, span.end_char - shift)

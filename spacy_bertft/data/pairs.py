@@ -31,7 +31,7 @@ def make_pair(nlp: Language, first: str, second: str) -> Doc:
         second: The second text.
 
     Raises:
-        DataError: A text holds U+001F, or no token; or both are longer than spaCy takes.
+        DataError: A text holds U+001F, or no token; both are longer than spaCy takes; or a token is of both.
 
     Example:
         >>> import spacy
@@ -51,13 +51,19 @@ def mark_pair(doc: Doc) -> Doc:
     """Mark a document as a pair in `doc.spans["text_pair"]` if its text is two texts around the only U+001F.
 
     A document that is marked already stays as it is, and so does one with nothing but whitespace on one side.
+
+    Raises:
+        DataError: A token holds characters of both texts.
     """
     text = doc.text
-    if SEGMENTS not in doc.spans and text.count(SEPARATOR) == 1:
+    if SEGMENTS not in doc.spans and text.count(SEPARATOR) == 1 and all(texts := _strip(text, _split(text))):
         spans = [doc.char_span(*segment, alignment_mode="contract") for segment in _split(text)]
         found = [span for span in spans if span is not None]
-        if len(found) == 2:
-            doc.spans[SEGMENTS] = CharSpanGroup(doc, name=SEGMENTS, spans=found)
+        if [span.text.strip() for span in found] != texts:
+            raise DataError(
+                "The tokenizer joins the texts of a pair. Expected tokens that end at U+001F, as spaCy's do."
+            )
+        doc.spans[SEGMENTS] = CharSpanGroup(doc, name=SEGMENTS, spans=found)
     return doc
 
 

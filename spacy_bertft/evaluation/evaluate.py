@@ -140,7 +140,7 @@ def evaluate(
     Raises:
         DataError: There is no such pipeline, or no documents to score it on.
         SettingError: The plot has another ending, or the threshold is not between 0 and 1; or the pipeline has no
-            categories for them.
+            categories for them, or no entities to draw.
         MissingExtraError: A plot is wanted, and matplotlib is not installed.
     """
     if plot_path is not None:
@@ -154,6 +154,8 @@ def evaluate(
     evaluation = evaluate_examples(nlp, examples)
     if entities_path is not None:
         docs = list(nlp.pipe(_copy_doc(nlp, example) for example in examples[:_N_DRAWN]))
+        if not any(doc.ents or doc.has_annotation("ENT_IOB") for doc in docs):
+            raise SettingError("entities", str(entities_path), "none, since the pipeline has no entities to draw")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"\[W006\]")  # a text without entities
             html = displacy.render(docs, style="ent", page=True, jupyter=False)

@@ -39,8 +39,8 @@ class TrainingLog:
 
     @property
     def best(self) -> int:
-        """The index of the evaluation with the best score, the first of several."""
-        return int(np.argmax(self.total))
+        """The index of the evaluation with the best score, the last of several, as spaCy chooses it."""
+        return len(self.total) - 1 - int(np.argmax(self.total[::-1]))
 
     def format_rows(self) -> Rows:
         """Lay out scores and losses by step."""

@@ -160,7 +160,11 @@ def _write_import(nlp: Language, name: str, pipe: BertComponent) -> str:
 
 
 def _list_notes(nlp: Language, name: str, pipe: BertComponent) -> list[str]:
-    notes = []
+    notes, settings = [], pipe.model.find_source().settings
+    if settings.tokenize == "tokens":
+        notes.append("The tokenizer is given spaCy's tokens one by one (tokenize = tokens); by transformers, the text.")
+    if settings.windows_over == "sentences":
+        notes.append("Windows are laid over sentences (windows_over); by transformers, over the text.")
     if isinstance(pipe.model, TokenModel) and pipe.model.never:
         notes.append(f"The component never predicts {', '.join(pipe.model.never)}; transformers may.")
     if nlp.get_pipe_config(name)["model"].get("decoder") == "crf":

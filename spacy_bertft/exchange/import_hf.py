@@ -13,7 +13,7 @@ from spacy_bertft.checkpoints.heads import NEVER, TASKS, find_task
 from spacy_bertft.components.pipelines import check_replaceable_pipeline
 from spacy_bertft.components.text_component import FACTORIES, TextFactory
 from spacy_bertft.data.docs import make_blank
-from spacy_bertft.errors import CheckpointError, SettingError, TagError, format_count
+from spacy_bertft.errors import CheckpointError, SettingError, TagError, check_setting, format_count
 from spacy_bertft.models.runtime.devices import check_precision
 from spacy_bertft.output import replace_folder_when_done
 from spacy_bertft.tags.grammar import SchemeName, normalize_tags, parse_tag_scheme
@@ -111,6 +111,7 @@ def import_hf(
     if isinstance(labels, str):
         parts = [part.strip() for part in labels.split(",")]
         labels = dict(part.split("=", 1) for part in parts) if all("=" in part for part in parts) else parts
+        check_setting("labels", ", ".join(parts), len(labels) == len(parts), "each output once")
     tag_scheme = None if scheme is None else parse_tag_scheme(scheme)
     head = _read_head(checkpoint, factory)
     if labels is not None:
@@ -179,7 +180,7 @@ def _choose_factory(head: CheckpointHead) -> Factory:
     if head.task == "text":
         if head.problem_type is None and len(head.labels) == 1:
             expected = "bert_regressor if the single output is a number, bert_textcat_multilabel if it is a logit"
-            raise SettingError("factory", None, f"{expected}: {head.name} has no problem_type")
+            raise SettingError("factory", None, f"{expected}: the problem_type of {head.name} does not say")
         return FACTORIES[head.problem_type or "single_label_classification"]
     if "O" in normalize_tags(head.predicted):
         return "bert_ner"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import Any
 
-from spacy.attrs import ORTH
+from spacy.attrs import ENT_IOB, ENT_TYPE, ORTH, TAG
 from spacy.language import Language
 from spacy.training import Example
 from spacy.training.loop import subdivide_batch
@@ -37,7 +37,7 @@ class DataOrder:
 
     Attributes:
         start: The state in which they started.
-        fingerprint: Of the words of all batches so far.
+        fingerprint: Of the words and the gold annotation of all batches so far.
     """
 
     def __init__(self, batches: Iterator[tuple[int, Batch]], start: RandomState | None = None) -> None:
@@ -58,7 +58,13 @@ class DataOrder:
             batch = list(batch)
             self._own = get_random_state()
         for example in batch:
-            self.fingerprint = zlib.crc32(example.predicted.to_array(ORTH).tobytes(), self.fingerprint)
+            gold = example.reference
+            spans = [group.to_bytes() for _, group in sorted(gold.spans.items())]
+            tokens = [
+                example.predicted.to_array(ORTH).tobytes(),
+                gold.to_array([ORTH, TAG, ENT_IOB, ENT_TYPE]).tobytes(),
+            ]
+            self.fingerprint = zlib.crc32(b"".join(tokens + spans + [repr(gold.cats).encode()]), self.fingerprint)
         return epoch, batch
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from spacy.schemas import ConfigSchemaTraining
 from spacy.training import loop
 from spacy.training.initialize import init_nlp
-from spacy.util import registry, resolve_dot_names
+from spacy.util import registry, resolve_dot_names, walk_dict
 from thinc.api import Config, Optimizer, fix_random_seed
 from wasabi import msg
 
@@ -224,6 +224,6 @@ class _Run:
 
 def _remove_log(settings: Config) -> None:
     """Remove the log, which is written again from the start: spaCy's loggers never append."""
-    path = settings["training"]["logger"].get("output_file")
-    if path is not None:
-        Path(path).unlink(missing_ok=True)
+    for keys, path in walk_dict(settings["training"]["logger"]):  # a logger of several has sections
+        if keys[-1] == "output_file" and path is not None:
+            Path(path).unlink(missing_ok=True)

@@ -114,6 +114,16 @@ def test_settings_change_what_is_read(files: dict[str, Any], tmp_path: Path) -> 
     assert encode(tokenizer, text) != encode(alone, text)
 
 
+@pytest.mark.parametrize(
+    "config", [{"model_input_names": ["input_ids", "attention_mask"]}, {"tokenizer_class": "DistilBertTokenizer"}]
+)
+def test_segments_that_transformers_would_not_give(config: dict[str, Any], tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "hf", "bert", {CONFIG: config})
+    assert "token_type_ids" not in AutoTokenizer.from_pretrained(folder)("a", "b")
+    assert '"type_id":1' in make_wordpiece().to_str()
+    assert '"type_id":1' not in read_tokenizer(str(folder)).json
+
+
 def make_prefixed() -> Tokenizer:
     tokenizer = make_byte_level()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)

@@ -84,6 +84,13 @@ def test_several_answers_are_ranked(checkpoint):
     assert doc.spans["answers"].attrs["no_answer"] is None
 
 
+def test_one_of_two_components_answers(taught, checkpoint):
+    nlp = make_qa(checkpoint)  # which has learned nothing
+    nlp.add_pipe("bert_qa", source=taught, name="taught", before="bert_qa")
+    question, context = QUESTIONS[0][:2]
+    assert ask(nlp, question, context, "taught") == ask(taught, question, context)
+
+
 def test_training_from_a_file_and_a_threshold_from_development_data(checkpoint, tmp_path):
     nlp = make_qa(checkpoint, QUESTIONS[:3])
     DocBin(docs=[each.reference for each in make_examples(nlp)]).to_disk(tmp_path / "questions.spacy")

@@ -20,7 +20,7 @@ from spacy.training import Example
 
 from spacy_bertft.annotation.values import read_answers
 from spacy_bertft.checkpoints import read_head
-from spacy_bertft.components.entity_scores import find_score, register_score, set_score, write_entities
+from spacy_bertft.components.entity_scores import find_score, find_scores, register_score, set_score, write_entities
 from spacy_bertft.components.predictions import list_entities, stack_judged
 from spacy_bertft.data.char_spans import CharSpanGroup
 from spacy_bertft.demo.page import Question, format_column
@@ -129,6 +129,13 @@ def test_merging_gives_no_score_to_another_entity(bounds: list[int], is_copied: 
              for label in ("CITY", "TEAM", "BAND", "PERSON")]  # fmt: skip
     for span in spans:
         assert find_score(span) == expected.get((span.start_char, span.end_char, span.label_))
+
+
+def test_of_two_components_each_has_its_own_score():
+    doc = make_doc()
+    write_entities(doc, "other", [(Span(doc, 1, 3, "CITY"), 0.3), (Span(doc, 3, 4, "CITY"), 0.2)])
+    assert find_scores(doc, ["ner"]) == [0.9, 0.8, 0.7, 0.5]
+    assert find_scores(doc, ["other", "missing"]) == find_scores(doc, []) == [0.3, 0.2, 0.7, 0.5]
 
 
 def test_a_component_that_runs_again_replaces_its_scores():

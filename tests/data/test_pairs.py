@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import spacy
-from spacy.tokens import DocBin, SpanGroup
+from spacy.tokens import Doc, DocBin, SpanGroup
 
 from spacy_bertft.data.pairs import SEGMENTS, SEPARATOR, find_segments, is_unmarked_pair, make_pair, mark_pair
 from spacy_bertft.errors import DataError
@@ -74,6 +74,15 @@ def test_other_texts_are_single(text):
 def test_what_cannot_be_a_pair(first, second):
     with pytest.raises(DataError, match=r"U\+001F"):
         make_pair(NLP, first, second)
+
+
+def test_a_tokenizer_that_joins_both_texts():
+    nlp = spacy.blank("en")
+    nlp.tokenizer = lambda text: Doc(nlp.vocab, text.split(" "), [True, True, False])
+    with pytest.raises(
+        DataError, match=r"The tokenizer joins the texts of a pair\. Expected tokens that end at U\+001F"
+    ):
+        make_pair(nlp, "he left", "he went")
 
 
 def test_spans_that_are_no_pair():

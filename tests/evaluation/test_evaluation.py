@@ -146,3 +146,9 @@ def test_nothing_to_score_is_reported_with_the_reason(pipelines, write):
     notes = evaluation.format_notes()
     assert notes.startswith("nothing to score: the documents have no gold annotation")
     assert "; textcat: no document has a gold label; 1 document; " in notes
+
+
+def test_a_pipeline_without_entities_to_draw(pipelines, write, tmp_path):
+    with pytest.raises(SettingError, match=r"Expected none, since the pipeline has no entities to draw"):
+        evaluate(pipelines("textcat"), write(REVIEWS), entities_path=tmp_path / "entities.html")
+    assert not (tmp_path / "entities.html").exists()

@@ -157,6 +157,17 @@ def test_what_decides_on_predictions_and_stays_behind_is_said(checkpoint, tmp_pa
     assert ["1.500" in notes[0], "0.250" in notes[1]] == [True, True]
 
 
+def test_another_reading_of_texts_stays_behind_and_that_is_said(checkpoint, tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("sentencizer")
+    encoder = {"name": checkpoint, "tokenize": "tokens", "windows_over": "sentences"}
+    nlp.add_pipe("bert_tagger", name="tagger", config={"model": {"encoder": encoder}})
+    nlp.initialize(lambda: [Example.from_dict(nlp.make_doc("a"), {"tags": ["X"], "sent_starts": [True]})])
+    nlp.to_disk(tmp_path / "pipeline")
+    notes = export_hf(tmp_path / "pipeline", tmp_path / "hf").notes
+    assert ["tokens one by one" in notes[0], "over sentences" in notes[1]] == [True, True]
+
+
 def test_transitions_stay_behind_and_that_is_said(checkpoint, tmp_path):
     nlp = train_ner(checkpoint, decoder="crf", n_steps=2)
     nlp.to_disk(tmp_path / "pipeline")

@@ -11,6 +11,8 @@ from planted_words import KEYWORDS, make_example, plant
 from small_checkpoints import make_checkpoint
 from spacy.language import Language
 from spacy.tokens import DocBin, Span
+from spacy.training import Example
+from spacy.util import registry
 from thinc.api import fix_random_seed
 
 from spacy_bertft.errors import DataError, SettingError
@@ -149,6 +151,22 @@ def test_what_cannot_be_extended(folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_labels_that_are_given_to_a_new_component_are_its_own(checkpoint, tmp_path):
+    nlp = spacy.blank("en")
+    nlp.add_pipe("bert_textcat_multilabel", name="topic", config={"model": {"encoder": {"name": checkpoint}}})
+    docs = [nlp.make_doc("good film"), nlp.make_doc("bad film")]
+    docs[0].cats, docs[1].cats = {"A": 1.0, "B": 0.0}, {"A": 0.0, "B": 1.0}
+    nlp.initialize(lambda: [Example(nlp.make_doc(doc.text), doc) for doc in docs])
+    nlp.add_pipe("bert_textcat_multilabel", name="flags", config={"model": {"encoder": {"name": checkpoint}}})
+    nlp.config["initialize"]["components"]["flags"] = {"labels": ["rude"]}
+    nlp.config["paths"] |= dict.fromkeys(("train", "dev"), str(tmp_path / "train.spacy"))
+    for doc in docs:
+        doc.cats = {**doc.cats, "rude": 0.0}
+    DocBin(docs=docs).to_disk(tmp_path / "train.spacy")
+    registry.callbacks.get("spacy-bertft.add_labels.v1")()(nlp)
+    assert nlp.get_pipe("topic").labels == ("A", "B")
+
+
 @pytest.mark.everyday(1)
 @pytest.mark.parametrize("given", [True, False])
 def test_sourced_components_get_labels_in_a_config(folder, tmp_path, given):
@@ -164,5 +182,6 @@ def test_sourced_components_get_labels_in_a_config(folder, tmp_path, given):
         config["initialize"]["components"]["ner"] = {"labels": ["TOPIC", "GIVEN"]}
     config.to_disk(tmp_path / "more.cfg")
     run("spacy_bertft", "train", "more.cfg", "--output", "out", cwd=tmp_path)
-    labels = spacy.load(tmp_path / "out" / "model-last").get_pipe("ner").labels
-    assert labels == (*OLD, "TOPIC", *(["GIVEN"] if given else []))
+    ner = spacy.load(tmp_path / "out" / "model-last").get_pipe("ner")
+    assert ner.labels == (*OLD, "TOPIC", *(["GIVEN"] if given else []))
+    assert ner.cfg["ignore_unknown"] is given

@@ -415,6 +415,7 @@ def test_outputs_that_are_never_predicted_are_exported(tmp_path):
         ({"factory": "ner"}, "factory"),
         ({"factory": "bert_tagger", "scheme": "bio"}, "scheme"),
         ({"labels": ["O", "PER", "B-LOC"]}, "labels"),
+        ({"labels": "LABEL_0=O,LABEL_1=PER,LABEL_1=LOC"}, "labels"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(settings, name, tmp_path):
@@ -444,6 +445,10 @@ def test_a_single_output_may_be_a_number_or_a_logit(tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"problem_type": "ranking"}))
     with pytest.raises(CheckpointError, match=r"problem_type 'ranking'\. Expected one of"):
         import_hf(checkpoint, tmp_path / "out")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"problem_type": "single_label_classification"}))
+    with pytest.raises(SettingError, match="bert_textcat_multilabel if it is a logit"):
+        import_hf(checkpoint, tmp_path / "out")
+    assert import_hf(checkpoint, tmp_path / "out", factory="bert_textcat_multilabel").labels == ("score",)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"problem_type": "regression"}))
     with pytest.raises(SettingError, match="the component bert_regressor for it"):
         import_hf(checkpoint, tmp_path / "out", factory="bert_textcat")

@@ -25,6 +25,13 @@ def test_a_graph_computes_what_the_head_does(task: str, family: str, tmp_path: P
     assert (folder / "onnx" / "model.onnx").stat().st_size > 0
 
 
+def test_a_head_that_cannot_be_traced_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save_model(make_model("bert", "token"), tmp_path / "hf")
+    monkeypatch.setattr("torch.onnx.export", lambda *args, **settings: 1 / 0)
+    with pytest.raises(UnsupportedError, match="family 'bert'"):
+        write_onnx(folder, "token")
+
+
 def test_a_graph_that_computes_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = save_model(make_model("bert", "token"), tmp_path / "hf")
     monkeypatch.setattr(onnx, "_TOLERANCE", -1.0)

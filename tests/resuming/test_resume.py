@@ -147,9 +147,12 @@ def test_trains_as_spacy_does(folder, unbroken, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_log_is_whole(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("is_chained", [False, True])
+def test_the_log_is_whole(folder, tmp_path, monkeypatch, is_chained):
     log = tmp_path / "log.jsonl"
-    config = make_config(folder, {"training.logger.output_file": str(log)})
+    logger = {"@loggers": "spacy.ConsoleLogger.v3", "output_file": str(log)}
+    chain = {"@loggers": "spacy.ChainLogger.v1", "logger1": logger}
+    config = make_config(folder, {"training.logger": chain if is_chained else logger})
     train(config, tmp_path / "unbroken")
     unbroken = list(srsly.read_jsonl(log))
     log.unlink()
@@ -179,6 +182,16 @@ def test_other_data(folder, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="not those"):
         resume(tmp_path / "out")
     assert (tmp_path / "out" / "snapshot").exists()
+
+
+def test_other_annotation(folder, tmp_path, monkeypatch):
+    data = shutil.copytree(folder, tmp_path / "data")
+    train_stopped(make_config(data, {}), tmp_path / "out", monkeypatch, 3)
+    docs = list(DocBin().from_disk(data / "train.spacy").get_docs(spacy.blank("en").vocab))
+    docs[0].ents = []
+    DocBin(docs=docs).to_disk(data / "train.spacy")
+    with pytest.raises(DataError, match="not those"):
+        resume(tmp_path / "out")
 
 
 def test_nothing_to_resume(tmp_path):

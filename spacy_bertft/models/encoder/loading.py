@@ -16,7 +16,7 @@ from spacy_bertft.checkpoints import Checkpoint, Task, Weights
 from spacy_bertft.checkpoints.checkpoint import check_padding, check_vocab_size, clean_config
 from spacy_bertft.checkpoints.heads import find_class, find_task
 from spacy_bertft.checkpoints.weights import load_weights
-from spacy_bertft.errors import CheckpointError, wrap_errors
+from spacy_bertft.errors import CheckpointError, SettingError, wrap_errors
 from spacy_bertft.models.encoder.module import BertModule
 from spacy_bertft.models.encoder.settings import EncoderSettings, Layers
 from spacy_bertft.models.encoder.trainable import add_adapter_names, count_frozen, inject_adapter, is_adapter
@@ -55,6 +55,10 @@ def build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
     module = build_bert(spec, settings.layers)
     module.tokenizer.by_token = settings.tokenize == "tokens"
     module.tokenizer.by_sentence = settings.windows_over == "sentences"
+    by_layer = settings.frozen_layers not in ("none", "embeddings", "all") or settings.layer_lr_decay != 1
+    if module.n_layers == 0 and (by_layer or settings.layers in ("scalar_mix", "all")):
+        expected = "embeddings, none or all of them frozen, one learning rate, and features of last layers"
+        raise SettingError("encoder", settings.name, f"{expected}, since its layers are not told apart by their names")
     module.window = settings.choose_window(spec["config"], module.tokenizer.n_special)
     module.always_frozen = count_frozen(settings.frozen_layers, module.n_layers)
     module.freeze(module.always_frozen)
@@ -187,10 +191,26 @@ def configure_transformer(config: dict[str, Any]) -> Any:
         if is_count and not 1 <= value <= _MOST:
             raise CheckpointError(f"Its configuration has {name} = {value}. Expected a number from 1 to {_MOST:,}.")
     check_padding(config)
-    for name, default in AutoConfig.for_model(config["model_type"]).to_dict().items():
+    defaults = AutoConfig.for_model(config["model_type"]).to_dict()
+    _check_positions(fields, defaults)
+    for name, default in defaults.items():
         if not _is_like(default, fields.get(name, default), name):
             raise CheckpointError(f"Its configuration has {name} = {fields[name]!r}. Expected one like {default!r}.")
     return AutoConfig.for_model(config["model_type"], **fields)
+
+
+def _check_positions(fields: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Raise where this version of transformers ignores what another one has stored of positions."""
+    kind, rope = fields.get("position_embedding_type"), fields.get("rope_parameters")
+    if kind not in (None, "absolute") and "position_embedding_type" not in defaults:
+        raise CheckpointError(
+            f"Its configuration has position_embedding_type = {kind!r}. Expected transformers 4 for it."
+        )
+    if rope and "rope_parameters" not in defaults:
+        names = {"full_attention": "global_rope_theta", "sliding_attention": "local_rope_theta"}  # of ModernBERT
+        if rope.keys() != names.keys():
+            raise CheckpointError(f"Its configuration has rope_parameters = {rope}. Expected transformers 5 for it.")
+        fields |= {name: rope[kind]["rope_theta"] for kind, name in names.items()}
 
 
 def _is_like(default: Any, value: Any, name: str) -> bool:

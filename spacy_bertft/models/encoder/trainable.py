@@ -58,7 +58,8 @@ class Lora:
 
 FrozenLayers = Union[int, Literal["none", "embeddings", "all_but_last", "all"]]  # noqa: UP007 (read at run time)
 
-_LAYER = re.compile(r"(?:^|\.)layers?\.(\d+)\.")
+_LAYER = re.compile(r"(?:^|\.)(?:layers?|h)\.(\d+)\.")
+_EMBEDDING = re.compile(r"embedding|\bw[tp]e\b")
 
 
 def find_depth(name: str, n_layers: int) -> int:
@@ -70,7 +71,7 @@ def find_depth(name: str, n_layers: int) -> int:
     """
     if match := _LAYER.search(name):
         return int(match.group(1)) + 1
-    return 0 if "embedding" in name else n_layers + 1
+    return 0 if _EMBEDDING.search(name) else n_layers + 1
 
 
 def count_layers(names: Iterable[str]) -> int:

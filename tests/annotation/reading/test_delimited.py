@@ -21,7 +21,8 @@ def read(folder, content: str | bytes, **settings) -> tuple[list, list[Problem]]
 
 
 ADVICE = (
-    "Is a quote left open, or is it text? Pass --no-quoting where quotes are text; longer cells can be read from JSONL."
+    "Is a quote left open, or is it text? Where quotes are text, pass --no-quoting if the command has it, or "
+    "write JSONL, as for longer cells."
 )
 BAD = {
     '"closed" early,1': f"a quote is closed before its cell ends. {ADVICE}",

@@ -65,6 +65,22 @@ def test_a_graph_that_does_something_else_is_not_used(module, monkeypatch):
         make_inference_copy(module, "fp32", "openvino")
 
 
+def test_what_openvino_cannot_read_or_makes_no_number_of_is_named(module, monkeypatch):
+    class NanGraph(Graph):
+        def __call__(self, **inputs):
+            states = super().__call__(**inputs)
+            states[inputs["mask"] == 0] = float("nan")
+            return states
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inference, "Graph", NanGraph)
+        with pytest.raises(UnsupportedError, match=r"cannot say what an encoder of the family"):
+            make_inference_copy(module, "fp32", "openvino")
+    monkeypatch.setattr(Graph, "from_model", lambda model: 1 / 0)
+    with pytest.raises(UnsupportedError, match=r"OpenVINO cannot run an encoder of the family '.*'\. Set backend"):
+        make_inference_copy(module, "fp32", "openvino")
+
+
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory):
     """Make a pipeline on disk, and return its folder."""

@@ -18,16 +18,34 @@ from small_checkpoints import (
     make_word_level,
 )
 from spacy.tokens import Doc
-from transformers import AutoModel, AutoModelForTokenClassification
+from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 
 from spacy_bertft.checkpoints import read_tokenizer
 from spacy_bertft.errors import CheckpointError, CheckpointNotFoundError, NotInitializedError, SettingError
 from spacy_bertft.models.encoder import inference
 from spacy_bertft.models.encoder.build import build_bert_encoder
+from spacy_bertft.models.encoder.loading import configure_transformer
 from spacy_bertft.models.runtime.layers import can_pack
 from spacy_bertft.tokens.windows import PaddedWindows, WindowLayout
 
 nlp = spacy.blank("en")
+
+
+def test_positions_that_this_version_of_transformers_ignores():
+    """They would silently be others than the pipeline was trained with."""
+    theirs = AutoConfig.for_model("modernbert").to_dict()
+    rope = {name: {"rope_type": "default", "rope_theta": 5000.0} for name in ("full_attention", "sliding_attention")}
+    config = configure_transformer({"model_type": "modernbert", "rope_parameters": rope})
+    if "rope_parameters" in theirs:  # transformers 5
+        assert config.rope_parameters["full_attention"]["rope_theta"] == 5000.0
+        with pytest.raises(
+            CheckpointError, match=r"position_embedding_type = 'relative_key'\. Expected transformers 4"
+        ):
+            configure_transformer({"model_type": "bert", "position_embedding_type": "relative_key"})
+    else:
+        assert (config.global_rope_theta, config.local_rope_theta) == (5000.0, 5000.0)
+        with pytest.raises(CheckpointError, match=r"rope_parameters = .* Expected transformers 5"):
+            configure_transformer({"model_type": "gpt_neox", "rope_parameters": {"rope_theta": 5.0}})
 
 
 def make_docs(n_docs: int) -> list[Doc]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import spacy
+from every_class import make_model, save_model
 from small_checkpoints import FAMILIES
 from transformers import AutoModel
 
@@ -33,6 +35,20 @@ def test_every_parameter_of_a_family_has_its_depth(family: str, checkpoints: Cal
 def find_layers(model: object) -> list:  # type: ignore[type-arg]
     body = getattr(model, "encoder", None) or model.transformer  # type: ignore[attr-defined]
     return list(body.layer)
+
+
+def test_depths_of_gpt_2() -> None:
+    names = ["wte.weight", "wpe.weight", "h.0.attn.c_attn.weight", "h.1.ln_1.bias", "ln_f.weight"]
+    assert count_layers(names) == 2
+    assert [find_depth(name, 2) for name in names] == [0, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("settings", [{"frozen_layers": "all_but_last"}, {"layer_lr_decay": 0.5}, {"layers": "all"}])
+def test_layers_that_are_not_told_apart(settings: dict[str, object], tmp_path: Path) -> None:
+    checkpoint = str(save_model(make_model("albert", "token"), tmp_path / "hf"))
+    nlp = spacy.blank("en")
+    with pytest.raises(SettingError, match=r"layers are not told apart by their names"):
+        nlp.add_pipe("bert_encoder", config={"model": {"name": checkpoint, **settings}}).initialize(lambda: [], nlp=nlp)
 
 
 def test_no_layers_are_counted_where_there_are_none() -> None:
