@@ -160,4 +160,4 @@ class BertNlpEngine(SpacyNlpEngine):
     def _get_scores_for_entities(self, doc: Doc) -> list[float]:
         default: Any = self.ner_model_configuration.default_score
         names = {name for names in self._components.values() for name in names}
-        return [default if score is None else score for score in find_scores(doc, names)]
+        return [default if score is None else score for score in find_scores(doc, doc.ents, names)]

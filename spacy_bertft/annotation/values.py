@@ -51,7 +51,7 @@ def read_answers(doc: Doc, answers: Mapping[str, str], entity_groups: Collection
 
 
 def _read_ents(doc: Doc, entity_groups: Collection[str]) -> list[dict[str, Any]]:
-    return [_describe_span(ent, score) for ent, score in zip(doc.ents, find_scores(doc, entity_groups), strict=True)]
+    return list(map(_describe_span, doc.ents, find_scores(doc, doc.ents, entity_groups)))
 
 
 def _describe_span(span: Span, score: float | None) -> dict[str, Any]:

@@ -80,15 +80,15 @@ def find_score(span: Span) -> float | None:
     return None
 
 
-def find_scores(doc: Doc, components: Iterable[str]) -> list[float | None]:
-    """Return the probability of each entity in `doc.ents`, as `find_score` does.
+def find_scores(doc: Doc, spans: Iterable[Span], components: Iterable[str]) -> list[float | None]:
+    """Return the probability of each of some spans of a document, as `find_score` does.
 
-    That of one of some components goes before that of another one, which may have found the same span.
+    What one of these components says goes before what another one does, which may have found the same span.
     """
     groups = [doc.spans[name] for name in components if name in doc.spans]
     pairs = (pair for group in groups for pair in zip(group, group.attrs.get("scores", ()), strict=False))
     own = {(span.start, span.end, span.label): prob for span, prob in pairs}
-    return [own.get((ent.start, ent.end, ent.label), find_score(ent)) for ent in doc.ents]
+    return [own.get((span.start, span.end, span.label), find_score(span)) for span in spans]
 
 
 def set_score(span: Span, score: float | Mapping[str, float] | None) -> None:

@@ -8,9 +8,8 @@ from functools import partial
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from spacy_bertft.components.entity_scores import find_score
+from spacy_bertft.components.entity_scores import find_scores
 from spacy_bertft.components.ner import BertNer
-from spacy_bertft.components.predictions import read_group
 from spacy_bertft.components.regressor import BertRegressor
 from spacy_bertft.components.text_component import is_regressor
 from spacy_bertft.data.choices import parse_choice
@@ -61,9 +60,7 @@ def attribute(
         span = target if isinstance(target, Span) else list_entities(doc, name, target)[0]
         if span.doc is not doc:
             raise SettingError("target", span.text, "a span of the document that is explained")
-        key = (span.start, span.end, span.label)
-        own = {(each.start, each.end, each.label): prob for each, prob in read_group(doc, name)}
-        label, entity, prob = span.label_, (span.start, span.end), own.get(key, find_score(span))
+        label, entity, [prob] = span.label_, (span.start, span.end), find_scores(doc, [span], [name])
         read = EntityTarget(span.start, span.end, partial(pipe.spell, label))
     else:
         if target is None and is_regressor(pipe) and len(pipe.labels) > 1:

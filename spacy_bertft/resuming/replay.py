@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import Any
 
-from spacy.attrs import ENT_IOB, ENT_TYPE, ORTH, TAG
+from spacy.attrs import DEP, ENT_IOB, ENT_TYPE, HEAD, LEMMA, MORPH, ORTH, POS, SENT_START, TAG
 from spacy.language import Language
 from spacy.training import Example
 from spacy.training.loop import subdivide_batch
@@ -23,6 +23,7 @@ from spacy_bertft.resuming.snapshot import Evaluation, Snapshot
 from spacy_bertft.training.randomness import RandomState, get_random_state, keep_random_state, set_random_state
 
 Batch = list[Example]
+_GOLD = [ORTH, TAG, POS, MORPH, LEMMA, HEAD, DEP, SENT_START, ENT_IOB, ENT_TYPE]
 
 
 class DataOrder:
@@ -60,10 +61,7 @@ class DataOrder:
         for example in batch:
             gold = example.reference
             spans = [group.to_bytes() for _, group in sorted(gold.spans.items())]
-            tokens = [
-                example.predicted.to_array(ORTH).tobytes(),
-                gold.to_array([ORTH, TAG, ENT_IOB, ENT_TYPE]).tobytes(),
-            ]
+            tokens = [example.predicted.to_array(ORTH).tobytes(), gold.to_array(_GOLD).tobytes()]
             self.fingerprint = zlib.crc32(b"".join(tokens + spans + [repr(gold.cats).encode()]), self.fingerprint)
         return epoch, batch
 

@@ -134,8 +134,8 @@ def test_merging_gives_no_score_to_another_entity(bounds: list[int], is_copied: 
 def test_of_two_components_each_has_its_own_score():
     doc = make_doc()
     write_entities(doc, "other", [(Span(doc, 1, 3, "CITY"), 0.3), (Span(doc, 3, 4, "CITY"), 0.2)])
-    assert find_scores(doc, ["ner"]) == [0.9, 0.8, 0.7, 0.5]
-    assert find_scores(doc, ["other", "missing"]) == find_scores(doc, []) == [0.3, 0.2, 0.7, 0.5]
+    assert find_scores(doc, doc.ents, ["ner"]) == [0.9, 0.8, 0.7, 0.5]
+    assert find_scores(doc, doc.ents, ["other", "missing"]) == find_scores(doc, doc.ents, []) == [0.3, 0.2, 0.7, 0.5]
 
 
 def test_a_component_that_runs_again_replaces_its_scores():

@@ -174,10 +174,13 @@ def read_fasttext(path: Path, options: TextOptions, tally: Tally) -> Iterator[Re
 
 
 def read_label_first(path: Path, options: TextOptions, tally: Tally) -> Iterator[Record]:
-    """Read lines of a label, a blank or a tab, and a text, as of TREC and SST."""
-    for row in read_records(path, "text", tally, layout=options):
+    """Read lines of a label, a blank or a tab, and a text, as of TREC and SST; the first line says which it is."""
+    separator = None
+    for index, row in enumerate(read_records(path, "text", tally, layout=options)):
         line = row.get_text("text_column", "text")
-        label, *text = line.split("\t" if "\t" in line else None, maxsplit=1)
+        if index == 0 and "\t" in line:
+            separator = "\t"
+        label, *text = line.split(separator, maxsplit=1)
         yield _make_record(path, row.line, options, "".join(text), label)
 
 

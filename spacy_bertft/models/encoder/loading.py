@@ -55,7 +55,7 @@ def build_module(settings: EncoderSettings, spec: dict[str, Any]) -> BertModule:
     module = build_bert(spec, settings.layers)
     module.tokenizer.by_token = settings.tokenize == "tokens"
     module.tokenizer.by_sentence = settings.windows_over == "sentences"
-    by_layer = settings.frozen_layers not in ("none", "embeddings", "all") or settings.layer_lr_decay != 1
+    by_layer = settings.frozen_layers == "all_but_last" or settings.layer_lr_decay != 1
     if module.n_layers == 0 and (by_layer or settings.layers in ("scalar_mix", "all")):
         expected = "embeddings, none or all of them frozen, one learning rate, and features of last layers"
         raise SettingError("encoder", settings.name, f"{expected}, since its layers are not told apart by their names")

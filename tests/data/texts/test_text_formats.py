@@ -112,6 +112,9 @@ def test_labels_of_several_words_before_a_tab(tmp_path):
     convert_texts(tmp_path / "a.txt", tmp_path / "a.spacy", file_format="label-first")
     assert [doc.text for doc in read(tmp_path / "a.spacy")] == ["a film of space", "he  lives"]
     assert count(tmp_path / "a.spacy") == {"Sci Fi": 1, "Real Life": 1}
+    (tmp_path / "a.txt").write_text("0 a film\n1 of\tspace\n")
+    convert_texts(tmp_path / "a.txt", tmp_path / "a.spacy", file_format="label-first")
+    assert [doc.text for doc in read(tmp_path / "a.spacy")] == ["a film", "of\tspace"]
 
 
 def test_a_first_row_that_may_be_a_text(tmp_path):
